@@ -1,0 +1,226 @@
+//! From the config to the parts, each with its own settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_util::task::TaskTracker;
+
+use super::master_secret;
+use crate::config::{Config, Service as Written, Ticket};
+use crate::gate::Gate;
+use crate::gate::guard::Unpaid;
+use crate::gate::site::{Limits, Offer, Service, Site, Times};
+use crate::l402::KeyRing;
+use crate::lightning::lnd::Lnd;
+use crate::record::metrics::Metrics;
+use crate::redemption::ledger::{Ledger, Terms};
+use crate::redemption::memory::{Bounded, Flights};
+use crate::redemption::sqlite::SqliteLedger;
+use crate::time::UnixTime;
+use crate::upstream::Upstream;
+use crate::upstream::connect::Target;
+use crate::upstream::health::Health;
+use crate::upstream::pool::Pool;
+
+/// Tickets that are remembered as verified; each takes less than 1 KiB.
+const VERIFIED: usize = 20_000;
+
+/// Bytes of delivered answers that are kept in memory.
+const RECENT: usize = 64 * 1024 * 1024;
+
+/// Longest time for reading a request body.
+const BODY_TIME: Duration = Duration::from_secs(20);
+
+/// How often the ledger is told that the minting secret is still needed.
+pub(super) const SECRET_NOTE: Duration = Duration::from_secs(3600);
+
+/// The parts of a running Farebox.
+pub(super) struct Parts {
+    pub(super) gate: Arc<Gate>,
+    pub(super) node: Arc<Lnd>,
+    pub(super) ledger: Arc<SqliteLedger>,
+}
+
+/// Opens the ledger, loads the secret, and puts the gate together. Nothing is sold yet.
+pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
+    let provider = provider()?;
+    let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
+    let ledger = open_ledger(&config, &metrics)?;
+    let in_use = ledger.secrets_in_use(UnixTime::now()).await.map_err(|error| error.to_string())?;
+    let secrets = master_secret::load(&config.tickets, &in_use, true)?;
+    let ring = KeyRing::new(&secrets, config.lnd.network.name()).ok_or("there is no master secret")?;
+    let observed = Arc::clone(&metrics);
+    let node = Arc::new(Lnd::new(
+        config.lnd.clone(),
+        Arc::clone(&provider),
+        Box::new(move |took, result| {
+            let [worked, failed] = &observed.node_calls;
+            if result.is_ok() { worked } else { failed }.observe(took.as_secs_f64());
+        }),
+    ));
+    let services =
+        config.services.into_iter().map(|written| service(written, &metrics, &provider).map(Arc::new)).collect::<Result<_, _>>()?;
+    let site = Site {
+        services,
+        public_url: config.listen.public_url,
+        limits: Limits {
+            body: config.limits.body,
+            body_time: BODY_TIME,
+            stored_answer: config.limits.stored_answer,
+            trusted_proxies: config.limits.trusted_proxies,
+        },
+        times: Times {
+            invoice_expiry: config.invoice_expiry,
+            lifetime: config.tickets.lifetime,
+            replay: config.tickets.replay,
+            wait: config.tickets.wait,
+        },
+    };
+    let gate = Arc::new(Gate {
+        site,
+        ring,
+        node: Arc::clone(&node) as _,
+        ledger: Arc::clone(&ledger) as _,
+        unpaid: Unpaid::new(config.limits.unpaid_per_client, config.limits.unpaid_total, config.invoice_expiry),
+        verified: Bounded::new(VERIFIED),
+        recent: Bounded::new(RECENT),
+        flights: Flights::new(config.limits.redemptions),
+        tasks: TaskTracker::new(),
+        metrics,
+    });
+    note_secret(&gate).await.map_err(|error| error.to_string())?;
+    Ok(Parts { gate, node, ledger })
+}
+
+/// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the minting secret will be about.
+pub(super) async fn note_secret(gate: &Gate) -> Result<(), crate::redemption::ledger::LedgerError> {
+    let times = &gate.site.times;
+    let until = UnixTime::now().plus(times.invoice_expiry).plus(times.lifetime).plus(SECRET_NOTE * 3 / 2);
+    gate.ledger.note_secret(gate.ring.minting().fingerprint(), until).await
+}
+
+/// The process-wide cryptography.
+pub(super) fn provider() -> Result<Arc<CryptoProvider>, String> {
+    CryptoProvider::get_default().cloned().ok_or_else(|| "there is no cryptography".to_owned())
+}
+
+fn open_ledger(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<SqliteLedger>, String> {
+    if let Some(folder) = config.ledger.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| format!("`state_dir`: {} can't be made: {error}", folder.display()))?;
+    }
+    let observed = metrics.commit_seconds.clone();
+    let terms = Terms { replay: config.tickets.replay };
+    let ledger = SqliteLedger::open(&config.ledger, terms, Box::new(move |took| observed.observe(took.as_secs_f64())))
+        .map_err(|error| format!("ledger: {error}"))?;
+    if ledger.parked_at_start() > 0 {
+        tracing::warn!(tickets = ledger.parked_at_start(), "parked: the last run ended in the middle of their redemption");
+    }
+    Ok(Arc::new(ledger))
+}
+
+fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>) -> Result<Service, String> {
+    let upstream = Arc::new(upstream(&written, provider)?);
+    let offer = match written.ticket {
+        Ticket::Free => None,
+        Ticket::SingleUse { price, rules } => {
+            let content_type = rules.content_type.as_deref().map(HeaderValue::from_str).transpose();
+            Some(Offer {
+                content_type: content_type.map_err(|error| error.to_string())?,
+                price,
+                rules,
+                memo: written.memo,
+                forward_headers: written.forward_headers,
+            })
+        }
+    };
+    Ok(Service {
+        metrics: metrics.service(&written.name),
+        name: written.name,
+        title: written.title,
+        method: written.method,
+        path: written.path,
+        host: written.host,
+        offer,
+        upstream,
+        reuse: written.reuse,
+    })
+}
+
+/// The backend of a service; `Err` names the service.
+pub(super) fn upstream(written: &Written, provider: &Arc<CryptoProvider>) -> Result<Upstream, String> {
+    let fault = |what: &str| format!("service `{}`: `upstream`: {what}", written.name);
+    let authority = written.upstream.authority().ok_or_else(|| fault("names no host"))?;
+    let is_tls = written.upstream.scheme_str() == Some("https");
+    let tls = if is_tls { Some(client_tls(written, provider)?) } else { None };
+    let path = written.upstream.path_and_query().map_or("/", |path| path.as_str());
+    let uri: Uri = path.parse().map_err(|_| fault("has a path that can't be asked for"))?;
+    let secrets = written.upstream_headers.iter().filter_map(|(_, value)| value.to_str().ok()).flat_map(secret_texts);
+    let secrets = secrets.chain(uri.query().into_iter().flat_map(|query| {
+        query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, value)| value.to_owned()).filter(|value| value.len() > 3)
+    }));
+    Ok(Upstream {
+        target: Target {
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+            authority: HeaderValue::from_str(authority.as_str()).map_err(|error| fault(&error.to_string()))?,
+            tls,
+        },
+        secrets: secrets.collect(),
+        uri,
+        headers: written.upstream_headers.clone(),
+        timeout: written.timeout,
+        pool: Pool::default(),
+        health: Health::new(&written.name),
+    })
+}
+
+/// A header's value, and its parts: `Basic dXNlcjpwYXNz` is also `dXNlcjpwYXNz`, `user:pass` and `pass`.
+fn secret_texts(value: &str) -> Vec<String> {
+    let mut texts = vec![value.to_owned()];
+    for part in value.split_whitespace().skip(1) {
+        texts.push(part.to_owned());
+        let decoded = base64::engine::general_purpose::STANDARD.decode(part).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        if let Some(decoded) = decoded {
+            texts.extend(decoded.split_once(':').map(|(_, password)| password.to_owned()));
+            texts.insert(0, decoded);
+        }
+    }
+    texts.retain(|text| text.len() > 3);
+    texts
+}
+
+/// https is always verified: against the operator's roots, or the system's.
+fn client_tls(written: &Written, provider: &Arc<CryptoProvider>) -> Result<Arc<ClientConfig>, String> {
+    let mut roots = RootCertStore::empty();
+    match &written.upstream_ca {
+        Some(path) => {
+            let fault = |what: String| format!("service `{}`: `upstream_ca`: {}: {what}", written.name, path.display());
+            let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            let (added, _) = roots.add_parsable_certificates(certificates.map_err(|error| fault(error.to_string()))?);
+            if added == 0 {
+                return Err(fault("it holds no certificate".to_owned()));
+            }
+        }
+        None => {
+            let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if added == 0 {
+                let what = "the system has no root certificates; install the package ca-certificates, or set `upstream_ca`";
+                return Err(format!("service `{}`: {what}", written.name));
+            }
+        }
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,176 @@
+//! `farebox check`: reads the config and tries each part, with a line for each and what to do about a failure.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{assemble, master_secret};
+use crate::config::{Config, Service, Ticket};
+use crate::lightning::lnd::Lnd;
+use crate::lightning::{Node as _, Trouble, Wanted};
+use crate::listen::tls;
+use crate::price::Sat;
+use crate::redemption::sqlite::{OpenError, SqliteLedger};
+use crate::upstream::CONNECT_LIMIT;
+
+/// Some clients refuse to pay more than this unless they are told to.
+const CLIENTS_PAY: u64 = 1000;
+
+pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    let config = match Config::read(path) {
+        Ok(config) => config,
+        Err(error) => {
+            report.failed("config", error);
+            return Ok(report.end());
+        }
+    };
+    report.ok("config", format!("{}: {} service(s)", path.display(), config.services.len()));
+    certificate(&mut report, &config)?;
+    node(&mut report, &config).await?;
+    ledger(&mut report, &config);
+    secret(&mut report, &config);
+    for service in &config.services {
+        upstream(&mut report, service).await?;
+    }
+    Ok(report.end())
+}
+
+struct Report {
+    failed: usize,
+}
+
+impl Report {
+    fn ok(&mut self, part: &str, what: impl std::fmt::Display) {
+        println!("ok       {part}: {what}");
+    }
+
+    fn note(&mut self, part: &str, what: impl std::fmt::Display) {
+        println!("note     {part}: {what}");
+    }
+
+    fn failed(&mut self, part: &str, what: impl std::fmt::Display) {
+        self.failed += 1;
+        println!("FAILED   {part}: {what}");
+    }
+
+    fn end(self) -> ExitCode {
+        match self.failed {
+            0 => {
+                println!("All is well.");
+                ExitCode::SUCCESS
+            }
+            failed => {
+                println!("{failed} part(s) failed.");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn certificate(report: &mut Report, config: &Config) -> Result<(), String> {
+    match &config.listen.tls {
+        None => report.note("certificate", "`plain_http = true`: something in front has to end TLS, or payers' tickets travel in the open"),
+        Some((certificate, key)) => match tls::server_config(certificate, key, assemble::provider()?) {
+            Ok(_) => report.ok("certificate", format!("{} and its key belong together", certificate.display())),
+            Err(error) => report.failed("certificate", error),
+        },
+    }
+    Ok(())
+}
+
+async fn node(report: &mut Report, config: &Config) -> Result<(), String> {
+    let node = Lnd::new(config.lnd.clone(), assemble::provider()?, Box::new(|_, _| {}));
+    node.look().await;
+    if let Err(trouble) = node.state() {
+        report.failed("node", trouble);
+        return Ok(());
+    }
+    report.ok("node", format!("LND at {} serves, with the certificate in `lnd.certificate`", config.lnd.address));
+    let Some(amount) = Sat::new(1) else { return Ok(()) };
+    let expiry = Duration::from_secs(60);
+    let wanted = Wanted { amount, memo: "farebox check: not to be paid".to_owned(), expiry };
+    match node.add_invoice(wanted).await {
+        Ok(_) => report
+            .ok("invoice", format!("made one of 1 sat on {}, which nobody will pay and which runs out in a minute", config.lnd.network)),
+        Err(no_invoice) => match no_invoice.trouble {
+            trouble @ Trouble::Macaroon(_) => report.failed(
+                "invoice",
+                format!(
+                    "{trouble}; bake one that may add invoices: lncli bakemacaroon --save_to=farebox.macaroon --root_key_id=402 \
+                     uri:/lnrpc.Lightning/AddInvoice"
+                ),
+            ),
+            trouble => report.failed("invoice", trouble),
+        },
+    }
+    report.note("node", "alias, channels and liquidity: unknown (the macaroon only needs to add invoices)");
+    Ok(())
+}
+
+fn ledger(report: &mut Report, config: &Config) {
+    match SqliteLedger::inspect(&config.ledger) {
+        Ok(Some(summary)) => {
+            report.ok("ledger", format!("{}: {} ticket(s), {} parked", config.ledger.display(), summary.tickets, summary.parked));
+        }
+        Ok(None) => report.note("ledger", format!("{} will be made at the first start", config.ledger.display())),
+        Err(error @ OpenError::Newer { .. }) => report.failed("ledger", error),
+        Err(error) => report.failed("ledger", format!("{error}; is it a Farebox ledger, and may this user read it?")),
+    }
+    match writable(&config.ledger) {
+        Ok(()) => report.ok("state", "the ledger's folder can be written by this user"),
+        Err(error) => report.failed("state", format!("{error}; run this as the user that runs `serve`, or correct `state_dir`")),
+    }
+}
+
+/// Tries the folder, not the ledger: that one belongs to `serve`.
+fn writable(ledger: &Path) -> Result<(), String> {
+    if ledger.exists() {
+        let opened = std::fs::OpenOptions::new().append(true).open(ledger);
+        opened.map_err(|error| format!("{}: {error}", ledger.display()))?;
+    }
+    let folder = ledger.parent().unwrap_or(Path::new("."));
+    let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let probe = existing.join(format!(".farebox-check-{}", std::process::id()));
+    let written = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe);
+    written.map_err(|error| format!("{}: {error}", existing.display()))?;
+    std::fs::remove_file(&probe).map_err(|error| format!("{}: {error}", probe.display()))
+}
+
+fn secret(report: &mut Report, config: &Config) {
+    let missing_file = match &config.tickets.master_secret {
+        crate::config::secret::Source::File(path) => !config.tickets.state_dir.join(path).exists(),
+        crate::config::secret::Source::Env(_) => false,
+    };
+    if missing_file && !config.ledger.exists() {
+        return report.note("secret", "the master secret will be made at the first start; back it up with the ledger");
+    }
+    let in_use = SqliteLedger::secrets_needed(&config.ledger).unwrap_or_default();
+    match master_secret::load(&config.tickets, &in_use, false) {
+        Ok(secrets) => report.ok("secret", format!("{} master secret(s), and none that is needed is missing", secrets.len())),
+        Err(error) => report.failed("secret", error),
+    }
+}
+
+async fn upstream(report: &mut Report, service: &Service) -> Result<(), String> {
+    let part = format!("service {}", service.name);
+    if let Ticket::SingleUse { price, .. } = &service.ticket
+        && price.get() > CLIENTS_PAY
+    {
+        report.note(&part, format!("{price}: several clients pay no more than {CLIENTS_PAY} sat unless they are told to"));
+    }
+    let upstream = match assemble::upstream(service, &assemble::provider()?) {
+        Ok(upstream) => Arc::new(upstream),
+        Err(error) => {
+            report.failed(&part, error);
+            return Ok(());
+        }
+    };
+    let place = format!("{}:{}", upstream.target.host, upstream.target.port);
+    match upstream.target.connect(CONNECT_LIMIT).await {
+        Ok(_) => report.ok(&part, format!("its upstream at {place} takes connections")),
+        Err(error) => report.failed(&part, format!("its upstream at {place}: {error}; start it, or correct `upstream`")),
+    }
+    Ok(())
+}

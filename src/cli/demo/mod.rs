@@ -1,0 +1,129 @@
+//! `farebox demo`: everything on this machine, with play money. The gate is the real one, with a config as an operator would write it.
+
+mod outbox;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::serve::Server;
+use super::{bind, stop_signal};
+use crate::config::Config;
+use crate::lightning::play::{PlayNode, wallet};
+
+pub(super) async fn run(gate: SocketAddr, wallet: SocketAddr, outbox: SocketAddr, state_dir: Option<PathBuf>) -> Result<ExitCode, String> {
+    let folder = Folder::new(state_dir)?;
+    let node = PlayNode::open(&folder.path.join("play-node")).map_err(|error| error.to_string())?;
+    let grpc = bind("the play node", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let wallet = bind("`--wallet`: the wallet", wallet).await?;
+    let outbox = bind("`--outbox`: the outbox", outbox).await?;
+    let address = |listener: &tokio::net::TcpListener| listener.local_addr().map_err(|error| error.to_string());
+    let (grpc_address, wallet_address, outbox_address) = (address(&grpc)?, address(&wallet)?, address(&outbox)?);
+    let text = config(gate, grpc_address, outbox_address);
+    let config = Config::parse(&folder.path.join("demo.toml"), &text).map_err(|error| error.to_string())?;
+    tokio::spawn(wallet::serve(wallet, node.book()));
+    tokio::spawn(node.serve(grpc));
+    tokio::spawn(outbox::serve(outbox));
+    let server = Server::start(config).await.map_err(|error| format!("{error} (`--gate` changes the gate's address)"))?;
+    println!("{}", instructions(server.gate_address, wallet_address, outbox_address));
+    server.until(stop_signal()).await
+}
+
+/// The state, in a folder that is removed at the end unless it was named.
+struct Folder {
+    path: PathBuf,
+    is_ours: bool,
+}
+
+impl Folder {
+    fn new(named: Option<PathBuf>) -> Result<Self, String> {
+        let is_ours = named.is_none();
+        let path = named.unwrap_or_else(|| std::env::temp_dir().join(format!("farebox-demo-{}", std::process::id())));
+        std::fs::create_dir_all(&path).map_err(|error| format!("{} can't be made: {error}", path.display()))?;
+        let path = std::path::absolute(&path).map_err(|error| error.to_string())?;
+        Ok(Self { path, is_ours })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.is_ours {
+            let _ = std::fs::remove_dir_all(Path::new(&self.path));
+        }
+    }
+}
+
+fn config(gate: SocketAddr, grpc: SocketAddr, outbox: SocketAddr) -> String {
+    format!(
+        r#"state_dir = "state"
+
+[listen]
+address = "{gate}"
+plain_http = true
+
+[ops]
+address = "127.0.0.1:0"
+
+[lnd]
+address = "{grpc}"
+certificate = "play-node/tls.cert"
+macaroon = "play-node/data/chain/bitcoin/regtest/invoice.macaroon"
+network = "regtest"
+
+[[service]]
+name = "send-sms"
+title = "Send an SMS (play money)"
+method = "POST"
+path = "/api/l402/send-sms"
+ticket = "single-use"
+price_sat = 100
+upstream = "http://{outbox}/send"
+
+[service.input]
+type = "object"
+required = ["phone_number", "message"]
+additionalProperties = false
+
+[service.input.properties.phone_number]
+type = "string"
+format = "e164"
+
+[service.input.properties.message]
+type = "string"
+minLength = 1
+maxLength = 120
+"#
+    )
+}
+
+fn instructions(gate: SocketAddr, wallet: SocketAddr, outbox: SocketAddr) -> String {
+    let sms = r#"{"phone_number":"+1234567890","message":"Hello, this is a test SMS!"}"#;
+    let ask = format!("curl -s http://{gate}/api/l402/send-sms -H 'Content-Type: application/json' -d '{sms}'");
+    let field = |name: &str| format!(r#"$(printf '%s' "$CHALLENGE" | sed 's/.*"{name}":"\([^"]*\)".*/\1/')"#);
+    format!(
+        r#"Farebox demo: play money, nothing real is paid or sent.
+
+  gate    http://{gate}/api/l402/send-sms
+  wallet  http://{wallet}/pay
+  outbox  http://{outbox}/outbox
+
+Paste these into another shell.
+
+1. Ask for the price. Nothing is sent; the answer (402) has an invoice and a macaroon:
+
+CHALLENGE=$({ask}); printf '%s\n' "$CHALLENGE"
+
+2. Pay the invoice with the wallet. It answers with the preimage:
+
+PREIMAGE=$(curl -s http://{wallet}/pay --data-binary "{invoice}"); printf '%s\n' "$PREIMAGE"
+
+3. Send the identical request with the ticket. The message goes out, once, however often this is repeated:
+
+{ask} -H "Authorization: L402 {macaroon}:$PREIMAGE"
+
+Ctrl-C ends the demo. Messages show up here:
+"#,
+        invoice = field("invoice"),
+        macaroon = field("macaroon"),
+    )
+}

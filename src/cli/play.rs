@@ -1,0 +1,25 @@
+//! `farebox play`: the play node as a process of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::{bind, stop_signal};
+use crate::lightning::play::{PlayNode, wallet};
+
+pub(super) async fn run(dir: &Path, grpc: SocketAddr, wallet: SocketAddr) -> Result<ExitCode, String> {
+    let node = PlayNode::open(dir).map_err(|error| error.to_string())?;
+    let grpc = bind("`--grpc`: the play node", grpc).await?;
+    let wallet = bind("`--wallet`: the wallet", wallet).await?;
+    let address = |listener: &tokio::net::TcpListener| listener.local_addr().map_err(|error| error.to_string());
+    eprintln!("Play node (play money, regtest): a simulated LND.");
+    eprintln!("  gRPC         {}", address(&grpc)?);
+    eprintln!("  certificate  {}", node.layout().certificate.display());
+    eprintln!("  macaroon     {}", node.layout().invoice_macaroon.display());
+    eprintln!("  wallet       http://{}/pay", address(&wallet)?);
+    let book = node.book();
+    tokio::spawn(wallet::serve(wallet, book));
+    tokio::spawn(node.serve(grpc));
+    stop_signal().await?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,122 @@
+//! `farebox serve`: runs the gate until it is told to stop, then lets what is under way end.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use super::assemble::{self, Parts, SECRET_NOTE};
+use super::{bind, stop_signal};
+use crate::config::{Config, LogFormat};
+use crate::listen::accept::Accept;
+use crate::listen::tls;
+use crate::{ops, upstream};
+
+pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
+    let config = Config::read(path).map_err(|error| error.to_string())?;
+    init_log(config.log);
+    let server = Server::start(config).await?;
+    info!(gate = %server.gate_address, ops = %server.ops_address, "farebox {} serves", env!("CARGO_PKG_VERSION"));
+    server.until(stop_signal()).await
+}
+
+/// Lines on standard error. No bridge from the `log` crate: some libraries would write secrets through it.
+pub(super) fn init_log(format: LogFormat) {
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO);
+    match format {
+        LogFormat::Human => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+}
+
+/// A gate that listens.
+pub(super) struct Server {
+    pub(super) gate_address: SocketAddr,
+    pub(super) ops_address: SocketAddr,
+    parts: Parts,
+    accept: Accept,
+    ops: TcpListener,
+    drain: Duration,
+}
+
+impl Server {
+    /// Checks everything that can be wrong before a port is bound.
+    pub(super) async fn start(config: Config) -> Result<Self, String> {
+        let (address, ops_address, drain, connections) =
+            (config.listen.address, config.ops, config.listen.drain, config.limits.connections);
+        let tls = match &config.listen.tls {
+            Some((certificate, key)) => Some(tls::server_config(certificate, key, assemble::provider()?)?),
+            None => None,
+        };
+        let parts = assemble::assemble(config).await?;
+        let listener = bind("`listen.address`: the gate", address).await?;
+        let ops = bind("`ops.address`: the operator's listener", ops_address).await?;
+        let local = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+        Ok(Self {
+            gate_address: local(&listener)?,
+            ops_address: local(&ops)?,
+            accept: Accept { listener, tls, gate: Arc::clone(&parts.gate), connections },
+            parts,
+            ops,
+            drain,
+        })
+    }
+
+    /// Serves until `stopped`, then drains.
+    pub(super) async fn until(self, stopped: impl Future<Output = Result<(), String>>) -> Result<ExitCode, String> {
+        let Self { parts, accept, ops, drain, .. } = self;
+        let Parts { gate, node, ledger } = parts;
+        let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
+        let watched = Arc::clone(&node);
+        tokio::spawn(async move { watched.watch().await });
+        for service in &gate.site.services {
+            let upstream = Arc::clone(&service.upstream);
+            tokio::spawn(async move { upstream::health::watch(&upstream).await });
+        }
+        let ticking = Arc::clone(&ledger);
+        tokio::spawn(async move { ticking.tick().await });
+        let noting = Arc::clone(&gate);
+        tokio::spawn(async move { note_secret(&noting).await });
+        tokio::spawn(ops::serve(ops, Arc::clone(&gate), stop.clone()));
+        let accepting = tokio::spawn(accept.run(connections.clone(), stop.clone()));
+
+        let stopped = stopped.await;
+        info!("stopping: no new connections, and what is under way may take {drain:?}");
+        stop.cancel();
+        let _ = accepting.await;
+        connections.close();
+        let deadline = Instant::now() + drain;
+        let closed = timeout_at(deadline, connections.wait()).await.is_ok();
+        gate.tasks.close();
+        let settled = timeout_at(deadline, gate.tasks.wait()).await.is_ok();
+        stopped?;
+        if closed && settled {
+            info!("stopped");
+            return Ok(ExitCode::SUCCESS);
+        }
+        warn!(
+            connections = connections.len(),
+            redemptions = gate.tasks.len(),
+            "stopped in the middle of these; unsettled tickets are parked"
+        );
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+async fn note_secret(gate: &crate::gate::Gate) {
+    loop {
+        tokio::time::sleep(SECRET_NOTE).await;
+        while let Err(error) = assemble::note_secret(gate).await {
+            warn!(%error, "the minting secret could not be noted in the ledger");
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A fault of the config, in words for who wrote it: file, line, what is wrong, what to do.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Why a config can't be used.
+#[derive(Debug)]
+pub struct ConfigError {
+    path: PathBuf,
+    line: Option<usize>,
+    what: String,
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.what)
+    }
+}
+
+/// Makes errors that know their line.
+pub(super) struct Reporter<'a> {
+    pub(super) path: &'a Path,
+    pub(super) text: &'a str,
+}
+
+impl Reporter<'_> {
+    /// An error at a place in the file.
+    pub(super) fn at(&self, span: Range<usize>, what: impl Into<String>) -> ConfigError {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        ConfigError { path: self.path.to_owned(), line: Some(line), what: what.into() }
+    }
+
+    /// An error about the file as a whole.
+    pub(super) fn whole(&self, what: impl Into<String>) -> ConfigError {
+        ConfigError { path: self.path.to_owned(), line: None, what: what.into() }
+    }
+
+    /// The TOML reader's error, with a suggestion for a mistyped key. Its own display would print the line, and so perhaps a secret.
+    pub(super) fn toml(&self, error: &toml::de::Error) -> ConfigError {
+        let mut what = error.message().trim().replace('\n', ", ");
+        if let Some(suggestion) = suggestion(&what) {
+            what = format!("{what}; did you mean `{suggestion}`?");
+        }
+        match error.span() {
+            Some(span) => self.at(span, what),
+            None => self.whole(what),
+        }
+    }
+}
+
+/// From "unknown field `a`, expected one of `b`, `c`" to the most similar of the known ones.
+fn suggestion(message: &str) -> Option<String> {
+    if !message.contains("unknown field") && !message.contains("unknown variant") {
+        return None;
+    }
+    let mut words = message.split('`').skip(1).step_by(2);
+    let unknown = words.next()?;
+    words
+        .map(|known| (strsim::jaro_winkler(unknown, known), known))
+        .filter(|(likeness, _)| *likeness > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known.to_owned())
+}

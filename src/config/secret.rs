@@ -1,0 +1,109 @@
+//! Secrets of the operator's: from a file or the environment, never printed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use zeroize::Zeroizing;
+
+/// Where a secret is to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file that holds it; white space at the end doesn't count.
+    File(PathBuf),
+    /// An environment variable that holds it.
+    Env(String),
+}
+
+/// A text in the config that may be a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Written out: no secret.
+    Plain(String),
+    /// To be read when the config is loaded.
+    Secret(Source),
+}
+
+impl Source {
+    /// Reads it. The error names the place, not the secret.
+    pub fn read(&self, folder: &Path) -> Result<Zeroizing<String>, String> {
+        match self {
+            Self::File(path) => {
+                let path = folder.join(path);
+                let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                Ok(Zeroizing::new(text.trim_end().to_owned()))
+            }
+            Self::Env(name) => match std::env::var(name) {
+                Ok(text) => Ok(Zeroizing::new(text)),
+                Err(_) => Err(format!("the environment variable `{name}` is not set")),
+            },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    file: Option<PathBuf>,
+    env: Option<String>,
+}
+
+impl TryFrom<Fields> for Source {
+    type Error = &'static str;
+
+    fn try_from(fields: Fields) -> Result<Self, &'static str> {
+        match (fields.file, fields.env) {
+            (Some(file), None) => Ok(Self::File(file)),
+            (None, Some(env)) => Ok(Self::Env(env)),
+            _ => Err("a secret is { file = \"...\" } or { env = \"NAME\" }"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Source {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Only;
+        impl<'de> Visitor<'de> for Only {
+            type Value = Source;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("{ file = \"...\" } or { env = \"NAME\" }; a secret is never written into the config itself")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Source, A::Error> {
+                let fields = Fields::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Source::try_from(fields).map_err(A::Error::custom)
+            }
+
+            // The value may be the secret itself, so it must not get into the message.
+            fn visit_str<E: Error>(self, _: &str) -> Result<Source, E> {
+                Err(E::custom("a secret is { file = \"...\" } or { env = \"NAME\" }, never written into the config itself"))
+            }
+        }
+        reader.deserialize_any(Only)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, { file = \"...\" } or { env = \"NAME\" }")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+                let fields = Fields::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Source::try_from(fields).map(Value::Secret).map_err(A::Error::custom)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::Plain(text.to_owned()))
+            }
+        }
+        reader.deserialize_any(Either)
+    }
+}

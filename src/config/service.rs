@@ -1,0 +1,263 @@
+//! One `[[service]]`, checked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Method, Uri};
+use toml::Spanned;
+
+use super::error::{ConfigError, Reporter};
+use super::file::{self, BindWord, Input, ReuseWord};
+use super::secret::Value;
+use crate::order::schema::Schema;
+use crate::order::{Bind, Rules};
+use crate::price::Sat;
+use crate::upstream::Reuse;
+
+/// Longest memo that fits into an invoice, in bytes (BOLT 11 field `d`).
+const MAX_MEMO: usize = 639;
+
+/// What a client needs in order to be served.
+pub enum Ticket {
+    /// One payment, one request.
+    SingleUse {
+        /// What it costs.
+        price: Sat,
+        /// What a request must look like.
+        rules: Rules,
+    },
+    /// Nothing.
+    Free,
+}
+
+/// One endpoint of the operator's.
+pub struct Service {
+    /// Its name in tickets, logs and metrics.
+    pub name: Arc<str>,
+    /// Its name for people.
+    pub title: String,
+    /// What its invoices say.
+    pub memo: String,
+    /// The method that it takes.
+    pub method: Method,
+    /// The exact path that it answers at.
+    pub path: String,
+    /// The host that it answers at, in lower case without port; `None` for any.
+    pub host: Option<String>,
+    /// What a client needs.
+    pub ticket: Ticket,
+    /// Its backend: an absolute http or https URL.
+    pub upstream: Uri,
+    /// The operator's own header fields.
+    pub upstream_headers: Vec<(HeaderName, HeaderValue)>,
+    /// PEM file with the roots that an https upstream is verified against; `None` for the system's.
+    pub upstream_ca: Option<PathBuf>,
+    /// Time limit for the upstream.
+    pub timeout: Duration,
+    /// When a used connection may carry a request.
+    pub reuse: Reuse,
+    /// Which of the client's header fields a paid service's upstream gets.
+    pub forward_headers: Vec<HeaderName>,
+}
+
+pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service) -> Result<Service, ConfigError> {
+    let name = name(report, &written.name)?;
+    let title = written.title.clone().unwrap_or_else(|| name.to_string());
+    let memo = match &written.memo {
+        Some(memo) if memo.get_ref().len() > MAX_MEMO => {
+            return Err(report.at(memo.span(), format!("`memo` is longer than the {MAX_MEMO} bytes that fit into an invoice")));
+        }
+        Some(memo) => memo.get_ref().clone(),
+        None => title.chars().take(MAX_MEMO / 4).collect(),
+    };
+    let method = method(report, &written.method)?;
+    let ticket = ticket(report, folder, &written, &method)?;
+    let reuse = match (written.reuse, &ticket) {
+        (ReuseWord::Never, _) => Reuse::Never,
+        // A race with the upstream's own idle limit would park a paid ticket.
+        (ReuseWord::Recent, Ticket::SingleUse { .. }) => Reuse::IdleFor(Duration::from_secs(1)),
+        (ReuseWord::Recent, Ticket::Free) => Reuse::IdleFor(Duration::MAX),
+    };
+    Ok(Service {
+        path: path(report, &written.path)?,
+        host: written.host.as_ref().map(|host| self::host(report, host)).transpose()?,
+        upstream: upstream(report, &written.upstream)?,
+        upstream_headers: headers(report, folder, &written)?,
+        upstream_ca: written.upstream_ca.map(|path| folder.join(path)),
+        timeout: written.timeout.map_or(Duration::from_secs(10), |span| span.0),
+        forward_headers: forward_headers(report, written.forward_headers.as_deref())?,
+        name,
+        title,
+        memo,
+        method,
+        ticket,
+        reuse,
+    })
+}
+
+/// Lower case, digits and hyphens: it stands in caveats, metrics and logs.
+fn name(report: &Reporter<'_>, name: &Spanned<String>) -> Result<Arc<str>, ConfigError> {
+    let text = name.get_ref();
+    let good = (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if good {
+        Ok(text.as_str().into())
+    } else {
+        Err(report.at(name.span(), "a service's `name` has 1 to 40 of the characters a-z, 0-9 and hyphen"))
+    }
+}
+
+fn method(report: &Reporter<'_>, method: &Spanned<String>) -> Result<Method, ConfigError> {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    known.into_iter().find(|known| known.as_str() == method.get_ref()).ok_or_else(|| {
+        report.at(method.span(), "`method` is one of \"GET\", \"HEAD\", \"POST\", \"PUT\", \"PATCH\", \"DELETE\", \"OPTIONS\"")
+    })
+}
+
+/// Only what can be written in one way: no escapes, no empty or dotted segments.
+fn path(report: &Reporter<'_>, path: &Spanned<String>) -> Result<String, ConfigError> {
+    let text = path.get_ref();
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b));
+    let segments_good = text.strip_prefix('/').is_some_and(|rest| {
+        rest.split('/').enumerate().all(|(n, segment)| !matches!(segment, "." | "..") && (!segment.is_empty() || n > 0 || rest.is_empty()))
+    });
+    if plain && segments_good && !text.contains("//") {
+        Ok(text.clone())
+    } else {
+        Err(report
+            .at(path.span(), "`path` starts with / and has only the characters a-z A-Z 0-9 - . _ ~ and single slashes; it matches exactly"))
+    }
+}
+
+fn host(report: &Reporter<'_>, host: &Spanned<String>) -> Result<String, ConfigError> {
+    let text = host.get_ref().to_ascii_lowercase();
+    let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    if good { Ok(text) } else { Err(report.at(host.span(), "`host` is a host name without port, such as \"sms.example.com\"")) }
+}
+
+fn upstream(report: &Reporter<'_>, upstream: &Spanned<String>) -> Result<Uri, ConfigError> {
+    let fault = |what: &str| report.at(upstream.span(), format!("`upstream` {what}"));
+    let uri: Uri = upstream.get_ref().parse().map_err(|_| fault("is not a URL, such as \"http://127.0.0.1:8080/send\""))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(fault("should start with http:// or https://"));
+    }
+    let authority = uri.authority().ok_or_else(|| fault("names no host"))?;
+    if authority.as_str().contains('@') {
+        return Err(fault("must not carry a password; put it into `upstream_headers` as { env = \"NAME\" } or { file = \"...\" }"));
+    }
+    Ok(uri)
+}
+
+fn headers(report: &Reporter<'_>, folder: &Path, written: &file::Service) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
+    let mut headers = Vec::new();
+    for (name, value) in &written.upstream_headers {
+        let fault = |what: String| report.at(name.span(), format!("`upstream_headers`, {}: {what}", name.get_ref()));
+        let parsed = HeaderName::from_bytes(name.get_ref().as_bytes()).map_err(|_| fault("no name of a header field".to_owned()))?;
+        let (text, is_secret) = match value {
+            Value::Plain(text) => (text.clone(), false),
+            Value::Secret(source) => (source.read(folder).map_err(fault)?.to_string(), true),
+        };
+        let mut value = HeaderValue::from_str(&text).map_err(|_| fault("the value can't stand in a header field".to_owned()))?;
+        value.set_sensitive(is_secret);
+        headers.push((parsed, value));
+    }
+    Ok(headers)
+}
+
+fn forward_headers(report: &Reporter<'_>, written: Option<&[Spanned<String>]>) -> Result<Vec<HeaderName>, ConfigError> {
+    let Some(written) = written else {
+        return Ok(["accept", "accept-language", "user-agent", "traceparent"].map(HeaderName::from_static).to_vec());
+    };
+    // These would change what is asked for, or hand our credential on.
+    const REFUSED: [&str; 11] = [
+        "authorization",
+        "host",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "transfer-encoding",
+        "connection",
+        "range",
+        "x-http-method-override",
+        "x-http-method",
+        "x-method-override",
+    ];
+    written
+        .iter()
+        .map(|name| {
+            let parsed = HeaderName::from_bytes(name.get_ref().as_bytes())
+                .map_err(|_| report.at(name.span(), format!("`{}` is no name of a header field", name.get_ref())))?;
+            if REFUSED.contains(&parsed.as_str()) || parsed.as_str().starts_with("if-") {
+                return Err(report.at(name.span(), format!("`{parsed}` can't be forwarded from a client of a paid service")));
+            }
+            Ok(parsed)
+        })
+        .collect()
+}
+
+fn ticket(report: &Reporter<'_>, folder: &Path, written: &file::Service, method: &Method) -> Result<Ticket, ConfigError> {
+    match (written.ticket, &written.price_sat) {
+        (file::Ticket::Free, Some(price)) => Err(report.at(price.span(), "a free service has no `price_sat`")),
+        (file::Ticket::Free, None) => match &written.input {
+            Some(input) => Err(report.at(input.span(), "`input` is checked for paid services only; a free one is passed on as it comes")),
+            None => Ok(Ticket::Free),
+        },
+        (file::Ticket::SingleUse, None) => Err(report.at(written.name.span(), "a single-use service needs `price_sat`")),
+        (file::Ticket::SingleUse, Some(sat)) => {
+            let price = Sat::new(*sat.get_ref()).ok_or_else(|| report.at(sat.span(), "`price_sat` should be at least 1"))?;
+            Ok(Ticket::SingleUse { price, rules: rules(report, folder, written, method)? })
+        }
+    }
+}
+
+fn rules(report: &Reporter<'_>, folder: &Path, written: &file::Service, method: &Method) -> Result<Rules, ConfigError> {
+    let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+    let content_type = match &written.content_type {
+        Some(given) => Some(media_type(report, given)?),
+        None => has_body.then(|| "application/json".to_owned()),
+    };
+    let is_json = content_type.as_deref().is_some_and(|media| media == "application/json" || media.ends_with("+json"));
+    let bind = match written.bind {
+        Some(BindWord::Exact) => Bind::Exact,
+        Some(BindWord::Json) if !is_json => {
+            return Err(report.at(written.name.span(), "`bind = \"json\"` needs a JSON `content_type`"));
+        }
+        Some(BindWord::Json) => Bind::Json,
+        None if is_json => Bind::Json,
+        None => Bind::Exact,
+    };
+    let schema = match &written.input {
+        Some(input) if !is_json => return Err(report.at(input.span(), "`input` is a JSON Schema: it needs a JSON `content_type`")),
+        Some(input) => {
+            let source = schema_source(folder, input.get_ref()).map_err(|what| report.at(input.span(), format!("`input`: {what}")))?;
+            Some(Schema::compile(source).map_err(|what| report.at(input.span(), format!("`input`: {what}")))?)
+        }
+        None => None,
+    };
+    Ok(Rules { bind, content_type, schema })
+}
+
+fn media_type(report: &Reporter<'_>, given: &Spanned<String>) -> Result<String, ConfigError> {
+    let text = given.get_ref().to_ascii_lowercase();
+    let good = text.split_once('/').is_some_and(|(kind, sub)| {
+        [kind, sub].iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)))
+    });
+    if good {
+        Ok(text)
+    } else {
+        Err(report.at(given.span(), "`content_type` is a media type without parameters, such as \"application/json\""))
+    }
+}
+
+fn schema_source(folder: &Path, input: &Input) -> Result<serde_json::Value, String> {
+    match input {
+        Input::Inline(table) => serde_json::to_value(table).map_err(|error| error.to_string()),
+        Input::File(path) => {
+            let path = folder.join(path);
+            let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+        }
+    }
+}

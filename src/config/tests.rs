@@ -1,0 +1,117 @@
+use super::*;
+
+const SMALLEST: &str = r#"
+[listen]
+address = "127.0.0.1:8402"
+plain_http = true
+
+[lnd]
+address = "127.0.0.1:10009"
+certificate = "tls.cert"
+macaroon = "farebox.macaroon"
+network = "regtest"
+
+[[service]]
+name = "send-sms"
+method = "POST"
+path = "/api/l402/send-sms"
+ticket = "single-use"
+price_sat = 100
+upstream = "http://127.0.0.1:8080/send"
+"#;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("/etc/farebox/farebox.toml"), text)
+}
+
+fn fault(text: &str) -> String {
+    parse(text).err().map_or_else(|| panic!("accepted:\n{text}"), |error| error.to_string())
+}
+
+fn changed(from: &str, to: &str) -> String {
+    assert!(SMALLEST.contains(from), "{from}");
+    SMALLEST.replace(from, to)
+}
+
+#[test]
+fn the_smallest_file_works_and_has_the_documented_defaults() {
+    let config = parse(SMALLEST).unwrap();
+    assert_eq!(config.ledger, Path::new("/var/lib/farebox/ledger.db"));
+    assert_eq!(config.lnd.certificate, Path::new("/etc/farebox/tls.cert"));
+    assert_eq!(config.ops.to_string(), "127.0.0.1:9402");
+    assert_eq!(config.invoice_expiry.as_secs(), 600);
+    assert_eq!(config.tickets.lifetime.as_secs(), 30 * 86_400);
+    assert_eq!((config.limits.unpaid_per_client, config.limits.unpaid_total, config.limits.body), (30, 10_000, 65_536));
+    assert_eq!(config.services[0].timeout.as_secs(), 10);
+}
+
+#[test]
+fn the_example_file_is_a_valid_config() {
+    let example = include_str!("../../config.example.toml");
+    if let Err(error) = parse(example) {
+        // The example reads a secret from the environment, which the test does not have.
+        assert!(error.to_string().contains("SMS_BACKEND_TOKEN"), "{error}");
+    }
+}
+
+#[test]
+fn a_mistyped_key_is_refused_with_its_line_and_a_suggestion() {
+    let said = fault(&changed("price_sat = 100", "price_sats = 100"));
+    assert!(said.starts_with("/etc/farebox/farebox.toml:17: "), "{said}");
+    assert!(said.contains("`price_sats`") && said.contains("did you mean `price_sat`?"), "{said}");
+    let said = fault(&changed("[lnd]", "[lnds]"));
+    assert!(said.contains("did you mean `lnd`?"), "{said}");
+    let said = fault(&changed("single-use", "singleuse"));
+    assert!(said.contains("did you mean `single-use`?"), "{said}");
+}
+
+#[test]
+fn what_is_missing_or_out_of_range_is_named_with_its_line() {
+    for (from, to, line, words) in [
+        ("plain_http = true", "", 3, "`certificate` and `key`"),
+        ("plain_http = true", "certificate = \"a\"", 3, "`certificate` and `key`"),
+        ("price_sat = 100", "price_sat = 0", 17, "at least 1"),
+        ("price_sat = 100", "", 13, "needs `price_sat`"),
+        ("\"regtest\"", "\"main\"", 10, "`lnd.network`"),
+        ("\"127.0.0.1:8402\"", "\"localhost\"", 3, "`listen.address`"),
+        ("\"127.0.0.1:10009\"", "\"127.0.0.1\"", 7, "`lnd.address`"),
+        ("\"send-sms\"", "\"send_sms\"", 13, "`name`"),
+        ("\"POST\"", "\"post\"", 14, "`method`"),
+        ("\"/api/l402/send-sms\"", "\"/api//send\"", 15, "`path`"),
+        ("\"/api/l402/send-sms\"", "\"/api/%73end\"", 15, "`path`"),
+        ("\"/api/l402/send-sms\"", "\"/api/../send\"", 15, "`path`"),
+        ("\"/api/l402/send-sms\"", "\"api\"", 15, "`path`"),
+        ("http://127.0.0.1:8080/send", "ftp://127.0.0.1/send", 18, "http://"),
+        ("http://127.0.0.1:8080/send", "http://user:pass@127.0.0.1/send", 18, "password"),
+        ("price_sat = 100", "price_sat = 100\ntimeout = \"10\"", 18, "duration"),
+        ("price_sat = 100", "price_sat = 100\nforward_headers = [\"Range\"]", 18, "can't be forwarded"),
+        ("price_sat = 100", "price_sat = 100\ninput = { type = \"string\", format = \"e146\" }", 18, "JSON Schema"),
+        ("price_sat = 100", "price_sat = 100\ninput = \"nowhere.json\"", 18, "nowhere.json"),
+    ] {
+        let said = fault(&changed(from, to));
+        assert!(said.starts_with(&format!("/etc/farebox/farebox.toml:{line}: ")), "{from} -> {to}: {said}");
+        assert!(said.contains(words), "{from} -> {to}: {said}");
+    }
+}
+
+#[test]
+fn two_services_must_differ_in_name_and_route() {
+    let twice = format!("{SMALLEST}{}", SMALLEST.split_once("[[service]]").map(|(_, s)| format!("[[service]]{s}")).unwrap());
+    assert!(fault(&twice).contains("two services are named `send-sms`"));
+    let renamed = twice.replacen("\"send-sms\"", "\"other\"", 1);
+    assert!(fault(&renamed).contains("two services match POST /api/l402/send-sms"));
+    assert!(fault(SMALLEST.split_once("[[service]]").unwrap().0).contains("no [[service]]"));
+}
+
+#[test]
+fn secrets_come_from_files_or_the_environment_and_never_into_a_message() {
+    let with = |line: &str| changed("price_sat = 100", &format!("price_sat = 100\n{line}"));
+    let said = fault(&with("upstream_headers = { Authorization = { env = \"FAREBOX_NO_SUCH_VARIABLE\" } }"));
+    assert!(said.contains("`FAREBOX_NO_SUCH_VARIABLE` is not set") && said.contains(":18:"), "{said}");
+    let said = fault(&with("upstream_headers = { Authorization = { fil = \"x\" } }"));
+    assert!(said.contains("did you mean `file`?"), "{said}");
+    let said = fault(&format!("{SMALLEST}\n[tickets]\nmaster_secret = \"deadbeefsecret\"\n"));
+    assert!(said.contains("never written into the config") && !said.contains("deadbeef"), "{said}");
+    let plain = parse(&with("upstream_headers = { X-Api = \"a\" }")).unwrap();
+    assert_eq!(plain.services[0].upstream_headers[0].1, "a");
+}

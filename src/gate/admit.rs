@@ -1,0 +1,160 @@
+//! Whether a request brings a ticket: genuine, paid, for this service, and bought for this request or for another.
+
+use hyper::StatusCode;
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use sha2::{Digest as _, Sha256};
+
+use super::code::Code;
+use super::site::{Offer, Service};
+use super::{Gate, answer};
+use crate::l402::credential::{self, Credential, Handed, Proof};
+use crate::l402::root_key::Keys;
+use crate::l402::verify::{self, Genuine, Paid, Refusal};
+use crate::order::Order;
+use crate::order::digest::{self, Bound};
+
+/// Names an exact credential for an exact service in the cache of verified ones.
+pub type CacheKey = [u8; 32];
+
+/// What a request comes with.
+pub enum Admitted {
+    /// No ticket that opens anything: it is offered one.
+    Buyer(Buyer),
+    /// A paid ticket of ours.
+    Holder(VerifiedTicket),
+}
+
+/// Somebody to sell to.
+pub struct Buyer {
+    /// Why what it handed in doesn't do.
+    pub why: Code,
+    /// The challenge that it handed back unpaid, if it is for this very request.
+    pub pending: Option<Pending>,
+}
+
+/// A genuine challenge that is not paid yet.
+pub struct Pending {
+    /// What it says.
+    pub ticket: Genuine,
+    /// The macaroon as its holder has it.
+    pub macaroon: Vec<u8>,
+}
+
+/// A ticket that was verified against this request. Only this module makes one.
+pub struct VerifiedTicket {
+    paid: Paid,
+    own_request: bool,
+}
+
+impl VerifiedTicket {
+    /// What it says.
+    pub fn ticket(&self) -> &Genuine {
+        self.paid.ticket()
+    }
+
+    /// Whether it was bought for the request that it came with.
+    pub fn is_for_this_request(&self) -> bool {
+        self.own_request
+    }
+}
+
+/// Looks at everything that was handed in, and takes the best of it.
+pub fn admit(gate: &Gate, service: &Service, offer: &Offer, headers: &HeaderMap, order: &Order) -> Admitted {
+    let macaroon_lines = ["macaroon", "grpc-metadata-macaroon"].into_iter().flat_map(|name| headers.get_all(name));
+    let handed =
+        credential::read(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes), macaroon_lines.map(HeaderValue::as_bytes));
+    let credentials = match handed {
+        Handed::Nothing => return Admitted::Buyer(Buyer { why: Code::PaymentRequired, pending: None }),
+        Handed::Unreadable => return Admitted::Buyer(Buyer { why: Code::TicketUnreadable, pending: None }),
+        Handed::Credentials(credentials) => credentials,
+    };
+    let (mut for_another, mut refused): (Option<VerifiedTicket>, Option<Buyer>) = (None, None);
+    for credential in credentials {
+        match verified(gate, service, &credential) {
+            Ok(paid) => {
+                let own_request = is_for(gate, service, offer, order, paid.ticket());
+                if own_request {
+                    return Admitted::Holder(VerifiedTicket { paid, own_request });
+                }
+                for_another.get_or_insert(VerifiedTicket { paid, own_request });
+            }
+            Err(refusal) => {
+                let pending = match refusal {
+                    Refusal::NotPaid(ticket) if is_for(gate, service, offer, order, &ticket) => {
+                        Some(Pending { ticket, macaroon: credential.macaroon })
+                    }
+                    _ => None,
+                };
+                if refused.is_none() || pending.is_some() {
+                    refused = Some(Buyer { why: code(&refusal), pending });
+                }
+            }
+        }
+    }
+    match (for_another, refused) {
+        (Some(ticket), _) => Admitted::Holder(ticket),
+        (None, Some(buyer)) => Admitted::Buyer(buyer),
+        (None, None) => Admitted::Buyer(Buyer { why: Code::PaymentRequired, pending: None }),
+    }
+}
+
+fn verified(gate: &Gate, service: &Service, credential: &Credential) -> Result<Paid, Refusal> {
+    let key = cache_key(&service.name, credential);
+    if let Some(paid) = gate.verified.get(&key) {
+        return Ok(paid);
+    }
+    let paid = verify::single_use(&gate.ring, &service.name, credential)?;
+    gate.verified.insert(key, paid, 1);
+    Ok(paid)
+}
+
+/// A caveat more is another text, and so another key: what was verified for one says nothing of the other.
+fn cache_key(service: &str, credential: &Credential) -> CacheKey {
+    let mut hash = Sha256::new();
+    for part in [service.as_bytes(), &credential.macaroon] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    match &credential.proof {
+        Proof::Preimage(preimage) => hash.update(preimage.as_bytes()),
+        Proof::None => hash.update([0]),
+        Proof::Unreadable => hash.update([1]),
+    }
+    hash.finalize().into()
+}
+
+fn is_for(gate: &Gate, service: &Service, offer: &Offer, order: &Order, ticket: &Genuine) -> bool {
+    gate.ring.all().nth(ticket.key).is_some_and(|keys| request_digest(keys, service, offer, order) == ticket.request)
+}
+
+/// What binds a ticket to an order at a service.
+pub fn request_digest(keys: &Keys, service: &Service, offer: &Offer, order: &Order) -> [u8; 32] {
+    let bound = Bound {
+        service: &service.name,
+        method: service.method.as_str(),
+        path: &service.path,
+        content_type: offer.rules.content_type.as_deref().unwrap_or_default(),
+        body: order.body(),
+    };
+    digest::digest(keys.digest_key(), &bound)
+}
+
+fn code(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::Unreadable => Code::TicketUnreadable,
+        Refusal::Forged => Code::TicketForged,
+        Refusal::OtherService => Code::TicketForAnotherService,
+        Refusal::Caveats => Code::TicketCaveats,
+        Refusal::NotPaid(_) => Code::TicketNotPaid,
+        Refusal::WrongPreimage => Code::WrongPreimage,
+    }
+}
+
+/// A paid ticket that was bought for another request, and never handed in: no second sale, the payer still has this one.
+pub fn for_another_request() -> answer::Answer {
+    let detail = "This ticket was bought for another request. Send exactly the request that you asked the price for, with this ticket; \
+                  it stays valid. To send this request instead, ask for its own price without a ticket.";
+    answer::Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::TicketForAnotherRequest, detail)
+        .retry(answer::Retry::SameTicket)
+        .into_answer()
+}

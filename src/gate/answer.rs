@@ -1,0 +1,228 @@
+//! Every response that Farebox authors, and the body type of all responses.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::code::Code;
+use crate::redemption::kept::Kept;
+use crate::upstream::body::{BodyError, ResponseBody};
+
+/// What a client is answered with.
+pub enum Body {
+    /// Ours, or an upstream's that was read whole.
+    Whole(Full<Bytes>),
+    /// An upstream's as it comes.
+    Streamed(Box<ResponseBody>),
+    /// An upstream's of which the first part was read before.
+    Continued(Option<Bytes>, Box<ResponseBody>),
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Streamed(body) => Pin::new(body.as_mut()).poll_frame(cx),
+            Self::Continued(first, rest) => match first.take() {
+                Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+                None => Pin::new(rest.as_mut()).poll_frame(cx),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Streamed(body) => body.is_end_stream(),
+            Self::Continued(first, rest) => first.is_none() && rest.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Streamed(body) => body.size_hint(),
+            // Longer than what is kept; the client is told by the framing when it ends.
+            Self::Continued(..) => SizeHint::default(),
+        }
+    }
+}
+
+/// A response and what it stands for.
+pub struct Answer {
+    /// What is sent.
+    pub response: Response<Body>,
+    /// What it means.
+    pub code: Code,
+}
+
+/// What the client should do with its ticket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retry {
+    /// The same request with the same ticket, later.
+    SameTicket,
+    /// The same request with a new payment, or for the first time.
+    NewTicket,
+    /// Nothing: this request will not do.
+    Never,
+}
+
+impl Retry {
+    /// The word in the body.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SameTicket => "same-ticket",
+            Self::NewTicket => "new-ticket",
+            Self::Never => "never",
+        }
+    }
+}
+
+/// An error, as `application/problem+json` (RFC 9457).
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: Code,
+    detail: String,
+    charged: bool,
+    retry: Retry,
+    retry_after: Option<Duration>,
+    header: Option<(HeaderName, HeaderValue)>,
+    more: Map<String, Value>,
+}
+
+impl Problem {
+    /// Nothing was charged, and the request will not do as it is.
+    pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), charged: false, retry: Retry::Never, retry_after: None, header: None, more: Map::new() }
+    }
+
+    /// What to do with the ticket.
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// When, at the earliest.
+    pub fn after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
+        self
+    }
+
+    /// The ticket is spent by this.
+    pub fn charged(mut self) -> Self {
+        self.charged = true;
+        self
+    }
+
+    /// One more header field.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    /// One more member of the body.
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// As it is sent.
+    pub fn into_answer(self) -> Answer {
+        let mut body = members(self.status, self.code, &self.detail, self.charged, self.retry);
+        body.extend(self.more);
+        let mut response = json(self.status, "application/problem+json", &Value::Object(body));
+        if let Some(pause) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds(pause));
+        }
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        Answer { response, code: self.code }
+    }
+}
+
+/// The members that errors and the 402 have in common.
+pub fn members(status: StatusCode, code: Code, detail: &str, charged: bool, retry: Retry) -> Map<String, Value> {
+    let common = json!({
+        "type": format!("urn:farebox:problem:{}", code.word()),
+        "title": status.canonical_reason().unwrap_or("Error"),
+        "status": status.as_u16(),
+        "code": code.word(),
+        "detail": detail,
+        "charged": charged,
+        "retry": retry.word(),
+    });
+    match common {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}
+
+/// A JSON body that no cache may keep.
+pub fn json(status: StatusCode, content_type: &'static str, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::Whole(Full::from(format!("{body}\n"))));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// An answer without a body.
+pub fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Whole(Full::default()));
+    *response.status_mut() = status;
+    response
+}
+
+/// The header field that marks an answer from the store (IETF draft "Idempotency-Key HTTP header", as Stripe names it).
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// A delivered answer: the upstream's own, from its first delivery or from the store.
+pub fn delivered(kept: &Kept, replayed: bool, streamed: Option<(Bytes, ResponseBody)>) -> Answer {
+    let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
+    let body = match (&kept.body, streamed) {
+        (Some(body), _) => Body::Whole(Full::new(body.clone())),
+        (None, Some((first, rest))) => Body::Continued(Some(first), Box::new(rest)),
+        (None, None) => return not_kept(status, replayed),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    for (name, value) in &kept.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if replayed {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Answer { response, code: if replayed { Code::Replayed } else { Code::Delivered } }
+}
+
+fn not_kept(status: StatusCode, replayed: bool) -> Answer {
+    let status = if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) { StatusCode::OK } else { status };
+    let code = Code::DeliveredAnswerNotKept;
+    let detail = "Your request was delivered; the service's answer was too long to keep or was cut short. Nothing is sent again.";
+    let mut problem = Problem::new(status, code, detail).charged();
+    if replayed {
+        problem = problem.with_header(REPLAYED, HeaderValue::from_static("true"));
+    }
+    problem.into_answer()
+}
+
+/// Whole seconds, at least one.
+fn seconds(pause: Duration) -> HeaderValue {
+    let whole = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+    HeaderValue::from(whole.max(1))
+}

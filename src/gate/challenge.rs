@@ -1,0 +1,215 @@
+//! The sale: price, guard, invoice, 402. What can't be delivered isn't sold.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
+use hyper::{StatusCode, Version};
+use serde_json::Value;
+use tracing::error;
+
+use super::admit::{Buyer, Pending, request_digest};
+use super::answer::{self, Answer, Problem, Retry};
+use super::client::{self, Peer};
+use super::code::Code;
+use super::site::{Offer, Service};
+use super::{Gate, Notes, route};
+use crate::l402::PaymentHash;
+use crate::l402::challenge::www_authenticate;
+use crate::l402::credential::encode_base64;
+use crate::l402::mint::{self, SingleUse};
+use crate::lightning::{Invoice, Trouble, Wanted};
+use crate::order::Order;
+use crate::time::UnixTime;
+
+/// How soon a client should come back when something is down.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A checked request at a paid service.
+#[derive(Clone, Copy)]
+pub struct Sale<'a> {
+    /// What requests share.
+    pub gate: &'a Arc<Gate>,
+    /// The service.
+    pub service: &'a Arc<Service>,
+    /// What it sells.
+    pub offer: &'a Offer,
+    /// What is to be bought.
+    pub order: &'a Order,
+    /// The request's head.
+    pub head: &'a Parts,
+    /// The other end of the connection.
+    pub peer: &'a Peer,
+    /// The client's address.
+    pub client: IpAddr,
+}
+
+/// Offers a ticket: a new one, or the same pending one again to who holds it.
+pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes) -> Result<Answer, Answer> {
+    refuse_if_down(sale)?;
+    if let Some(Pending { ticket, macaroon }) = &buyer.pending
+        && let Some((invoice, until)) = sale.gate.unpaid.pending(&ticket.payment_hash, Instant::now())
+    {
+        notes.ticket = Some(ticket.payment_hash);
+        let left = until.saturating_duration_since(Instant::now());
+        let offered = Offered { macaroon, invoice: &invoice, hash: ticket.payment_hash, expires: UnixTime::now().plus(left) };
+        return Ok(payment_required(sale, buyer.why, &offered));
+    }
+    let (invoice, macaroon, expires) = mint(sale).await?;
+    notes.ticket = Some(invoice.payment_hash);
+    sale.service.metrics.challenge(sale.offer.price);
+    let offered = Offered { macaroon: &macaroon, invoice: &invoice.bolt11, hash: invoice.payment_hash, expires };
+    Ok(payment_required(sale, buyer.why, &offered))
+}
+
+fn refuse_if_down(sale: &Sale<'_>) -> Result<(), Answer> {
+    let gate = sale.gate;
+    let refuse = |code, detail: &str| Err(unavailable(code, detail).into_answer());
+    if gate.ledger.health().is_err() {
+        return refuse(Code::LedgerDown, "The record of tickets can't be written at the moment, so nothing is sold.");
+    }
+    if sale.service.upstream.health.is_down() {
+        return refuse(Code::UpstreamDown, "The service behind this gate does not answer at the moment, so nothing is sold.");
+    }
+    if gate.node.state().is_err() {
+        return refuse(Code::NodeDown, "No invoices can be made at the moment, so nothing is sold. Paid tickets are still redeemed.");
+    }
+    Ok(())
+}
+
+fn unavailable(code: Code, detail: &str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry(Retry::NewTicket).after(SOON)
+}
+
+/// An invoice of the node's, the macaroon over it, and when the invoice runs out.
+async fn mint(sale: &Sale<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
+    let gate = sale.gate;
+    let mut place = gate.unpaid.reserve(client::key(sale.client), Instant::now()).map_err(|no_place| {
+        let detail = "There are too many unpaid invoices. Pay one, or wait until the oldest has run out.";
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUnpaid, detail);
+        problem.retry(Retry::NewTicket).after(no_place.0).into_answer()
+    })?;
+    let times = &gate.site.times;
+    // Before the node is asked: so the invoice never runs out earlier than we say.
+    let expires = UnixTime::now().plus(times.invoice_expiry);
+    place.asking();
+    let wanted = Wanted { amount: sale.offer.price, memo: sale.offer.memo.clone(), expiry: times.invoice_expiry };
+    let invoice = match gate.node.add_invoice(wanted).await {
+        Ok(invoice) => invoice,
+        Err(no_invoice) => {
+            if !no_invoice.may_exist {
+                place.give_up();
+            }
+            let busy = no_invoice.trouble == Trouble::Busy;
+            let (code, detail) = if busy {
+                (Code::TooBusy, "Too many invoices are being asked for at once.")
+            } else {
+                (Code::NodeDown, "No invoice could be made, so nothing is sold. Paid tickets are still redeemed.")
+            };
+            return Err(unavailable(code, detail).into_answer());
+        }
+    };
+    place.fill(invoice.payment_hash, &invoice.bolt11);
+    let mut token_id = [0_u8; 32];
+    let ticket = getrandom::fill(&mut token_id).ok().and_then(|()| {
+        let terms = SingleUse {
+            service: &sale.service.name,
+            payment_hash: invoice.payment_hash,
+            token_id,
+            valid_until: expires.plus(times.lifetime).seconds(),
+            request: request_digest(gate.ring.minting(), sale.service, sale.offer, sale.order),
+        };
+        mint::single_use(&gate.ring, &terms)
+    });
+    let macaroon = ticket.ok_or_else(|| {
+        error!("a macaroon could not be made");
+        unavailable(Code::Internal, "A ticket could not be made.").into_answer()
+    })?;
+    Ok((invoice, macaroon, expires))
+}
+
+/// What a 402 offers.
+struct Offered<'a> {
+    macaroon: &'a [u8],
+    invoice: &'a str,
+    hash: PaymentHash,
+    expires: UnixTime,
+}
+
+fn payment_required(sale: &Sale<'_>, why: Code, offered: &Offered<'_>) -> Answer {
+    let detail = detail(why);
+    let mut body = answer::members(StatusCode::PAYMENT_REQUIRED, why, detail, false, Retry::NewTicket);
+    let token = encode_base64(offered.macaroon);
+    let next = next_command(sale, &token);
+    let essentials = [
+        ("macaroon", Value::from(token)),
+        ("invoice", Value::from(offered.invoice)),
+        ("paymentHash", Value::from(offered.hash.to_string())),
+        ("priceSats", Value::from(sale.offer.price.get())),
+        ("expiresAt", Value::from(offered.expires.seconds())),
+        ("service", Value::from(&*sale.service.name)),
+        ("next", Value::from(next)),
+    ];
+    body.extend(essentials.map(|(name, value)| (name.to_owned(), value)));
+    // Not problem+json: some clients look for this type.
+    let mut response = answer::json(StatusCode::PAYMENT_REQUIRED, "application/json", &Value::Object(body));
+    if let Ok(line) = HeaderValue::from_str(&www_authenticate(offered.macaroon, offered.invoice)) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, line);
+    }
+    Answer { response, code: why }
+}
+
+fn detail(why: Code) -> &'static str {
+    match why {
+        Code::TicketUnreadable => "What was handed in is no ticket that can be read. Here is a new one to pay.",
+        Code::TicketForged => "The ticket that was handed in is not one of this gate's. Here is a new one to pay.",
+        Code::TicketForAnotherService => "The ticket that was handed in was bought for another service. Here is one for this.",
+        Code::TicketCaveats => "The ticket that was handed in has restrictions that can't be met here. Here is a new one to pay.",
+        Code::TicketNotPaid => "The ticket was handed in without a preimage. Pay the invoice, then send the preimage along.",
+        Code::WrongPreimage => "The preimage is not that of the ticket's own invoice. Look for the right one before you pay again.",
+        Code::TicketExpired => "The ticket that was handed in has expired. Here is a new one to pay.",
+        Code::TicketSpent => "The ticket that was handed in is spent. Here is a new one to pay.",
+        Code::TicketUsed => "The ticket that was handed in belongs to another request. Here is one for this.",
+        Code::TicketRevoked => "The ticket that was handed in was revoked. Here is a new one to pay.",
+        _ => "Pay the invoice, then send the identical request again with `Authorization: L402 <macaroon>:<preimage>`.",
+    }
+}
+
+/// The third step, to be pasted into a shell once PREIMAGE is set. Only the request's own text is quoted; the rest is of safe characters.
+fn next_command(sale: &Sale<'_>, token: &str) -> String {
+    let mut command = format!("curl -sS -X {} {}", sale.service.method, quoted(&url(sale)));
+    if let Some(content_type) = &sale.offer.rules.content_type {
+        command.push_str(&format!(" -H 'Content-Type: {content_type}'"));
+    }
+    command.push_str(&format!(" -H \"Authorization: L402 {token}:$PREIMAGE\""));
+    match std::str::from_utf8(sale.order.body()) {
+        Ok(body) if !body.is_empty() && !body.contains('\0') => command.push_str(&format!(" --data-binary {}", quoted(body))),
+        Ok("") => {}
+        _ => command.push_str(" --data-binary @request-body"),
+    }
+    command
+}
+
+/// Single quotes make a POSIX shell take everything as it is, but for the single quote itself.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+fn url(sale: &Sale<'_>) -> String {
+    let Parts { uri, headers, version, .. } = sale.head;
+    if let Some(public) = &sale.gate.site.public_url {
+        return format!("{public}{}", sale.service.path);
+    }
+    let named = match (uri.authority(), headers.get(hyper::header::HOST).and_then(|host| host.to_str().ok())) {
+        (Some(authority), _) if *version >= Version::HTTP_2 => authority.as_str(),
+        (_, Some(host)) => host,
+        (Some(authority), None) => authority.as_str(),
+        (None, None) => "localhost",
+    };
+    // It was read as an authority before; a text that wasn't could not have got here.
+    debug_assert!(route::is_authority(named) || named == "localhost");
+    let scheme = if sale.peer.tls { "https" } else { "http" };
+    format!("{scheme}://{named}{}", sale.service.path)
+}

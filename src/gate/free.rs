@@ -1,0 +1,57 @@
+//! A free service: the request is passed on as it comes.
+
+use std::net::IpAddr;
+use std::time::Instant as Clock;
+
+use hyper::body::Incoming;
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Request, StatusCode};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::answer::{Answer, Body, Problem};
+use super::client::Peer;
+use super::code::Code;
+use super::site::Service;
+use super::{Gate, Notes};
+use crate::l402::credential::is_l402;
+use crate::upstream::forward::{Sent, forward};
+use crate::upstream::request::{self, strip_connection};
+
+/// Passes a request on and its answer back.
+pub async fn pass(gate: &Gate, service: &Service, peer: &Peer, client: IpAddr, request: Request<Incoming>, notes: &mut Notes) -> Answer {
+    let upstream = &service.upstream;
+    let client = HeaderValue::from_str(&client.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
+    let proto = if peer.tls { "https" } else { "http" };
+    let request = request::free(upstream, request, &client, proto, gate.site.limits.body);
+    let started = Clock::now();
+    let sent = forward(upstream, request, service.reuse, Instant::now() + upstream.timeout).await;
+    notes.upstream = Some(started.elapsed());
+    match sent {
+        Sent::Yes(response) => {
+            let mut response = response.map(|body| Body::Streamed(Box::new(body)));
+            strip_connection(response.headers_mut());
+            strip_challenges(&mut response);
+            Answer { response, code: Code::Passed }
+        }
+        Sent::No(why) => {
+            debug!(service = %service.name, "not sent: {why}");
+            let detail = "The service behind this gate does not answer. Nothing was sent.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::UpstreamUnreachable, detail).into_answer()
+        }
+        Sent::Unknown(why) => {
+            debug!(service = %service.name, "no answer: {why}");
+            let detail = "The service behind this gate took the request and gave no answer.";
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, Code::OutcomeUnknown, detail).into_answer()
+        }
+    }
+}
+
+/// One client library pays whatever bears an L402 challenge, whatever the status: only our own may.
+fn strip_challenges(response: &mut hyper::Response<Body>) {
+    let headers = response.headers_mut();
+    headers.remove("alt-svc");
+    if headers.get_all(WWW_AUTHENTICATE).iter().any(|value| is_l402(value.as_bytes())) {
+        headers.remove(WWW_AUTHENTICATE);
+    }
+}

@@ -1,0 +1,202 @@
+//! How much may be asked for without paying: the unpaid challenges, counted per client and in all.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::l402::PaymentHash;
+
+/// The unpaid challenges. One counts from before its invoice is asked for until it is redeemed or its invoice has run out.
+pub struct Unpaid {
+    per_client: usize,
+    total: usize,
+    lifetime: Duration,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    /// By number: that is also the order in which they run out, since all live equally long.
+    challenges: BTreeMap<u64, Challenge>,
+    by_hash: HashMap<PaymentHash, u64>,
+    clients: HashMap<IpAddr, BTreeSet<u64>>,
+    next: u64,
+}
+
+struct Challenge {
+    client: IpAddr,
+    until: Instant,
+    hash: Option<PaymentHash>,
+    invoice: Option<Arc<str>>,
+}
+
+/// A place for one challenge. Dropped before the node was asked, it is free again; after that it counts until it runs out.
+pub struct Reservation<'a> {
+    unpaid: &'a Unpaid,
+    number: u64,
+    asked: bool,
+}
+
+/// There is no place; there may be one after this time.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NoPlace(pub Duration);
+
+impl Unpaid {
+    /// Limits per client and in all; `lifetime` is the invoices'.
+    pub fn new(per_client: usize, total: usize, lifetime: Duration) -> Self {
+        Self { per_client, total, lifetime, open: Mutex::default() }
+    }
+
+    /// Takes a place for a client's challenge.
+    pub fn reserve(&self, client: IpAddr, now: Instant) -> Result<Reservation<'_>, NoPlace> {
+        let mut open = self.open(now);
+        let wait = |challenge: &Challenge| NoPlace(challenge.until.saturating_duration_since(now));
+        if open.challenges.len() >= self.total {
+            return Err(open.challenges.first_key_value().map_or(NoPlace(self.lifetime), |(_, oldest)| wait(oldest)));
+        }
+        let own = open.clients.get(&client);
+        if own.map_or(0, BTreeSet::len) >= self.per_client {
+            let oldest = own.and_then(BTreeSet::first).and_then(|number| open.challenges.get(number));
+            return Err(oldest.map_or(NoPlace(self.lifetime), wait));
+        }
+        let number = open.next;
+        open.next += 1;
+        open.clients.entry(client).or_default().insert(number);
+        open.challenges.insert(number, Challenge { client, until: now + self.lifetime, hash: None, invoice: None });
+        Ok(Reservation { unpaid: self, number, asked: false })
+    }
+
+    /// The invoice of a challenge that is still open.
+    pub fn pending(&self, hash: &PaymentHash, now: Instant) -> Option<(Arc<str>, Instant)> {
+        let open = self.open(now);
+        let challenge = open.challenges.get(open.by_hash.get(hash)?)?;
+        Some((challenge.invoice.clone()?, challenge.until))
+    }
+
+    /// It was paid and handed in.
+    pub fn redeemed(&self, hash: &PaymentHash, now: Instant) {
+        let mut open = self.open(now);
+        if let Some(number) = open.by_hash.get(hash).copied() {
+            open.forget(number);
+        }
+    }
+
+    /// How many are open.
+    pub fn count(&self, now: Instant) -> usize {
+        self.open(now).challenges.len()
+    }
+
+    fn open(&self, now: Instant) -> MutexGuard<'_, Open> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((number, oldest)) = open.challenges.first_key_value() {
+            if oldest.until > now {
+                break;
+            }
+            let number = *number;
+            open.forget(number);
+        }
+        open
+    }
+}
+
+impl Open {
+    fn forget(&mut self, number: u64) {
+        let Some(challenge) = self.challenges.remove(&number) else { return };
+        if let Some(hash) = challenge.hash {
+            self.by_hash.remove(&hash);
+        }
+        if let Some(own) = self.clients.get_mut(&challenge.client) {
+            own.remove(&number);
+            if own.is_empty() {
+                self.clients.remove(&challenge.client);
+            }
+        }
+    }
+}
+
+impl Reservation<'_> {
+    /// From here on the node may store an invoice, whether we hear of it or not.
+    pub fn asking(&mut self) {
+        self.asked = true;
+    }
+
+    /// The node certainly stored none.
+    pub fn give_up(mut self) {
+        self.asked = false;
+    }
+
+    /// The invoice that it stored.
+    pub fn fill(self, hash: PaymentHash, invoice: &str) {
+        let mut open = self.unpaid.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(challenge) = open.challenges.get_mut(&self.number) {
+            challenge.hash = Some(hash);
+            challenge.invoice = Some(invoice.into());
+            open.by_hash.insert(hash, self.number);
+        }
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if !self.asked {
+            self.unpaid.open.lock().unwrap_or_else(PoisonError::into_inner).forget(self.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFETIME: Duration = Duration::from_secs(600);
+
+    fn client(n: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, n])
+    }
+
+    fn buy(unpaid: &Unpaid, who: u8, hash: u8, now: Instant) -> Result<(), NoPlace> {
+        let mut place = unpaid.reserve(client(who), now)?;
+        place.asking();
+        place.fill(PaymentHash::from_bytes([hash; 32]), "lnbc..");
+        Ok(())
+    }
+
+    #[test]
+    fn limits_per_client_and_in_all() {
+        let (unpaid, now) = (Unpaid::new(2, 3, LIFETIME), Instant::now());
+        assert!(buy(&unpaid, 1, 1, now).is_ok() && buy(&unpaid, 1, 2, now + Duration::from_secs(60)).is_ok());
+        let later = now + Duration::from_secs(100);
+        assert_eq!(buy(&unpaid, 1, 3, later), Err(NoPlace(Duration::from_secs(500))));
+        assert!(buy(&unpaid, 2, 3, later).is_ok());
+        assert!(buy(&unpaid, 3, 4, later).is_err(), "the total");
+        unpaid.redeemed(&PaymentHash::from_bytes([1; 32]), later);
+        assert!(buy(&unpaid, 1, 4, later).is_ok());
+        assert_eq!(unpaid.count(now + LIFETIME + Duration::from_secs(60)), 2);
+        assert_eq!(unpaid.count(later + LIFETIME), 0);
+        let open = unpaid.open.lock().unwrap();
+        assert!(open.clients.is_empty() && open.by_hash.is_empty() && open.challenges.is_empty());
+    }
+
+    #[test]
+    fn a_place_is_free_again_unless_the_node_was_asked() {
+        let (unpaid, now) = (Unpaid::new(1, 1, LIFETIME), Instant::now());
+        drop(unpaid.reserve(client(1), now).unwrap());
+        let mut place = unpaid.reserve(client(1), now).unwrap();
+        place.asking();
+        place.give_up();
+        let mut place = unpaid.reserve(client(1), now).unwrap();
+        place.asking();
+        drop(place);
+        assert!(unpaid.reserve(client(1), now).is_err(), "a client that left in the middle");
+    }
+
+    #[test]
+    fn a_pending_challenge_is_found_until_it_runs_out() {
+        let (unpaid, now) = (Unpaid::new(9, 9, LIFETIME), Instant::now());
+        buy(&unpaid, 1, 1, now).unwrap();
+        let hash = PaymentHash::from_bytes([1; 32]);
+        assert_eq!(unpaid.pending(&hash, now), Some(("lnbc..".into(), now + LIFETIME)));
+        assert_eq!(unpaid.pending(&hash, now + LIFETIME), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! The way of a request, and the only place that knows its order.
+
+pub mod admit;
+pub mod answer;
+pub mod challenge;
+pub mod client;
+pub mod code;
+pub mod free;
+pub mod guard;
+pub mod paid;
+pub mod read;
+pub mod route;
+pub mod site;
+pub mod validate;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::body::Incoming;
+use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue};
+use hyper::{Request, Response};
+use tokio_util::task::TaskTracker;
+
+use self::admit::{Admitted, CacheKey};
+use self::answer::{Answer, Body};
+use self::client::Peer;
+use self::guard::Unpaid;
+use self::paid::End;
+use self::site::{Service, Site};
+use crate::l402::verify::Paid;
+use crate::l402::{KeyRing, PaymentHash};
+use crate::lightning::Node;
+use crate::record::access_log::{self, Line};
+use crate::record::metrics::Metrics;
+use crate::redemption::ledger::Ledger;
+use crate::redemption::memory::{Bounded, Flights};
+
+/// Everything that requests share.
+pub struct Gate {
+    /// What is served.
+    pub site: Site,
+    /// Signs and verifies tickets.
+    pub ring: KeyRing,
+    /// Makes invoices.
+    pub node: Arc<dyn Node>,
+    /// Remembers tickets that were handed in.
+    pub ledger: Arc<dyn Ledger>,
+    /// Challenges that are not paid.
+    pub unpaid: Unpaid,
+    /// Tickets that were verified before.
+    pub verified: Bounded<CacheKey, Paid>,
+    /// Answers that were delivered a while ago.
+    pub recent: Bounded<PaymentHash, paid::Recent>,
+    /// Redemptions under way.
+    pub flights: Flights<Arc<End>>,
+    /// The tasks that a stop waits for.
+    pub tasks: TaskTracker,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What is noted about a request on its way, for its log line and the counters.
+#[derive(Default)]
+pub struct Notes {
+    /// The service that it was for.
+    pub service: Option<Arc<Service>>,
+    /// The ticket that it brought or was offered.
+    pub ticket: Option<PaymentHash>,
+    /// How long the upstream took.
+    pub upstream: Option<Duration>,
+}
+
+/// Answers a request. Infallible: whatever goes wrong is an answer too.
+pub async fn handle(gate: Arc<Gate>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+    let started = Instant::now();
+    let mut notes = Notes::default();
+    let method = request.method().clone();
+    let client = client::address(&peer, request.headers(), &gate.site.limits.trusted_proxies);
+    let Answer { mut response, code } = match way(&gate, &peer, client, request, &mut notes).await {
+        Ok(answer) | Err(answer) => answer,
+    };
+    allow_browsers(&mut response);
+    let took = started.elapsed();
+    let service = notes.service.as_deref();
+    match service {
+        Some(service) => service.metrics.request(code, took.saturating_sub(notes.upstream.unwrap_or_default())),
+        None => gate.metrics.unrouted(code),
+    }
+    access_log::write(&Line {
+        client,
+        method: &method,
+        service: service.map(|service| &*service.name),
+        status: response.status(),
+        code: code.word(),
+        ticket: notes.ticket,
+        took,
+    });
+    response
+}
+
+/// accept - route - read - validate - admit - sell or redeem. `Err` is an answer that ends the way early.
+async fn way(
+    gate: &Arc<Gate>,
+    peer: &Peer,
+    client: std::net::IpAddr,
+    request: Request<Incoming>,
+    notes: &mut Notes,
+) -> Result<Answer, Answer> {
+    let service = match route::route(&gate.site, &request) {
+        Ok(service) => service,
+        Err(answer) => {
+            read::drain(request.into_body(), &gate.site.limits).await;
+            return Err(answer);
+        }
+    };
+    notes.service = Some(Arc::clone(&service));
+    let Some(offer) = &service.offer else {
+        return Ok(free::pass(gate, &service, peer, client, request, notes).await);
+    };
+    let whole = read::whole(request, &gate.site.limits).await?;
+    let order = validate::order(offer, &whole.head.headers, whole.body)?;
+    let sale = challenge::Sale { gate, service: &service, offer, order: &order, head: &whole.head, peer, client };
+    match admit::admit(gate, &service, offer, &whole.head.headers, &order) {
+        Admitted::Buyer(buyer) => challenge::sell(&sale, buyer, notes).await,
+        Admitted::Holder(ticket) => match paid::redeem(&sale, ticket, notes).await {
+            paid::Redeemed::Answer(answer) => Ok(answer),
+            paid::Redeemed::Worthless(why) => challenge::sell(&sale, admit::Buyer { why, pending: None }, notes).await,
+        },
+    }
+}
+
+/// Lets a wallet in any page read what it needs. There are no cookies, so there is nothing to protect from other origins.
+fn allow_browsers(response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    if !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate, Retry-After, Idempotent-Replayed"));
+    }
+}

@@ -1,0 +1,77 @@
+//! Reads a paid service's request whole, within bounds, and refuses what could be read in two ways.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Request, StatusCode};
+use tokio::time::timeout;
+
+use super::answer::{Answer, Problem};
+use super::code::Code;
+use super::site::Limits;
+
+/// How much of a body that is refused is read all the same, so that a client that is still sending sees the answer.
+const DRAIN: usize = 256 * 1024;
+
+/// A request that was read to its end.
+pub struct Whole {
+    /// Its head.
+    pub head: Parts,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Reads within `limits`. A query is refused: no paid service takes one.
+pub async fn whole(request: Request<Incoming>, limits: &Limits) -> Result<Whole, Answer> {
+    let (head, body) = request.into_parts();
+    let refused = refuse_head(&head).or_else(|| too_large(&body, limits));
+    if let Some(problem) = refused {
+        drain(body, limits).await;
+        return Err(problem.into_answer());
+    }
+    let reading = Limited::new(body, limits.body).collect();
+    match timeout(limits.body_time, reading).await {
+        Ok(Ok(body)) => Ok(Whole { head, body: body.to_bytes() }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(length_problem(limits).into_answer()),
+        Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, Code::BodyBroken, "The body broke off or was badly framed.").into_answer()),
+        Err(_) => {
+            let detail = format!("The body did not arrive within {} s.", limits.body_time.as_secs());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, Code::BodyTooSlow, detail).into_answer())
+        }
+    }
+}
+
+/// The one `Content-Type`, if there is one; two are refused by not matching anything.
+pub fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    let line = lines.next();
+    if lines.next().is_some() { None } else { line.map(HeaderValue::as_bytes) }
+}
+
+/// Reads on for a while and throws it away.
+pub async fn drain(body: Incoming, limits: &Limits) {
+    let _ = timeout(limits.body_time, Limited::new(body, limits.body.max(DRAIN)).collect()).await;
+}
+
+fn refuse_head(head: &Parts) -> Option<Problem> {
+    if head.uri.query().is_some() {
+        let detail = "This service takes no query; leave out the question mark and what follows it.";
+        return Some(Problem::new(StatusCode::BAD_REQUEST, Code::UnexpectedQuery, detail));
+    }
+    let plain = head.headers.get_all(CONTENT_ENCODING).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    (!plain).then(|| {
+        let detail = "This service takes no compressed body; leave out Content-Encoding.";
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, detail)
+    })
+}
+
+fn too_large(body: &Incoming, limits: &Limits) -> Option<Problem> {
+    (body.size_hint().lower() > limits.body as u64).then(|| length_problem(limits))
+}
+
+fn length_problem(limits: &Limits) -> Problem {
+    let detail = format!("The body is longer than {} bytes.", limits.body);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, detail)
+}

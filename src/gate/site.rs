@@ -1,0 +1,85 @@
+//! What the gate serves, made from the config when it is loaded: one immutable whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Method;
+use hyper::header::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use crate::order::Rules;
+use crate::price::Sat;
+use crate::record::metrics::ServiceMetrics;
+use crate::upstream::{Reuse, Upstream};
+
+/// All services and the bounds around them.
+pub struct Site {
+    /// The services.
+    pub services: Vec<Arc<Service>>,
+    /// How payers reach us, if the operator said so.
+    pub public_url: Option<String>,
+    /// Bounds.
+    pub limits: Limits,
+    /// Times.
+    pub times: Times,
+}
+
+/// Bounds on one request.
+pub struct Limits {
+    /// Longest request body, in bytes.
+    pub body: usize,
+    /// Longest time for reading a request body.
+    pub body_time: Duration,
+    /// Longest answer that is kept, in bytes.
+    pub stored_answer: usize,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Times of tickets.
+pub struct Times {
+    /// How long an invoice can be paid.
+    pub invoice_expiry: Duration,
+    /// How long its ticket is worth something after that.
+    pub lifetime: Duration,
+    /// How long a delivered answer is given back.
+    pub replay: Duration,
+    /// How long a second request waits for the first one's answer.
+    pub wait: Duration,
+}
+
+/// One endpoint.
+pub struct Service {
+    /// Its name in tickets, logs and metrics.
+    pub name: Arc<str>,
+    /// Its name for people.
+    pub title: String,
+    /// The method that it takes.
+    pub method: Method,
+    /// The exact path.
+    pub path: String,
+    /// The host in lower case, or any.
+    pub host: Option<String>,
+    /// What it sells, if it sells.
+    pub offer: Option<Offer>,
+    /// Its backend.
+    pub upstream: Arc<Upstream>,
+    /// When a used connection may carry a request.
+    pub reuse: Reuse,
+    /// Its counters.
+    pub metrics: ServiceMetrics,
+}
+
+/// What a paid service sells.
+pub struct Offer {
+    /// What a request costs.
+    pub price: Sat,
+    /// What a request must look like.
+    pub rules: Rules,
+    /// What its invoices say.
+    pub memo: String,
+    /// Which of the client's header fields go upstream.
+    pub forward_headers: Vec<HeaderName>,
+    /// The `Content-Type` that goes upstream.
+    pub content_type: Option<HeaderValue>,
+}

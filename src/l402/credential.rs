@@ -1,0 +1,222 @@
+//! What a client hands in: `Authorization: L402 <base64 macaroon>:<hex preimage>`, and the spellings that its clients use.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::GeneralPurpose;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
+use sha2::{Digest as _, Sha256};
+
+use super::identifier::PaymentHash;
+use super::macaroon::MAX_LENGTH;
+
+/// Most macaroons that one request may hand in; the rest isn't looked at.
+pub const MAX_CREDENTIALS: usize = 8;
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(false),
+);
+
+/// The secret that the payer gets for paying; proof of payment. It has no `Debug`: it must not get into a log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Preimage([u8; 32]);
+
+impl Preimage {
+    /// From its 32 bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// 64 hex digits in any case.
+    pub fn from_hex(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0_u8; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The hash that the invoice carries (BOLT 11 field `p`).
+    pub fn payment_hash(&self) -> PaymentHash {
+        PaymentHash::from_bytes(Sha256::digest(self.0).into())
+    }
+}
+
+/// The proof of payment beside a macaroon.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing after the colon: not paid yet (or the preimage stands in a caveat).
+    None,
+    /// Something that isn't 64 hex digits.
+    Unreadable,
+    /// A preimage, right or wrong.
+    Preimage(Preimage),
+}
+
+/// A macaroon and its proof, as handed in.
+pub struct Credential {
+    /// Binary macaroon.
+    pub macaroon: Vec<u8>,
+    /// What was handed in beside it.
+    pub proof: Proof,
+}
+
+/// All that a request hands in.
+pub enum Handed {
+    /// No L402 credential; another scheme's is none.
+    Nothing,
+    /// It said L402, but no macaroon could be read from it.
+    Unreadable,
+    /// At least one.
+    Credentials(Vec<Credential>),
+}
+
+/// Reads the values of all `Authorization` lines, and of the `Macaroon` and `Grpc-Metadata-Macaroon` lines (hex, preimage as a caveat).
+pub fn read<'a>(authorization: impl Iterator<Item = &'a [u8]>, macaroon_lines: impl Iterator<Item = &'a [u8]>) -> Handed {
+    let mut credentials = Vec::new();
+    let mut unreadable = false;
+    for token in authorization.filter_map(l402_token) {
+        let (macaroons, preimage) = split_at_byte(token, b':');
+        let proof = match preimage.map(<[u8]>::trim_ascii) {
+            None | Some([]) => Proof::None,
+            Some(text) => Preimage::from_hex(text).map_or(Proof::Unreadable, Proof::Preimage),
+        };
+        for macaroon in macaroons.split(|byte| *byte == b',') {
+            match decode_base64(macaroon.trim_ascii()) {
+                Some(macaroon) if !macaroon.is_empty() => credentials.push(Credential { macaroon, proof }),
+                _ => unreadable = true,
+            }
+            if credentials.len() == MAX_CREDENTIALS {
+                return Handed::Credentials(credentials);
+            }
+        }
+    }
+    for line in macaroon_lines {
+        if let Some(macaroon) = decode_hex(line.trim_ascii()) {
+            credentials.push(Credential { macaroon, proof: Proof::None });
+        }
+        if credentials.len() == MAX_CREDENTIALS {
+            break;
+        }
+    }
+    match (credentials.is_empty(), unreadable) {
+        (false, _) => Handed::Credentials(credentials),
+        (true, true) => Handed::Unreadable,
+        (true, false) => Handed::Nothing,
+    }
+}
+
+/// Whether this `Authorization` value is ours, and so must not go upstream.
+pub fn is_l402(value: &[u8]) -> bool {
+    l402_token(value).is_some()
+}
+
+/// What follows the scheme, if it is `L402` or its older name `LSAT`, in any case.
+fn l402_token(value: &[u8]) -> Option<&[u8]> {
+    let value = value.trim_ascii();
+    let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+    let (scheme, rest) = value.split_at_checked(end)?;
+    (scheme.eq_ignore_ascii_case(b"L402") || scheme.eq_ignore_ascii_case(b"LSAT")).then(|| rest.trim_ascii())
+}
+
+fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
+    let mut parts = text.splitn(2, |b| *b == byte);
+    (parts.next().unwrap_or_default(), parts.next())
+}
+
+/// Either base64 alphabet (RFC 4648 sections 4 and 5), padded or not. `None` over the length limit of a macaroon.
+pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    if text.len() > MAX_LENGTH.div_ceil(3) * 4 {
+        return None;
+    }
+    let standard: Vec<u8> = text
+        .iter()
+        .map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => *other,
+        })
+        .collect();
+    BASE64.decode(standard).ok()
+}
+
+/// Standard alphabet with padding: how macaroons go out.
+pub fn encode_base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+fn decode_hex(text: &[u8]) -> Option<Vec<u8>> {
+    (!text.is_empty() && text.len() <= 2 * MAX_LENGTH).then(|| hex::decode(text).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(lines: &[&str]) -> Handed {
+        read(lines.iter().map(|l| l.as_bytes()), std::iter::empty())
+    }
+
+    fn one(lines: &[&str]) -> Credential {
+        let Handed::Credentials(mut all) = of(lines) else { panic!("nothing read from {lines:?}") };
+        assert_eq!(all.len(), 1, "{lines:?}");
+        all.remove(0)
+    }
+
+    const HEX: &str = "0a0B0c0d0e0f000102030405060708090a0b0c0d0e0f00010203040506070809";
+
+    #[test]
+    fn schemes_alphabets_padding_and_cases() {
+        for scheme in ["L402", "l402", "LSAT", "lsat", "Lsat"] {
+            for token in ["+/+/+/8=", "-_-_-_8", "-_-_-_8=", "+/+/+/8"] {
+                let read = one(&[&format!("{scheme} {token}:{HEX}")]);
+                assert_eq!(read.macaroon, hex::decode("fbffbffbff").unwrap().as_slice(), "{token}");
+                assert!(read.proof == Proof::Preimage(Preimage::from_hex(HEX.as_bytes()).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn another_scheme_is_no_ticket() {
+        assert!(matches!(of(&["Bearer AAAA:BBBB", "Basic dXNlcjpwYXNz", "L4022 AAAA:"]), Handed::Nothing));
+        assert!(matches!(of(&[]), Handed::Nothing));
+    }
+
+    #[test]
+    fn several_lines_and_several_macaroons() {
+        let Handed::Credentials(all) = of(&["Bearer x", &format!("LSAT AAAA,AQID:{HEX}"), &format!("L402 AAAA:{HEX}")]) else { panic!() };
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[1].macaroon, [1, 2, 3]);
+    }
+
+    #[test]
+    fn no_preimage_and_a_bad_one() {
+        assert!(one(&["L402 AAAA:"]).proof == Proof::None);
+        assert!(one(&["L402 AAAA"]).proof == Proof::None);
+        assert!(one(&["L402 AAAA:xyz"]).proof == Proof::Unreadable);
+    }
+
+    #[test]
+    fn garbage_is_unreadable() {
+        assert!(matches!(of(&["L402"]), Handed::Unreadable));
+        assert!(matches!(of(&["L402 :"]), Handed::Unreadable));
+        assert!(matches!(of(&["L402 $$$:00"]), Handed::Unreadable));
+        assert!(matches!(of(&[&format!("L402 {}:00", "A".repeat(10_000))]), Handed::Unreadable));
+    }
+
+    #[test]
+    fn hex_lines() {
+        let lines: [&[u8]; 2] = [b"zz", b"0102FF"];
+        let Handed::Credentials(all) = read(std::iter::empty(), lines.into_iter()) else { panic!() };
+        assert_eq!((all.len(), all[0].macaroon.as_slice()), (1, [1, 2, 255].as_slice()));
+    }
+
+    #[test]
+    fn a_request_hands_in_a_bounded_number() {
+        let line = format!("L402 {}:", ["AAAA"; 100].join(","));
+        let Handed::Credentials(all) = of(&[&line]) else { panic!() };
+        assert_eq!(all.len(), MAX_CREDENTIALS);
+    }
+}

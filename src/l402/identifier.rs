@@ -1,0 +1,83 @@
+//! The 66 bytes that name a ticket: version, payment hash, token id (L402 specification, "Macaroon Identifier").
+
+use std::fmt;
+
+/// SHA-256 of the preimage that the node reveals to who pays. It names the payment, and so the ticket.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PaymentHash([u8; 32]);
+
+impl PaymentHash {
+    /// From the 32 bytes of an invoice's `payment_hash`.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for PaymentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for PaymentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Length of a version 0 identifier in bytes.
+pub const LENGTH: usize = 66;
+
+/// The identifier of version 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identifier {
+    /// The payment that this ticket was bought with.
+    pub payment_hash: PaymentHash,
+    /// Random, so that two macaroons over one payment hash would differ.
+    pub token_id: [u8; 32],
+}
+
+impl Identifier {
+    /// `u16` big-endian version 0, payment hash, token id.
+    pub fn to_bytes(self) -> [u8; LENGTH] {
+        let mut bytes = [0_u8; LENGTH];
+        let (_version, rest) = bytes.split_at_mut(2);
+        let (hash, token) = rest.split_at_mut(32);
+        hash.copy_from_slice(self.payment_hash.as_bytes());
+        token.copy_from_slice(&self.token_id);
+        bytes
+    }
+
+    /// `None` unless it has the length and the version of ours.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(&[0, 0])?;
+        let (hash, token) = rest.split_at_checked(32)?;
+        Some(Self { payment_hash: PaymentHash(hash.try_into().ok()?), token_id: token.try_into().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back() {
+        let id = Identifier { payment_hash: PaymentHash([7; 32]), token_id: [9; 32] };
+        let bytes = id.to_bytes();
+        assert_eq!(&bytes[..2], &[0, 0]);
+        assert_eq!(Identifier::from_bytes(&bytes), Some(id));
+    }
+
+    #[test]
+    fn other_lengths_and_versions_are_not_ours() {
+        assert_eq!(Identifier::from_bytes(&[0; 65]), None);
+        assert_eq!(Identifier::from_bytes(&[0; 67]), None);
+        assert_eq!(Identifier::from_bytes(&[1; 66]), None);
+        assert_eq!(Identifier::from_bytes(&[]), None);
+    }
+}

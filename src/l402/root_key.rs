@@ -1,0 +1,127 @@
+//! From the master secret to the keys that sign tickets. Nothing is stored per challenge: a macaroon's root key is
+//! HMAC-SHA256 of its identifier under a sub-key, so whoever has the master secret can verify it again.
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::identifier::Identifier;
+use crate::keyed_hash::hmac_sha256;
+
+/// 32 random bytes from which every key is derived. Who has them can forge tickets.
+#[derive(Clone)]
+pub struct MasterSecret(Zeroizing<[u8; 32]>);
+
+/// Names a master secret in the ledger without telling it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fingerprint([u8; 16]);
+
+impl Fingerprint {
+    /// The 16 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl MasterSecret {
+    /// Takes the bytes over.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// One line of a master secret file: 64 hex digits.
+    pub fn from_hex(line: &str) -> Option<Self> {
+        let mut bytes = Zeroizing::new([0_u8; 32]);
+        hex::decode_to_slice(line, bytes.as_mut_slice()).ok()?;
+        Some(Self(bytes))
+    }
+
+    fn derive<const N: usize>(&self, label: &str) -> [u8; N] {
+        let mut key = [0_u8; N];
+        // Fails only for outputs over 255 hashes long (RFC 5869 section 2.3); ours are one or two.
+        if Hkdf::<Sha256>::new(None, self.0.as_slice()).expand(label.as_bytes(), &mut key).is_err() {
+            unreachable!("an HKDF output of {N} bytes");
+        }
+        key
+    }
+}
+
+/// The sub-keys of one master secret, for one network.
+pub struct Keys {
+    root: Zeroizing<[u8; 32]>,
+    digest: Zeroizing<[u8; 32]>,
+    log: Zeroizing<[u8; 32]>,
+    fingerprint: Fingerprint,
+}
+
+impl Keys {
+    /// `network` is part of the root label, so that a ticket bought with regtest money is a stranger on mainnet.
+    pub fn derive(secret: &MasterSecret, network: &str) -> Self {
+        Self {
+            root: Zeroizing::new(secret.derive(&format!("root/v1/{network}"))),
+            digest: Zeroizing::new(secret.derive("digest")),
+            log: Zeroizing::new(secret.derive("log")),
+            fingerprint: Fingerprint(secret.derive("fingerprint")),
+        }
+    }
+
+    /// The root key of the macaroon with this identifier.
+    pub fn root_key(&self, identifier: &Identifier) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(hmac_sha256(&self.root, &[&identifier.to_bytes()]))
+    }
+
+    /// Keys the digest that binds a ticket to a request.
+    pub fn digest_key(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// Keys the hashes by which a log tells one secret value from another.
+    pub fn log_key(&self) -> &[u8; 32] {
+        &self.log
+    }
+
+    /// Names the master secret behind these keys.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
+/// All keys in force: the first mints, every one verifies. Rotation is two steps: add a secret below on every instance, then move it up.
+pub struct KeyRing {
+    minting: Keys,
+    older: Vec<Keys>,
+}
+
+impl KeyRing {
+    /// `None` for an empty list of secrets.
+    pub fn new(secrets: &[MasterSecret], network: &str) -> Option<Self> {
+        let mut keys = secrets.iter().map(|secret| Keys::derive(secret, network));
+        Some(Self { minting: keys.next()?, older: keys.collect() })
+    }
+
+    /// The keys that sign new tickets.
+    pub fn minting(&self) -> &Keys {
+        &self.minting
+    }
+
+    /// Every key that a ticket may be signed with, with its index.
+    pub fn all(&self) -> impl Iterator<Item = &Keys> {
+        std::iter::once(&self.minting).chain(&self.older)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::l402::identifier::PaymentHash;
+
+    #[test]
+    fn networks_and_labels_separate_keys() {
+        let secret = MasterSecret::new([1; 32]);
+        let id = Identifier { payment_hash: PaymentHash::from_bytes([2; 32]), token_id: [3; 32] };
+        let (main, regtest) = (Keys::derive(&secret, "mainnet"), Keys::derive(&secret, "regtest"));
+        assert_ne!(*main.root_key(&id), *regtest.root_key(&id));
+        assert_ne!(main.digest_key(), main.log_key());
+        assert_eq!(main.fingerprint(), regtest.fingerprint());
+    }
+}

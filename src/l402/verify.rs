@@ -1,0 +1,85 @@
+//! Decides whether a credential is a ticket of ours for a service, and paid. Not whether it was used before or bought for this
+//! very request: that is the ledger's and the gate's part.
+
+use subtle::ConstantTimeEq as _;
+
+use super::credential::{Credential, Preimage, Proof};
+use super::identifier::PaymentHash;
+use super::root_key::KeyRing;
+use super::{caveat, macaroon};
+
+/// A genuine single-use ticket for the service, not necessarily paid.
+#[derive(Clone, Copy)]
+pub struct Genuine {
+    /// The payment that it is, or is to be, bought with.
+    pub payment_hash: PaymentHash,
+    /// Which key of the ring signed it.
+    pub key: usize,
+    /// `valid_until` as we minted it, in Unix seconds.
+    pub minted_valid_until: u64,
+    /// The narrowest `valid_until` of its holder, in Unix seconds.
+    pub valid_until: u64,
+    /// Digest of the request that it was bought for.
+    pub request: [u8; 32],
+}
+
+/// A genuine ticket whose preimage was shown.
+#[derive(Clone, Copy)]
+pub struct Paid(Genuine);
+
+impl Paid {
+    /// What it says.
+    pub fn ticket(&self) -> &Genuine {
+        &self.0
+    }
+}
+
+/// Why a credential is no paid ticket for this service.
+#[derive(Clone, Copy)]
+pub enum Refusal {
+    /// Not a macaroon that we could have minted.
+    Unreadable,
+    /// The signature is not ours: made up, altered, of another network or of a secret that is gone.
+    Forged,
+    /// Genuine, but bought for something else.
+    OtherService,
+    /// Genuine, but a caveat can't be read, widens an earlier one, or one that the service demands is missing.
+    Caveats,
+    /// Genuine, and no preimage was shown.
+    NotPaid(Genuine),
+    /// Genuine, and the preimage is not that of its payment.
+    WrongPreimage,
+}
+
+/// Checks signature, caveats and preimage, in that order.
+pub fn single_use(ring: &KeyRing, service: &str, credential: &Credential) -> Result<Paid, Refusal> {
+    let read = macaroon::read(&credential.macaroon).ok_or(Refusal::Unreadable)?;
+    let key = ring.all().position(|keys| read.unverified.is_signed_by(&keys.root_key(&read.identifier))).ok_or(Refusal::Forged)?;
+    let terms = caveat::read(service, &read.unverified.caveats).map_err(|_| Refusal::Caveats)?;
+    if !terms.for_service {
+        return Err(Refusal::OtherService);
+    }
+    let (Some(minted_valid_until), Some(valid_until), Some(request)) = (terms.minted_valid_until, terms.valid_until, terms.request) else {
+        return Err(Refusal::Caveats);
+    };
+    let payment_hash = read.identifier.payment_hash;
+    let genuine = Genuine { payment_hash, key, minted_valid_until, valid_until, request };
+    let preimage = shown(credential.proof, terms.preimage, genuine)?;
+    if bool::from(preimage.payment_hash().as_bytes().ct_eq(payment_hash.as_bytes())) {
+        Ok(Paid(genuine))
+    } else {
+        Err(Refusal::WrongPreimage)
+    }
+}
+
+/// The preimage beside the macaroon or in its caveat; both must agree.
+fn shown(proof: Proof, in_caveat: Option<Preimage>, genuine: Genuine) -> Result<Preimage, Refusal> {
+    match (proof, in_caveat) {
+        (Proof::Unreadable, _) => Err(Refusal::WrongPreimage),
+        (Proof::None, None) => Err(Refusal::NotPaid(genuine)),
+        (Proof::Preimage(beside), None) => Ok(beside),
+        (Proof::None, Some(inside)) => Ok(inside),
+        (Proof::Preimage(beside), Some(inside)) if beside == inside => Ok(beside),
+        (Proof::Preimage(_), Some(_)) => Err(Refusal::WrongPreimage),
+    }
+}

@@ -1,0 +1,38 @@
+//! Farebox: a reverse proxy that sells single HTTP requests over Lightning (L402), exactly once each.
+//!
+//! ```text
+//!  accept -- route -- read -- validate -- admit --+- no ticket -- price -- guard -- challenge --> 402
+//!  (TLS,     (which   (bounded (schema,           |
+//!   h1/h2)   service)  body)   order, digest)     +- ticket -- verify -- claim (durable) -- forward -- settle --> answer
+//! ```
+//!
+//! Arrows point down only: `cli -> listen -> gate -> { order, price, l402, lightning, redemption, upstream, record }`.
+
+/// The subcommands.
+pub mod cli;
+/// What the operator wrote, made safe.
+pub mod config;
+/// The way of a request.
+pub mod gate;
+/// HMAC-SHA256.
+pub mod keyed_hash;
+/// The protocol alone: tickets, how they are written, minted and verified.
+pub mod l402;
+/// Where invoices come from: LND, and the play node.
+pub mod lightning;
+/// From sockets to requests.
+pub mod listen;
+/// The operator's listener.
+pub mod ops;
+/// What a client asks to buy.
+pub mod order;
+/// What it costs.
+pub mod price;
+/// What happened, without secrets.
+pub mod record;
+/// Exactly once: the state machine and the ledgers.
+pub mod redemption;
+/// Wall-clock time.
+pub mod time;
+/// The operator's backend.
+pub mod upstream;

@@ -1,0 +1,152 @@
+//! The counters. Handles are resolved when the config is loaded; nothing is looked up by name on a request's way.
+
+use std::time::Duration;
+
+use prometheus::{Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+
+use crate::gate::code::Code;
+use crate::price::Sat;
+use crate::redemption::state::Outcome;
+
+/// Upper bounds of time buckets, in seconds.
+const TIMES: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+/// All families.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    unrouted: Vec<IntCounter>,
+    gate_seconds: HistogramVec,
+    challenges: IntCounterVec,
+    challenged_sat: IntCounterVec,
+    redemptions: IntCounterVec,
+    delivered_msat: IntCounterVec,
+    /// Durable commits of the ledger.
+    pub commit_seconds: Histogram,
+    /// Calls to the node that worked, and that didn't.
+    pub node_calls: [Histogram; 2],
+    /// 1 while the node serves.
+    pub node_up: IntGauge,
+    /// 1 while the ledger can be written.
+    pub ledger_up: IntGauge,
+    /// Open challenges.
+    pub unpaid: IntGauge,
+    /// Redemptions under way.
+    pub in_flight: IntGauge,
+    upstream_up: prometheus::IntGaugeVec,
+}
+
+/// One service's handles.
+pub struct ServiceMetrics {
+    requests: Vec<IntCounter>,
+    gate_seconds: Histogram,
+    challenges: IntCounter,
+    challenged_sat: IntCounter,
+    redemptions: [IntCounter; 3],
+    delivered_msat: IntCounter,
+    /// 1 unless the upstream is known to be down.
+    pub upstream_up: IntGauge,
+}
+
+impl Metrics {
+    /// Registers every family. Fails only if two of them have one name.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone()))?;
+            Ok(gauge)
+        };
+        let times = |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
+            let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(TIMES.to_vec()), labels)?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        let requests = counters("farebox_requests_total", "Requests by service and what they came to.", &["service", "code"])?;
+        let upstream_up = prometheus::IntGaugeVec::new(
+            Opts::new("farebox_upstream_up", "0 while a service's upstream is known to be down."),
+            &["service"],
+        )?;
+        registry.register(Box::new(upstream_up.clone()))?;
+        let node_calls = times("farebox_node_call_seconds", "Calls to the Lightning node.", &["result"])?;
+        Ok(Self {
+            unrouted: Code::ALL.iter().map(|code| requests.with_label_values(&["-", code.word()])).collect(),
+            gate_seconds: times("farebox_gate_seconds", "Time of a request in the gate, without its upstream.", &["service"])?,
+            challenges: counters("farebox_challenges_total", "Invoices handed out.", &["service"])?,
+            challenged_sat: counters("farebox_challenged_sat_total", "Sat asked for in invoices.", &["service"])?,
+            redemptions: counters("farebox_redemptions_total", "Tickets that were forwarded, by outcome.", &["service", "outcome"])?,
+            delivered_msat: counters("farebox_delivered_msat_total", "Msat paid for delivered requests.", &["service"])?,
+            commit_seconds: times("farebox_ledger_commit_seconds", "Durable commits of the ledger.", &[])?.with_label_values::<&str>(&[]),
+            node_calls: [node_calls.with_label_values(&["ok"]), node_calls.with_label_values(&["error"])],
+            node_up: gauge("farebox_node_up", "1 while the Lightning node serves.")?,
+            ledger_up: gauge("farebox_ledger_up", "1 while the ledger can be written.")?,
+            unpaid: gauge("farebox_unpaid_challenges", "Invoices that are neither redeemed nor expired.")?,
+            in_flight: gauge("farebox_redemptions_in_flight", "Redemptions under way.")?,
+            upstream_up,
+            requests,
+            registry,
+        })
+    }
+
+    /// The handles of one service.
+    pub fn service(&self, name: &str) -> ServiceMetrics {
+        let outcomes = [Outcome::Delivered, Outcome::NotSent, Outcome::Unknown];
+        ServiceMetrics {
+            requests: Code::ALL.iter().map(|code| self.requests.with_label_values(&[name, code.word()])).collect(),
+            gate_seconds: self.gate_seconds.with_label_values(&[name]),
+            challenges: self.challenges.with_label_values(&[name]),
+            challenged_sat: self.challenged_sat.with_label_values(&[name]),
+            redemptions: outcomes.map(|outcome| self.redemptions.with_label_values(&[name, outcome.word()])),
+            delivered_msat: self.delivered_msat.with_label_values(&[name]),
+            upstream_up: self.upstream_up.with_label_values(&[name]),
+        }
+    }
+
+    /// A request that is for no service.
+    pub fn unrouted(&self, code: Code) {
+        if let Some(counter) = self.unrouted.get(code as usize) {
+            counter.inc();
+        }
+    }
+
+    /// The text that Prometheus reads.
+    pub fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+impl ServiceMetrics {
+    /// A request and the time that it spent here.
+    pub fn request(&self, code: Code, gate: Duration) {
+        if let Some(counter) = self.requests.get(code as usize) {
+            counter.inc();
+        }
+        self.gate_seconds.observe(gate.as_secs_f64());
+    }
+
+    /// A new challenge.
+    pub fn challenge(&self, price: Sat) {
+        self.challenges.inc();
+        self.challenged_sat.inc_by(price.get());
+    }
+
+    /// A ticket that was forwarded.
+    pub fn redemption(&self, outcome: Outcome, price_msat: u64) {
+        let [delivered, not_sent, unknown] = &self.redemptions;
+        match outcome {
+            Outcome::Delivered => {
+                delivered.inc();
+                self.delivered_msat.inc_by(price_msat);
+            }
+            Outcome::NotSent => not_sent.inc(),
+            Outcome::Unknown => unknown.inc(),
+        }
+    }
+}

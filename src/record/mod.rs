@@ -1,0 +1,4 @@
+//! What happened, without secrets.
+
+pub mod access_log;
+pub mod metrics;

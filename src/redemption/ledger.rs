@@ -1,0 +1,84 @@
+//! What Farebox asks of the durable record, whatever keeps it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use super::kept::Kept;
+use super::state::{Attempt, Claim, ClaimId, Outcome};
+use crate::l402::PaymentHash;
+use crate::l402::root_key::Fingerprint;
+use crate::time::UnixTime;
+
+/// What a ledger method gives back.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
+
+/// Why the ledger did nothing, as far as it can say.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// It can't be read or written; the text is for the operator.
+    #[error("the ledger is down: {0}")]
+    Down(String),
+    /// More waits for it than it may hold.
+    #[error("the ledger has too much to do")]
+    Overloaded,
+}
+
+/// The answer to a claim, with the stored answer if it is a replay.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// What the state machine said.
+    pub claim: Claim,
+    /// Only with `Claim::Replay`.
+    pub kept: Option<Kept>,
+}
+
+/// How a try ended.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The ticket.
+    pub hash: PaymentHash,
+    /// The try.
+    pub claim: ClaimId,
+    /// What the upstream did.
+    pub outcome: Outcome,
+    /// The answer to keep; only with `Outcome::Delivered`.
+    pub kept: Option<Kept>,
+}
+
+/// Whether a settlement found its row as it left it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Settled {
+    /// Written.
+    Done,
+    /// Somebody else changed the row meanwhile (the operator, say); left as it is.
+    Stale,
+}
+
+/// Times that the ledger acts by.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How long a delivered answer is given back.
+    pub replay: Duration,
+}
+
+/// The durable record of tickets that were handed in.
+///
+/// Every method may be called again after an error. An error from `claim` means: not granted, and if the row was written all the
+/// same, the ledger takes it back by itself.
+pub trait Ledger: Send + Sync {
+    /// Decides and records in one durable step.
+    fn claim(&self, attempt: Attempt) -> Reply<'_, Claimed>;
+
+    /// Records how a try ended; durable once it returns.
+    fn settle(&self, settlement: Settlement) -> Reply<'_, Settled>;
+
+    /// Notes that a master secret mints tickets that are worth something until `needed_until`.
+    fn note_secret(&self, secret: Fingerprint, needed_until: UnixTime) -> Reply<'_, ()>;
+
+    /// The secrets that tickets may still be signed with.
+    fn secrets_in_use(&self, now: UnixTime) -> Reply<'_, Vec<[u8; 16]>>;
+
+    /// `Err` while it is known to be down.
+    fn health(&self) -> Result<(), LedgerError>;
+}

@@ -1,0 +1,7 @@
+//! Exactly once: who may send, what became of it, and what is given back.
+
+pub mod kept;
+pub mod ledger;
+pub mod memory;
+pub mod sqlite;
+pub mod state;

@@ -1,0 +1,295 @@
+//! The tables and their statements.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, named_params, params};
+
+use super::{OpenError, Summary};
+use crate::l402::PaymentHash;
+use crate::redemption::kept::Kept;
+use crate::redemption::ledger::{Claimed, Settled, Settlement};
+use crate::redemption::state::{self, Attempt, ClaimId, Horizon, Row, State};
+use crate::time::UnixTime;
+
+/// Number of the layout below, in `PRAGMA user_version`.
+pub(super) const LAYOUT: i64 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE tickets (
+        hash        BLOB PRIMARY KEY,  -- payment hash, 32 bytes
+        service     TEXT NOT NULL,
+        request     BLOB NOT NULL,     -- keyed digest of the request that it was bought for, 32 bytes
+        valid_until INTEGER NOT NULL,  -- Unix seconds, as minted
+        price_msat  INTEGER NOT NULL,
+        state       INTEGER NOT NULL,  -- 1 claimed, 2 free, 3 delivered, 4 parked, 5 revoked
+        claim       BLOB NOT NULL,     -- id of the latest try, 16 bytes
+        attempts    INTEGER NOT NULL,  -- tries that certainly did nothing
+        changed     INTEGER NOT NULL   -- Unix milliseconds
+    ) WITHOUT ROWID;
+    CREATE INDEX tickets_by_age ON tickets (valid_until) WHERE state IN (3, 5);
+    CREATE INDEX tickets_open ON tickets (state) WHERE state IN (1, 4);
+    CREATE TABLE answers (
+        hash      BLOB PRIMARY KEY,
+        status    INTEGER NOT NULL,
+        headers   TEXT NOT NULL,       -- JSON: [[name, value], ..]
+        body      BLOB,                -- NULL: too long to keep or cut short
+        stored_at INTEGER NOT NULL     -- Unix milliseconds
+    );
+    CREATE INDEX answers_by_age ON answers (stored_at);
+    CREATE TABLE secrets (
+        fingerprint  BLOB PRIMARY KEY, -- of a master secret that has minted
+        needed_until INTEGER NOT NULL  -- Unix seconds: until then tickets of it are worth something
+    ) WITHOUT ROWID;
+    CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO marks VALUES ('watermark', 0);
+    PRAGMA user_version = 1;
+";
+
+/// Rows that one step of pruning deletes at most, so that claims don't wait for it.
+const PRUNE_STEP: u32 = 200;
+
+/// How long a spent row outlives its ticket.
+const PRUNE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// An open database that only the writer's thread uses.
+pub(super) struct Store {
+    connection: Connection,
+    watermark: u64,
+}
+
+impl Store {
+    pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        let in_file = |source| OpenError::File { path: path.to_owned(), source };
+        let in_sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        // Made by us so that it, and the files that SQLite puts beside it, can be read by nobody else.
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(in_file)?;
+        let connection =
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(in_sqlite)?;
+        connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;").map_err(in_sqlite)?;
+        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(in_sqlite)?;
+        match found {
+            0 => connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;")).map_err(in_sqlite)?,
+            LAYOUT => {}
+            found => return Err(OpenError::Newer { path: path.to_owned(), found }),
+        }
+        let watermark =
+            connection.query_row("SELECT value FROM marks WHERE name = 'watermark'", [], |row| row.get(0)).map_err(in_sqlite)?;
+        Ok(Self { connection, watermark })
+    }
+
+    /// Looks at a database that somebody else may be writing.
+    pub(super) fn summary(path: &Path) -> Result<Summary, OpenError> {
+        read_only(path, |connection| {
+            let count = |sql| connection.query_row(sql, [], |row| row.get(0));
+            Ok(Summary { tickets: count("SELECT count(*) FROM tickets")?, parked: count("SELECT count(*) FROM tickets WHERE state = 4")? })
+        })
+    }
+
+    /// The same, for the secrets.
+    pub(super) fn secrets_needed(path: &Path, now: UnixTime) -> Result<Vec<[u8; 16]>, OpenError> {
+        read_only(path, |connection| secrets_in_use(connection, now))
+    }
+
+    pub(super) fn begin(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")
+    }
+
+    pub(super) fn commit(&self) -> rusqlite::Result<()> {
+        self.connection.execute_batch("COMMIT")
+    }
+
+    /// After an error; the transaction may be gone already.
+    pub(super) fn rollback(&self) {
+        let _ = self.connection.execute_batch("ROLLBACK");
+    }
+
+    pub(super) fn claim(&self, attempt: &Attempt, now: UnixTime, replay: Duration) -> rusqlite::Result<Claimed> {
+        let horizon = Horizon { replay, watermark: self.watermark };
+        let row = self.row(&attempt.hash)?;
+        let (claim, next) = state::claim(row.as_ref(), attempt, now, horizon);
+        if let Some(next) = next {
+            self.write(&attempt.hash, &next)?;
+        }
+        let kept = if claim == state::Claim::Replay { self.kept(&attempt.hash)? } else { None };
+        Ok(Claimed { claim, kept })
+    }
+
+    pub(super) fn settle(&self, settlement: &Settlement, now: UnixTime) -> rusqlite::Result<Settled> {
+        let row = self.row(&settlement.hash)?;
+        let Some(next) = row.and_then(|row| state::settle(&row, settlement.claim, settlement.outcome, now).ok()) else {
+            return Ok(Settled::Stale);
+        };
+        self.write(&settlement.hash, &next)?;
+        if let Some(kept) = &settlement.kept {
+            self.keep(&settlement.hash, kept, now)?;
+        }
+        Ok(Settled::Done)
+    }
+
+    /// Takes back claims whose commit was not confirmed. None of them sent anything.
+    pub(super) fn withdraw(&self, claims: &[(PaymentHash, ClaimId)]) -> rusqlite::Result<()> {
+        for (hash, claim) in claims {
+            if let Some(Ok(free)) = self.row(hash)?.map(|row| state::withdraw(&row, *claim)) {
+                self.write(hash, &free)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Parks what is claimed; at start nobody alive holds it.
+    pub(super) fn park_orphans(&mut self, now: UnixTime) -> rusqlite::Result<u64> {
+        let transaction = self.connection.transaction()?;
+        let parked = transaction.execute("UPDATE tickets SET state = 4, changed = ?1 WHERE state = 1", params![signed(now.millis())])?;
+        transaction.commit()?;
+        Ok(parked as u64)
+    }
+
+    /// One small step of forgetting; `true` if there may be more. Free and parked rows stay: they are still worth something.
+    pub(super) fn prune(&mut self, now: UnixTime, replay: Duration) -> rusqlite::Result<bool> {
+        let stale = signed(now.minus(replay).millis());
+        let answers = self
+            .connection
+            .prepare_cached("DELETE FROM answers WHERE hash IN (SELECT hash FROM answers WHERE stored_at < ?1 LIMIT ?2)")?
+            .execute(params![stale, PRUNE_STEP])?;
+        let mut delete = self.connection.prepare_cached(
+            "DELETE FROM tickets WHERE hash IN (SELECT hash FROM tickets
+                WHERE state IN (3, 5) AND valid_until < ?1 AND changed < ?2 LIMIT ?3) RETURNING valid_until",
+        )?;
+        let cutoff = signed(now.minus(PRUNE_MARGIN).seconds());
+        let gone: Vec<u64> = delete.query_map(params![cutoff, stale, PRUNE_STEP], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        if let Some(newest) = gone.iter().copied().max().filter(|newest| *newest > self.watermark) {
+            self.connection.execute("UPDATE marks SET value = ?1 WHERE name = 'watermark'", params![signed(newest)])?;
+            // If the commit fails this store is thrown away, and the one that takes its place reads the mark again.
+            self.watermark = newest;
+        }
+        Ok(gone.len() == PRUNE_STEP as usize || answers == PRUNE_STEP as usize)
+    }
+
+    pub(super) fn note_secret(&self, fingerprint: &[u8; 16], needed_until: UnixTime) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO secrets VALUES (?1, ?2)
+                 ON CONFLICT DO UPDATE SET needed_until = max(needed_until, excluded.needed_until)",
+            )?
+            .execute(params![fingerprint, signed(needed_until.seconds())])?;
+        Ok(())
+    }
+
+    pub(super) fn secrets_in_use(&self, now: UnixTime) -> rusqlite::Result<Vec<[u8; 16]>> {
+        secrets_in_use(&self.connection, now)
+    }
+
+    fn row(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Row>> {
+        self.connection
+            .prepare_cached(
+                "SELECT service, request, valid_until, price_msat, state, claim, attempts, changed FROM tickets WHERE hash = ?1",
+            )?
+            .query_row(params![hash.as_bytes()], read_row)
+            .optional()
+    }
+
+    fn write(&self, hash: &PaymentHash, row: &Row) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, claim, attempts, changed)
+                 VALUES (:hash, :service, :request, :valid_until, :price_msat, :state, :claim, :attempts, :changed)
+                 ON CONFLICT (hash) DO UPDATE SET state = excluded.state, claim = excluded.claim,
+                    attempts = excluded.attempts, changed = excluded.changed",
+            )?
+            .execute(named_params! {
+                ":hash": hash.as_bytes(),
+                ":service": row.service,
+                ":request": row.request,
+                ":valid_until": signed(row.valid_until),
+                ":price_msat": signed(row.price_msat),
+                ":state": code(row.state),
+                ":claim": row.claim.as_bytes(),
+                ":attempts": row.attempts,
+                ":changed": signed(row.changed.millis()),
+            })?;
+        Ok(())
+    }
+
+    fn keep(&self, hash: &PaymentHash, kept: &Kept, now: UnixTime) -> rusqlite::Result<()> {
+        let headers = serde_json::to_string(&kept.headers).unwrap_or_else(|_| "[]".to_owned());
+        self.connection.prepare_cached("INSERT OR REPLACE INTO answers VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+            hash.as_bytes(),
+            kept.status,
+            headers,
+            kept.body.as_deref(),
+            signed(now.millis())
+        ])?;
+        Ok(())
+    }
+
+    fn kept(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Kept>> {
+        self.connection
+            .prepare_cached("SELECT status, headers, body FROM answers WHERE hash = ?1")?
+            .query_row(params![hash.as_bytes()], |row| {
+                let headers: String = row.get(1)?;
+                let body: Option<Vec<u8>> = row.get(2)?;
+                Ok(Kept { status: row.get(0)?, headers: serde_json::from_str(&headers).unwrap_or_default(), body: body.map(Bytes::from) })
+            })
+            .optional()
+    }
+}
+
+fn read_only<T>(path: &Path, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, OpenError> {
+    let in_sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(in_sqlite)?;
+    connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(in_sqlite)?;
+    if found > LAYOUT {
+        return Err(OpenError::Newer { path: path.to_owned(), found });
+    }
+    read(&connection).map_err(in_sqlite)
+}
+
+fn secrets_in_use(connection: &Connection, now: UnixTime) -> rusqlite::Result<Vec<[u8; 16]>> {
+    let mut select = connection.prepare("SELECT fingerprint FROM secrets WHERE needed_until > ?1")?;
+    select.query_map(params![signed(now.seconds())], |row| row.get(0))?.collect()
+}
+
+fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        service: row.get(0)?,
+        request: row.get(1)?,
+        valid_until: row.get(2)?,
+        price_msat: row.get(3)?,
+        state: state_of(row.get(4)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(4, row.get(4)?))?,
+        claim: ClaimId::from_bytes(row.get(5)?),
+        attempts: row.get(6)?,
+        changed: UnixTime::from_millis(row.get(7)?),
+    })
+}
+
+const fn code(state: State) -> i64 {
+    match state {
+        State::Claimed => 1,
+        State::Free => 2,
+        State::Delivered => 3,
+        State::Parked => 4,
+        State::Revoked => 5,
+    }
+}
+
+const fn state_of(code: i64) -> Option<State> {
+    Some(match code {
+        1 => State::Claimed,
+        2 => State::Free,
+        3 => State::Delivered,
+        4 => State::Parked,
+        5 => State::Revoked,
+        _ => return None,
+    })
+}
+
+/// SQLite's integers are signed; a time or an amount that large is the end of time.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

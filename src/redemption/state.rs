@@ -1,0 +1,242 @@
+//! The life of a ticket once it is handed in, as a pure state machine. Every ledger decides by it.
+//!
+//! ```text
+//! (no row) --> claimed --> delivered            revoked: from any state, for good
+//!                 |  \---> parked --> delivered | free   (the operator, or a look-up at the upstream)
+//!                 \------> free --> claimed
+//! ```
+
+use std::time::Duration;
+
+use crate::l402::PaymentHash;
+use crate::time::UnixTime;
+
+/// Longest pause that is asked of who tries one ticket again and again.
+const MAX_SPACING: Duration = Duration::from_secs(60);
+
+/// Random name of one try to redeem. What settles must name the try, so that a late first one can't touch the second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct ClaimId([u8; 16]);
+
+impl ClaimId {
+    /// From 16 random bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 16 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// Where a ticket stands that was handed in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Somebody holds it and may be asking the upstream right now.
+    Claimed,
+    /// The last try certainly did nothing; it may be claimed again.
+    Free,
+    /// Its request was served.
+    Delivered,
+    /// It may have been served; the operator or a look-up has to say.
+    Parked,
+    /// Taken back by the operator.
+    Revoked,
+}
+
+/// What the upstream did with a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It took it.
+    Delivered,
+    /// It certainly did nothing.
+    NotSent,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Outcome {
+    /// The word in metrics and logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::NotSent => "not-sent",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What the ledger knows of a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Name of the service that it was handed in to.
+    pub service: String,
+    /// Digest of the request that it was bought for.
+    pub request: [u8; 32],
+    /// `valid_until` as we minted it, in Unix seconds; not the narrower one of a holder.
+    pub valid_until: u64,
+    /// Price of its request when it was first handed in, in msat.
+    pub price_msat: u64,
+    /// Where it stands.
+    pub state: State,
+    /// The latest try.
+    pub claim: ClaimId,
+    /// Tries that certainly did nothing.
+    pub attempts: u32,
+    /// When the state was last changed.
+    pub changed: UnixTime,
+}
+
+/// Somebody hands in a verified ticket.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The ticket.
+    pub hash: PaymentHash,
+    /// Name of the service.
+    pub service: std::sync::Arc<str>,
+    /// Digest of the request that the ticket was bought for.
+    pub request: [u8; 32],
+    /// Whether that is the request it was handed in with.
+    pub own_request: bool,
+    /// `valid_until` as we minted it, in Unix seconds.
+    pub minted_valid_until: u64,
+    /// The holder's narrowest `valid_until`, in Unix seconds.
+    pub valid_until: u64,
+    /// Price of the request, in msat.
+    pub price_msat: u64,
+    /// Name of this try.
+    pub claim: ClaimId,
+}
+
+/// What the ledger is told about times.
+#[derive(Clone, Copy, Debug)]
+pub struct Horizon {
+    /// How long a delivered answer is given back.
+    pub replay: Duration,
+    /// Highest `valid_until` among pruned rows, in Unix seconds: at or below it, "no row" doesn't mean "never used".
+    pub watermark: u64,
+}
+
+/// The answer to an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// The caller, and nobody else, may ask the upstream now.
+    Granted,
+    /// Delivered already; here is the answer.
+    Replay,
+    /// Somebody else holds it.
+    Busy,
+    /// Nobody knows whether it was delivered.
+    Parked,
+    /// The last try did nothing, but it was a moment ago.
+    Spaced {
+        /// How long to wait.
+        retry_after: Duration,
+    },
+    /// Unused, but bought for another request.
+    OtherRequest,
+    /// It buys nothing any more, or not here.
+    Worthless(Why),
+}
+
+/// Why a ticket buys nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// Past its `valid_until` and never handed in.
+    Expired,
+    /// Handed in before, for another request than this.
+    UsedForAnother,
+    /// Delivered, and the time for giving the answer back is over.
+    Spent,
+    /// Taken back by the operator.
+    Revoked,
+}
+
+/// The row was changed by somebody else meanwhile; nothing was done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stale;
+
+/// Decides an attempt. The second part is the row to write, and only `Granted` has one.
+pub fn claim(row: Option<&Row>, attempt: &Attempt, now: UnixTime, horizon: Horizon) -> (Claim, Option<Row>) {
+    let Some(row) = row else { return first_claim(attempt, now, horizon) };
+    let answer = match row.state {
+        State::Revoked => Claim::Worthless(Why::Revoked),
+        _ if !attempt.own_request || row.request != attempt.request => Claim::Worthless(Why::UsedForAnother),
+        State::Claimed => Claim::Busy,
+        State::Parked => Claim::Parked,
+        // A clock that was set back makes the answer younger, never too old.
+        State::Delivered => match now.since(row.changed) {
+            Some(age) if age > horizon.replay => Claim::Worthless(Why::Spent),
+            _ => Claim::Replay,
+        },
+        State::Free => match now.since(row.changed) {
+            Some(age) if age < spacing(row.attempts) => Claim::Spaced { retry_after: spacing(row.attempts).saturating_sub(age) },
+            _ => Claim::Granted,
+        },
+    };
+    let next = (answer == Claim::Granted).then(|| Row { state: State::Claimed, claim: attempt.claim, changed: now, ..row.clone() });
+    (answer, next)
+}
+
+fn first_claim(attempt: &Attempt, now: UnixTime, horizon: Horizon) -> (Claim, Option<Row>) {
+    if attempt.valid_until <= now.seconds() || attempt.minted_valid_until <= horizon.watermark {
+        return (Claim::Worthless(Why::Expired), None);
+    }
+    if !attempt.own_request {
+        return (Claim::OtherRequest, None);
+    }
+    let row = Row {
+        service: attempt.service.to_string(),
+        request: attempt.request,
+        valid_until: attempt.minted_valid_until,
+        price_msat: attempt.price_msat,
+        state: State::Claimed,
+        claim: attempt.claim,
+        attempts: 0,
+        changed: now,
+    };
+    (Claim::Granted, Some(row))
+}
+
+/// Ends a try. Saying the same twice is fine: the first time may have gone unconfirmed.
+pub fn settle(row: &Row, claim: ClaimId, outcome: Outcome, now: UnixTime) -> Result<Row, Stale> {
+    if row.claim != claim {
+        return Err(Stale);
+    }
+    let state = match outcome {
+        Outcome::Delivered => State::Delivered,
+        Outcome::NotSent => State::Free,
+        Outcome::Unknown => State::Parked,
+    };
+    match row.state {
+        State::Claimed => {
+            let attempts = row.attempts.saturating_add(u32::from(outcome == Outcome::NotSent));
+            Ok(Row { state, attempts, changed: now, ..row.clone() })
+        }
+        before if before == state => Ok(row.clone()),
+        _ => Err(Stale),
+    }
+}
+
+/// Takes back a claim whose commit was not confirmed: it sent nothing, so it doesn't count as a try.
+pub fn withdraw(row: &Row, claim: ClaimId) -> Result<Row, Stale> {
+    if row.claim == claim && row.state == State::Claimed { Ok(Row { state: State::Free, ..row.clone() }) } else { Err(Stale) }
+}
+
+/// Whoever held the claim is gone, and nobody knows how far it got.
+pub fn orphaned(row: &Row, now: UnixTime) -> Result<Row, Stale> {
+    if row.state == State::Claimed { Ok(Row { state: State::Parked, changed: now, ..row.clone() }) } else { Err(Stale) }
+}
+
+/// Pause before a ticket is tried again after `attempts` tries that did nothing: 1 s, 2 s, 4 s .. 60 s.
+pub fn spacing(attempts: u32) -> Duration {
+    match attempts.checked_sub(1) {
+        None => Duration::ZERO,
+        Some(doublings) => Duration::from_secs(1_u64.checked_shl(doublings.min(16)).unwrap_or(u64::MAX)).min(MAX_SPACING),
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

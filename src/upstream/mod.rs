@@ -1,0 +1,48 @@
+//! The operator's own backend: how it is reached, what it is sent, and what its answers mean.
+
+pub mod body;
+pub mod connect;
+pub mod forward;
+pub mod health;
+pub mod outcome;
+pub mod pool;
+pub mod request;
+
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::header::{HeaderName, HeaderValue};
+
+use self::connect::Target;
+use self::health::Health;
+use self::pool::Pool;
+
+/// Longest that a connection to an upstream may take, whatever the service's own limit is.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// When a connection that was used before may carry a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reuse {
+    /// If it was idle for less than this.
+    IdleFor(Duration),
+    /// Not at all.
+    Never,
+}
+
+/// One service's backend.
+pub struct Upstream {
+    /// Where it is.
+    pub target: Target,
+    /// Path, with a query if the operator wrote one, in origin form.
+    pub uri: Uri,
+    /// The operator's own header fields; they replace a client's.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Time limit from the connection to the end of the answer.
+    pub timeout: Duration,
+    /// Texts that must not get into an answer's words: the values of `headers`, and their parts.
+    pub secrets: Vec<String>,
+    /// Idle connections.
+    pub pool: Pool,
+    /// Whether it is known to be down.
+    pub health: Health,
+}

@@ -1,0 +1,49 @@
+//! Idle connections to one upstream, last in first out, so that under little load few stay open.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http1::SendRequest;
+
+use super::body::RequestBody;
+
+/// Most idle connections that are kept to one upstream.
+const CAPACITY: usize = 128;
+
+/// Longest that one is kept, whatever its user allows: below the idle limit of most servers.
+const MAX_IDLE: Duration = Duration::from_secs(4);
+
+/// The idle connections.
+#[derive(Default)]
+pub struct Pool {
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    sender: SendRequest<RequestBody>,
+    since: Instant,
+}
+
+impl Pool {
+    /// The connection that was used last, if it was idle for less than `max_idle` and shows no end.
+    pub fn take(&self, max_idle: Duration) -> Option<SendRequest<RequestBody>> {
+        let max_idle = max_idle.min(MAX_IDLE);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|one| !one.sender.is_closed() && one.since.elapsed() < MAX_IDLE);
+        // One whose answer was read just now may still be finishing; it is left for the next.
+        let at = idle.iter().rposition(|one| one.sender.is_ready() && one.since.elapsed() < max_idle)?;
+        Some(idle.remove(at).sender)
+    }
+
+    /// Keeps a connection whose answer was read to its end.
+    pub fn put(&self, sender: SendRequest<RequestBody>) {
+        if sender.is_closed() {
+            return;
+        }
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() >= CAPACITY {
+            idle.remove(0);
+        }
+        idle.push(Idle { sender, since: Instant::now() });
+    }
+}
