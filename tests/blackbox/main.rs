@@ -1,0 +1,23 @@
+//! Black-box tests: the real binary, the play node over TLS, and a scripted upstream that counts. By promise, a module each.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod support;
+
+mod answers;
+mod exactly_once;
+mod money;
+mod operator;
+mod payer_steps;
+mod secrets;
+mod smuggling;
+mod tls;
+mod upstream_truth;
+mod wire;

@@ -1,0 +1,104 @@
+//! Raw bytes that two parsers could read differently. Each is followed by a clean request; the upstream must see nothing that was not paid.
+
+use crate::support::http::Connection;
+use crate::support::{SMS, World, http};
+
+const HEAD: &str = "POST /api/l402/send-sms HTTP/1.1\r\nHost: gate.test\r\nContent-Type: application/json\r\n";
+
+#[test]
+fn nothing_unpaid_gets_through_however_it_is_framed() {
+    let world = World::new();
+    let inner = "POST /api/l402/send-sms HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    let length = SMS.len();
+    let attacks = [
+        format!("{HEAD}Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{inner}"),
+        format!("{HEAD}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5\r\n{{}}  \r\n0\r\n\r\n"),
+        format!("{HEAD}Content-Length: {length}\r\nContent-Length: 0\r\n\r\n{SMS}"),
+        format!("{HEAD}Content-Length: {length}, {length}\r\n\r\n{SMS}"),
+        format!("{HEAD}Content-Length: +{length}\r\n\r\n{SMS}"),
+        format!("{HEAD}Content-Length: 0x10\r\n\r\n{SMS}"),
+        format!("{HEAD}Transfer-Encoding: xchunked\r\n\r\n{SMS}"),
+        format!("{HEAD}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
+        format!("{HEAD}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
+        format!("{HEAD}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
+        format!("{HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n{SMS}\r\n0\r\n\r\n"),
+        format!("{HEAD}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n{SMS}\r\n0\r\n\r\n"),
+        format!("{HEAD}Host: other\r\nContent-Length: {length}\r\n\r\n{SMS}"),
+        "POST http://other/api/l402/send-sms HTTP/1.1\r\nHost: gate.test\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        "POST /api/l402/send-sms HTTP/1.1\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        format!("{HEAD}X: a\r\n b\r\nContent-Length: 0\r\n\r\n"),
+        format!("{HEAD}X\0: a\r\nContent-Length: 0\r\n\r\n"),
+        "CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n".to_owned(),
+        format!("{HEAD}Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 0\r\n\r\n"),
+        "GET\t/status\tHTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+    ];
+    for attack in &attacks {
+        let mut connection = Connection::open(world.address);
+        connection.write(attack.as_bytes());
+        connection.write(b"GET /status HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n\r\n");
+        let mut answers = Vec::new();
+        while let Some(answer) = connection.read() {
+            answers.push(answer.status);
+        }
+        assert!(answers.len() <= 3, "{attack:?}: {answers:?}");
+        assert!(answers.first().is_none_or(|status| *status >= 400), "{attack:?}: {answers:?}");
+        let paid = world.upstream.requests().into_iter().filter(|request| request.line.starts_with("POST")).count();
+        assert_eq!(paid, 0, "{attack:?}");
+    }
+    assert_eq!(http::get(world.address, "/status").status, 200, "it is still there");
+}
+
+/// A peer answers 402 and passes the request on all the same.
+#[test]
+fn the_upstream_counts_nothing_for_what_was_not_paid_on_one_kept_connection() {
+    let world = World::new();
+    let (_, spent) = world.buy(SMS);
+    assert_eq!(world.redeem(&spent, SMS).status, 200);
+    let mut connection = Connection::open(world.address);
+    for n in 0..20 {
+        let authorization = match n % 4 {
+            0 => String::new(),
+            1 => "Authorization: L402 AAAA:00\r\n".to_owned(),
+            2 => "Authorization: Bearer x\r\n".to_owned(),
+            _ => format!("Authorization: {spent}\r\n"),
+        };
+        let body = format!(r#"{{"phone_number":"+1234567890","message":"another {n}"}}"#);
+        connection.write(format!("{HEAD}{authorization}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+        assert_eq!(connection.read().unwrap().status, 402);
+    }
+    assert_eq!(world.upstream.count(), 1);
+}
+
+#[test]
+fn a_free_service_gets_the_request_without_what_is_ours_or_the_connection_s() {
+    let world = World::new();
+    let answer = http::send(
+        world.address,
+        "POST",
+        "/free?a=1&b=%20",
+        &[
+            ("Authorization", "L402 AAAA:00"),
+            ("Authorization", "Bearer mine"),
+            ("X-Forwarded-For", "6.6.6.6"),
+            ("Forwarded", "for=6.6.6.6"),
+            ("X-Real-IP", "6.6.6.6"),
+            ("Connection", "X-Drop"),
+            ("X-Drop", "1"),
+            ("TE", "trailers"),
+            ("X-Keep", "1"),
+        ],
+        b"hello",
+    );
+    assert_eq!((answer.status, answer.text().as_str()), (200, "Okay"));
+    let seen = world.upstream.last();
+    assert_eq!(seen.line, "POST /free?a=1&b=%20 HTTP/1.1");
+    assert_eq!(seen.body, b"hello");
+    assert_eq!((seen.header("authorization"), seen.header("x-keep")), (Some("Bearer mine"), Some("1")));
+    for gone in ["forwarded", "x-real-ip", "x-drop", "te"] {
+        assert_eq!(seen.header(gone), None, "{gone}");
+    }
+    // The peer is a trusted proxy in these tests, and says so.
+    assert_eq!((seen.header("x-forwarded-for"), seen.header("x-forwarded-proto")), (Some("6.6.6.6"), Some("http")));
+    assert_eq!(seen.header("host").unwrap(), world.upstream.address.to_string());
+}

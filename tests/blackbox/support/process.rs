@@ -1,0 +1,90 @@
+//! A farebox process: what it prints is kept, and it dies with the test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use super::wait_for;
+
+pub struct Process {
+    child: Child,
+    output: Arc<Mutex<String>>,
+}
+
+impl Process {
+    pub fn start(arguments: &[&str], folder: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
+            .args(arguments)
+            .current_dir(folder)
+            .env("SMS_BACKEND_TOKEN", "Bearer backend-token-hunter2")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = Arc::new(Mutex::new(String::new()));
+        collect(child.stdout.take().unwrap(), &output);
+        collect(child.stderr.take().unwrap(), &output);
+        Self { child, output }
+    }
+
+    /// Runs to the end.
+    pub fn run(arguments: &[&str], folder: &Path) -> (ExitStatus, String) {
+        let mut process = Self::start(arguments, folder);
+        let status = process.wait();
+        // The readers end with the process; they may be a moment behind.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        (status, process.output())
+    }
+
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
+    }
+
+    /// The first word after `marker` in the output.
+    pub fn word_after(&self, marker: &str) -> String {
+        wait_for(&format!("`{marker}` in:\n{}", self.output()), || {
+            // JSON lines read like the human ones.
+            let output = self.output().replace("\":\"", "=").replace(['"', ','], " ");
+            let (_, rest) = output.split_once(marker)?;
+            rest.contains(char::is_whitespace).then(|| rest.split_whitespace().next().unwrap_or_default().to_owned())
+        })
+    }
+
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the end of the process", || self.child.try_wait().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            println!("--- its output:\n{}", self.output());
+        }
+    }
+}
+
+fn collect(stream: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
+    let output = Arc::clone(output);
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stream);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            output.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    });
+}

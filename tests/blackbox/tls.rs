@@ -1,0 +1,178 @@
+//! TLS with both protocols, and https to the upstream.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+use crate::support::world::{Options, PATH};
+use crate::support::{Challenge, Response, SMS, World};
+
+fn certificate(folder: &Path, name: &str) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let signed = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(folder.join(format!("{name}.crt")), signed.pem()).unwrap();
+    std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+}
+
+fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+fn client(ca: &Path, alpn: &[u8]) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    config
+}
+
+/// One request over TLS, by the protocol that ALPN names.
+async fn send(address: SocketAddr, ca: &Path, alpn: &[u8], ticket: Option<&str>, path: &str, body: &'static str) -> Response {
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client(ca, alpn)));
+    let stream = connector.connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(alpn));
+    let uri = if alpn == b"h2" { format!("https://localhost:{}{path}", address.port()) } else { path.to_owned() };
+    let mut request = hyper::Request::post(uri).header("content-type", "application/json");
+    if alpn != b"h2" {
+        request = request.header("host", format!("localhost:{}", address.port()));
+    }
+    if let Some(ticket) = ticket {
+        request = request.header("authorization", ticket);
+    }
+    let request = request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap();
+    let response = if alpn == b"h2" {
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request).await.unwrap()
+    } else {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request).await.unwrap()
+    };
+    let status = response.status().as_u16();
+    let headers = response.headers().iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect();
+    Response { status, headers, body: response.into_body().collect().await.unwrap().to_bytes().to_vec() }
+}
+
+fn tls_world() -> (World, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path(), "gate");
+    let at = folder.path().display();
+    let listen = format!("certificate = \"{at}/gate.crt\"\nkey = \"{at}/gate.key\"");
+    (World::with(Options { listen, plain_http: Some(false), ..Options::default() }), folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_protocols_sell_and_deliver() {
+    let (world, folder) = tokio::task::block_in_place(tls_world);
+    let ca = folder.path().join("gate.crt");
+    for (n, alpn) in [b"h2".as_slice(), b"http/1.1"].into_iter().enumerate() {
+        let challenge = Challenge::from(send(world.address, &ca, alpn, None, PATH, SMS).await);
+        let next = challenge.response.json()["next"].as_str().unwrap().to_owned();
+        assert!(next.contains(&format!("'https://localhost:{}{PATH}'", world.address.port())), "{next}");
+        let preimage = tokio::task::block_in_place(|| world.pay(&challenge));
+        let ticket = format!("L402 {}:{preimage}", challenge.macaroon);
+        let answer = send(world.address, &ca, alpn, Some(&ticket), PATH, SMS).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "Okay"));
+        assert_eq!(world.upstream.count(), n * 2 + 1);
+        // hyper would drop the body of a request that comes with another HTTP version.
+        let free = send(world.address, &ca, alpn, None, "/free", "streamed on").await;
+        assert_eq!(free.status, 200);
+        assert_eq!(world.upstream.last().body, b"streamed on");
+    }
+}
+
+#[test]
+fn a_key_that_does_not_belong_to_the_certificate_is_refused_before_a_port_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path(), "gate");
+    certificate(folder.path(), "other");
+    let config = r#"
+[listen]
+address = "127.0.0.1:0"
+certificate = "gate.crt"
+key = "other.key"
+[lnd]
+address = "127.0.0.1:1"
+certificate = "none"
+macaroon = "none"
+network = "regtest"
+[[service]]
+name = "free"
+method = "GET"
+path = "/"
+ticket = "free"
+upstream = "http://127.0.0.1:1/"
+"#;
+    std::fs::write(folder.path().join("farebox.toml"), config).unwrap();
+    let (status, said) = crate::support::process::Process::run(&["serve", "--config", "farebox.toml"], folder.path());
+    assert_eq!(status.code(), Some(1));
+    assert!(said.contains("`listen.certificate`") && said.contains("belong together"), "{said}");
+}
+
+/// An https upstream that answers `Okay`, with a certificate of our own making.
+async fn https_upstream(folder: &Path) -> SocketAddr {
+    certificate(folder, "upstream");
+    let chain = vec![CertificateDer::from_pem_file(folder.join("upstream.crt")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(folder.join("upstream.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(socket).await else { return };
+                let answer = hyper::service::service_fn(|_| async {
+                    Ok::<_, std::convert::Infallible>(hyper::Response::new(Full::new(Bytes::from_static(b"Okay"))))
+                });
+                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_https_upstream_is_verified_always() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = https_upstream(folder.path()).await;
+    let service = |name: &str, more: &str| {
+        format!(
+            "[[service]]\nname = \"{name}\"\nmethod = \"POST\"\npath = \"/{name}\"\nticket = \"single-use\"\nprice_sat = 5\nupstream = \"https://localhost:{}/\"\n{more}\n",
+            address.port()
+        )
+    };
+    let ca = format!("upstream_ca = \"{}/upstream.crt\"", folder.path().display());
+    let more = service("verified", &ca) + &service("unknown", "");
+    let world = tokio::task::block_in_place(|| World::with(Options { more, ..Options::default() }));
+    tokio::task::block_in_place(|| {
+        crate::support::wait_until("the unknown certificate to be seen", || world.ready()["upstreams"]["unknown"]["status"] == "down");
+        let json = [("Content-Type", "application/json")];
+        let refused = crate::support::http::send(world.address, "POST", "/unknown", &json, b"{}");
+        assert_eq!((refused.status, refused.code().as_str()), (503, "upstream-down"));
+        let challenge = Challenge::from(crate::support::http::send(world.address, "POST", "/verified", &json, b"{}"));
+        let ticket = format!("L402 {}:{}", challenge.macaroon, world.pay(&challenge));
+        let answer = crate::support::http::send(world.address, "POST", "/verified", &[json[0], ("Authorization", &ticket)], b"{}");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "Okay"));
+    });
+}
