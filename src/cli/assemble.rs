@@ -130,7 +130,7 @@ fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>) 
     let offer = match written.ticket {
         Ticket::Free => None,
         Ticket::SingleUse { price, rules } => {
-            let content_type = rules.content_type.as_deref().map(HeaderValue::from_str).transpose();
+            let content_type = Some(rules.content_type()).filter(|media| !media.is_empty()).map(HeaderValue::from_str).transpose();
             Some(Offer {
                 content_type: content_type.map_err(|error| error.to_string())?,
                 price,
@@ -160,12 +160,21 @@ pub(super) fn upstream(written: &Written, provider: &Arc<CryptoProvider>) -> Res
     let is_tls = written.upstream.scheme_str() == Some("https");
     let tls = if is_tls { Some(client_tls(written, provider)?) } else { None };
     let path = written.upstream.path_and_query().map_or("/", |path| path.as_str());
+    let mut path = path.to_owned();
+    if !written.upstream_query.is_empty() {
+        let pairs = written.upstream_query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let more = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        path.push(if path.contains('?') { '&' } else { '?' });
+        path.push_str(&more);
+    }
     let uri: Uri = path.parse().map_err(|_| fault("has a path that can't be asked for"))?;
     let secrets = written.upstream_headers.iter().filter_map(|(_, value)| value.to_str().ok()).flat_map(secret_texts);
     let secrets = secrets.chain(uri.query().into_iter().flat_map(|query| {
         query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, value)| value.to_owned()).filter(|value| value.len() > 3)
     }));
+    let secrets = secrets.chain(written.upstream_query.iter().map(|(_, value)| value.to_string()).filter(|value| value.len() > 3));
     Ok(Upstream {
+        fixed_names: written.fixed_names.clone(),
         target: Target {
             host: authority.host().trim_matches(['[', ']']).to_owned(),
             port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),

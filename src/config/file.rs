@@ -120,6 +120,8 @@ pub(super) struct Service {
     pub(super) upstream: Spanned<String>,
     #[serde(default)]
     pub(super) upstream_headers: BTreeMap<Spanned<String>, Value>,
+    #[serde(default)]
+    pub(super) upstream_query: BTreeMap<Spanned<String>, Value>,
     pub(super) upstream_ca: Option<PathBuf>,
     pub(super) timeout: Option<Span>,
     #[serde(default)]

@@ -8,12 +8,13 @@ use std::time::Duration;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use toml::Spanned;
+use zeroize::Zeroizing;
 
 use super::error::{ConfigError, Reporter};
 use super::file::{self, BindWord, Input, ReuseWord};
 use super::secret::Value;
 use crate::order::schema::Schema;
-use crate::order::{Bind, Rules};
+use crate::order::{Bind, Rules, Takes};
 use crate::price::Sat;
 use crate::upstream::Reuse;
 
@@ -51,6 +52,10 @@ pub struct Service {
     pub ticket: Ticket,
     /// Its backend: an absolute http or https URL.
     pub upstream: Uri,
+    /// The operator's own query parameters, beside those in `upstream`.
+    pub upstream_query: Vec<(String, Zeroizing<String>)>,
+    /// Names of all parameters that the operator fixes.
+    pub fixed_names: Vec<String>,
     /// The operator's own header fields.
     pub upstream_headers: Vec<(HeaderName, HeaderValue)>,
     /// PEM file with the roots that an https upstream is verified against; `None` for the system's.
@@ -86,6 +91,8 @@ pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service
         host: written.host.as_ref().map(|host| self::host(report, host)).transpose()?,
         upstream: upstream(report, &written.upstream)?,
         upstream_headers: headers(report, folder, &written)?,
+        upstream_query: query(report, folder, &written)?,
+        fixed_names: fixed_names(&written),
         upstream_ca: written.upstream_ca.map(|path| folder.join(path)),
         timeout: written.timeout.map_or(Duration::from_secs(10), |span| span.0),
         forward_headers: forward_headers(report, written.forward_headers.as_deref())?,
@@ -166,6 +173,18 @@ fn headers(report: &Reporter<'_>, folder: &Path, written: &file::Service) -> Res
     Ok(headers)
 }
 
+fn query(report: &Reporter<'_>, folder: &Path, written: &file::Service) -> Result<Vec<(String, Zeroizing<String>)>, ConfigError> {
+    let fault = |name: &Spanned<String>, what: String| report.at(name.span(), format!("`upstream_query`, {}: {what}", name.get_ref()));
+    let read = |(name, value): (&Spanned<String>, &Value)| {
+        let value = match value {
+            Value::Plain(text) => Zeroizing::new(text.clone()),
+            Value::Secret(source) => source.read(folder).map_err(|what| fault(name, what))?,
+        };
+        Ok((name.get_ref().clone(), value))
+    };
+    written.upstream_query.iter().map(read).collect()
+}
+
 fn forward_headers(report: &Reporter<'_>, written: Option<&[Spanned<String>]>) -> Result<Vec<HeaderName>, ConfigError> {
     let Some(written) = written else {
         return Ok(["accept", "accept-language", "user-agent", "traceparent"].map(HeaderName::from_static).to_vec());
@@ -218,25 +237,37 @@ fn rules(report: &Reporter<'_>, folder: &Path, written: &file::Service, method: 
         Some(given) => Some(media_type(report, given)?),
         None => has_body.then(|| "application/json".to_owned()),
     };
-    let is_json = content_type.as_deref().is_some_and(|media| media == "application/json" || media.ends_with("+json"));
-    let bind = match written.bind {
-        Some(BindWord::Exact) => Bind::Exact,
-        Some(BindWord::Json) if !is_json => {
+    let is_json = |media: &str| media == "application/json" || media.ends_with("+json");
+    let takes = match (content_type, written.bind, &written.input) {
+        (Some(media), Some(BindWord::Exact), _) if is_json(&media) => Takes::Json(media, Bind::Exact),
+        (Some(media), _, _) if is_json(&media) => Takes::Json(media, Bind::Json),
+        (_, Some(BindWord::Json), _) => {
             return Err(report.at(written.name.span(), "`bind = \"json\"` needs a JSON `content_type`"));
         }
-        Some(BindWord::Json) => Bind::Json,
-        None if is_json => Bind::Json,
-        None => Bind::Exact,
+        (Some(_), _, Some(input)) => return Err(report.at(input.span(), "`input` is a JSON Schema: it needs a JSON `content_type`")),
+        (Some(media), _, None) => Takes::Bytes(media),
+        (None, _, Some(_)) => Takes::Query,
+        (None, _, None) => Takes::Nothing,
     };
-    let schema = match &written.input {
-        Some(input) if !is_json => return Err(report.at(input.span(), "`input` is a JSON Schema: it needs a JSON `content_type`")),
-        Some(input) => {
-            let source = schema_source(folder, input.get_ref()).map_err(|what| report.at(input.span(), format!("`input`: {what}")))?;
-            Some(Schema::compile(source).map_err(|what| report.at(input.span(), format!("`input`: {what}")))?)
+    let Some(input) = &written.input else { return Ok(Rules { takes, schema: None }) };
+    let fault = |what: String| report.at(input.span(), format!("`input`: {what}"));
+    let source = schema_source(folder, input.get_ref()).map_err(fault)?;
+    let schema = Schema::compile(source).map_err(fault)?;
+    if takes == Takes::Query {
+        for fixed in fixed_names(written) {
+            if schema.declares(&fixed) {
+                return Err(fault(format!("it declares `{fixed}`, which is fixed by `upstream` or `upstream_query`")));
+            }
         }
-        None => None,
-    };
-    Ok(Rules { bind, content_type, schema })
+    }
+    Ok(Rules { takes, schema: Some(schema) })
+}
+
+/// The parameters that the operator fixes: they replace a client's.
+fn fixed_names(written: &file::Service) -> Vec<String> {
+    let in_address = written.upstream.get_ref().split_once('?').map_or("", |(_, query)| query);
+    let in_address = form_urlencoded::parse(in_address.as_bytes()).map(|(name, _)| name.into_owned());
+    in_address.chain(written.upstream_query.keys().map(|name| name.get_ref().clone())).collect()
 }
 
 fn media_type(report: &Reporter<'_>, given: &Spanned<String>) -> Result<String, ConfigError> {

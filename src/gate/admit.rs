@@ -1,5 +1,7 @@
 //! Whether a request brings a ticket: genuine, paid, for this service, and bought for this request or for another.
 
+use std::borrow::Cow;
+
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
@@ -129,11 +131,15 @@ fn is_for(gate: &Gate, service: &Service, offer: &Offer, order: &Order, ticket: 
 
 /// What binds a ticket to an order at a service.
 pub fn request_digest(keys: &Keys, service: &Service, offer: &Offer, order: &Order) -> [u8; 32] {
+    let path = match order.query() {
+        Some(query) => Cow::from(format!("{}?{query}", service.path)),
+        None => Cow::from(&service.path),
+    };
     let bound = Bound {
         service: &service.name,
         method: service.method.as_str(),
-        path: &service.path,
-        content_type: offer.rules.content_type.as_deref().unwrap_or_default(),
+        path: &path,
+        content_type: offer.rules.content_type(),
         body: order.body(),
     };
     digest::digest(keys.digest_key(), &bound)

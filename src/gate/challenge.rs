@@ -179,8 +179,13 @@ fn detail(why: Code) -> &'static str {
 
 /// The third step, to be pasted into a shell once PREIMAGE is set. Only the request's own text is quoted; the rest is of safe characters.
 fn next_command(sale: &Sale<'_>, token: &str) -> String {
-    let mut command = format!("curl -sS -X {} {}", sale.service.method, quoted(&url(sale)));
-    if let Some(content_type) = &sale.offer.rules.content_type {
+    let url = match sale.order.query() {
+        Some(query) => format!("{}?{query}", url(sale)),
+        None => url(sale),
+    };
+    let mut command = format!("curl -sS -X {} {}", sale.service.method, quoted(&url));
+    let content_type = sale.offer.rules.content_type();
+    if !content_type.is_empty() {
         command.push_str(&format!(" -H 'Content-Type: {content_type}'"));
     }
     command.push_str(&format!(" -H \"Authorization: L402 {token}:$PREIMAGE\""));

@@ -5,8 +5,10 @@ pub mod answer;
 pub mod challenge;
 pub mod client;
 pub mod code;
+pub mod flight;
 pub mod free;
 pub mod guard;
+mod keep;
 pub mod paid;
 pub mod read;
 pub mod route;
@@ -24,8 +26,8 @@ use tokio_util::task::TaskTracker;
 use self::admit::{Admitted, CacheKey};
 use self::answer::{Answer, Body};
 use self::client::Peer;
+use self::flight::End;
 use self::guard::Unpaid;
-use self::paid::End;
 use self::site::{Service, Site};
 use crate::l402::verify::Paid;
 use crate::l402::{KeyRing, PaymentHash};
@@ -118,7 +120,7 @@ async fn way(
         return Ok(free::pass(gate, &service, peer, client, request, notes).await);
     };
     let whole = read::whole(request, &gate.site.limits).await?;
-    let order = validate::order(offer, &whole.head.headers, whole.body)?;
+    let order = validate::order(offer, &whole.head, whole.body)?;
     let sale = challenge::Sale { gate, service: &service, offer, order: &order, head: &whole.head, peer, client };
     match admit::admit(gate, &service, offer, &whole.head.headers, &order) {
         Admitted::Buyer(buyer) => challenge::sell(&sale, buyer, notes).await,

@@ -1,82 +1,23 @@
-//! A paid ticket with its request: claim durably, forward once, settle, answer. The part from claim to settle runs in a task of its
-//! own, because a client that leaves takes its handler with it.
+//! A paid ticket with its request: who of several takes off with it, and what each of them is answered.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{error, warn};
+use tokio::time::timeout;
 
 use super::admit::{VerifiedTicket, for_another_request};
 use super::answer::{Answer, Problem, Retry, delivered};
 use super::challenge::Sale;
 use super::code::Code;
-use super::site::Service;
+use super::flight::{CLAIM_PATIENCE, End, Ending, Flight, NotSent, refused};
+use super::keep::Rest;
 use super::{Gate, Notes};
-use crate::l402::PaymentHash;
 use crate::redemption::kept::Kept;
-use crate::redemption::ledger::{Claimed, LedgerError, Settled, Settlement};
 use crate::redemption::memory::Boarding;
-use crate::redemption::state::{Attempt, Claim, ClaimId, Outcome, Why, spacing};
+use crate::redemption::state::{Attempt, ClaimId};
 use crate::time::UnixTime;
-use crate::upstream::body::{RequestBody, ResponseBody};
-use crate::upstream::forward::{Sent, forward};
-use crate::upstream::outcome::{by_status, clean};
-use crate::upstream::request::{self, strip_connection};
-
-/// How long an answer waits for its settlement to be durable. Past that it is given, and the settlement goes on.
-const SETTLE_PATIENCE: Duration = Duration::from_millis(250);
-
-/// How long a claim may take until its payer is told to come again.
-const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Most bytes of header fields that are kept with an answer.
-const MAX_KEPT_HEADERS: usize = 8 * 1024;
-
-/// Most bytes that are read of a refusal's body, for its words.
-const MAX_REFUSAL: u64 = 16 * 1024;
-
-/// How a redemption ended, for everybody who waits for it.
-pub struct End {
-    ending: Ending,
-    upstream: Duration,
-}
-
-enum Ending {
-    /// Delivered by this very redemption.
-    Delivered(Kept),
-    /// Delivered before.
-    Replay(Option<Kept>),
-    /// Certainly nothing happened.
-    NotSent(NotSent),
-    /// Nobody knows.
-    Parked,
-    /// Somebody else holds it.
-    Busy,
-    /// Tried again too soon.
-    Spaced(Duration),
-    /// It buys nothing any more.
-    Worthless(Code),
-    /// Unused, and bought for another request.
-    OtherRequest,
-    /// The claim could not be made durable; nothing was sent.
-    LedgerDown,
-}
-
-struct NotSent {
-    refusal: Option<Refusal>,
-    retry_after: Duration,
-}
-
-struct Refusal {
-    status: u16,
-    words: Option<String>,
-}
 
 /// An answer that was delivered a while ago, in memory.
 #[derive(Clone)]
@@ -86,6 +27,13 @@ pub struct Recent {
     kept: Arc<Kept>,
 }
 
+impl Recent {
+    /// Delivered just now.
+    pub(super) fn new(request: [u8; 32], kept: Kept) -> Self {
+        Self { request, at: UnixTime::now(), kept: Arc::new(kept) }
+    }
+}
+
 /// What came of a ticket.
 pub enum Redeemed {
     /// An answer for its holder.
@@ -93,9 +41,6 @@ pub enum Redeemed {
     /// It buys nothing here: offer a new one, and say why.
     Worthless(Code),
 }
-
-/// The rest of an answer that is too long to keep: for the first asker only.
-type Rest = (Bytes, ResponseBody);
 
 /// Redeems a ticket, or says what became of it.
 pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes) -> Redeemed {
@@ -160,7 +105,8 @@ fn recent(gate: &Gate, verified: &VerifiedTicket) -> Option<Arc<Kept>> {
     (young && recent.request == verified.ticket().request).then_some(recent.kept)
 }
 
-fn attempt(sale: &Sale<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
+/// A try at a ticket, with a name of its own; `None` if the system has no randomness.
+pub(super) fn attempt(sale: &Sale<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
     let mut claim = [0_u8; 16];
     getrandom::fill(&mut claim).ok()?;
     let ticket = verified.ticket();
@@ -174,267 +120,6 @@ fn attempt(sale: &Sale<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
         price_msat: sale.offer.price.msat(),
         claim: ClaimId::from_bytes(claim),
     })
-}
-
-/// An answer of the ledger's that grants nothing.
-fn refused(claimed: Claimed) -> Ending {
-    match claimed.claim {
-        Claim::Replay => Ending::Replay(claimed.kept),
-        // A grant that nobody can use; not reached by who asks for one.
-        Claim::Granted | Claim::Busy => Ending::Busy,
-        Claim::Parked => Ending::Parked,
-        Claim::Spaced { retry_after } => Ending::Spaced(retry_after),
-        Claim::OtherRequest => Ending::OtherRequest,
-        Claim::Worthless(why) => Ending::Worthless(match why {
-            Why::Expired => Code::TicketExpired,
-            Why::UsedForAnother => Code::TicketUsed,
-            Why::Spent => Code::TicketSpent,
-            Why::Revoked => Code::TicketRevoked,
-        }),
-    }
-}
-
-/// One redemption, from claim to settle, whoever still waits for it.
-struct Flight {
-    gate: Arc<Gate>,
-    service: Arc<Service>,
-    attempt: Attempt,
-    request: hyper::Request<RequestBody>,
-    private_texts: Box<dyn FnOnce() -> Vec<String> + Send>,
-    publish: watch::Sender<Option<Arc<End>>>,
-    rest: oneshot::Sender<Rest>,
-}
-
-/// Ends the flight whatever happens to its task.
-struct Landing {
-    gate: Arc<Gate>,
-    hash: PaymentHash,
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.gate.flights.land(&self.hash);
-    }
-}
-
-impl Flight {
-    fn new(
-        sale: &Sale<'_>,
-        verified: &VerifiedTicket,
-        publish: watch::Sender<Option<Arc<End>>>,
-        rest: oneshot::Sender<Rest>,
-    ) -> Option<Self> {
-        let (service, offer) = (sale.service, sale.offer);
-        let request = request::paid(
-            &service.upstream,
-            &service.method,
-            &sale.head.headers,
-            &offer.forward_headers,
-            offer.content_type.as_ref(),
-            sale.order.body().clone(),
-        );
-        let order = sale.order.clone();
-        Some(Self {
-            gate: Arc::clone(sale.gate),
-            service: Arc::clone(service),
-            attempt: attempt(sale, verified)?,
-            request,
-            private_texts: Box::new(move || order.private_texts()),
-            publish,
-            rest,
-        })
-    }
-
-    async fn fly(self) {
-        let Self { gate, service, attempt, request, private_texts, publish, rest } = self;
-        let _landing = Landing { gate: Arc::clone(&gate), hash: attempt.hash };
-        let tell = |ending, upstream| drop(publish.send(Some(Arc::new(End { ending, upstream }))));
-        match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO)).await {
-            Some(Ok(Claimed { claim: Claim::Granted, .. })) => {}
-            Some(Ok(refusal)) => return tell(refused(refusal), Duration::ZERO),
-            Some(Err(_)) => return tell(Ending::LedgerDown, Duration::ZERO),
-            None => return,
-        }
-        gate.unpaid.redeemed(&attempt.hash, std::time::Instant::now());
-
-        let started = Instant::now();
-        let Done { outcome, kept, refusal, rest: rest_of_body } = ask_upstream(&gate, &service, request, private_texts).await;
-        let upstream = started.elapsed();
-
-        service.metrics.redemption(outcome, attempt.price_msat);
-        let settlement = Settlement { hash: attempt.hash, claim: attempt.claim, outcome, kept: kept.clone() };
-        let settling = settle(&gate, settlement);
-        tokio::pin!(settling);
-        let settled = timeout(SETTLE_PATIENCE, &mut settling).await.is_ok();
-        if let (Outcome::Delivered, Some(kept)) = (outcome, &kept) {
-            let recent = Recent { request: attempt.request, at: UnixTime::now(), kept: Arc::new(kept.clone()) };
-            gate.recent.insert(attempt.hash, recent, kept.weight());
-        }
-        if let Some(rest_of_body) = rest_of_body {
-            let _ = rest.send(rest_of_body);
-        }
-        tell(ending(outcome, kept, refusal), upstream);
-        if !settled {
-            settling.await;
-        }
-    }
-}
-
-/// Claims, and never lets a grant lie about that nobody knows of. `None`: too late, `late` was called, and a grant was taken back.
-async fn claim(gate: &Arc<Gate>, attempt: Attempt, late: impl FnOnce()) -> Option<Result<Claimed, LedgerError>> {
-    let (hash, id) = (attempt.hash, attempt.claim);
-    let claiming = gate.ledger.claim(attempt);
-    tokio::pin!(claiming);
-    if let Ok(claimed) = timeout(CLAIM_PATIENCE, &mut claiming).await {
-        return Some(claimed);
-    }
-    late();
-    if let Ok(Claimed { claim: Claim::Granted, .. }) = claiming.await {
-        settle(gate, Settlement { hash, claim: id, outcome: Outcome::NotSent, kept: None }).await;
-    }
-    None
-}
-
-/// Writes how a try ended, again and again until it is written.
-async fn settle(gate: &Gate, settlement: Settlement) {
-    let mut pause = Duration::from_millis(50);
-    loop {
-        match gate.ledger.settle(settlement.clone()).await {
-            Ok(Settled::Done) => return,
-            Ok(Settled::Stale) => {
-                warn!(ticket = %settlement.hash, outcome = settlement.outcome.word(), "the ticket was changed by somebody else meanwhile");
-                return;
-            }
-            Err(error) => {
-                error!(ticket = %settlement.hash, outcome = settlement.outcome.word(), %error, "not settled yet; tried again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(2));
-            }
-        }
-    }
-}
-
-/// What the upstream did.
-struct Done {
-    outcome: Outcome,
-    kept: Option<Kept>,
-    refusal: Option<Refusal>,
-    rest: Option<Rest>,
-}
-
-async fn ask_upstream(
-    gate: &Gate,
-    service: &Service,
-    request: hyper::Request<RequestBody>,
-    private_texts: Box<dyn FnOnce() -> Vec<String> + Send>,
-) -> Done {
-    let deadline = Instant::now() + service.upstream.timeout;
-    let nothing = |outcome| Done { outcome, kept: None, refusal: None, rest: None };
-    let response = match forward(&service.upstream, request, service.reuse, deadline).await {
-        Sent::Yes(response) => response,
-        Sent::No(why) => {
-            warn!(service = %service.name, "not sent: {why}");
-            return nothing(Outcome::NotSent);
-        }
-        Sent::Unknown(why) => {
-            warn!(service = %service.name, "outcome unknown: {why}");
-            return nothing(Outcome::Unknown);
-        }
-    };
-    match by_status(response.status()) {
-        Outcome::Delivered => {
-            let (kept, rest) = keep(response, gate.site.limits.stored_answer, deadline).await;
-            Done { kept: Some(kept), rest, ..nothing(Outcome::Delivered) }
-        }
-        Outcome::NotSent => {
-            let refusal = read_refusal(service, response, deadline, private_texts).await;
-            warn!(service = %service.name, status = refusal.status, "the upstream refused: nothing was sent");
-            Done { refusal: Some(refusal), ..nothing(Outcome::NotSent) }
-        }
-        Outcome::Unknown => {
-            warn!(service = %service.name, status = response.status().as_u16(), "outcome unknown: by the upstream's status");
-            nothing(Outcome::Unknown)
-        }
-    }
-}
-
-/// Reads an answer, up to what is kept. What goes beyond is left to the first asker; what breaks off is kept without its body.
-async fn keep(response: Response<ResponseBody>, limit: usize, deadline: Instant) -> (Kept, Option<Rest>) {
-    let (parts, mut body) = response.into_parts();
-    let mut kept = Kept { status: parts.status.as_u16(), headers: kept_headers(parts.headers), body: None };
-    let mut read = BytesMut::new();
-    loop {
-        match timeout_at(deadline, body.frame()).await {
-            Ok(None) => break,
-            Ok(Some(Ok(frame))) => {
-                let Ok(data) = frame.into_data() else { continue };
-                read.extend_from_slice(&data);
-                if read.len() > limit {
-                    return (kept, Some((read.freeze(), body)));
-                }
-            }
-            Ok(Some(Err(_))) | Err(_) => return (kept, None),
-        }
-    }
-    kept.body = Some(read.freeze());
-    (kept, None)
-}
-
-/// The fields that belong to the answer, without those about the connection, about us, or about accounts.
-fn kept_headers(mut headers: HeaderMap) -> Vec<(String, String)> {
-    const NOT_KEPT: [&str; 8] = [
-        "www-authenticate",
-        "authentication-info",
-        "set-cookie",
-        "alt-svc",
-        "strict-transport-security",
-        "date",
-        "cache-control",
-        "access-control-allow-origin",
-    ];
-    strip_connection(&mut headers);
-    headers.remove(CONTENT_LENGTH);
-    let mut weight = 0;
-    let text = |(name, value): (&HeaderName, &hyper::header::HeaderValue)| {
-        let value = value.to_str().ok()?.to_owned();
-        (!NOT_KEPT.contains(&name.as_str())).then(|| (name.as_str().to_owned(), value))
-    };
-    let fits = |(name, value): &(String, String)| {
-        weight += name.len() + value.len();
-        weight <= MAX_KEPT_HEADERS
-    };
-    headers.iter().filter_map(text).filter(fits).collect()
-}
-
-/// A refusal's status and cleaned words. Neither the operator's secrets nor the buyer's own texts are among them.
-async fn read_refusal(
-    service: &Service,
-    response: Response<ResponseBody>,
-    deadline: Instant,
-    private_texts: Box<dyn FnOnce() -> Vec<String> + Send>,
-) -> Refusal {
-    let status = response.status().as_u16();
-    let media = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
-    let readable = media.starts_with("text/plain") || media.contains("json");
-    let limited = http_body_util::Limited::new(response.into_body(), MAX_REFUSAL as usize).collect();
-    let words = match timeout_at(deadline, limited).await {
-        Ok(Ok(body)) if readable => {
-            let mut secrets = private_texts();
-            secrets.extend(service.upstream.secrets.iter().cloned());
-            clean(&body.to_bytes(), &secrets)
-        }
-        _ => None,
-    };
-    Refusal { status, words }
-}
-
-fn ending(outcome: Outcome, kept: Option<Kept>, refusal: Option<Refusal>) -> Ending {
-    match (outcome, kept) {
-        (Outcome::Delivered, Some(kept)) => Ending::Delivered(kept),
-        (Outcome::Delivered, None) => Ending::Replay(None),
-        (Outcome::NotSent, _) => Ending::NotSent(NotSent { refusal, retry_after: spacing(1) }),
-        (Outcome::Unknown, _) => Ending::Parked,
-    }
 }
 
 /// From how it ended to what is said. `waited`: it was somebody else's try.

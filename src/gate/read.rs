@@ -23,7 +23,7 @@ pub struct Whole {
     pub body: Bytes,
 }
 
-/// Reads within `limits`. A query is refused: no paid service takes one.
+/// Reads within `limits`.
 pub async fn whole(request: Request<Incoming>, limits: &Limits) -> Result<Whole, Answer> {
     let (head, body) = request.into_parts();
     let refused = refuse_head(&head).or_else(|| too_large(&body, limits));
@@ -56,10 +56,6 @@ pub async fn drain(body: Incoming, limits: &Limits) {
 }
 
 fn refuse_head(head: &Parts) -> Option<Problem> {
-    if head.uri.query().is_some() {
-        let detail = "This service takes no query; leave out the question mark and what follows it.";
-        return Some(Problem::new(StatusCode::BAD_REQUEST, Code::UnexpectedQuery, detail));
-    }
     let plain = head.headers.get_all(CONTENT_ENCODING).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
     (!plain).then(|| {
         let detail = "This service takes no compressed body; leave out Content-Encoding.";

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hyper::StatusCode;
-use hyper::header::HeaderMap;
+use hyper::http::request::Parts;
 
 use super::answer::{Answer, Problem};
 use super::code::Code;
@@ -11,11 +11,12 @@ use super::site::Offer;
 use crate::order::{Order, Unfit};
 
 /// The order that a request makes.
-pub fn order(offer: &Offer, headers: &HeaderMap, body: Bytes) -> Result<Order, Answer> {
-    offer.rules.check(content_type(headers), body).map_err(|unfit| {
+pub fn order(offer: &Offer, head: &Parts, body: Bytes) -> Result<Order, Answer> {
+    offer.rules.check(content_type(&head.headers), head.uri.query(), body).map_err(|unfit| {
         let (status, code) = match unfit {
             Unfit::ContentType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType),
-            Unfit::UnexpectedBody | Unfit::Json(_) | Unfit::Schema(_) => (StatusCode::BAD_REQUEST, Code::InvalidInput),
+            Unfit::UnexpectedQuery => (StatusCode::BAD_REQUEST, Code::UnexpectedQuery),
+            Unfit::UnexpectedBody | Unfit::Query(_) | Unfit::Json(_) | Unfit::Schema(_) => (StatusCode::BAD_REQUEST, Code::InvalidInput),
         };
         Problem::new(status, code, unfit.to_string()).into_answer()
     })

@@ -3,6 +3,7 @@
 pub mod digest;
 pub mod json;
 pub mod phone_number;
+pub mod query;
 pub mod schema;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use self::json::JsonError;
 use self::schema::Schema;
 
-/// How a request is digested and forwarded.
+/// How a JSON body is digested and forwarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bind {
     /// As canonical JSON (RFC 8785): white space and key order don't matter.
@@ -19,13 +20,24 @@ pub enum Bind {
     Exact,
 }
 
+/// Where a request says what it wants. Media types are in lower case, without parameters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Takes {
+    /// By its method and path alone.
+    Nothing,
+    /// In a JSON body of this media type.
+    Json(String, Bind),
+    /// In a body of this media type that we don't look into.
+    Bytes(String),
+    /// In the query, as an object of texts.
+    Query,
+}
+
 /// What a service demands of a request.
 pub struct Rules {
-    /// How it is bound to a ticket.
-    pub bind: Bind,
-    /// Media type of the body, in lower case without parameters; `None` for a service without a body.
-    pub content_type: Option<String>,
-    /// What the JSON must look like; only with `Bind::Json` or a JSON media type.
+    /// Where a request says what it wants.
+    pub takes: Takes,
+    /// What the JSON, or the query as an object, must look like.
     pub schema: Option<Schema>,
 }
 
@@ -33,6 +45,7 @@ pub struct Rules {
 #[derive(Clone)]
 pub struct Order {
     body: Bytes,
+    query: Option<String>,
 }
 
 /// Why a request is not for sale.
@@ -44,6 +57,12 @@ pub enum Unfit {
         /// The media type that it takes.
         expected: String,
     },
+    /// There is a query where none is taken.
+    #[error("this service takes no query; leave out the question mark and what follows it")]
+    UnexpectedQuery,
+    /// The query can't be read, or names a parameter twice.
+    #[error("the query {0}")]
+    Query(&'static str),
     /// There is a body where none is taken.
     #[error("this service takes no body")]
     UnexpectedBody,
@@ -56,25 +75,44 @@ pub enum Unfit {
 }
 
 impl Rules {
-    /// Checks content type and body, the same way with and without a ticket.
-    pub fn check(&self, content_type: Option<&[u8]>, body: Bytes) -> Result<Order, Unfit> {
-        let Some(expected) = &self.content_type else {
-            return if body.is_empty() { Ok(Order { body }) } else { Err(Unfit::UnexpectedBody) };
+    /// Checks what a request says, the same way with and without a ticket.
+    pub fn check(&self, content_type: Option<&[u8]>, query: Option<&str>, body: Bytes) -> Result<Order, Unfit> {
+        if query.is_some() && self.takes != Takes::Query {
+            return Err(Unfit::UnexpectedQuery);
+        }
+        let expected = match &self.takes {
+            Takes::Json(media, _) | Takes::Bytes(media) => media,
+            Takes::Nothing | Takes::Query if !body.is_empty() => return Err(Unfit::UnexpectedBody),
+            Takes::Nothing => return Ok(Order { body, query: None }),
+            Takes::Query => {
+                let parameters = query::read(query.unwrap_or_default()).map_err(Unfit::Query)?;
+                self.check_schema(&query::as_json(&parameters))?;
+                return Ok(Order { body, query: Some(query::write(&parameters)) });
+            }
         };
         if !content_type.is_some_and(|given| media_type_matches(given, expected)) {
             return Err(Unfit::ContentType { expected: expected.clone() });
         }
-        if self.bind == Bind::Exact && self.schema.is_none() {
-            return Ok(Order { body });
-        }
+        let Takes::Json(_, bind) = self.takes else { return Ok(Order { body, query: None }) };
         let value = json::parse(&body)?;
-        if let Some(schema) = &self.schema {
-            schema.check(&value).map_err(Unfit::Schema)?;
+        self.check_schema(&value)?;
+        let body = match bind {
+            Bind::Exact => body,
+            Bind::Json => json::canonical(&value)?.into(),
+        };
+        Ok(Order { body, query: None })
+    }
+
+    /// The media type of the body; empty if there is none.
+    pub fn content_type(&self) -> &str {
+        match &self.takes {
+            Takes::Json(media, _) | Takes::Bytes(media) => media,
+            Takes::Nothing | Takes::Query => "",
         }
-        match self.bind {
-            Bind::Exact => Ok(Order { body }),
-            Bind::Json => Ok(Order { body: json::canonical(&value)?.into() }),
-        }
+    }
+
+    fn check_schema(&self, value: &serde_json::Value) -> Result<(), Unfit> {
+        self.schema.as_ref().map_or(Ok(()), |schema| schema.check(value).map_err(Unfit::Schema))
     }
 }
 
@@ -84,9 +122,15 @@ impl Order {
         &self.body
     }
 
+    /// The canonical query, if that is where the request says what it wants.
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
     /// The texts in the order that must not come back in an error's words, longest first.
     pub fn private_texts(&self) -> Vec<String> {
         let mut texts = json::parse(&self.body).map(|value| json::texts(&value)).unwrap_or_default();
+        texts.extend(query::read(self.query.as_deref().unwrap_or_default()).unwrap_or_default().into_values());
         texts.retain(|text| text.chars().count() >= 3);
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
         texts
@@ -125,10 +169,13 @@ mod tests {
         }
     }
 
+    fn json(bind: Bind) -> Rules {
+        Rules { takes: Takes::Json("application/json".into(), bind), schema: None }
+    }
+
     #[test]
     fn white_space_and_key_order_do_not_matter_with_bind_json_and_do_with_exact() {
-        let rules = |bind| Rules { bind, content_type: Some("application/json".into()), schema: None };
-        let body = |bind, text: &'static str| rules(bind).check(Some(b"application/json"), text.into()).unwrap().body;
+        let body = |bind, text: &'static str| json(bind).check(Some(b"application/json"), None, text.into()).unwrap().body;
         let (a, b) = (r#"{ "b": 1.0, "a": "\u00e9" }"#, r#"{"a":"é","b":1}"#);
         assert_eq!(body(Bind::Json, a), body(Bind::Json, b));
         assert_eq!(body(Bind::Json, a), b);
@@ -136,9 +183,26 @@ mod tests {
     }
 
     #[test]
-    fn a_service_without_a_body_takes_none() {
-        let rules = Rules { bind: Bind::Exact, content_type: None, schema: None };
-        assert!(rules.check(None, Bytes::new()).is_ok());
-        assert!(matches!(rules.check(None, "x".into()), Err(Unfit::UnexpectedBody)));
+    fn what_a_service_does_not_take_is_refused() {
+        let rules = |takes| Rules { takes, schema: None };
+        assert!(rules(Takes::Nothing).check(None, None, Bytes::new()).is_ok());
+        assert!(matches!(rules(Takes::Nothing).check(None, None, "x".into()), Err(Unfit::UnexpectedBody)));
+        assert!(matches!(rules(Takes::Nothing).check(None, Some(""), Bytes::new()), Err(Unfit::UnexpectedQuery)));
+        assert!(matches!(rules(Takes::Query).check(None, Some("a=1"), "x".into()), Err(Unfit::UnexpectedBody)));
+        assert!(matches!(rules(Takes::Query).check(None, Some("a=1&a=2"), Bytes::new()), Err(Unfit::Query(_))));
+        assert!(matches!(json(Bind::Exact).check(Some(b"application/json"), Some("a=1"), "1".into()), Err(Unfit::UnexpectedQuery)));
+    }
+
+    #[test]
+    fn a_query_has_one_form_and_is_checked_by_the_schema() {
+        let schema = serde_json::json!({"required": ["to"], "additionalProperties": false,
+            "properties": {"to": {"type": "string", "format": "e164"}, "text": {"type": "string"}}});
+        let rules = Rules { takes: Takes::Query, schema: Some(Schema::compile(schema).unwrap()) };
+        let of = |query: &str| rules.check(None, Some(query), Bytes::new()).map(|order| order.query.unwrap());
+        assert_eq!(of("text=a+b%20c%2B&to=%2B1234567890").unwrap(), of("to=%2b1234567890&text=a%20b+c%2b").unwrap());
+        assert_eq!(of("to=%2B1234567890&text=%C3%A9%26x").unwrap(), "text=%C3%A9%26x&to=%2B1234567890");
+        for bad in ["to=%2B1234567890+%2B1234567891", "to=+1234567890", "to=%2B1234567890&x=1", "text=a", "", "to=%2B1234567890&text=%ff"] {
+            assert!(of(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -38,6 +38,11 @@ impl Schema {
         &self.source
     }
 
+    /// Whether it names a property.
+    pub fn declares(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
     /// `Err` has a sentence per fault.
     pub fn check(&self, value: &Value) -> Result<(), Vec<String>> {
         let faults: Vec<String> = self.validator.iter_errors(value).take(MAX_FAULTS).map(|e| self.explain(&e)).collect();

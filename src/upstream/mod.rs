@@ -33,8 +33,10 @@ pub enum Reuse {
 pub struct Upstream {
     /// Where it is.
     pub target: Target,
-    /// Path, with a query if the operator wrote one, in origin form.
+    /// Path with the operator's fixed parameters, in origin form.
     pub uri: Uri,
+    /// Names of the fixed parameters: a client's of the same name are dropped.
+    pub fixed_names: Vec<String>,
     /// The operator's own header fields; they replace a client's.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Time limit from the connection to the end of the answer.

@@ -45,6 +45,7 @@ pub fn paid(
     client: &HeaderMap,
     forward_headers: &[HeaderName],
     content_type: Option<&HeaderValue>,
+    query: Option<&str>,
     body: Bytes,
 ) -> Request<RequestBody> {
     let mut headers = HeaderMap::with_capacity(forward_headers.len() + upstream.headers.len() + 3);
@@ -57,7 +58,8 @@ pub fn paid(
         headers.insert(CONTENT_TYPE, content_type.clone());
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    finish(upstream, method, upstream.uri.clone(), headers, RequestBody::Whole(Full::new(body)))
+    let uri = query.map_or_else(|| upstream.uri.clone(), |query| with_query(upstream, query));
+    finish(upstream, method, uri, headers, RequestBody::Whole(Full::new(body)))
 }
 
 /// A free service's request: the client's own, without what belongs to its connection or to us.
@@ -78,14 +80,23 @@ pub fn free(
     headers.remove(CONTENT_LENGTH);
     headers.insert("x-forwarded-for", client.clone());
     headers.insert("x-forwarded-proto", HeaderValue::from_static(proto));
-    // A query that hyper has read is one that it can write again.
-    let uri = match parts.uri.query() {
-        Some(query) if upstream.uri.query().is_none() => {
-            format!("{}?{query}", upstream.uri.path()).parse().unwrap_or_else(|_| upstream.uri.clone())
-        }
-        _ => upstream.uri.clone(),
-    };
+    let uri = parts.uri.query().map_or_else(|| upstream.uri.clone(), |query| with_query(upstream, query));
     finish(upstream, &parts.method, uri, headers, RequestBody::Streamed(Limited::new(body, limit)))
+}
+
+/// The operator's fixed parameters, then the client's of other names: never two of one name.
+fn with_query(upstream: &Upstream, query: &str) -> Uri {
+    let fixed = upstream.uri.query().filter(|fixed| !fixed.is_empty());
+    let pairs: Vec<&str> = fixed.into_iter().chain(without(query, &upstream.fixed_names)).collect();
+    let text = if pairs.is_empty() { upstream.uri.path().to_owned() } else { format!("{}?{}", upstream.uri.path(), pairs.join("&")) };
+    // A query that hyper has read, or that we wrote, is one that can be read again.
+    text.parse().unwrap_or_else(|_| upstream.uri.clone())
+}
+
+/// The pairs of `query` whose names are none of `fixed`, as they are written.
+fn without<'a>(query: &'a str, fixed: &[String]) -> Vec<&'a str> {
+    let is_fixed = |pair: &str| form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| fixed.iter().any(|f| *f == name));
+    query.split('&').filter(|pair| !pair.is_empty() && !is_fixed(pair)).collect()
 }
 
 fn finish(upstream: &Upstream, method: &Method, uri: Uri, mut headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
@@ -157,5 +168,11 @@ mod tests {
         let mut headers = map(&[("authorization", "L402 a:b"), ("authorization", "Bearer x"), ("authorization", "lsat a:b")]);
         strip_credentials(&mut headers);
         assert_eq!(headers, map(&[("authorization", "Bearer x")]));
+    }
+
+    #[test]
+    fn fixed_parameters_are_taken_out_however_they_are_written() {
+        let fixed = ["password".to_owned(), "user".to_owned()];
+        assert_eq!(without("to=1&pass%77ord=x&text=a%20b&user&&password=y", &fixed), ["to=1", "text=a%20b"]);
     }
 }

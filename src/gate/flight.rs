@@ -1,0 +1,255 @@
+//! One redemption: claim durably, forward once, settle. It runs in a task of its own, because a client that leaves takes its handler
+//! with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, timeout};
+use tracing::{error, warn};
+
+use super::Gate;
+use super::admit::VerifiedTicket;
+use super::challenge::Sale;
+use super::code::Code;
+use super::keep::{Refusal, Rest, keep, read_refusal};
+use super::paid::{Recent, attempt};
+use super::site::Service;
+use crate::l402::PaymentHash;
+use crate::redemption::kept::Kept;
+use crate::redemption::ledger::{Claimed, LedgerError, Settled, Settlement};
+use crate::redemption::state::{Attempt, Claim, Outcome, Why, spacing};
+use crate::upstream::body::RequestBody;
+use crate::upstream::forward::{Sent, forward};
+use crate::upstream::outcome::by_status;
+use crate::upstream::request;
+
+/// How long an answer waits for its settlement to be durable. Past that it is given, and the settlement goes on.
+const SETTLE_PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long a claim may take until its payer is told to come again.
+pub(super) const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a redemption ended, for everybody who waits for it.
+pub struct End {
+    pub(super) ending: Ending,
+    pub(super) upstream: Duration,
+}
+
+pub(super) enum Ending {
+    /// Delivered by this very redemption.
+    Delivered(Kept),
+    /// Delivered before.
+    Replay(Option<Kept>),
+    /// Certainly nothing happened.
+    NotSent(NotSent),
+    /// Nobody knows.
+    Parked,
+    /// Somebody else holds it.
+    Busy,
+    /// Tried again too soon.
+    Spaced(Duration),
+    /// It buys nothing any more.
+    Worthless(Code),
+    /// Unused, and bought for another request.
+    OtherRequest,
+    /// The claim could not be made durable; nothing was sent.
+    LedgerDown,
+}
+
+pub(super) struct NotSent {
+    pub(super) refusal: Option<Refusal>,
+    pub(super) retry_after: Duration,
+}
+
+/// An answer of the ledger's that grants nothing.
+pub(super) fn refused(claimed: Claimed) -> Ending {
+    match claimed.claim {
+        Claim::Replay => Ending::Replay(claimed.kept),
+        // A grant that nobody can use; not reached by who asks for one.
+        Claim::Granted | Claim::Busy => Ending::Busy,
+        Claim::Parked => Ending::Parked,
+        Claim::Spaced { retry_after } => Ending::Spaced(retry_after),
+        Claim::OtherRequest => Ending::OtherRequest,
+        Claim::Worthless(why) => Ending::Worthless(match why {
+            Why::Expired => Code::TicketExpired,
+            Why::UsedForAnother => Code::TicketUsed,
+            Why::Spent => Code::TicketSpent,
+            Why::Revoked => Code::TicketRevoked,
+        }),
+    }
+}
+
+/// One redemption, from claim to settle, whoever still waits for it.
+pub(super) struct Flight {
+    gate: Arc<Gate>,
+    service: Arc<Service>,
+    attempt: Attempt,
+    request: hyper::Request<RequestBody>,
+    private_texts: Box<dyn FnOnce() -> Vec<String> + Send>,
+    publish: watch::Sender<Option<Arc<End>>>,
+    rest: oneshot::Sender<Rest>,
+}
+
+/// Ends the flight whatever happens to its task.
+struct Landing {
+    gate: Arc<Gate>,
+    hash: PaymentHash,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.gate.flights.land(&self.hash);
+    }
+}
+
+impl Flight {
+    pub(super) fn new(
+        sale: &Sale<'_>,
+        verified: &VerifiedTicket,
+        publish: watch::Sender<Option<Arc<End>>>,
+        rest: oneshot::Sender<Rest>,
+    ) -> Option<Self> {
+        let (service, offer) = (sale.service, sale.offer);
+        let request = request::paid(
+            &service.upstream,
+            &service.method,
+            &sale.head.headers,
+            &offer.forward_headers,
+            offer.content_type.as_ref(),
+            sale.order.query(),
+            sale.order.body().clone(),
+        );
+        let order = sale.order.clone();
+        Some(Self {
+            gate: Arc::clone(sale.gate),
+            service: Arc::clone(service),
+            attempt: attempt(sale, verified)?,
+            request,
+            private_texts: Box::new(move || order.private_texts()),
+            publish,
+            rest,
+        })
+    }
+
+    pub(super) async fn fly(self) {
+        let Self { gate, service, attempt, request, private_texts, publish, rest } = self;
+        let _landing = Landing { gate: Arc::clone(&gate), hash: attempt.hash };
+        let tell = |ending, upstream| drop(publish.send(Some(Arc::new(End { ending, upstream }))));
+        match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO)).await {
+            Some(Ok(Claimed { claim: Claim::Granted, .. })) => {}
+            Some(Ok(refusal)) => return tell(refused(refusal), Duration::ZERO),
+            Some(Err(_)) => return tell(Ending::LedgerDown, Duration::ZERO),
+            None => return,
+        }
+        gate.unpaid.redeemed(&attempt.hash, std::time::Instant::now());
+
+        let started = Instant::now();
+        let Done { outcome, kept, refusal, rest: rest_of_body } = ask_upstream(&gate, &service, request, private_texts).await;
+        let upstream = started.elapsed();
+
+        service.metrics.redemption(outcome, attempt.price_msat);
+        let settlement = Settlement { hash: attempt.hash, claim: attempt.claim, outcome, kept: kept.clone() };
+        let settling = settle(&gate, settlement);
+        tokio::pin!(settling);
+        let settled = timeout(SETTLE_PATIENCE, &mut settling).await.is_ok();
+        if let (Outcome::Delivered, Some(kept)) = (outcome, &kept) {
+            let recent = Recent::new(attempt.request, kept.clone());
+            gate.recent.insert(attempt.hash, recent, kept.weight());
+        }
+        if let Some(rest_of_body) = rest_of_body {
+            let _ = rest.send(rest_of_body);
+        }
+        tell(ending(outcome, kept, refusal), upstream);
+        if !settled {
+            settling.await;
+        }
+    }
+}
+
+/// Claims, and never lets a grant lie about that nobody knows of. `None`: too late, `late` was called, and a grant was taken back.
+async fn claim(gate: &Arc<Gate>, attempt: Attempt, late: impl FnOnce()) -> Option<Result<Claimed, LedgerError>> {
+    let (hash, id) = (attempt.hash, attempt.claim);
+    let claiming = gate.ledger.claim(attempt);
+    tokio::pin!(claiming);
+    if let Ok(claimed) = timeout(CLAIM_PATIENCE, &mut claiming).await {
+        return Some(claimed);
+    }
+    late();
+    if let Ok(Claimed { claim: Claim::Granted, .. }) = claiming.await {
+        settle(gate, Settlement { hash, claim: id, outcome: Outcome::NotSent, kept: None }).await;
+    }
+    None
+}
+
+/// Writes how a try ended, again and again until it is written.
+async fn settle(gate: &Gate, settlement: Settlement) {
+    let mut pause = Duration::from_millis(50);
+    loop {
+        match gate.ledger.settle(settlement.clone()).await {
+            Ok(Settled::Done) => return,
+            Ok(Settled::Stale) => {
+                warn!(ticket = %settlement.hash, outcome = settlement.outcome.word(), "the ticket was changed by somebody else meanwhile");
+                return;
+            }
+            Err(error) => {
+                error!(ticket = %settlement.hash, outcome = settlement.outcome.word(), %error, "not settled yet; tried again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(2));
+            }
+        }
+    }
+}
+
+/// What the upstream did.
+struct Done {
+    outcome: Outcome,
+    kept: Option<Kept>,
+    refusal: Option<Refusal>,
+    rest: Option<Rest>,
+}
+
+async fn ask_upstream(
+    gate: &Gate,
+    service: &Service,
+    request: hyper::Request<RequestBody>,
+    private_texts: Box<dyn FnOnce() -> Vec<String> + Send>,
+) -> Done {
+    let deadline = Instant::now() + service.upstream.timeout;
+    let nothing = |outcome| Done { outcome, kept: None, refusal: None, rest: None };
+    let response = match forward(&service.upstream, request, service.reuse, deadline).await {
+        Sent::Yes(response) => response,
+        Sent::No(why) => {
+            warn!(service = %service.name, "not sent: {why}");
+            return nothing(Outcome::NotSent);
+        }
+        Sent::Unknown(why) => {
+            warn!(service = %service.name, "outcome unknown: {why}");
+            return nothing(Outcome::Unknown);
+        }
+    };
+    match by_status(response.status()) {
+        Outcome::Delivered => {
+            let (kept, rest) = keep(response, gate.site.limits.stored_answer, deadline).await;
+            Done { kept: Some(kept), rest, ..nothing(Outcome::Delivered) }
+        }
+        Outcome::NotSent => {
+            let refusal = read_refusal(service, response, deadline, private_texts).await;
+            warn!(service = %service.name, status = refusal.status, "the upstream refused: nothing was sent");
+            Done { refusal: Some(refusal), ..nothing(Outcome::NotSent) }
+        }
+        Outcome::Unknown => {
+            warn!(service = %service.name, status = response.status().as_u16(), "outcome unknown: by the upstream's status");
+            nothing(Outcome::Unknown)
+        }
+    }
+}
+
+fn ending(outcome: Outcome, kept: Option<Kept>, refusal: Option<Refusal>) -> Ending {
+    match (outcome, kept) {
+        (Outcome::Delivered, Some(kept)) => Ending::Delivered(kept),
+        (Outcome::Delivered, None) => Ending::Replay(None),
+        (Outcome::NotSent, _) => Ending::NotSent(NotSent { refusal, retry_after: spacing(1) }),
+        (Outcome::Unknown, _) => Ending::Parked,
+    }
+}
