@@ -16,6 +16,7 @@ use super::master_secret;
 use crate::config::{Config, Service as Written, Ticket};
 use crate::gate::Gate;
 use crate::gate::guard::Unpaid;
+use crate::gate::revoked::Revoked;
 use crate::gate::site::{Limits, Offer, Service, Site, Times};
 use crate::l402::KeyRing;
 use crate::lightning::lnd::Lnd;
@@ -91,6 +92,7 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
         unpaid: Unpaid::new(config.limits.unpaid_per_client, config.limits.unpaid_total, config.invoice_expiry),
         verified: Bounded::new(VERIFIED),
         recent: Bounded::new(RECENT),
+        revoked: Revoked::default(),
         flights: Flights::new(config.limits.redemptions),
         tasks: TaskTracker::new(),
         metrics,
@@ -111,6 +113,7 @@ pub(super) fn provider() -> Result<Arc<CryptoProvider>, String> {
     CryptoProvider::get_default().cloned().ok_or_else(|| "there is no cryptography".to_owned())
 }
 
+/// Opens the ledger as `serve` does: what the last run left claimed is parked.
 fn open_ledger(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<SqliteLedger>, String> {
     if let Some(folder) = config.ledger.parent() {
         std::fs::create_dir_all(folder).map_err(|error| format!("`state_dir`: {} can't be made: {error}", folder.display()))?;
@@ -149,6 +152,8 @@ fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>) 
         host: written.host,
         offer,
         upstream,
+        meaning: written.meaning,
+        idempotency: written.idempotency,
         reuse: written.reuse,
     })
 }

@@ -8,12 +8,17 @@ mod demo;
 mod master_secret;
 mod play;
 mod serve;
+mod tickets;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::l402::PaymentHash;
+use crate::ops::tickets::Ask;
+use crate::redemption::state::{Resolution, State};
 
 /// An L402 Lightning paywall in front of an HTTP service that stays as it is.
 #[derive(Parser)]
@@ -36,6 +41,14 @@ enum Command {
         /// The config file.
         #[arg(long)]
         config: PathBuf,
+    },
+    /// Look at tickets that were handed in, and say what became of them.
+    Tickets {
+        /// The config file.
+        #[arg(long, global = true, default_value = "farebox.toml")]
+        config: PathBuf,
+        #[command(subcommand)]
+        ask: TicketsCommand,
     },
     /// Try Farebox on this machine: a gate, a play node with play money, and an outbox that plays the SMS backend.
     Demo {
@@ -66,6 +79,64 @@ enum Command {
     },
 }
 
+#[derive(Subcommand)]
+enum TicketsCommand {
+    /// The newest tickets, a line each.
+    List {
+        /// Only those that are claimed, free, delivered, parked or revoked.
+        #[arg(long, value_parser = state)]
+        state: Option<State>,
+        /// No more than these.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// One ticket.
+    Show {
+        /// Its payment hash.
+        #[arg(value_parser = hash)]
+        ticket: PaymentHash,
+    },
+    /// Say what became of a parked ticket.
+    #[command(group = clap::ArgGroup::new("outcome").required(true))]
+    Resolve {
+        /// Its payment hash.
+        #[arg(value_parser = hash)]
+        ticket: PaymentHash,
+        /// Its request was delivered: it is spent.
+        #[arg(long, group = "outcome")]
+        delivered: bool,
+        /// Its request was certainly not delivered: it can be handed in again.
+        #[arg(long, group = "outcome")]
+        release: bool,
+    },
+    /// Take a ticket back for good, whatever its state.
+    Revoke {
+        /// Its payment hash.
+        #[arg(value_parser = hash)]
+        ticket: PaymentHash,
+    },
+}
+
+impl TicketsCommand {
+    fn ask(self) -> Ask {
+        match self {
+            Self::List { state, limit } => Ask::List { state, limit },
+            Self::Show { ticket } => Ask::Show(ticket),
+            Self::Resolve { ticket, delivered: true, .. } => Ask::Resolve(ticket, Resolution::Delivered),
+            Self::Resolve { ticket, .. } => Ask::Resolve(ticket, Resolution::Release),
+            Self::Revoke { ticket } => Ask::Revoke(ticket),
+        }
+    }
+}
+
+fn state(word: &str) -> Result<State, String> {
+    crate::ops::tickets::state_of(word).ok_or_else(|| "one of claimed, free, delivered, parked, revoked".to_owned())
+}
+
+fn hash(text: &str) -> Result<PaymentHash, String> {
+    PaymentHash::from_hex(text).ok_or_else(|| "a payment hash has 64 hex digits".to_owned())
+}
+
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
@@ -79,6 +150,7 @@ pub fn run() -> ExitCode {
         match arguments.command {
             Command::Serve { config } => serve::run(&config).await,
             Command::Check { config } => check::run(&config).await,
+            Command::Tickets { config, ask } => tickets::run(&config, ask.ask()).await,
             Command::Demo { gate, wallet, outbox, state_dir } => demo::run(gate, wallet, outbox, state_dir).await,
             Command::Play { dir, grpc, wallet } => play::run(&dir, grpc, wallet).await,
         }

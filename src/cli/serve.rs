@@ -83,6 +83,8 @@ impl Server {
         }
         let ticking = Arc::clone(&ledger);
         tokio::spawn(async move { ticking.tick().await });
+        let revoking = Arc::clone(&gate);
+        tokio::spawn(async move { revoking.revoked.watch(&*revoking.ledger).await });
         let noting = Arc::clone(&gate);
         tokio::spawn(async move { note_secret(&noting).await });
         tokio::spawn(ops::serve(ops, Arc::clone(&gate), stop.clone()));

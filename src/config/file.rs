@@ -130,6 +130,37 @@ pub(super) struct Service {
     pub(super) content_type: Option<Spanned<String>>,
     pub(super) bind: Option<BindWord>,
     pub(super) input: Option<Spanned<Input>>,
+    pub(super) delivered: Option<Spanned<Predicate>>,
+    pub(super) not_sent: Option<Spanned<Predicate>>,
+    pub(super) idempotency: Option<Spanned<Idempotency>>,
+}
+
+/// Conditions on an upstream's answer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Predicate {
+    #[serde(default)]
+    pub(super) status: Vec<Spanned<StatusWord>>,
+    #[serde(default)]
+    pub(super) header: BTreeMap<Spanned<String>, Spanned<String>>,
+    #[serde(default)]
+    pub(super) json: BTreeMap<Spanned<String>, toml::Value>,
+    pub(super) body: Option<Spanned<String>>,
+}
+
+/// `200` or `"2xx"`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum StatusWord {
+    Exact(u16),
+    Class(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Idempotency {
+    pub(super) header: Option<String>,
+    pub(super) member: Option<String>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What the operator wrote, made safe: checked, typed, immutable. Nothing is opened or bound by reading it.
 
+mod answers;
 mod error;
 mod file;
 pub mod secret;

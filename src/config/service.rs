@@ -10,6 +10,7 @@ use hyper::{Method, Uri};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
+use super::answers;
 use super::error::{ConfigError, Reporter};
 use super::file::{self, BindWord, Input, ReuseWord};
 use super::secret::Value;
@@ -17,6 +18,8 @@ use crate::order::schema::Schema;
 use crate::order::{Bind, Rules, Takes};
 use crate::price::Sat;
 use crate::upstream::Reuse;
+use crate::upstream::outcome::Meaning;
+use crate::upstream::request::KeyPlace;
 
 /// Longest memo that fits into an invoice, in bytes (BOLT 11 field `d`).
 const MAX_MEMO: usize = 639;
@@ -62,6 +65,10 @@ pub struct Service {
     pub upstream_ca: Option<PathBuf>,
     /// Time limit for the upstream.
     pub timeout: Duration,
+    /// What its answers mean.
+    pub meaning: Meaning,
+    /// Where it takes a key by which it throws repeats away.
+    pub idempotency: Option<KeyPlace>,
     /// When a used connection may carry a request.
     pub reuse: Reuse,
     /// Which of the client's header fields a paid service's upstream gets.
@@ -86,7 +93,14 @@ pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service
         (ReuseWord::Recent, Ticket::SingleUse { .. }) => Reuse::IdleFor(Duration::from_secs(1)),
         (ReuseWord::Recent, Ticket::Free) => Reuse::IdleFor(Duration::MAX),
     };
+    let rules = match &ticket {
+        Ticket::SingleUse { rules, .. } => Some(rules),
+        Ticket::Free => None,
+    };
+    let idempotency = answers::idempotency(report, written.idempotency.as_ref(), rules)?;
     Ok(Service {
+        meaning: answers::meaning(report, &written)?,
+        idempotency,
         path: path(report, &written.path)?,
         host: written.host.as_ref().map(|host| self::host(report, host)).transpose()?,
         upstream: upstream(report, &written.upstream)?,

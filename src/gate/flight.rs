@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
@@ -12,16 +15,16 @@ use super::Gate;
 use super::admit::VerifiedTicket;
 use super::challenge::Sale;
 use super::code::Code;
-use super::keep::{Refusal, Rest, keep, read_refusal};
+use super::keep::{Read, Refusal, Rest, keep, read, refusal};
 use super::paid::{Recent, attempt};
 use super::site::Service;
 use crate::l402::PaymentHash;
+use crate::order::Order;
 use crate::redemption::kept::Kept;
 use crate::redemption::ledger::{Claimed, LedgerError, Settled, Settlement};
 use crate::redemption::state::{Attempt, Claim, Outcome, Why, spacing};
 use crate::upstream::body::RequestBody;
 use crate::upstream::forward::{Sent, forward};
-use crate::upstream::outcome::by_status;
 use crate::upstream::request;
 
 /// How long an answer waits for its settlement to be durable. Past that it is given, and the settlement goes on.
@@ -29,6 +32,9 @@ const SETTLE_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How long a claim may take until its payer is told to come again.
 pub(super) const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pauses before a request whose outcome nobody knows is sent again, where the upstream throws repeats away.
+const REPEATS: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// How a redemption ended, for everybody who waits for it.
 pub struct End {
@@ -85,8 +91,8 @@ pub(super) struct Flight {
     gate: Arc<Gate>,
     service: Arc<Service>,
     attempt: Attempt,
-    request: hyper::Request<RequestBody>,
-    private_texts: Box<dyn FnOnce() -> Vec<String> + Send>,
+    order: Order,
+    request: Request<Bytes>,
     publish: watch::Sender<Option<Arc<End>>>,
     rest: oneshot::Sender<Rest>,
 }
@@ -111,7 +117,7 @@ impl Flight {
         rest: oneshot::Sender<Rest>,
     ) -> Option<Self> {
         let (service, offer) = (sale.service, sale.offer);
-        let request = request::paid(
+        let mut request = request::paid(
             &service.upstream,
             &service.method,
             &sale.head.headers,
@@ -120,20 +126,23 @@ impl Flight {
             sale.order.query(),
             sale.order.body().clone(),
         );
-        let order = sale.order.clone();
+        if let Some(place) = &service.idempotency {
+            let key = sale.gate.ring.all().nth(verified.ticket().key)?.idempotency_key(&verified.ticket().payment_hash);
+            place.put(&mut request, &key)?;
+        }
         Some(Self {
             gate: Arc::clone(sale.gate),
             service: Arc::clone(service),
             attempt: attempt(sale, verified)?,
+            order: sale.order.clone(),
             request,
-            private_texts: Box::new(move || order.private_texts()),
             publish,
             rest,
         })
     }
 
     pub(super) async fn fly(self) {
-        let Self { gate, service, attempt, request, private_texts, publish, rest } = self;
+        let Self { gate, service, attempt, order, request, publish, rest } = self;
         let _landing = Landing { gate: Arc::clone(&gate), hash: attempt.hash };
         let tell = |ending, upstream| drop(publish.send(Some(Arc::new(End { ending, upstream }))));
         match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO)).await {
@@ -145,7 +154,7 @@ impl Flight {
         gate.unpaid.redeemed(&attempt.hash, std::time::Instant::now());
 
         let started = Instant::now();
-        let Done { outcome, kept, refusal, rest: rest_of_body } = ask_upstream(&gate, &service, request, private_texts).await;
+        let Done { outcome, kept, refusal, rest: rest_of_body } = ask_until_known(&gate, &service, &order, request).await;
         let upstream = started.elapsed();
 
         service.metrics.redemption(outcome, attempt.price_msat);
@@ -209,14 +218,22 @@ struct Done {
     rest: Option<Rest>,
 }
 
-async fn ask_upstream(
-    gate: &Gate,
-    service: &Service,
-    request: hyper::Request<RequestBody>,
-    private_texts: Box<dyn FnOnce() -> Vec<String> + Send>,
-) -> Done {
+/// Asks once; again only if nobody knows what became of it and the upstream itself throws repeats away.
+async fn ask_until_known(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>) -> Done {
+    let mut pauses = if service.idempotency.is_some() { REPEATS.iter() } else { [].iter() };
+    loop {
+        let done = ask(gate, service, order, request.clone()).await;
+        match pauses.next() {
+            Some(pause) if done.outcome == Outcome::Unknown => tokio::time::sleep(*pause).await,
+            _ => return done,
+        }
+    }
+}
+
+async fn ask(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>) -> Done {
     let deadline = Instant::now() + service.upstream.timeout;
     let nothing = |outcome| Done { outcome, kept: None, refusal: None, rest: None };
+    let request = request.map(|body| RequestBody::Whole(Full::new(body)));
     let response = match forward(&service.upstream, request, service.reuse, deadline).await {
         Sent::Yes(response) => response,
         Sent::No(why) => {
@@ -228,19 +245,17 @@ async fn ask_upstream(
             return nothing(Outcome::Unknown);
         }
     };
-    match by_status(response.status()) {
-        Outcome::Delivered => {
-            let (kept, rest) = keep(response, gate.site.limits.stored_answer, deadline).await;
-            Done { kept: Some(kept), rest, ..nothing(Outcome::Delivered) }
-        }
+    let Read { head, body, rest } = read(response, gate.site.limits.stored_answer, deadline).await;
+    let outcome = service.meaning.of(head.status, &head.headers, body.as_deref());
+    match outcome {
+        Outcome::Delivered => Done { kept: Some(keep(head, body)), rest, ..nothing(outcome) },
         Outcome::NotSent => {
-            let refusal = read_refusal(service, response, deadline, private_texts).await;
-            warn!(service = %service.name, status = refusal.status, "the upstream refused: nothing was sent");
-            Done { refusal: Some(refusal), ..nothing(Outcome::NotSent) }
+            warn!(service = %service.name, status = head.status.as_u16(), "the upstream refused: nothing was sent");
+            Done { refusal: Some(refusal(service, &head, body.as_ref(), order)), ..nothing(outcome) }
         }
         Outcome::Unknown => {
-            warn!(service = %service.name, status = response.status().as_u16(), "outcome unknown: by the upstream's status");
-            nothing(Outcome::Unknown)
+            warn!(service = %service.name, status = head.status.as_u16(), "outcome unknown: by the upstream's answer");
+            nothing(outcome)
         }
     }
 }

@@ -1,12 +1,14 @@
 //! What is read of an upstream's answer: to keep it for repeats, or for the words of a refusal.
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::Response;
-use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http_body_util::BodyExt as _;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::response::Parts;
+use hyper::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::site::Service;
+use crate::order::Order;
 use crate::redemption::kept::Kept;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::outcome::clean;
@@ -15,32 +17,41 @@ use crate::upstream::request::strip_connection;
 /// Most bytes of header fields that are kept with an answer.
 const MAX_KEPT_HEADERS: usize = 8 * 1024;
 
-/// Most bytes that are read of a refusal's body, for its words.
-const MAX_REFUSAL: usize = 16 * 1024;
-
 /// The rest of an answer that is too long to keep: for the first asker only.
 pub(super) type Rest = (Bytes, ResponseBody);
 
-/// Reads an answer, up to what is kept. What goes beyond is left to the first asker; what breaks off is kept without its body.
-pub(super) async fn keep(response: Response<ResponseBody>, limit: usize, deadline: Instant) -> (Kept, Option<Rest>) {
-    let (parts, mut body) = response.into_parts();
-    let mut kept = Kept { status: parts.status.as_u16(), headers: kept_headers(parts.headers), body: None };
+/// An answer, read as far as it is kept.
+pub(super) struct Read {
+    pub(super) head: Parts,
+    /// `None` if it broke off or is too long.
+    pub(super) body: Option<Bytes>,
+    /// What goes beyond, for the first asker.
+    pub(super) rest: Option<Rest>,
+}
+
+/// Reads an answer, up to `limit` bytes and until `deadline`.
+pub(super) async fn read(response: Response<ResponseBody>, limit: usize, deadline: Instant) -> Read {
+    let (head, mut body) = response.into_parts();
     let mut read = BytesMut::new();
     loop {
         match timeout_at(deadline, body.frame()).await {
-            Ok(None) => break,
+            Ok(None) => return Read { head, body: Some(read.freeze()), rest: None },
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { continue };
                 read.extend_from_slice(&data);
                 if read.len() > limit {
-                    return (kept, Some((read.freeze(), body)));
+                    return Read { head, body: None, rest: Some((read.freeze(), body)) };
                 }
             }
-            Ok(Some(Err(_))) | Err(_) => return (kept, None),
+            Ok(Some(Err(_))) | Err(_) => return Read { head, body: None, rest: None },
         }
     }
-    kept.body = Some(read.freeze());
-    (kept, None)
+}
+
+/// A delivered answer as it is stored. A status that is none of success can't stand for a delivery.
+pub(super) fn keep(head: Parts, body: Option<Bytes>) -> Kept {
+    let status = if head.status.is_success() { head.status } else { StatusCode::OK };
+    Kept { status: status.as_u16(), headers: kept_headers(head.headers), body }
 }
 
 /// The fields that belong to the answer, without those about the connection, about us, or about accounts.
@@ -75,24 +86,14 @@ pub(super) struct Refusal {
     pub(super) words: Option<String>,
 }
 
-/// A refusal's status and cleaned words. Neither the operator's secrets nor the buyer's own texts are among them.
-pub(super) async fn read_refusal(
-    service: &Service,
-    response: Response<ResponseBody>,
-    deadline: Instant,
-    private_texts: Box<dyn FnOnce() -> Vec<String> + Send>,
-) -> Refusal {
-    let status = response.status().as_u16();
-    let media = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+/// A refusal's status and cleaned words, if they are text. Neither the operator's secrets nor the buyer's own texts are among them.
+pub(super) fn refusal(service: &Service, head: &Parts, body: Option<&Bytes>, order: &Order) -> Refusal {
+    let media = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     let readable = media.starts_with("text/plain") || media.contains("json");
-    let limited = Limited::new(response.into_body(), MAX_REFUSAL).collect();
-    let words = match timeout_at(deadline, limited).await {
-        Ok(Ok(body)) if readable => {
-            let mut secrets = private_texts();
-            secrets.extend(service.upstream.secrets.iter().cloned());
-            clean(&body.to_bytes(), &secrets)
-        }
-        _ => None,
-    };
-    Refusal { status, words }
+    let words = body.filter(|_| readable).and_then(|body| {
+        let mut secrets = order.private_texts();
+        secrets.extend(service.upstream.secrets.iter().cloned());
+        clean(body, &secrets)
+    });
+    Refusal { status: head.status.as_u16(), words }
 }

@@ -11,6 +11,7 @@ pub mod guard;
 mod keep;
 pub mod paid;
 pub mod read;
+pub mod revoked;
 pub mod route;
 pub mod site;
 pub mod validate;
@@ -28,6 +29,7 @@ use self::answer::{Answer, Body};
 use self::client::Peer;
 use self::flight::End;
 use self::guard::Unpaid;
+use self::revoked::Revoked;
 use self::site::{Service, Site};
 use crate::l402::verify::Paid;
 use crate::l402::{KeyRing, PaymentHash};
@@ -53,6 +55,8 @@ pub struct Gate {
     pub verified: Bounded<CacheKey, Paid>,
     /// Answers that were delivered a while ago.
     pub recent: Bounded<PaymentHash, paid::Recent>,
+    /// Tickets that were taken back.
+    pub revoked: Revoked,
     /// Redemptions under way.
     pub flights: Flights<Arc<End>>,
     /// The tasks that a stop waits for.

@@ -46,6 +46,9 @@ pub enum Redeemed {
 pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes) -> Redeemed {
     let (gate, hash) = (sale.gate, verified.ticket().payment_hash);
     notes.ticket = Some(hash);
+    if gate.revoked.contains(&hash) {
+        return Redeemed::Worthless(Code::TicketRevoked);
+    }
     if !verified.is_for_this_request() {
         return answer(misdirected(sale, &verified).await, true, None);
     }
@@ -118,6 +121,7 @@ pub(super) fn attempt(sale: &Sale<'_>, verified: &VerifiedTicket) -> Option<Atte
         minted_valid_until: ticket.minted_valid_until,
         valid_until: ticket.valid_until,
         price_msat: sale.offer.price.msat(),
+        repeatable: sale.service.idempotency.is_some(),
         claim: ClaimId::from_bytes(claim),
     })
 }

@@ -10,6 +10,8 @@ use ipnet::IpNet;
 use crate::order::Rules;
 use crate::price::Sat;
 use crate::record::metrics::ServiceMetrics;
+use crate::upstream::outcome::Meaning;
+use crate::upstream::request::KeyPlace;
 use crate::upstream::{Reuse, Upstream};
 
 /// All services and the bounds around them.
@@ -64,6 +66,10 @@ pub struct Service {
     pub offer: Option<Offer>,
     /// Its backend.
     pub upstream: Arc<Upstream>,
+    /// What its answers mean.
+    pub meaning: Meaning,
+    /// Where it takes a key by which it throws repeats away, if it does.
+    pub idempotency: Option<KeyPlace>,
     /// When a used connection may carry a request.
     pub reuse: Reuse,
     /// Its counters.

@@ -12,6 +12,13 @@ impl PaymentHash {
         Self(bytes)
     }
 
+    /// 64 hex digits, as `Display` writes it.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0_u8; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0

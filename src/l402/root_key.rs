@@ -5,7 +5,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::identifier::Identifier;
+use super::identifier::{Identifier, PaymentHash};
 use crate::keyed_hash::hmac_sha256;
 
 /// 32 random bytes from which every key is derived. Who has them can forge tickets.
@@ -51,6 +51,7 @@ pub struct Keys {
     root: Zeroizing<[u8; 32]>,
     digest: Zeroizing<[u8; 32]>,
     log: Zeroizing<[u8; 32]>,
+    idempotency: Zeroizing<[u8; 32]>,
     fingerprint: Fingerprint,
 }
 
@@ -61,6 +62,7 @@ impl Keys {
             root: Zeroizing::new(secret.derive(&format!("root/v1/{network}"))),
             digest: Zeroizing::new(secret.derive("digest")),
             log: Zeroizing::new(secret.derive("log")),
+            idempotency: Zeroizing::new(secret.derive("idempotency")),
             fingerprint: Fingerprint(secret.derive("fingerprint")),
         }
     }
@@ -78,6 +80,13 @@ impl Keys {
     /// Keys the hashes by which a log tells one secret value from another.
     pub fn log_key(&self) -> &[u8; 32] {
         &self.log
+    }
+
+    /// The key by which an upstream throws repeats of this ticket's request away: 32 hex digits that tell nothing of the ticket.
+    pub fn idempotency_key(&self, payment_hash: &PaymentHash) -> String {
+        let mut text = hex::encode(hmac_sha256(&self.idempotency, &[payment_hash.as_bytes()]));
+        text.truncate(32);
+        text
     }
 
     /// Names the master secret behind these keys.
@@ -113,7 +122,6 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::l402::identifier::PaymentHash;
 
     #[test]
     fn networks_and_labels_separate_keys() {

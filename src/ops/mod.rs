@@ -1,4 +1,6 @@
-//! The second listener, for operators: health and metrics. On the loopback unless the config says otherwise.
+//! The second listener, for operators: health, metrics, tickets. On the loopback unless the config says otherwise.
+
+pub mod tickets;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,8 +29,8 @@ pub async fn serve(listener: TcpListener, gate: Arc<Gate>, stop: CancellationTok
         let (gate, stop) = (Arc::clone(&gate), stop.clone());
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let answer = answer(&gate, &stop, &request);
-                async { Ok::<_, Infallible>(answer) }
+                let (gate, stop) = (&gate, &stop);
+                async move { Ok::<_, Infallible>(answer(gate, stop, &request).await) }
             });
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -39,7 +41,10 @@ pub async fn serve(listener: TcpListener, gate: Arc<Gate>, stop: CancellationTok
     }
 }
 
-fn answer(gate: &Gate, stop: &CancellationToken, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(gate: &Gate, stop: &CancellationToken, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.uri().path().starts_with("/tickets") {
+        return about_tickets(gate, request).await;
+    }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", "this listener answers GET only\n");
     }
@@ -50,7 +55,34 @@ fn answer(gate: &Gate, stop: &CancellationToken, request: &Request<Incoming>) ->
             text(status, "application/json", format!("{body}\n"))
         }
         "/metrics" => metrics(gate),
-        _ => text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "there are /healthz, /readyz and /metrics here\n"),
+        _ => text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "there are /healthz, /readyz, /metrics and /tickets here\n"),
+    }
+}
+
+async fn about_tickets(gate: &Gate, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let say = |status, what: String| text(status, "application/json", format!("{}\n", json!({ "error": what })));
+    // A page in the operator's own browser must not be able to resolve tickets.
+    if request.headers().contains_key("origin") {
+        return say(StatusCode::FORBIDDEN, "this listener is not for browsers".to_owned());
+    }
+    let is_post = request.method() == Method::POST;
+    if !is_post && request.method() != Method::GET {
+        return say(StatusCode::METHOD_NOT_ALLOWED, "GET or POST".to_owned());
+    }
+    let Some(ask) = tickets::read(is_post, request.uri().path(), request.uri().query()) else {
+        let ways =
+            "GET /tickets?state=parked&limit=100, GET /tickets/<payment hash>, POST /tickets/<payment hash>/delivered | release | revoke";
+        return say(StatusCode::BAD_REQUEST, ways.to_owned());
+    };
+    let answered = tickets::answer(&*gate.ledger, ask).await;
+    if matches!(ask, tickets::Ask::Revoke(_)) {
+        gate.revoked.refresh(&*gate.ledger).await;
+    }
+    match answered {
+        Ok(answer) => text(StatusCode::OK, "application/json", format!("{answer}\n")),
+        Err(no @ tickets::No::Unknown) => say(StatusCode::NOT_FOUND, no.to_string()),
+        Err(no @ tickets::No::NotParked) => say(StatusCode::CONFLICT, no.to_string()),
+        Err(no @ tickets::No::Ledger(_)) => say(StatusCode::SERVICE_UNAVAILABLE, no.to_string()),
     }
 }
 

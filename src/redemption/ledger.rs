@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::kept::Kept;
-use super::state::{Attempt, Claim, ClaimId, Outcome};
+use super::state::{Attempt, Claim, ClaimId, Outcome, Resolution, Row, State};
 use crate::l402::PaymentHash;
 use crate::l402::root_key::Fingerprint;
 use crate::time::UnixTime;
@@ -78,6 +78,21 @@ pub trait Ledger: Send + Sync {
 
     /// The secrets that tickets may still be signed with.
     fn secrets_in_use(&self, now: UnixTime) -> Reply<'_, Vec<[u8; 16]>>;
+
+    /// The newest tickets, of one state or of any.
+    fn list(&self, state: Option<State>, limit: u32) -> Reply<'_, Vec<(PaymentHash, Row)>>;
+
+    /// One ticket, if it was ever handed in.
+    fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>>;
+
+    /// Ends a ticket's being parked; `Stale` if it isn't.
+    fn resolve(&self, hash: PaymentHash, resolution: Resolution) -> Reply<'_, Settled>;
+
+    /// Takes a ticket back for good. `valid_until` (Unix seconds) is for one that was never handed in: till when to remember it.
+    fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Reply<'_, ()>;
+
+    /// All tickets that were taken back.
+    fn revoked(&self) -> Reply<'_, Vec<PaymentHash>>;
 
     /// `Err` while it is known to be down.
     fn health(&self) -> Result<(), LedgerError>;

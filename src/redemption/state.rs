@@ -45,6 +45,22 @@ pub enum State {
     Revoked,
 }
 
+impl State {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Claimed, Self::Free, Self::Delivered, Self::Parked, Self::Revoked];
+
+    /// The word that operators read and write.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
+            Self::Free => "free",
+            Self::Delivered => "delivered",
+            Self::Parked => "parked",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
 /// What the upstream did with a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
@@ -105,6 +121,8 @@ pub struct Attempt {
     pub valid_until: u64,
     /// Price of the request, in msat.
     pub price_msat: u64,
+    /// Whether the upstream itself throws repeats away, by a key that we give it: then a parked ticket may be tried again.
+    pub repeatable: bool,
     /// Name of this try.
     pub claim: ClaimId,
 }
@@ -164,6 +182,7 @@ pub fn claim(row: Option<&Row>, attempt: &Attempt, now: UnixTime, horizon: Horiz
         State::Revoked => Claim::Worthless(Why::Revoked),
         _ if !attempt.own_request || row.request != attempt.request => Claim::Worthless(Why::UsedForAnother),
         State::Claimed => Claim::Busy,
+        State::Parked if attempt.repeatable => Claim::Granted,
         State::Parked => Claim::Parked,
         // A clock that was set back makes the answer younger, never too old.
         State::Delivered => match now.since(row.changed) {
@@ -217,6 +236,33 @@ pub fn settle(row: &Row, claim: ClaimId, outcome: Outcome, now: UnixTime) -> Res
         before if before == state => Ok(row.clone()),
         _ => Err(Stale),
     }
+}
+
+/// What the operator, or a look-up at the upstream, says of a parked ticket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resolution {
+    /// It was delivered.
+    Delivered,
+    /// It certainly was not: it may be handed in again.
+    Release,
+}
+
+/// Ends a ticket's being parked.
+pub fn resolve(row: &Row, resolution: Resolution, now: UnixTime) -> Result<Row, Stale> {
+    if row.state != State::Parked {
+        return Err(Stale);
+    }
+    let state = match resolution {
+        Resolution::Delivered => State::Delivered,
+        Resolution::Release => State::Free,
+    };
+    // Released, it needn't wait: the tries that count were before it was parked.
+    Ok(Row { state, attempts: 0, changed: now, ..row.clone() })
+}
+
+/// Takes a ticket back for good, whatever its state.
+pub fn revoke(row: &Row, now: UnixTime) -> Row {
+    Row { state: State::Revoked, changed: now, ..row.clone() }
 }
 
 /// Takes back a claim whose commit was not confirmed: it sent nothing, so it doesn't count as a try.

@@ -14,6 +14,7 @@ fn attempt(claim: u8) -> Attempt {
         minted_valid_until: 2_000_000,
         valid_until: 2_000_000,
         price_msat: 1000,
+        repeatable: false,
         claim: ClaimId([claim; 16]),
     }
 }
@@ -98,15 +99,53 @@ fn only_the_try_that_holds_the_claim_settles_it() {
     assert_eq!(withdraw(&second, ClaimId([2; 16])).map(|r| (r.state, r.attempts)), Ok((State::Free, 1)));
 }
 
+#[test]
+fn a_parked_ticket_is_tried_again_only_if_the_upstream_throws_repeats_away() {
+    let parked = settled(Outcome::Unknown);
+    assert_eq!(answer(&parked, &attempt(2), NOW), Claim::Parked);
+    assert_eq!(answer(&parked, &Attempt { repeatable: true, ..attempt(2) }, NOW), Claim::Granted);
+    assert_eq!(answer(&claimed(), &Attempt { repeatable: true, ..attempt(2) }, NOW), Claim::Busy);
+}
+
+#[test]
+fn the_operator_resolves_what_is_parked_and_revokes_anything() {
+    let parked = settled(Outcome::Unknown);
+    let released = resolve(&parked, Resolution::Release, NOW).unwrap();
+    assert_eq!(answer(&released, &attempt(2), NOW), Claim::Granted);
+    let delivered = resolve(&parked, Resolution::Delivered, NOW).unwrap();
+    assert_eq!(answer(&delivered, &attempt(2), NOW), Claim::Replay);
+    for row in [claimed(), settled(Outcome::Delivered), settled(Outcome::NotSent), released] {
+        assert_eq!(resolve(&row, Resolution::Release, NOW), Err(Stale));
+        assert_eq!(answer(&revoke(&row, NOW), &attempt(2), NOW), Claim::Worthless(Why::Revoked));
+        assert_eq!(settle(&revoke(&row, NOW), row.claim, Outcome::Delivered, NOW), Err(Stale));
+    }
+}
+
 /// A world of several instances over one row: each holds what it was granted, sends, settles, crashes, in any order.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    Claim { instance: usize, own: bool },
-    Send { instance: usize, outcome: Outcome },
-    Settle { instance: usize },
-    Crash { instance: usize },
-    Withdraw { instance: usize },
-    Wait { seconds: i64 },
+    Claim {
+        instance: usize,
+        own: bool,
+    },
+    Send {
+        instance: usize,
+        outcome: Outcome,
+    },
+    Settle {
+        instance: usize,
+    },
+    Crash {
+        instance: usize,
+    },
+    Withdraw {
+        instance: usize,
+    },
+    Wait {
+        seconds: i64,
+    },
+    /// The operator, who knows what the upstream did.
+    Resolve,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -124,6 +163,7 @@ fn events() -> impl Strategy<Value = Event> {
         3 => instance.clone().prop_map(|instance| Event::Settle { instance }),
         1 => instance.clone().prop_map(|instance| Event::Crash { instance }),
         1 => instance.prop_map(|instance| Event::Withdraw { instance }),
+        1 => Just(Event::Resolve),
         2 => (-50_000..100_000_i64).prop_map(|seconds| Event::Wait { seconds }),
     ]
 }
@@ -182,6 +222,13 @@ proptest! {
                     if let Instance { holds: Some(id), sent: None } = world[instance] {
                         row = Some(withdraw(row.as_ref().unwrap(), id).unwrap());
                         world[instance] = Instance::default();
+                    }
+                }
+                Event::Resolve => {
+                    let truth = if may_have_happened > 0 { Resolution::Delivered } else { Resolution::Release };
+                    if let Some(Ok(resolved)) = row.as_ref().map(|row| resolve(row, truth, now)) {
+                        delivered |= truth == Resolution::Delivered;
+                        row = Some(resolved);
                     }
                 }
                 Event::Wait { seconds } => now = UnixTime::from_seconds(now.seconds().saturating_add_signed(seconds)),

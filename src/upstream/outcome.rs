@@ -1,8 +1,41 @@
 //! What an upstream's answer means for the ticket. Pure.
 
 use hyper::StatusCode;
+use hyper::header::{HeaderMap, HeaderName};
+use regex::bytes::Regex;
+use serde_json::Value;
 
 use crate::redemption::state::Outcome;
+
+/// What the operator says that answers of this service mean; without it, the status alone decides.
+#[derive(Default)]
+pub struct Meaning {
+    /// An answer that matches was delivered. If this is given, no other is.
+    pub delivered: Option<Predicate>,
+    /// An answer that matches certainly did nothing, beside those that say so by their status.
+    pub not_sent: Option<Predicate>,
+}
+
+/// Conditions on an answer; all that are given must hold.
+#[derive(Default)]
+pub struct Predicate {
+    /// Ranges of statuses, first and last.
+    pub status: Vec<(u16, u16)>,
+    /// Header fields of which one value must match.
+    pub headers: Vec<(HeaderName, Regex)>,
+    /// Values in a JSON body.
+    pub json: Vec<JsonCondition>,
+    /// A pattern in the body.
+    pub body: Option<Regex>,
+}
+
+/// A place in a JSON body and the value that it must have.
+pub struct JsonCondition {
+    /// JSON Pointer (RFC 6901); a segment `*` stands for every element of an array, of which there must be one.
+    pub pointer: String,
+    /// What must stand there.
+    pub equals: Value,
+}
 
 /// By status alone: 2xx delivered; 4xx not sent, but for those that may come after the work was begun; all else nobody knows.
 pub fn by_status(status: StatusCode) -> Outcome {
@@ -11,6 +44,65 @@ pub fn by_status(status: StatusCode) -> Outcome {
         408 | 409 | 425 => Outcome::Unknown,
         400..=499 => Outcome::NotSent,
         _ => Outcome::Unknown,
+    }
+}
+
+impl Meaning {
+    /// Whether an answer's body has to be read before it is known what it means.
+    pub fn needs_body(&self) -> bool {
+        [&self.delivered, &self.not_sent].into_iter().flatten().any(|predicate| !predicate.json.is_empty() || predicate.body.is_some())
+    }
+
+    /// What an answer means. `body` is `None` if it could not be read to its end: then no condition on it holds.
+    pub fn of(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Outcome {
+        let holds = |predicate: &Option<Predicate>| predicate.as_ref().is_some_and(|predicate| predicate.holds(status, headers, body));
+        match (holds(&self.delivered), holds(&self.not_sent)) {
+            // The operator's own words contradict each other.
+            (true, true) => Outcome::Unknown,
+            (true, false) => Outcome::Delivered,
+            (false, true) => Outcome::NotSent,
+            (false, false) => match by_status(status) {
+                Outcome::Delivered if self.delivered.is_some() => Outcome::Unknown,
+                // What a cut body would have said, nobody knows.
+                Outcome::Delivered if body.is_none() && self.needs_body() => Outcome::Unknown,
+                outcome => outcome,
+            },
+        }
+    }
+}
+
+impl Predicate {
+    fn holds(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
+        let status = status.as_u16();
+        let status_fits = self.status.is_empty() || self.status.iter().any(|(first, last)| (*first..=*last).contains(&status));
+        let header_fits = |(name, pattern): &(HeaderName, Regex)| headers.get_all(name).iter().any(|v| pattern.is_match(v.as_bytes()));
+        status_fits
+            && self.headers.iter().all(header_fits)
+            && self.body.as_ref().is_none_or(|pattern| body.is_some_and(|body| pattern.is_match(body)))
+            && (self.json.is_empty() || body.is_some_and(|body| self.json_holds(body)))
+    }
+
+    fn json_holds(&self, body: &[u8]) -> bool {
+        serde_json::from_slice(body).is_ok_and(|value: Value| {
+            self.json.iter().all(|condition| {
+                let segments: Vec<&str> = condition.pointer.split('/').skip(1).collect();
+                all_equal(&value, &segments, &condition.equals)
+            })
+        })
+    }
+}
+
+fn all_equal(value: &Value, segments: &[&str], expected: &Value) -> bool {
+    match (segments, value) {
+        ([], value) => value == expected,
+        (["*", rest @ ..], Value::Array(items)) => !items.is_empty() && items.iter().all(|item| all_equal(item, rest, expected)),
+        ([first, rest @ ..], Value::Object(members)) => {
+            members.get(&first.replace("~1", "/").replace("~0", "~")).is_some_and(|inner| all_equal(inner, rest, expected))
+        }
+        ([first, rest @ ..], Value::Array(items)) => {
+            first.parse().ok().and_then(|index: usize| items.get(index)).is_some_and(|inner| all_equal(inner, rest, expected))
+        }
+        _ => false,
     }
 }
 
@@ -32,11 +124,17 @@ pub fn clean(words: &[u8], secrets: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn status(status: u16) -> StatusCode {
+        StatusCode::from_u16(status).unwrap()
+    }
 
     #[test]
     fn the_table() {
-        let of = |status| by_status(StatusCode::from_u16(status).unwrap());
+        let of = |code| by_status(status(code));
         for delivered in [200, 201, 202, 204, 299] {
             assert_eq!(of(delivered), Outcome::Delivered, "{delivered}");
         }
@@ -46,6 +144,50 @@ mod tests {
         for unknown in [301, 302, 304, 307, 408, 409, 425, 500, 501, 502, 503, 504, 599, 600, 999] {
             assert_eq!(of(unknown), Outcome::Unknown, "{unknown}");
         }
+    }
+
+    /// As Vonage answers: always 200, an entry per part, each with a status of its own.
+    #[test]
+    fn a_success_status_may_carry_a_failure() {
+        let parts = |equals: &str| Predicate {
+            json: vec![JsonCondition { pointer: "/messages/*/status".into(), equals: json!(equals) }],
+            ..Predicate::default()
+        };
+        let meaning = Meaning { delivered: Some(parts("0")), not_sent: Some(parts("4")) };
+        assert!(meaning.needs_body());
+        let of = |body: Value| meaning.of(status(200), &HeaderMap::new(), Some(body.to_string().as_bytes()));
+        assert_eq!(of(json!({"messages": [{"status": "0"}, {"status": "0"}]})), Outcome::Delivered);
+        assert_eq!(of(json!({"messages": [{"status": "4"}]})), Outcome::NotSent);
+        assert_eq!(of(json!({"messages": [{"status": "0"}, {"status": "4"}]})), Outcome::Unknown, "half of it went");
+        assert_eq!(of(json!({"messages": []})), Outcome::Unknown);
+        assert_eq!(of(json!("nonsense")), Outcome::Unknown);
+        assert_eq!(meaning.of(status(200), &HeaderMap::new(), None), Outcome::Unknown, "cut short");
+        assert_eq!(meaning.of(status(422), &HeaderMap::new(), None), Outcome::NotSent, "by its status");
+        assert_eq!(meaning.of(status(500), &HeaderMap::new(), None), Outcome::Unknown);
+    }
+
+    /// As Kannel answers: 202 with a body that starts with `0:`, or with `3:` while its centre is down.
+    #[test]
+    fn conditions_add_up_and_contradictions_are_unknown() {
+        let body = |pattern| Predicate { body: Some(Regex::new(pattern).unwrap()), status: vec![(202, 202)], ..Predicate::default() };
+        let meaning = Meaning { delivered: Some(body("^0:")), not_sent: Some(body("^0: but not")) };
+        let of = |code, text: &str| meaning.of(status(code), &HeaderMap::new(), Some(text.as_bytes()));
+        assert_eq!(of(202, "0: Accepted for delivery"), Outcome::Delivered);
+        assert_eq!(of(200, "0: Accepted for delivery"), Outcome::Unknown);
+        assert_eq!(of(202, "3: Queued for later delivery"), Outcome::Unknown);
+        assert_eq!(of(202, "0: but not"), Outcome::Unknown);
+    }
+
+    #[test]
+    fn headers_count_too() {
+        let predicate =
+            Predicate { headers: vec![(HeaderName::from_static("x-state"), Regex::new("^queued$").unwrap())], ..Predicate::default() };
+        let meaning = Meaning { not_sent: Some(predicate), delivered: None };
+        let mut headers = HeaderMap::new();
+        assert_eq!(meaning.of(status(200), &headers, None), Outcome::Delivered);
+        headers.insert("x-state", "queued".parse().unwrap());
+        assert_eq!(meaning.of(status(200), &headers, None), Outcome::NotSent);
+        assert!(!meaning.needs_body());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a request to an upstream looks like: what is stripped, what is set, what is pinned.
 
 use bytes::Bytes;
-use http_body_util::{Full, Limited};
+use http_body_util::Limited;
 use hyper::body::Incoming;
 use hyper::header::{
     self, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -47,7 +47,7 @@ pub fn paid(
     content_type: Option<&HeaderValue>,
     query: Option<&str>,
     body: Bytes,
-) -> Request<RequestBody> {
+) -> Request<Bytes> {
     let mut headers = HeaderMap::with_capacity(forward_headers.len() + upstream.headers.len() + 3);
     for name in forward_headers {
         for value in client.get_all(name) {
@@ -59,7 +59,32 @@ pub fn paid(
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let uri = query.map_or_else(|| upstream.uri.clone(), |query| with_query(upstream, query));
-    finish(upstream, method, uri, headers, RequestBody::Whole(Full::new(body)))
+    finish(upstream, method, uri, headers, body)
+}
+
+/// Where an upstream takes a key by which it throws repeats away.
+pub enum KeyPlace {
+    /// A header field.
+    Header(HeaderName),
+    /// A member of the JSON object in the body.
+    Member(String),
+}
+
+impl KeyPlace {
+    /// Puts the key there; `None` if the body is no JSON object.
+    pub fn put(&self, request: &mut Request<Bytes>, key: &str) -> Option<()> {
+        match self {
+            Self::Header(name) => {
+                request.headers_mut().insert(name.clone(), HeaderValue::from_str(key).ok()?);
+            }
+            Self::Member(name) => {
+                let mut body: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(request.body()).ok()?;
+                body.insert(name.clone(), key.into());
+                *request.body_mut() = serde_json::to_vec(&body).ok()?.into();
+            }
+        }
+        Some(())
+    }
 }
 
 /// A free service's request: the client's own, without what belongs to its connection or to us.
@@ -99,7 +124,7 @@ fn without<'a>(query: &'a str, fixed: &[String]) -> Vec<&'a str> {
     query.split('&').filter(|pair| !pair.is_empty() && !is_fixed(pair)).collect()
 }
 
-fn finish(upstream: &Upstream, method: &Method, uri: Uri, mut headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
+fn finish<B>(upstream: &Upstream, method: &Method, uri: Uri, mut headers: HeaderMap, body: B) -> Request<B> {
     headers.insert(HOST, upstream.target.authority.clone());
     for (name, value) in &upstream.headers {
         headers.insert(name.clone(), value.clone());

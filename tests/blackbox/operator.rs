@@ -1,7 +1,7 @@
 //! What an operator does: check, health, metrics, mistakes.
 
 use crate::support::process::Process;
-use crate::support::{SMS, World, http, wait_until};
+use crate::support::{Behaviour, SMS, World, http, wait_until};
 
 #[test]
 fn check_works_beside_a_running_serve_and_says_what_is_wrong() {
@@ -100,4 +100,84 @@ fn the_second_listener_tells_health_and_numbers() {
     assert_eq!(http::get(world.ops, "/").status, 404);
     assert_eq!(http::send(world.ops, "POST", "/healthz", &[], b"").status, 405);
     assert_eq!(http::get(world.address, "/metrics").status, 404, "not on the payers' listener");
+}
+
+/// A parked ticket, and the payment hash that operators name it by.
+fn parked(world: &World) -> (String, String) {
+    world.upstream.behave(Behaviour::status(500, "oops"));
+    let (challenge, ticket) = world.buy(SMS);
+    assert_eq!(world.redeem(&ticket, SMS).code(), "outcome-unknown");
+    world.upstream.behave(Behaviour::okay());
+    (challenge.response.json()["paymentHash"].as_str().unwrap().to_owned(), ticket)
+}
+
+fn tickets(world: &World, arguments: &[&str]) -> (bool, String) {
+    let all = [&["tickets", "--config", "ops.toml"], arguments].concat();
+    let (status, said) = Process::run(&all, world.folder.path());
+    (status.success(), said)
+}
+
+/// The config of the running gate, with the port that its second listener got.
+fn with_ops_address(world: &World) {
+    let config = std::fs::read_to_string(world.folder.path().join("farebox.toml")).unwrap();
+    let config = config.replace("[ops]\naddress = \"127.0.0.1:0\"", &format!("[ops]\naddress = \"{}\"", world.ops));
+    std::fs::write(world.folder.path().join("ops.toml"), config).unwrap();
+}
+
+#[test]
+fn what_is_parked_is_the_operator_s_to_resolve_while_serve_runs_and_while_it_does_not() {
+    let mut world = World::new();
+    with_ops_address(&world);
+    let ((released, first), (delivered, second), (third_hash, third)) = (parked(&world), parked(&world), parked(&world));
+    let (good, list) = tickets(&world, &["list", "--state", "parked"]);
+    assert!(good && list.lines().count() == 3 && [&released, &delivered, &third_hash].iter().all(|hash| list.contains(*hash)), "{list}");
+    assert!(tickets(&world, &["resolve", &released, "--release"]).1.contains("free"));
+    assert!(tickets(&world, &["resolve", &delivered, "--delivered"]).1.contains("delivered"));
+    let (good, said) = tickets(&world, &["resolve", &released, "--release"]);
+    assert!(!good && said.contains("not parked"), "{said}");
+    let (good, said) = tickets(&world, &["show", &"ab".repeat(32)]);
+    assert!(!good && said.contains("no such ticket"), "{said}");
+    assert!(!tickets(&world, &["resolve", &third_hash]).0, "one of --delivered and --release is needed");
+
+    assert_eq!(world.redeem(&first, SMS).text(), "Okay");
+    let answer = world.redeem(&second, SMS);
+    assert_eq!((answer.status, answer.code().as_str()), (200, "delivered-answer-not-kept"));
+    assert_eq!(world.upstream.count(), 4);
+
+    world.gate.kill();
+    assert!(tickets(&world, &["resolve", &third_hash, "--release"]).0);
+    world.restart();
+    assert_eq!(world.redeem(&third, SMS).text(), "Okay");
+    assert_eq!(world.upstream.count(), 5);
+}
+
+#[test]
+fn a_revoked_ticket_is_worthless_at_once_handed_in_before_or_not() {
+    let world = World::new();
+    with_ops_address(&world);
+    let (challenge, unused) = world.buy(SMS);
+    let (other, delivered) = world.buy(SMS);
+    assert_eq!(world.redeem(&delivered, SMS).status, 200);
+    for challenge in [challenge, other] {
+        let hash = challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
+        assert!(tickets(&world, &["revoke", &hash]).1.contains("revoked"));
+    }
+    for ticket in [unused, delivered] {
+        let answer = world.redeem(&ticket, SMS);
+        assert_eq!((answer.status, answer.code().as_str()), (402, "ticket-revoked"));
+    }
+    assert_eq!(world.upstream.count(), 1);
+}
+
+#[test]
+fn a_page_in_the_operator_s_browser_can_not_resolve_tickets() {
+    let world = World::new();
+    let (hash, _) = parked(&world);
+    let target = format!("/tickets/{hash}/release");
+    assert_eq!(http::send(world.ops, "POST", &target, &[("Origin", "https://evil.test")], b"").status, 403);
+    assert_eq!(http::send(world.ops, "GET", &target, &[], b"").status, 400);
+    assert_eq!(http::get(world.ops, &format!("/tickets/{hash}")).json()["state"], "parked");
+    assert_eq!(http::send(world.ops, "POST", &target, &[], b"").json()["state"], "free");
+    assert_eq!(http::send(world.ops, "POST", &target, &[], b"").status, 409);
+    assert_eq!(http::get(world.address, "/tickets").status, 404, "not on the payers' listener");
 }

@@ -1,7 +1,7 @@
 //! What an upstream's answer means, and that a paid ticket is never lost by its fault.
 
 use crate::support::world::Options;
-use crate::support::{Behaviour, SMS, World, wait_until};
+use crate::support::{Behaviour, Challenge, SMS, World, http, wait_until};
 
 #[test]
 fn a_success_is_delivered_whatever_its_status() {
@@ -113,3 +113,113 @@ fn reuse_never_uses_no_connection_twice() {
         assert_eq!(world.redeem(&ticket, SMS).status, 200);
     }
 }
+
+/// playSMS and Vonage say 200 to everything; Kannel says 202 to what it only queued.
+#[test]
+fn a_service_may_say_what_its_upstream_s_answers_mean() {
+    let service = r#"
+delivered = { status = ["2xx"], json = { "/status" = "OK" } }
+not_sent = { status = [200], json = { "/status" = "ERR" }, header = { X-Final = "^yes$" } }
+"#;
+    let world = World::with(Options { service: service.into(), ..Options::default() });
+    let json = |status, headers, body: &str| Behaviour::Answer { status, headers, body: body.as_bytes().to_vec() };
+    let plain = "Content-Type: application/json\r\n";
+    let last = "Content-Type: application/json\r\nX-Final: yes\r\n";
+    for (behaviour, status, code) in [
+        (json(200, last, r#"{"status":"ERR","words":"no such number"}"#), 502, "upstream-refused"),
+        (json(200, plain, r#"{"status":"ERR"}"#), 504, "outcome-unknown"),
+        (json(202, plain, r#"{"status":"queued"}"#), 504, "outcome-unknown"),
+        (json(200, plain, "nonsense"), 504, "outcome-unknown"),
+        (Behaviour::CutShort, 504, "outcome-unknown"),
+        (Behaviour::status(404, "by its status"), 502, "upstream-refused"),
+    ] {
+        world.upstream.behave(behaviour);
+        let (_, ticket) = world.buy(SMS);
+        let answer = world.redeem(&ticket, SMS);
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{answer:?}");
+    }
+    world.upstream.behave(json(201, plain, r#"{"status":"OK"}"#));
+    let (_, ticket) = world.buy(SMS);
+    assert_eq!(world.redeem(&ticket, SMS).status, 201);
+}
+
+/// Where the upstream throws repeats away by a key of ours, what nobody knows is asked again, always with the same key.
+#[test]
+fn a_repeatable_request_is_sent_again_with_one_key_per_ticket() {
+    for (service, in_body) in [("idempotency = { header = \"Idempotency-Key\" }", false), ("idempotency = { member = \"id\" }", true)] {
+        let mut world = World::with(Options { service: service.into(), ..Options::default() });
+        let key = |request: &crate::support::upstream::Request| {
+            let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+            let text = if in_body { body["id"].as_str() } else { request.header("idempotency-key") };
+            text.unwrap().to_owned()
+        };
+        world.upstream.behave(Behaviour::CloseAfterReading);
+        let (_, ticket) = world.buy(SMS);
+        assert_eq!(world.redeem(&ticket, SMS).code(), "outcome-unknown");
+        assert_eq!(world.upstream.count(), 4, "a first try and three more");
+        world.crash_and_restart();
+        world.upstream.behave(Behaviour::okay());
+        assert_eq!(world.redeem(&ticket, SMS).text(), "Okay", "parked, and safe to try again");
+        let keys: std::collections::BTreeSet<String> = world.upstream.requests().iter().map(key).collect();
+        assert_eq!((world.upstream.count(), keys.len()), (5, 1));
+        let (_, second) = world.buy(SMS);
+        assert_eq!(world.redeem(&second, SMS).status, 200);
+        assert!(!keys.contains(&key(&world.upstream.last())));
+    }
+}
+
+#[test]
+fn a_service_whose_input_is_the_query_is_sold_as_exactly() {
+    let world = World::with(Options { more: QUERY_SERVICE.into(), ..Options::default() });
+    world.upstream.behave(Behaviour::okay());
+    let get = |query: &str, headers: &[(&str, &str)]| http::send(world.address, "GET", &format!("/sendsms{query}"), headers, b"");
+    for bad in [
+        "",
+        "?to=%2B1234567890",
+        "?to=%2B1234567890+%2B1999999999&text=x",
+        "?to=%2B1234567890&to=%2B1999999999&text=x",
+        "?to=%2B1234567890&text=x&password=mine",
+        "?to=+1234567890&text=x",
+    ] {
+        let refused = get(bad, &[]);
+        assert_eq!((refused.status, refused.header("www-authenticate")), (400, None), "{bad}");
+    }
+    let challenge = Challenge::from(get("?to=%2B1234567890&text=a+b", &[]));
+    let next = challenge.response.json()["next"].as_str().unwrap().to_owned();
+    assert!(next.contains("'http://gate.test:8402/sendsms?text=a+b&to=%2B1234567890'"), "{next}");
+    let ticket = format!("L402 {}:{}", challenge.macaroon, world.pay(&challenge));
+    let authorization = [("Authorization", ticket.as_str())];
+    assert_eq!(get("?to=%2B1234567891&text=a+b", &authorization).code(), "ticket-for-another-request");
+    assert_eq!(get("?text=a%20b&to=%2b1234567890", &authorization).text(), "Okay", "another way to write the same");
+    assert_eq!(get("?to=%2B1234567890&text=a+b", &authorization).header("idempotent-replayed"), Some("true"));
+    let seen: Vec<_> = world.upstream.requests().into_iter().map(|request| request.line).collect();
+    assert_eq!(
+        seen,
+        ["GET /cgi-bin/sendsms?username=gate&charset=UTF-8&password=Bearer+backend-token-hunter2&text=a+b&to=%2B1234567890 HTTP/1.1"]
+    );
+}
+
+const QUERY_SERVICE: &str = r#"
+[[service]]
+name = "sms-by-query"
+method = "GET"
+path = "/sendsms"
+ticket = "single-use"
+price_sat = 10
+upstream = "http://UPSTREAM/cgi-bin/sendsms?username=gate&charset=UTF-8"
+upstream_query = { password = { env = "SMS_BACKEND_TOKEN" } }
+
+[service.input]
+type = "object"
+required = ["to", "text"]
+additionalProperties = false
+
+[service.input.properties.to]
+type = "string"
+format = "e164"
+
+[service.input.properties.text]
+type = "string"
+minLength = 1
+maxLength = 160
+"#;

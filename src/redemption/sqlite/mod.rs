@@ -11,16 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use self::store::Store;
-use self::writer::{Command, Writer};
+use self::writer::{Batch, Job, Task, Writer};
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
-use super::state::Attempt;
+use super::state::{Attempt, Claim, Resolution, Row, State};
+use crate::l402::PaymentHash;
 use crate::l402::root_key::Fingerprint;
 use crate::time::UnixTime;
 
-/// Most commands that may wait for the writer.
+/// Most tasks that may wait for the writer.
 const QUEUE: usize = 8192;
 
 /// Why the ledger can't be opened at start.
@@ -74,7 +75,7 @@ pub type CommitObserver = Box<dyn Fn(Duration) + Send + Sync>;
 
 /// The ledger in one SQLite file.
 pub struct SqliteLedger {
-    commands: mpsc::Sender<Command>,
+    tasks: mpsc::Sender<Box<dyn Task>>,
     health: Arc<Mutex<Option<String>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     parked_at_start: u64,
@@ -87,7 +88,7 @@ impl SqliteLedger {
         let mut store = Store::open(path)?;
         let parked_at_start = store.park_orphans(UnixTime::now()).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
         sync_folder(path)?;
-        let (commands, queue) = mpsc::channel(QUEUE);
+        let (tasks, queue) = mpsc::channel(QUEUE);
         let health = Arc::new(Mutex::new(None));
         let writer = Writer::new(path.to_owned(), store, terms, Arc::clone(&health), observer);
         let thread = std::thread::Builder::new()
@@ -98,7 +99,7 @@ impl SqliteLedger {
                 writer.run(queue);
             })
             .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
-        Ok(Self { commands, health, writer: Mutex::new(Some(thread)), parked_at_start })
+        Ok(Self { tasks, health, writer: Mutex::new(Some(thread)), parked_at_start })
     }
 
     /// How many tickets were parked because the process before this one ended in the middle of them.
@@ -122,30 +123,24 @@ impl SqliteLedger {
         Store::secrets_needed(path, UnixTime::now())
     }
 
-    /// Asks for maintenance (pruning, a try to reopen) every second, for as long as the ledger lives.
+    /// Gives the writer something to do every second, for as long as the ledger lives: so it prunes, and opens a failed database again.
     pub async fn tick(&self) {
         let mut every = tokio::time::interval(Duration::from_secs(1));
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            if self.commands.send(Command::Tick).await.is_err() {
-                return;
-            }
+            let _ = self.ask(|_, _| Ok(())).await;
         }
     }
 
-    async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Command, wait: bool) -> Result<T, LedgerError> {
-        let (reply, answer) = oneshot::channel();
-        let command = make(reply);
-        let sent = if wait {
-            self.commands.send(command).await.map_err(|_| gone())
-        } else {
-            self.commands.try_send(command).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => LedgerError::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => gone(),
-            })
-        };
-        sent?;
+    /// Has the writer do something, and waits for its commit.
+    async fn ask<T, F>(&self, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Store, &mut Batch) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (task, answer) = Job::boxed(work);
+        self.tasks.send(task).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 }
@@ -154,7 +149,7 @@ impl Drop for SqliteLedger {
     fn drop(&mut self) {
         // Closing the queue ends the writer once it has written what waits.
         let (closed, _) = mpsc::channel(1);
-        self.commands = closed;
+        self.tasks = closed;
         if let Some(thread) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
@@ -167,19 +162,53 @@ fn gone() -> LedgerError {
 
 impl Ledger for SqliteLedger {
     fn claim(&self, attempt: Attempt) -> Reply<'_, Claimed> {
-        Box::pin(self.ask(|reply| Command::Claim { attempt, reply }, false))
+        let (task, answer) = Job::boxed(move |store: &mut Store, batch: &mut Batch| {
+            let claimed = store.claim(&attempt, batch.now, batch.terms.replay)?;
+            if claimed.claim == Claim::Granted {
+                batch.granted.push((attempt.hash, attempt.claim));
+            }
+            Ok(claimed)
+        });
+        Box::pin(async move {
+            // Not waited for: a queue that is full is told to the payer.
+            self.tasks.try_send(task).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => LedgerError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => gone(),
+            })?;
+            answer.await.unwrap_or_else(|_| Err(gone()))
+        })
     }
 
     fn settle(&self, settlement: Settlement) -> Reply<'_, Settled> {
-        Box::pin(self.ask(|reply| Command::Settle { settlement, reply }, true))
+        Box::pin(self.ask(move |store, batch| store.settle(&settlement, batch.now)))
     }
 
     fn note_secret(&self, secret: Fingerprint, needed_until: UnixTime) -> Reply<'_, ()> {
-        Box::pin(self.ask(move |reply| Command::NoteSecret { secret, needed_until, reply }, true))
+        Box::pin(self.ask(move |store, _| store.note_secret(secret.as_bytes(), needed_until)))
     }
 
     fn secrets_in_use(&self, now: UnixTime) -> Reply<'_, Vec<[u8; 16]>> {
-        Box::pin(self.ask(move |reply| Command::SecretsInUse { now, reply }, true))
+        Box::pin(self.ask(move |store, _| store.secrets_in_use(now)))
+    }
+
+    fn list(&self, state: Option<State>, limit: u32) -> Reply<'_, Vec<(PaymentHash, Row)>> {
+        Box::pin(self.ask(move |store, _| store.list(state, limit)))
+    }
+
+    fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>> {
+        Box::pin(self.ask(move |store, _| store.row(&hash)))
+    }
+
+    fn resolve(&self, hash: PaymentHash, resolution: Resolution) -> Reply<'_, Settled> {
+        Box::pin(self.ask(move |store, batch| store.resolve(&hash, resolution, batch.now)))
+    }
+
+    fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Reply<'_, ()> {
+        Box::pin(self.ask(move |store, batch| store.revoke(&hash, valid_until, batch.now)))
+    }
+
+    fn revoked(&self) -> Reply<'_, Vec<PaymentHash>> {
+        Box::pin(self.ask(|store, _| store.revoked()))
     }
 
     fn health(&self) -> Result<(), LedgerError> {

@@ -12,7 +12,7 @@ use super::{OpenError, Summary};
 use crate::l402::PaymentHash;
 use crate::redemption::kept::Kept;
 use crate::redemption::ledger::{Claimed, Settled, Settlement};
-use crate::redemption::state::{self, Attempt, ClaimId, Horizon, Row, State};
+use crate::redemption::state::{self, Attempt, ClaimId, Horizon, Resolution, Row, State};
 use crate::time::UnixTime;
 
 /// Number of the layout below, in `PRAGMA user_version`.
@@ -31,7 +31,7 @@ const TABLES: &str = "
         changed     INTEGER NOT NULL   -- Unix milliseconds
     ) WITHOUT ROWID;
     CREATE INDEX tickets_by_age ON tickets (valid_until) WHERE state IN (3, 5);
-    CREATE INDEX tickets_open ON tickets (state) WHERE state IN (1, 4);
+    CREATE INDEX tickets_few ON tickets (state) WHERE state IN (1, 4, 5);
     CREATE TABLE answers (
         hash      BLOB PRIMARY KEY,
         status    INTEGER NOT NULL,
@@ -131,6 +131,42 @@ impl Store {
         Ok(Settled::Done)
     }
 
+    /// The newest tickets, of one state or of any.
+    pub(super) fn list(&self, state: Option<State>, limit: u32) -> rusqlite::Result<Vec<(PaymentHash, Row)>> {
+        let mut select = self.connection.prepare_cached(
+            "SELECT service, request, valid_until, price_msat, state, claim, attempts, changed, hash FROM tickets
+             WHERE ?1 IS NULL OR state = ?1 ORDER BY changed DESC LIMIT ?2",
+        )?;
+        let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(8)?), read_row(row)?));
+        select.query_map(params![state.map(code), limit], read)?.collect()
+    }
+
+    pub(super) fn resolve(&self, hash: &PaymentHash, resolution: Resolution, now: UnixTime) -> rusqlite::Result<Settled> {
+        let Some(Ok(next)) = self.row(hash)?.map(|row| state::resolve(&row, resolution, now)) else { return Ok(Settled::Stale) };
+        self.write(hash, &next)?;
+        Ok(Settled::Done)
+    }
+
+    /// A ticket that was never handed in gets a row, which is kept until `valid_until` and then as long as any.
+    pub(super) fn revoke(&self, hash: &PaymentHash, valid_until: u64, now: UnixTime) -> rusqlite::Result<()> {
+        let row = self.row(hash)?.unwrap_or_else(|| Row {
+            service: String::new(),
+            request: [0; 32],
+            valid_until,
+            price_msat: 0,
+            state: State::Revoked,
+            claim: ClaimId::from_bytes([0; 16]),
+            attempts: 0,
+            changed: now,
+        });
+        self.write(hash, &state::revoke(&row, now))
+    }
+
+    pub(super) fn revoked(&self) -> rusqlite::Result<Vec<PaymentHash>> {
+        let mut select = self.connection.prepare_cached("SELECT hash FROM tickets WHERE state = 5")?;
+        select.query_map([], |row| row.get(0).map(PaymentHash::from_bytes))?.collect()
+    }
+
     /// Takes back claims whose commit was not confirmed. None of them sent anything.
     pub(super) fn withdraw(&self, claims: &[(PaymentHash, ClaimId)]) -> rusqlite::Result<()> {
         for (hash, claim) in claims {
@@ -184,7 +220,7 @@ impl Store {
         secrets_in_use(&self.connection, now)
     }
 
-    fn row(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Row>> {
+    pub(super) fn row(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Row>> {
         self.connection
             .prepare_cached(
                 "SELECT service, request, valid_until, price_msat, state, claim, attempts, changed FROM tickets WHERE hash = ?1",

@@ -20,6 +20,7 @@ fn attempt(ticket: u8, claim: u8) -> Attempt {
         minted_valid_until: UnixTime::now().seconds() + 1000,
         valid_until: UnixTime::now().seconds() + 1000,
         price_msat: 100_000,
+        repeatable: false,
         claim: ClaimId::from_bytes([claim; 16]),
     }
 }

@@ -10,48 +10,64 @@ use tracing::{error, info};
 use super::CommitObserver;
 use super::store::Store;
 use crate::l402::PaymentHash;
-use crate::l402::root_key::Fingerprint;
-use crate::redemption::ledger::{Claimed, LedgerError, Settled, Settlement, Terms};
-use crate::redemption::state::{Attempt, Claim, ClaimId};
+use crate::redemption::ledger::{LedgerError, Terms};
+use crate::redemption::state::ClaimId;
 use crate::time::UnixTime;
 
-/// Most commands in one transaction.
+/// Most tasks in one transaction.
 const BATCH: usize = 512;
 
 /// Pause between two looks for rows to forget, when the last one found few.
 const PRUNE_PAUSE: Duration = Duration::from_secs(60);
 
-type Answer<T> = oneshot::Sender<Result<T, LedgerError>>;
-
-/// What the writer is asked to do.
-pub(super) enum Command {
-    Claim {
-        attempt: Attempt,
-        reply: Answer<Claimed>,
-    },
-    Settle {
-        settlement: Settlement,
-        reply: Answer<Settled>,
-    },
-    NoteSecret {
-        secret: Fingerprint,
-        needed_until: UnixTime,
-        reply: Answer<()>,
-    },
-    SecretsInUse {
-        now: UnixTime,
-        reply: Answer<Vec<[u8; 16]>>,
-    },
-    /// Prune, or try to get the database back.
-    Tick,
+/// What the tasks of one transaction share.
+pub(super) struct Batch {
+    pub(super) now: UnixTime,
+    pub(super) terms: Terms,
+    /// Granted in this transaction: to be taken back if its commit isn't confirmed.
+    pub(super) granted: Vec<(PaymentHash, ClaimId)>,
 }
 
-/// An answer that waits for the commit.
-enum Pending {
-    Claim(Answer<Claimed>, Claimed),
-    Settle(Answer<Settled>, Settled),
-    NoteSecret(Answer<()>),
-    SecretsInUse(Answer<Vec<[u8; 16]>>, Vec<[u8; 16]>),
+/// Something to do within a transaction, and to answer after its commit.
+pub(super) trait Task: Send {
+    fn run(&mut self, store: &mut Store, batch: &mut Batch) -> rusqlite::Result<()>;
+    fn finish(self: Box<Self>, committed: Result<(), LedgerError>);
+}
+
+/// A task made of a function and who waits for its result.
+pub(super) struct Job<T, F> {
+    work: F,
+    result: Option<T>,
+    reply: oneshot::Sender<Result<T, LedgerError>>,
+}
+
+impl<T, F> Job<T, F>
+where
+    T: Send + 'static,
+    F: FnMut(&mut Store, &mut Batch) -> rusqlite::Result<T> + Send + 'static,
+{
+    pub(super) fn boxed(work: F) -> (Box<dyn Task>, oneshot::Receiver<Result<T, LedgerError>>) {
+        let (reply, answer) = oneshot::channel();
+        (Box::new(Self { work, result: None, reply }), answer)
+    }
+}
+
+impl<T, F> Task for Job<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Store, &mut Batch) -> rusqlite::Result<T> + Send,
+{
+    fn run(&mut self, store: &mut Store, batch: &mut Batch) -> rusqlite::Result<()> {
+        self.result = Some((self.work)(store, batch)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), LedgerError>) {
+        let Self { result, reply, .. } = *self;
+        let unanswered = || Err(LedgerError::Down("the task was not run".to_owned()));
+        // A receiver that is gone doesn't matter: who asked has stopped waiting.
+        drop(reply.send(committed.and_then(|()| result.map_or_else(unanswered, Ok))));
+    }
 }
 
 pub(super) struct Writer {
@@ -71,41 +87,46 @@ impl Writer {
         Self { path, store: Some(store), terms, health, observer, unconfirmed: Vec::new(), next_prune: Instant::now() }
     }
 
-    /// Ends when every sender is gone.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Command>) {
-        let mut batch = Vec::with_capacity(BATCH);
+    /// Ends when every sender is gone. Between tasks it prunes, and tries to get a failed database back.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Task>>) {
+        let mut tasks = Vec::with_capacity(BATCH);
         while let Some(first) = queue.blocking_recv() {
-            batch.push(first);
-            while batch.len() < BATCH {
+            tasks.push(first);
+            while tasks.len() < BATCH {
                 match queue.try_recv() {
-                    Ok(more) => batch.push(more),
+                    Ok(more) => tasks.push(more),
                     Err(_) => break,
                 }
             }
-            self.serve(&mut batch);
+            let committed = self.commit(&mut tasks);
+            for task in tasks.drain(..) {
+                task.finish(committed.clone());
+            }
         }
     }
 
-    fn serve(&mut self, batch: &mut Vec<Command>) {
-        if let Err(why) = self.reopen() {
-            self.refuse(batch.drain(..), why);
-            return;
-        }
-        let Some(store) = self.store.as_mut() else { return };
-        let mut granted = Vec::new();
-        match transact(store, batch, self.terms, &mut granted, &mut self.next_prune, &self.observer) {
-            Ok(answers) => {
-                batch.clear();
-                answers.into_iter().for_each(Pending::send);
+    /// All tasks in one transaction, or none of them.
+    fn commit(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), LedgerError> {
+        self.reopen().map_err(LedgerError::Down)?;
+        let Some(store) = self.store.as_mut() else { return Err(LedgerError::Down("it is closed".to_owned())) };
+        let started = Instant::now();
+        let mut batch = Batch { now: UnixTime::now(), terms: self.terms, granted: Vec::new() };
+        let prune = started >= self.next_prune;
+        match transact(store, tasks, &mut batch, prune) {
+            Ok(more_to_prune) => {
+                if prune && !more_to_prune {
+                    self.next_prune = started + PRUNE_PAUSE;
+                }
+                (self.observer)(started.elapsed());
+                Ok(())
             }
             Err(error) => {
                 store.rollback();
                 self.store = None;
-                self.unconfirmed.extend(granted);
+                self.unconfirmed.extend(batch.granted);
                 error!(%error, ledger = %self.path.display(), "the ledger failed; it is opened again");
-                let why = error.to_string();
-                self.set_health(Some(why.clone()));
-                self.refuse(batch.drain(..), why);
+                self.set_health(Some(error.to_string()));
+                Err(LedgerError::Down(error.to_string()))
             }
         }
     }
@@ -128,93 +149,18 @@ impl Writer {
         Ok(())
     }
 
-    fn refuse(&self, batch: impl Iterator<Item = Command>, why: String) {
-        for command in batch {
-            let down = LedgerError::Down(why.clone());
-            match command {
-                Command::Claim { reply, .. } => drop(reply.send(Err(down))),
-                Command::Settle { reply, .. } => drop(reply.send(Err(down))),
-                Command::NoteSecret { reply, .. } => drop(reply.send(Err(down))),
-                Command::SecretsInUse { reply, .. } => drop(reply.send(Err(down))),
-                Command::Tick => {}
-            }
-        }
-    }
-
     fn set_health(&self, health: Option<String>) {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
     }
 }
 
-/// One transaction over the whole batch. On an error nothing may be told to anybody; `granted` then names what to take back.
-fn transact(
-    store: &mut Store,
-    batch: &mut Vec<Command>,
-    terms: Terms,
-    granted: &mut Vec<(PaymentHash, ClaimId)>,
-    next_prune: &mut Instant,
-    observer: &CommitObserver,
-) -> rusqlite::Result<Vec<Pending>> {
-    let started = Instant::now();
-    let now = UnixTime::now();
+/// `Ok` says whether there may be more to prune. On an error nothing may be told to anybody.
+fn transact(store: &mut Store, tasks: &mut [Box<dyn Task>], batch: &mut Batch, prune: bool) -> rusqlite::Result<bool> {
     store.begin()?;
-    // Read only: the commands stay in the batch until the commit, so that a failure can answer them.
-    let mut results = Vec::with_capacity(batch.len());
-    for command in batch.iter() {
-        results.push(match command {
-            Command::Claim { attempt, .. } => {
-                let claimed = store.claim(attempt, now, terms.replay)?;
-                if claimed.claim == Claim::Granted {
-                    granted.push((attempt.hash, attempt.claim));
-                }
-                Some(Done::Claim(claimed))
-            }
-            Command::Settle { settlement, .. } => Some(Done::Settle(store.settle(settlement, now)?)),
-            Command::NoteSecret { secret, needed_until, .. } => {
-                store.note_secret(secret.as_bytes(), *needed_until)?;
-                Some(Done::NoteSecret)
-            }
-            Command::SecretsInUse { now, .. } => Some(Done::SecretsInUse(store.secrets_in_use(*now)?)),
-            Command::Tick => {
-                if Instant::now() >= *next_prune && !store.prune(now, terms.replay)? {
-                    *next_prune = Instant::now() + PRUNE_PAUSE;
-                }
-                None
-            }
-        });
+    for task in tasks {
+        task.run(store, batch)?;
     }
+    let more = prune && store.prune(batch.now, batch.terms.replay)?;
     store.commit()?;
-    observer(started.elapsed());
-    let answers = batch.drain(..).zip(results).filter_map(|(command, done)| pair(command, done?)).collect();
-    Ok(answers)
-}
-
-/// What a command came to, before anybody is told.
-enum Done {
-    Claim(Claimed),
-    Settle(Settled),
-    NoteSecret,
-    SecretsInUse(Vec<[u8; 16]>),
-}
-
-fn pair(command: Command, done: Done) -> Option<Pending> {
-    Some(match (command, done) {
-        (Command::Claim { reply, .. }, Done::Claim(claimed)) => Pending::Claim(reply, claimed),
-        (Command::Settle { reply, .. }, Done::Settle(settled)) => Pending::Settle(reply, settled),
-        (Command::NoteSecret { reply, .. }, Done::NoteSecret) => Pending::NoteSecret(reply),
-        (Command::SecretsInUse { reply, .. }, Done::SecretsInUse(all)) => Pending::SecretsInUse(reply, all),
-        _ => return None,
-    })
-}
-
-impl Pending {
-    /// A receiver that is gone doesn't matter: who asked has stopped waiting.
-    fn send(self) {
-        match self {
-            Self::Claim(reply, claimed) => drop(reply.send(Ok(claimed))),
-            Self::Settle(reply, settled) => drop(reply.send(Ok(settled))),
-            Self::NoteSecret(reply) => drop(reply.send(Ok(()))),
-            Self::SecretsInUse(reply, all) => drop(reply.send(Ok(all))),
-        }
-    }
+    Ok(more)
 }

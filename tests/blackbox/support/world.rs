@@ -78,7 +78,7 @@ pub struct Options {
     pub tickets: String,
     pub limits: String,
     pub service: String,
-    /// Whole further sections.
+    /// Whole further sections; `UPSTREAM` stands for the upstream's address.
     pub more: String,
     /// Where LND is, if not at the shared play node.
     pub node: Option<(SocketAddr, PathBuf)>,
@@ -180,7 +180,8 @@ fn start_gate(folder: &Path) -> (Process, SocketAddr, SocketAddr) {
 }
 
 fn config(options: &Options, node: SocketAddr, lnd: &Path, upstream: SocketAddr) -> String {
-    let Options { listen, lnd: lnd_lines, tickets, limits, service, more, .. } = options;
+    let Options { listen, lnd: lnd_lines, tickets, limits, service, .. } = options;
+    let more = options.more.replace("UPSTREAM", &upstream.to_string());
     let lnd = lnd.display();
     let plain = options.plain_http.unwrap_or(true);
     format!(

@@ -1,0 +1,67 @@
+//! `farebox tickets`: looks at tickets and says what became of them. A running `serve` is asked over its second listener; without
+//! one, the ledger is opened here.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::config::Config;
+use crate::ops::tickets::{self, Ask};
+use crate::redemption::ledger::Terms;
+use crate::redemption::sqlite::SqliteLedger;
+
+pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
+    let config = Config::read(path).map_err(|error| error.to_string())?;
+    let answer = match TcpStream::connect(config.ops).await {
+        Ok(socket) => over_http(socket, config.ops, ask).await?,
+        Err(_) => {
+            let terms = Terms { replay: config.tickets.replay };
+            let ledger = SqliteLedger::open(&config.ledger, terms, Box::new(|_| {})).map_err(|error| error.to_string())?;
+            tickets::answer(&ledger, ask).await.map_err(|no| no.to_string())?
+        }
+    };
+    print(&answer);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn over_http(socket: TcpStream, ops: SocketAddr, ask: Ask) -> Result<Value, String> {
+    let fault = |error: &dyn std::fmt::Display| format!("`ops.address` {ops}: {error}");
+    let (method, target) = tickets::write(&ask);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(|error| fault(&error))?;
+    tokio::spawn(connection);
+    let request = Request::builder().method(method).uri(target).header("host", ops.to_string()).body(Empty::<Bytes>::new());
+    let response = sender.send_request(request.map_err(|error| fault(&error))?).await.map_err(|error| fault(&error))?;
+    let good = response.status().is_success();
+    let body = response.into_body().collect().await.map_err(|error| fault(&error))?.to_bytes();
+    let answer: Value = serde_json::from_slice(&body).map_err(|_| fault(&"this is no Farebox; is `ops.address` right?"))?;
+    if good { Ok(answer) } else { Err(answer["error"].as_str().unwrap_or("refused").to_owned()) }
+}
+
+/// A line per ticket.
+fn print(answer: &Value) {
+    let one = std::slice::from_ref(answer);
+    let rows = answer.as_array().map_or(one, Vec::as_slice);
+    for row in rows {
+        let text = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
+        println!(
+            "{}  {:<9}  {:<20}  attempts {}  changed {}  valid until {}  {} msat",
+            text("ticket"),
+            text("state"),
+            text("service"),
+            row["attempts"],
+            row["changedAt"],
+            row["validUntil"],
+            row["priceMsat"],
+        );
+    }
+    if rows.is_empty() {
+        println!("no tickets");
+    }
+}

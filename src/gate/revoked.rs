@@ -1,0 +1,48 @@
+//! The tickets that the operator took back: held in memory whole, and read again from the ledger every second.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use crate::l402::PaymentHash;
+use crate::redemption::ledger::Ledger;
+
+/// How often the ledger is asked, and for how long its last word counts.
+const EVERY: Duration = Duration::from_secs(1);
+const COUNTS_FOR: Duration = Duration::from_secs(5);
+
+/// The set, and when it was read.
+#[derive(Default)]
+pub struct Revoked {
+    known: Mutex<(HashSet<PaymentHash>, Option<Instant>)>,
+}
+
+impl Revoked {
+    /// Whether a ticket was taken back, as far as is known.
+    pub fn contains(&self, hash: &PaymentHash) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).0.contains(hash)
+    }
+
+    /// Whether what is known is new enough for tickets that nothing else is asked about.
+    pub fn is_fresh(&self) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).1.is_some_and(|read| read.elapsed() < COUNTS_FOR)
+    }
+
+    /// Reads it once.
+    pub async fn refresh(&self, ledger: &dyn Ledger) {
+        let asked = Instant::now();
+        if let Ok(Ok(revoked)) = timeout(COUNTS_FOR, ledger.revoked()).await {
+            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = (revoked.into_iter().collect(), Some(asked));
+        }
+    }
+
+    /// Reads it for as long as it is polled.
+    pub async fn watch(&self, ledger: &dyn Ledger) {
+        loop {
+            self.refresh(ledger).await;
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+}

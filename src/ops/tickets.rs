@@ -1,0 +1,146 @@
+//! What an operator asks about tickets, and says of them: the same over the second listener and from the command line.
+
+use serde_json::{Value, json};
+
+use crate::l402::PaymentHash;
+use crate::redemption::ledger::{Ledger, LedgerError, Settled};
+use crate::redemption::state::{Resolution, Row, State};
+use crate::time::UnixTime;
+
+/// Longest time that a revocation of a ticket that was never handed in is remembered, in seconds: longer than any ticket lives.
+const REMEMBER: u64 = 101 * 365 * 86_400;
+
+/// One thing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// The newest tickets.
+    List {
+        /// Of this state only.
+        state: Option<State>,
+        /// No more than these.
+        limit: u32,
+    },
+    /// One ticket.
+    Show(PaymentHash),
+    /// What became of a parked one.
+    Resolve(PaymentHash, Resolution),
+    /// Take one back for good.
+    Revoke(PaymentHash),
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum No {
+    /// There is no such ticket.
+    #[error("no such ticket was ever handed in")]
+    Unknown,
+    /// Only parked tickets can be resolved.
+    #[error("the ticket is not parked, so there is nothing to resolve")]
+    NotParked,
+    /// The ledger says no.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Does it, and says how the tickets stand now.
+pub async fn answer(ledger: &dyn Ledger, ask: Ask) -> Result<Value, No> {
+    match ask {
+        Ask::List { state, limit } => {
+            let rows = ledger.list(state, limit).await?;
+            return Ok(rows.iter().map(|(hash, row)| show(hash, row)).collect());
+        }
+        Ask::Show(_) => {}
+        Ask::Resolve(hash, resolution) => {
+            if ledger.show(hash).await?.is_none() {
+                return Err(No::Unknown);
+            }
+            if ledger.resolve(hash, resolution).await? == Settled::Stale {
+                return Err(No::NotParked);
+            }
+        }
+        Ask::Revoke(hash) => ledger.revoke(hash, UnixTime::now().seconds().saturating_add(REMEMBER)).await?,
+    }
+    let (Ask::Show(hash) | Ask::Resolve(hash, _) | Ask::Revoke(hash)) = ask else { return Ok(Value::Null) };
+    let row = ledger.show(hash).await?.ok_or(No::Unknown)?;
+    Ok(show(&hash, &row))
+}
+
+fn show(hash: &PaymentHash, row: &Row) -> Value {
+    json!({
+        "ticket": hash.to_string(),
+        "service": row.service,
+        "state": row.state.word(),
+        "attempts": row.attempts,
+        "changedAt": row.changed.seconds(),
+        "validUntil": row.valid_until,
+        "priceMsat": row.price_msat,
+    })
+}
+
+/// From `GET /tickets?state=parked&limit=9`, `GET /tickets/<hash>`, `POST /tickets/<hash>/delivered | release | revoke`.
+pub fn read(is_post: bool, path: &str, query: Option<&str>) -> Option<Ask> {
+    let segments: Vec<&str> = path.split('/').collect();
+    let ["", "tickets", rest @ ..] = segments.as_slice() else { return None };
+    match (is_post, rest) {
+        (false, []) => list(query.unwrap_or_default()),
+        (false, [hash]) => Some(Ask::Show(PaymentHash::from_hex(hash)?)),
+        (true, [hash, "delivered"]) => Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Delivered)),
+        (true, [hash, "release"]) => Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Release)),
+        (true, [hash, "revoke"]) => Some(Ask::Revoke(PaymentHash::from_hex(hash)?)),
+        _ => None,
+    }
+}
+
+/// The request that `read` reads as this.
+pub fn write(ask: &Ask) -> (&'static str, String) {
+    match ask {
+        Ask::List { state: Some(state), limit } => ("GET", format!("/tickets?state={}&limit={limit}", state.word())),
+        Ask::List { state: None, limit } => ("GET", format!("/tickets?limit={limit}")),
+        Ask::Show(hash) => ("GET", format!("/tickets/{hash}")),
+        Ask::Resolve(hash, Resolution::Delivered) => ("POST", format!("/tickets/{hash}/delivered")),
+        Ask::Resolve(hash, Resolution::Release) => ("POST", format!("/tickets/{hash}/release")),
+        Ask::Revoke(hash) => ("POST", format!("/tickets/{hash}/revoke")),
+    }
+}
+
+fn list(query: &str) -> Option<Ask> {
+    let (mut state, mut limit) = (None, 100);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "state" => state = Some(state_of(&value)?),
+            "limit" => limit = value.parse().ok()?,
+            _ => return None,
+        }
+    }
+    Some(Ask::List { state, limit })
+}
+
+/// The state of this name.
+pub fn state_of(word: &str) -> Option<State> {
+    State::ALL.into_iter().find(|state| state.word() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let hash = PaymentHash::from_bytes([7; 32]);
+        for ask in [
+            Ask::List { state: Some(State::Parked), limit: 7 },
+            Ask::List { state: None, limit: 100 },
+            Ask::Show(hash),
+            Ask::Resolve(hash, Resolution::Delivered),
+            Ask::Resolve(hash, Resolution::Release),
+            Ask::Revoke(hash),
+        ] {
+            let (method, target) = write(&ask);
+            let (path, query) = target.split_once('?').map_or((target.as_str(), None), |(path, query)| (path, Some(query)));
+            assert_eq!(read(method == "POST", path, query), Some(ask));
+        }
+        assert_eq!(read(true, "/tickets/zz/release", None), None);
+        assert_eq!(read(false, "/ticketsx", None), None);
+        assert_eq!(read(false, "/tickets", Some("state=nonsense")), None);
+    }
+}
