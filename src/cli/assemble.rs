@@ -10,6 +10,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::master_secret;
@@ -94,6 +95,7 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
         recent: Bounded::new(RECENT),
         revoked: Revoked::default(),
         flights: Flights::new(config.limits.redemptions),
+        stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),
         metrics,
     });

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{Level, info, warn};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::assemble::{self, Parts, SECRET_NOTE};
 use super::{bind, stop_signal};
@@ -30,10 +32,13 @@ pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
 
 /// Lines on standard error. No bridge from the `log` crate: some libraries would write secrets through it.
 pub(super) fn init_log(format: LogFormat) {
-    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::INFO);
+    // Ours only: some libraries log what a stranger makes them.
+    let ours = Targets::new().with_target("farebox", Level::INFO).with_target("access", Level::INFO);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = tracing_subscriber::registry().with(ours);
     match format {
-        LogFormat::Human => lines.init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Human => log.with(lines).init(),
+        LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
     }
 }
 
@@ -74,7 +79,7 @@ impl Server {
     pub(super) async fn until(self, stopped: impl Future<Output = Result<(), String>>) -> Result<ExitCode, String> {
         let Self { parts, accept, ops, drain, .. } = self;
         let Parts { gate, node, ledger } = parts;
-        let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
+        let (stop, connections) = (gate.stopping.clone(), TaskTracker::new());
         let watched = Arc::clone(&node);
         tokio::spawn(async move { watched.watch().await });
         for service in &gate.site.services {

@@ -41,7 +41,7 @@ async fn over_http(socket: TcpStream, ops: SocketAddr, ask: Ask) -> Result<Value
     let good = response.status().is_success();
     let body = response.into_body().collect().await.map_err(|error| fault(&error))?.to_bytes();
     let answer: Value = serde_json::from_slice(&body).map_err(|_| fault(&"this is no Farebox; is `ops.address` right?"))?;
-    if good { Ok(answer) } else { Err(answer["error"].as_str().unwrap_or("refused").to_owned()) }
+    if good { Ok(answer) } else { Err(answer.get("error").and_then(Value::as_str).unwrap_or("refused").to_owned()) }
 }
 
 /// A line per ticket.
@@ -49,16 +49,17 @@ fn print(answer: &Value) {
     let one = std::slice::from_ref(answer);
     let rows = answer.as_array().map_or(one, Vec::as_slice);
     for row in rows {
-        let text = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
+        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+        let number = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or_default();
         println!(
             "{}  {:<9}  {:<20}  attempts {}  changed {}  valid until {}  {} msat",
             text("ticket"),
             text("state"),
             text("service"),
-            row["attempts"],
-            row["changedAt"],
-            row["validUntil"],
-            row["priceMsat"],
+            number("attempts"),
+            number("changedAt"),
+            number("validUntil"),
+            number("priceMsat"),
         );
     }
     if rows.is_empty() {

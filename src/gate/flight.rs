@@ -125,7 +125,7 @@ impl Flight {
             offer.content_type.as_ref(),
             sale.order.query(),
             sale.order.body().clone(),
-        );
+        )?;
         if let Some(place) = &service.idempotency {
             let key = sale.gate.ring.all().nth(verified.ticket().key)?.idempotency_key(&verified.ticket().payment_hash);
             place.put(&mut request, &key)?;
@@ -145,23 +145,26 @@ impl Flight {
         let Self { gate, service, attempt, order, request, publish, rest } = self;
         let _landing = Landing { gate: Arc::clone(&gate), hash: attempt.hash };
         let tell = |ending, upstream| drop(publish.send(Some(Arc::new(End { ending, upstream }))));
-        match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO)).await {
-            Some(Ok(Claimed { claim: Claim::Granted, .. })) => {}
+        let doubtful = match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO)).await {
+            Some(Ok(Claimed { claim: Claim::Granted, doubtful, .. })) => doubtful,
             Some(Ok(refusal)) => return tell(refused(refusal), Duration::ZERO),
             Some(Err(_)) => return tell(Ending::LedgerDown, Duration::ZERO),
             None => return,
-        }
+        };
         gate.unpaid.redeemed(&attempt.hash, std::time::Instant::now());
 
         let started = Instant::now();
-        let Done { outcome, kept, refusal, rest: rest_of_body } = ask_until_known(&gate, &service, &order, request).await;
+        let asking = ask_until_known(Arc::clone(&gate), Arc::clone(&service), order, request, doubtful);
+        // In a task of its own: should it panic, the ticket is parked instead of being claimed for ever.
+        let done = tokio::spawn(asking).await.unwrap_or_else(|_| Done::nothing(Outcome::Unknown));
+        let Done { outcome, kept, refusal, rest: rest_of_body } = done;
         let upstream = started.elapsed();
 
         service.metrics.redemption(outcome, attempt.price_msat);
         let settlement = Settlement { hash: attempt.hash, claim: attempt.claim, outcome, kept: kept.clone() };
         let settling = settle(&gate, settlement);
         tokio::pin!(settling);
-        let settled = timeout(SETTLE_PATIENCE, &mut settling).await.is_ok();
+        let settled = timeout(SETTLE_PATIENCE, &mut settling).await;
         if let (Outcome::Delivered, Some(kept)) = (outcome, &kept) {
             let recent = Recent::new(attempt.request, kept.clone());
             gate.recent.insert(attempt.hash, recent, kept.weight());
@@ -169,8 +172,9 @@ impl Flight {
         if let Some(rest_of_body) = rest_of_body {
             let _ = rest.send(rest_of_body);
         }
-        tell(ending(outcome, kept, refusal), upstream);
-        if !settled {
+        let attempts = settled.as_ref().ok().copied().flatten().unwrap_or(1);
+        tell(ending(outcome, kept, refusal, attempts), upstream);
+        if settled.is_err() {
             settling.await;
         }
     }
@@ -191,15 +195,15 @@ async fn claim(gate: &Arc<Gate>, attempt: Attempt, late: impl FnOnce()) -> Optio
     None
 }
 
-/// Writes how a try ended, again and again until it is written.
-async fn settle(gate: &Gate, settlement: Settlement) {
+/// Writes how a try ended, again and again until it is written. Gives the number of tries that did nothing.
+async fn settle(gate: &Gate, settlement: Settlement) -> Option<u32> {
     let mut pause = Duration::from_millis(50);
     loop {
         match gate.ledger.settle(settlement.clone()).await {
-            Ok(Settled::Done) => return,
+            Ok(Settled::Done { attempts }) => return Some(attempts),
             Ok(Settled::Stale) => {
                 warn!(ticket = %settlement.hash, outcome = settlement.outcome.word(), "the ticket was changed by somebody else meanwhile");
-                return;
+                return None;
             }
             Err(error) => {
                 error!(ticket = %settlement.hash, outcome = settlement.outcome.word(), %error, "not settled yet; tried again");
@@ -218,53 +222,66 @@ struct Done {
     rest: Option<Rest>,
 }
 
-/// Asks once; again only if nobody knows what became of it and the upstream itself throws repeats away.
-async fn ask_until_known(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>) -> Done {
+impl Done {
+    fn nothing(outcome: Outcome) -> Self {
+        Self { outcome, kept: None, refusal: None, rest: None }
+    }
+}
+
+/// Asks once; again only if nobody knows what became of it and the upstream itself throws repeats away. What may have happened once
+/// (`doubtful`: before this) can't become "not sent" by a later refusal.
+async fn ask_until_known(gate: Arc<Gate>, service: Arc<Service>, order: Order, request: Request<Bytes>, mut doubtful: bool) -> Done {
     let mut pauses = if service.idempotency.is_some() { REPEATS.iter() } else { [].iter() };
     loop {
-        let done = ask(gate, service, order, request.clone()).await;
-        match pauses.next() {
-            Some(pause) if done.outcome == Outcome::Unknown => tokio::time::sleep(*pause).await,
-            _ => return done,
+        let done = ask(&gate, &service, &order, request.clone()).await;
+        match done.outcome {
+            Outcome::Delivered => return done,
+            Outcome::NotSent if !doubtful => return done,
+            Outcome::NotSent | Outcome::Unknown => doubtful = true,
+        }
+        let Some(pause) = pauses.next() else { return Done::nothing(Outcome::Unknown) };
+        tokio::select! {
+            () = tokio::time::sleep(*pause) => {}
+            // A stop waits for redemptions, but not for all of their repeats.
+            () = gate.stopping.cancelled() => return Done::nothing(Outcome::Unknown),
         }
     }
 }
 
-async fn ask(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>) -> Done {
+async fn ask(gate: &Arc<Gate>, service: &Service, order: &Order, request: Request<Bytes>) -> Done {
     let deadline = Instant::now() + service.upstream.timeout;
-    let nothing = |outcome| Done { outcome, kept: None, refusal: None, rest: None };
     let request = request.map(|body| RequestBody::Whole(Full::new(body)));
     let response = match forward(&service.upstream, request, service.reuse, deadline).await {
         Sent::Yes(response) => response,
         Sent::No(why) => {
             warn!(service = %service.name, "not sent: {why}");
-            return nothing(Outcome::NotSent);
+            return Done::nothing(Outcome::NotSent);
         }
         Sent::Unknown(why) => {
             warn!(service = %service.name, "outcome unknown: {why}");
-            return nothing(Outcome::Unknown);
+            return Done::nothing(Outcome::Unknown);
         }
     };
     let Read { head, body, rest } = read(response, gate.site.limits.stored_answer, deadline).await;
     let outcome = service.meaning.of(head.status, &head.headers, body.as_deref());
     match outcome {
-        Outcome::Delivered => Done { kept: Some(keep(head, body)), rest, ..nothing(outcome) },
+        Outcome::Delivered => Done { kept: Some(keep(head, body)), rest, ..Done::nothing(outcome) },
         Outcome::NotSent => {
             warn!(service = %service.name, status = head.status.as_u16(), "the upstream refused: nothing was sent");
-            Done { refusal: Some(refusal(service, &head, body.as_ref(), order)), ..nothing(outcome) }
+            Done { refusal: Some(refusal(service, &head, body.as_ref(), order)), ..Done::nothing(outcome) }
         }
         Outcome::Unknown => {
             warn!(service = %service.name, status = head.status.as_u16(), "outcome unknown: by the upstream's answer");
-            nothing(outcome)
+            Done::nothing(outcome)
         }
     }
 }
 
-fn ending(outcome: Outcome, kept: Option<Kept>, refusal: Option<Refusal>) -> Ending {
+fn ending(outcome: Outcome, kept: Option<Kept>, refusal: Option<Refusal>, attempts: u32) -> Ending {
     match (outcome, kept) {
         (Outcome::Delivered, Some(kept)) => Ending::Delivered(kept),
         (Outcome::Delivered, None) => Ending::Replay(None),
-        (Outcome::NotSent, _) => Ending::NotSent(NotSent { refusal, retry_after: spacing(1) }),
+        (Outcome::NotSent, _) => Ending::NotSent(NotSent { refusal, retry_after: spacing(attempts) }),
         (Outcome::Unknown, _) => Ending::Parked,
     }
 }

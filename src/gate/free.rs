@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant as Clock;
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, StatusCode};
 use tokio::time::Instant;
@@ -13,8 +13,9 @@ use super::answer::{Answer, Body, Problem};
 use super::client::Peer;
 use super::code::Code;
 use super::site::Service;
-use super::{Gate, Notes};
+use super::{Gate, Notes, read};
 use crate::l402::credential::is_l402;
+use crate::upstream::body::BodyLimit;
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request::{self, strip_connection};
 
@@ -23,7 +24,18 @@ pub async fn pass(gate: &Gate, service: &Service, peer: &Peer, client: IpAddr, r
     let upstream = &service.upstream;
     let client = HeaderValue::from_str(&client.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
     let proto = if peer.tls { "https" } else { "http" };
-    let request = request::free(upstream, request, &client, proto, gate.site.limits.body);
+    let too_large = || {
+        let detail = format!("The body is longer than {} bytes.", gate.site.limits.body);
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, detail).into_answer()
+    };
+    if request.body().size_hint().lower() > gate.site.limits.body as u64 {
+        read::drain(request.into_body(), &gate.site.limits).await;
+        return too_large();
+    }
+    let limit = BodyLimit::new(gate.site.limits.body);
+    let Some(request) = request::free(upstream, request, &client, proto, limit.clone()) else {
+        return Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, "The query is too long.").into_answer();
+    };
     let started = Clock::now();
     let sent = forward(upstream, request, service.reuse, Instant::now() + upstream.timeout).await;
     notes.upstream = Some(started.elapsed());
@@ -39,6 +51,7 @@ pub async fn pass(gate: &Gate, service: &Service, peer: &Peer, client: IpAddr, r
             let detail = "The service behind this gate does not answer. Nothing was sent.";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::UpstreamUnreachable, detail).into_answer()
         }
+        Sent::Unknown(_) if limit.was_passed() => too_large(),
         Sent::Unknown(why) => {
             debug!(service = %service.name, "no answer: {why}");
             let detail = "The service behind this gate took the request and gave no answer.";

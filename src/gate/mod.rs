@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Incoming;
 use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue};
 use hyper::{Request, Response};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::admit::{Admitted, CacheKey};
@@ -59,6 +60,8 @@ pub struct Gate {
     pub revoked: Revoked,
     /// Redemptions under way.
     pub flights: Flights<Arc<End>>,
+    /// Cancelled once the process is to stop.
+    pub stopping: CancellationToken,
     /// The tasks that a stop waits for.
     pub tasks: TaskTracker,
     /// Counters.

@@ -1,7 +1,7 @@
 //! Reads a paid service's request whole, within bounds, and refuses what could be read in two ways.
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
@@ -31,16 +31,35 @@ pub async fn whole(request: Request<Incoming>, limits: &Limits) -> Result<Whole,
         drain(body, limits).await;
         return Err(problem.into_answer());
     }
-    let reading = Limited::new(body, limits.body).collect();
-    match timeout(limits.body_time, reading).await {
-        Ok(Ok(body)) => Ok(Whole { head, body: body.to_bytes() }),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(length_problem(limits).into_answer()),
-        Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, Code::BodyBroken, "The body broke off or was badly framed.").into_answer()),
+    match timeout(limits.body_time, copy(body, limits.body)).await {
+        Ok(Ok(body)) => Ok(Whole { head, body }),
+        Ok(Err(Fault::TooLong)) => Err(length_problem(limits).into_answer()),
+        Ok(Err(Fault::Broken)) => {
+            Err(Problem::new(StatusCode::BAD_REQUEST, Code::BodyBroken, "The body broke off or was badly framed.").into_answer())
+        }
         Err(_) => {
             let detail = format!("The body did not arrive within {} s.", limits.body_time.as_secs());
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, Code::BodyTooSlow, detail).into_answer())
         }
     }
+}
+
+enum Fault {
+    TooLong,
+    Broken,
+}
+
+/// Copies: a frame kept as it came would keep the whole buffer alive that it was read into, however small it is.
+async fn copy(mut body: Incoming, limit: usize) -> Result<Bytes, Fault> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Fault::Broken)?.into_data() else { continue };
+        if whole.len() + data.len() > limit {
+            return Err(Fault::TooLong);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
 }
 
 /// The one `Content-Type`, if there is one; two are refused by not matching anything.
@@ -51,8 +70,17 @@ pub fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// Reads on for a while and throws it away.
-pub async fn drain(body: Incoming, limits: &Limits) {
-    let _ = timeout(limits.body_time, Limited::new(body, limits.body.max(DRAIN)).collect()).await;
+pub async fn drain(mut body: Incoming, limits: &Limits) {
+    let reading = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > limits.body.max(DRAIN) {
+                return;
+            }
+        }
+    };
+    let _ = timeout(limits.body_time, reading).await;
 }
 
 fn refuse_head(head: &Parts) -> Option<Problem> {

@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -16,14 +18,19 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::patient::Patient;
+use crate::gate::answer::Body;
 use crate::gate::client::Peer;
 use crate::gate::{Gate, handle};
+use crate::upstream::body::BodyError;
 
 /// Longest time for a request's head, and so also for a connection that is idle between two.
 const HEAD_LIMIT: Duration = Duration::from_secs(20);
 
 /// Longest time that a client may take to read something of its answer.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long a connection that is to end may stand still before it is cut.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// Longest head, in bytes; a macaroon with many caveats fits.
 const MAX_HEAD: usize = 32 * 1024;
@@ -46,14 +53,15 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let io = TokioIo::new(Patient::new(socket, WRITE_LIMIT));
-    let requests = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&requests);
+    let activity = Arc::new(Activity::default());
+    let watched = Arc::clone(&activity);
     let service = service_fn(move |request: Request<Incoming>| {
-        let gate = Arc::clone(&gate);
-        let under_way = UnderWay::begin(&counted);
+        let (gate, watched) = (Arc::clone(&gate), Arc::clone(&watched));
+        let under_way = watched.begin();
         async move {
-            let _under_way = under_way;
-            Ok::<_, Infallible>(handle(gate, peer, request).await)
+            let response = handle(gate, peer, request).await;
+            drop(under_way);
+            Ok::<_, Infallible>(response.map(|body| Watched { body, activity: watched }))
         }
     });
     // What a client does to its own connection is no error of ours.
@@ -65,7 +73,7 @@ where
                 .max_buf_size(MAX_HEAD)
                 .serve_connection(io, service);
             // hyper's own time limit for the head ends idle connections too.
-            until_stopped(connection, http1::Connection::graceful_shutdown, stop.cancelled()).await;
+            until_stopped(connection, http1::Connection::graceful_shutdown, stop.cancelled(), &activity).await;
         }
         Protocol::Http2 => {
             let connection = http2::Builder::new(TokioExecutor::new())
@@ -78,50 +86,88 @@ where
             let ended = async {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = idle(&requests) => {}
+                    () = activity.quiet(WRITE_LIMIT) => {}
                 }
             };
-            until_stopped(connection, http2::Connection::graceful_shutdown, ended).await;
+            until_stopped(connection, http2::Connection::graceful_shutdown, ended, &activity).await;
         }
     }
 }
 
-async fn until_stopped<C: Future>(connection: C, shut_down: fn(Pin<&mut C>), stop: impl Future<Output = ()>) {
+async fn until_stopped<C: Future>(connection: C, shut_down: fn(Pin<&mut C>), stop: impl Future<Output = ()>, activity: &Activity) {
     let (mut connection, stop) = (pin!(connection), pin!(stop));
     tokio::select! {
         _ = &mut connection => return,
         () = stop => shut_down(connection.as_mut()),
     }
-    let _ = connection.await;
+    // A client may never read what is left for it, or never agree to the end.
+    tokio::select! {
+        _ = connection => {}
+        () = activity.quiet(LINGER) => {}
+    }
 }
 
-/// Counts requests: the low half those under way, the high half those begun.
-struct UnderWay(Arc<AtomicU64>);
+/// What happens on a connection: requests that are being handled, and a count of everything that moves.
+#[derive(Default)]
+struct Activity {
+    handled: AtomicU32,
+    events: AtomicU64,
+}
 
-const BEGUN: u64 = 1 << 32;
+struct UnderWay(Arc<Activity>);
 
-impl UnderWay {
-    fn begin(requests: &Arc<AtomicU64>) -> Self {
-        requests.fetch_add(BEGUN + 1, Ordering::Relaxed);
-        Self(Arc::clone(requests))
+impl Activity {
+    fn begin(self: &Arc<Self>) -> UnderWay {
+        self.handled.fetch_add(1, Ordering::Relaxed);
+        self.events.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Ends when nothing was handled and nothing moved for `period`. HTTP/2 has no such limit of its own, and a client that opens no
+    /// window for an answer would keep its connection for ever.
+    async fn quiet(&self, period: Duration) {
+        let mut before = self.events.load(Ordering::Relaxed);
+        loop {
+            sleep(period).await;
+            let now = self.events.load(Ordering::Relaxed);
+            if now == before && self.handled.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            before = now;
+        }
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.handled.fetch_sub(1, Ordering::Relaxed);
+        self.0.events.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Ends when nothing was asked for a while. HTTP/2 has no such limit of its own.
-async fn idle(requests: &AtomicU64) {
-    let mut before = u64::MAX;
-    loop {
-        sleep(HEAD_LIMIT).await;
-        let now = requests.load(Ordering::Relaxed);
-        if now == before && now.is_multiple_of(BEGUN) {
-            return;
+/// A body that tells when the client takes something of it.
+struct Watched {
+    body: Body,
+    activity: Arc<Activity>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_ready() {
+            self.activity.events.fetch_add(1, Ordering::Relaxed);
         }
-        before = now;
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -11,6 +11,9 @@ use bytes::Bytes;
 use self::json::JsonError;
 use self::schema::Schema;
 
+/// Longest canonical query, in bytes.
+const MAX_QUERY: usize = 16 * 1024;
+
 /// How a JSON body is digested and forwarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bind {
@@ -87,7 +90,12 @@ impl Rules {
             Takes::Query => {
                 let parameters = query::read(query.unwrap_or_default()).map_err(Unfit::Query)?;
                 self.check_schema(&query::as_json(&parameters))?;
-                return Ok(Order { body, query: Some(query::write(&parameters)) });
+                let canonical = query::write(&parameters);
+                // Written canonically it may be three times as long, and a URL ends somewhere.
+                if canonical.len() > MAX_QUERY {
+                    return Err(Unfit::Query("is too long"));
+                }
+                return Ok(Order { body, query: Some(canonical) });
             }
         };
         if !content_type.is_some_and(|given| media_type_matches(given, expected)) {
@@ -204,5 +212,6 @@ mod tests {
         for bad in ["to=%2B1234567890+%2B1234567891", "to=+1234567890", "to=%2B1234567890&x=1", "text=a", "", "to=%2B1234567890&text=%ff"] {
             assert!(of(bad).is_err(), "{bad}");
         }
+        assert!(of(&format!("to=%2B1234567890&text={}", "/".repeat(6000))).is_err(), "three times as long when written");
     }
 }

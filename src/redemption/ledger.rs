@@ -31,6 +31,8 @@ pub struct Claimed {
     pub claim: Claim,
     /// Only with `Claim::Replay`.
     pub kept: Option<Kept>,
+    /// With `Claim::Granted`: an earlier try may have been served.
+    pub doubtful: bool,
 }
 
 /// How a try ended.
@@ -50,7 +52,10 @@ pub struct Settlement {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Settled {
     /// Written.
-    Done,
+    Done {
+        /// Tries that certainly did nothing, with this one.
+        attempts: u32,
+    },
     /// Somebody else changed the row meanwhile (the operator, say); left as it is.
     Stale,
 }

@@ -100,6 +100,8 @@ pub struct Row {
     pub claim: ClaimId,
     /// Tries that certainly did nothing.
     pub attempts: u32,
+    /// Whether some try may have been served: then none that comes after it can say that nothing happened.
+    pub doubtful: bool,
     /// When the state was last changed.
     pub changed: UnixTime,
 }
@@ -213,6 +215,7 @@ fn first_claim(attempt: &Attempt, now: UnixTime, horizon: Horizon) -> (Claim, Op
         state: State::Claimed,
         claim: attempt.claim,
         attempts: 0,
+        doubtful: false,
         changed: now,
     };
     (Claim::Granted, Some(row))
@@ -225,15 +228,17 @@ pub fn settle(row: &Row, claim: ClaimId, outcome: Outcome, now: UnixTime) -> Res
     }
     let state = match outcome {
         Outcome::Delivered => State::Delivered,
-        Outcome::NotSent => State::Free,
-        Outcome::Unknown => State::Parked,
+        Outcome::NotSent if !row.doubtful => State::Free,
+        Outcome::NotSent | Outcome::Unknown => State::Parked,
     };
     match row.state {
         State::Claimed => {
             let attempts = row.attempts.saturating_add(u32::from(outcome == Outcome::NotSent));
-            Ok(Row { state, attempts, changed: now, ..row.clone() })
+            Ok(Row { state, attempts, doubtful: state == State::Parked, changed: now, ..row.clone() })
         }
         before if before == state => Ok(row.clone()),
+        // Whoever parked it knew less than who made this very try.
+        State::Parked if state == State::Delivered => Ok(Row { state, doubtful: false, changed: now, ..row.clone() }),
         _ => Err(Stale),
     }
 }
@@ -257,7 +262,7 @@ pub fn resolve(row: &Row, resolution: Resolution, now: UnixTime) -> Result<Row, 
         Resolution::Release => State::Free,
     };
     // Released, it needn't wait: the tries that count were before it was parked.
-    Ok(Row { state, attempts: 0, changed: now, ..row.clone() })
+    Ok(Row { state, attempts: 0, doubtful: false, changed: now, ..row.clone() })
 }
 
 /// Takes a ticket back for good, whatever its state.
@@ -267,12 +272,13 @@ pub fn revoke(row: &Row, now: UnixTime) -> Row {
 
 /// Takes back a claim whose commit was not confirmed: it sent nothing, so it doesn't count as a try.
 pub fn withdraw(row: &Row, claim: ClaimId) -> Result<Row, Stale> {
-    if row.claim == claim && row.state == State::Claimed { Ok(Row { state: State::Free, ..row.clone() }) } else { Err(Stale) }
+    let state = if row.doubtful { State::Parked } else { State::Free };
+    if row.claim == claim && row.state == State::Claimed { Ok(Row { state, ..row.clone() }) } else { Err(Stale) }
 }
 
 /// Whoever held the claim is gone, and nobody knows how far it got.
 pub fn orphaned(row: &Row, now: UnixTime) -> Result<Row, Stale> {
-    if row.state == State::Claimed { Ok(Row { state: State::Parked, changed: now, ..row.clone() }) } else { Err(Stale) }
+    if row.state == State::Claimed { Ok(Row { state: State::Parked, doubtful: true, changed: now, ..row.clone() }) } else { Err(Stale) }
 }
 
 /// Pause before a ticket is tried again after `attempts` tries that did nothing: 1 s, 2 s, 4 s .. 60 s.

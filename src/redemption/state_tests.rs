@@ -107,6 +107,20 @@ fn a_parked_ticket_is_tried_again_only_if_the_upstream_throws_repeats_away() {
     assert_eq!(answer(&claimed(), &Attempt { repeatable: true, ..attempt(2) }, NOW), Claim::Busy);
 }
 
+/// The upstream may have forgotten the key by the time of a third try: a refusal of the second says nothing of the first.
+#[test]
+fn what_may_have_happened_once_is_never_free_by_itself_again() {
+    let parked = settled(Outcome::Unknown);
+    let again = claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, HORIZON).1.unwrap();
+    let refused = settle(&again, again.claim, Outcome::NotSent, NOW).unwrap();
+    assert_eq!(refused.state, State::Parked);
+    assert_eq!(withdraw(&again, again.claim).unwrap().state, State::Parked);
+    assert_eq!(settle(&again, again.claim, Outcome::Delivered, NOW).unwrap().state, State::Delivered);
+    let released = resolve(&refused, Resolution::Release, NOW).unwrap();
+    let last = claim(Some(&released), &attempt(3), NOW, HORIZON).1.unwrap();
+    assert_eq!(settle(&last, last.claim, Outcome::NotSent, NOW).unwrap().state, State::Free);
+}
+
 #[test]
 fn the_operator_resolves_what_is_parked_and_revokes_anything() {
     let parked = settled(Outcome::Unknown);

@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{Full, Limited};
+use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::{Sleep, sleep};
@@ -21,7 +22,56 @@ pub enum RequestBody {
     /// A paid service's: whole, and checked before.
     Whole(Full<Bytes>),
     /// A free service's: streamed up to a limit.
-    Streamed(Limited<Incoming>),
+    Streamed(Box<StreamedRequest>),
+}
+
+/// The limit of a streamed body, and whether it was passed.
+#[derive(Clone)]
+pub struct BodyLimit {
+    bytes: usize,
+    passed: Arc<AtomicBool>,
+}
+
+impl BodyLimit {
+    /// In bytes.
+    pub fn new(bytes: usize) -> Self {
+        Self { bytes, passed: Arc::default() }
+    }
+
+    /// Whether the body turned out to be longer.
+    pub fn was_passed(&self) -> bool {
+        self.passed.load(Ordering::Relaxed)
+    }
+}
+
+/// A client's body on its way through.
+pub struct StreamedRequest {
+    body: Incoming,
+    left: usize,
+    limit: BodyLimit,
+    idle: Idle,
+}
+
+impl RequestBody {
+    /// `idle`: longest time in which nothing comes.
+    pub fn streamed(body: Incoming, limit: BodyLimit, idle: Duration) -> Self {
+        Self::Streamed(Box::new(StreamedRequest { body, left: limit.bytes, limit, idle: Idle::new(idle) }))
+    }
+}
+
+impl StreamedRequest {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(frame) = ready!(self.idle.watch(cx, |cx| Pin::new(&mut self.body).poll_frame(cx)))? else { return Poll::Ready(None) };
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match self.left.checked_sub(length) {
+            Some(left) => self.left = left,
+            None => {
+                self.limit.passed.store(true, Ordering::Relaxed);
+                return Poll::Ready(Some(Err("the body is longer than it may be".into())));
+            }
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
 }
 
 impl Body for RequestBody {
@@ -31,22 +81,49 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Self::Streamed(body) => Pin::new(body).poll_frame(cx),
+            Self::Streamed(body) => body.poll(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(body) => body.is_end_stream(),
-            Self::Streamed(body) => body.is_end_stream(),
+            Self::Streamed(body) => body.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(body) => body.size_hint(),
-            Self::Streamed(body) => body.size_hint(),
+            Self::Streamed(body) => body.body.size_hint(),
         }
+    }
+}
+
+/// A limit on how long a body may stand still.
+struct Idle {
+    limit: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Idle {
+    fn new(limit: Duration) -> Self {
+        Self { limit, sleep: None }
+    }
+
+    fn watch<E: Into<BodyError>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>>,
+    ) -> Poll<Result<Option<Frame<Bytes>>, BodyError>> {
+        if let Poll::Ready(frame) = poll(cx) {
+            self.sleep = None;
+            return Poll::Ready(frame.transpose().map_err(Into::into));
+        }
+        let limit = self.limit;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(limit)));
+        ready!(sleep.as_mut().poll(cx));
+        Poll::Ready(Err("it stopped in the middle".into()))
     }
 }
 
@@ -54,14 +131,13 @@ impl Body for RequestBody {
 pub struct ResponseBody {
     inner: Incoming,
     connection: Option<(SendRequest<RequestBody>, Arc<Upstream>)>,
-    idle_limit: Duration,
-    idle: Option<Pin<Box<Sleep>>>,
+    idle: Idle,
 }
 
 impl ResponseBody {
     pub(super) fn new(inner: Incoming, sender: SendRequest<RequestBody>, upstream: Arc<Upstream>) -> Self {
-        let idle_limit = upstream.timeout;
-        let mut body = Self { inner, connection: Some((sender, upstream)), idle_limit, idle: None };
+        let idle = Idle::new(upstream.timeout);
+        let mut body = Self { inner, connection: Some((sender, upstream)), idle };
         if body.inner.is_end_stream() {
             body.give_back();
         }
@@ -81,21 +157,11 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.inner).poll_frame(cx) {
-            Poll::Ready(frame) => {
-                this.idle = None;
-                if frame.is_none() || frame.as_ref().is_some_and(Result::is_ok) && this.inner.is_end_stream() {
-                    this.give_back();
-                }
-                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-            }
-            Poll::Pending => {
-                let limit = this.idle_limit;
-                let idle = this.idle.get_or_insert_with(|| Box::pin(sleep(limit)));
-                ready!(idle.as_mut().poll(cx));
-                Poll::Ready(Some(Err("the upstream stopped in the middle of its answer".into())))
-            }
+        let frame = ready!(this.idle.watch(cx, |cx| Pin::new(&mut this.inner).poll_frame(cx)));
+        if matches!(&frame, Ok(None)) || frame.is_ok() && this.inner.is_end_stream() {
+            this.give_back();
         }
+        Poll::Ready(frame.transpose())
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,7 +1,6 @@
 //! What a request to an upstream looks like: what is stripped, what is set, what is pinned.
 
 use bytes::Bytes;
-use http_body_util::Limited;
 use hyper::body::Incoming;
 use hyper::header::{
     self, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
@@ -9,7 +8,7 @@ use hyper::header::{
 use hyper::{Method, Request, Uri, Version};
 
 use super::Upstream;
-use super::body::RequestBody;
+use super::body::{BodyLimit, RequestBody};
 
 /// Fields about one connection only (RFC 9110 section 7.6.1), and older ones of that kind.
 const HOP_BY_HOP: [HeaderName; 11] = [
@@ -47,7 +46,7 @@ pub fn paid(
     content_type: Option<&HeaderValue>,
     query: Option<&str>,
     body: Bytes,
-) -> Request<Bytes> {
+) -> Option<Request<Bytes>> {
     let mut headers = HeaderMap::with_capacity(forward_headers.len() + upstream.headers.len() + 3);
     for name in forward_headers {
         for value in client.get_all(name) {
@@ -58,8 +57,7 @@ pub fn paid(
         headers.insert(CONTENT_TYPE, content_type.clone());
     }
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let uri = query.map_or_else(|| upstream.uri.clone(), |query| with_query(upstream, query));
-    finish(upstream, method, uri, headers, body)
+    Some(finish(upstream, method, with_query(upstream, query)?, headers, body))
 }
 
 /// Where an upstream takes a key by which it throws repeats away.
@@ -87,14 +85,14 @@ impl KeyPlace {
     }
 }
 
-/// A free service's request: the client's own, without what belongs to its connection or to us.
+/// A free service's request: the client's own, without what belongs to its connection or to us. `None` if its query is no URL.
 pub fn free(
     upstream: &Upstream,
     request: Request<Incoming>,
     client: &HeaderValue,
     proto: &'static str,
-    limit: usize,
-) -> Request<RequestBody> {
+    limit: BodyLimit,
+) -> Option<Request<RequestBody>> {
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
     strip_connection(&mut headers);
@@ -105,17 +103,17 @@ pub fn free(
     headers.remove(CONTENT_LENGTH);
     headers.insert("x-forwarded-for", client.clone());
     headers.insert("x-forwarded-proto", HeaderValue::from_static(proto));
-    let uri = parts.uri.query().map_or_else(|| upstream.uri.clone(), |query| with_query(upstream, query));
-    finish(upstream, &parts.method, uri, headers, RequestBody::Streamed(Limited::new(body, limit)))
+    let uri = with_query(upstream, parts.uri.query())?;
+    Some(finish(upstream, &parts.method, uri, headers, RequestBody::streamed(body, limit, upstream.timeout)))
 }
 
-/// The operator's fixed parameters, then the client's of other names: never two of one name.
-fn with_query(upstream: &Upstream, query: &str) -> Uri {
+/// The operator's fixed parameters, then the client's of other names: never two of one name. `None` if that is no URL any more.
+fn with_query(upstream: &Upstream, query: Option<&str>) -> Option<Uri> {
+    let Some(query) = query else { return Some(upstream.uri.clone()) };
     let fixed = upstream.uri.query().filter(|fixed| !fixed.is_empty());
     let pairs: Vec<&str> = fixed.into_iter().chain(without(query, &upstream.fixed_names)).collect();
     let text = if pairs.is_empty() { upstream.uri.path().to_owned() } else { format!("{}?{}", upstream.uri.path(), pairs.join("&")) };
-    // A query that hyper has read, or that we wrote, is one that can be read again.
-    text.parse().unwrap_or_else(|_| upstream.uri.clone())
+    text.parse().ok()
 }
 
 /// The pairs of `query` whose names are none of `fixed`, as they are written.

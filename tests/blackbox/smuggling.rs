@@ -102,3 +102,40 @@ fn a_free_service_gets_the_request_without_what_is_ours_or_the_connection_s() {
     assert_eq!((seen.header("x-forwarded-for"), seen.header("x-forwarded-proto")), (Some("6.6.6.6"), Some("http")));
     assert_eq!(seen.header("host").unwrap(), world.upstream.address.to_string());
 }
+
+/// A body that is cut at the limit must not look like a whole one to the backend.
+#[test]
+fn a_free_service_s_body_over_the_limit_is_413_and_never_half_forwarded() {
+    let world = World::new();
+    let long = vec![b'x'; 4 * 16_384 + 1];
+    assert_eq!(http::send(world.address, "POST", "/free", &[], &long).status, 413);
+    let mut connection = Connection::open(world.address);
+    connection.write(b"POST /free HTTP/1.1\r\nHost: gate.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for chunk in long.chunks(16_384) {
+        connection.write(format!("{:x}\r\n", chunk.len()).as_bytes());
+        connection.write(chunk);
+        connection.write(b"\r\n");
+    }
+    connection.write(b"0\r\n\r\n");
+    assert_eq!(connection.read().unwrap().status, 413);
+    assert_eq!(world.upstream.count(), 0);
+    assert_eq!(http::send(world.address, "POST", "/free", &[], &long[..65_536]).status, 200);
+}
+
+/// Each read of a single byte has a buffer of its own behind it.
+#[test]
+fn a_body_in_tiny_pieces_takes_no_more_memory_than_its_bytes() {
+    let world = World::new();
+    let before = world.gate.resident_bytes();
+    let mut connections: Vec<Connection> = (0..8).map(|_| Connection::open(world.address)).collect();
+    for connection in &mut connections {
+        connection.write(format!("{HEAD}Content-Length: 60000\r\n\r\n").as_bytes());
+    }
+    for _ in 0..2000 {
+        for connection in &mut connections {
+            connection.write(b"[");
+        }
+    }
+    let grown = world.gate.resident_bytes().saturating_sub(before);
+    assert!(grown < 40 << 20, "{grown} bytes for 16,000");
+}

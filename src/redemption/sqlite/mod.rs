@@ -24,6 +24,9 @@ use crate::time::UnixTime;
 /// Most tasks that may wait for the writer.
 const QUEUE: usize = 8192;
 
+/// Most tickets that are listed at once.
+const MAX_LIST: u32 = 1000;
+
 /// Why the ledger can't be opened at start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -78,6 +81,7 @@ pub struct SqliteLedger {
     tasks: mpsc::Sender<Box<dyn Task>>,
     health: Arc<Mutex<Option<String>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    path: PathBuf,
     parked_at_start: u64,
 }
 
@@ -99,7 +103,7 @@ impl SqliteLedger {
                 writer.run(queue);
             })
             .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
-        Ok(Self { tasks, health, writer: Mutex::new(Some(thread)), parked_at_start })
+        Ok(Self { tasks, health, writer: Mutex::new(Some(thread)), path: path.to_owned(), parked_at_start })
     }
 
     /// How many tickets were parked because the process before this one ended in the middle of them.
@@ -192,7 +196,13 @@ impl Ledger for SqliteLedger {
     }
 
     fn list(&self, state: Option<State>, limit: u32) -> Reply<'_, Vec<(PaymentHash, Row)>> {
-        Box::pin(self.ask(move |store, _| store.list(state, limit)))
+        let path = self.path.clone();
+        Box::pin(async move {
+            let limit = limit.min(MAX_LIST);
+            let read = tokio::task::spawn_blocking(move || Store::list(&path, state, limit)).await;
+            let down = |why: String| LedgerError::Down(why);
+            read.map_err(|error| down(error.to_string()))?.map_err(|error| down(error.to_string()))
+        })
     }
 
     fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>> {

@@ -28,6 +28,7 @@ const TABLES: &str = "
         state       INTEGER NOT NULL,  -- 1 claimed, 2 free, 3 delivered, 4 parked, 5 revoked
         claim       BLOB NOT NULL,     -- id of the latest try, 16 bytes
         attempts    INTEGER NOT NULL,  -- tries that certainly did nothing
+        doubtful    INTEGER NOT NULL,  -- 1 if some try may have been served
         changed     INTEGER NOT NULL   -- Unix milliseconds
     ) WITHOUT ROWID;
     CREATE INDEX tickets_by_age ON tickets (valid_until) WHERE state IN (3, 5);
@@ -103,6 +104,12 @@ impl Store {
         self.connection.execute_batch("COMMIT")
     }
 
+    /// Writes something, so that a commit shows whether the disk takes it.
+    pub(super) fn touch(&self, now: UnixTime) -> rusqlite::Result<()> {
+        let written = "INSERT INTO marks VALUES ('reopened', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
+        self.connection.execute(written, params![signed(now.millis())]).map(|_| ())
+    }
+
     /// After an error; the transaction may be gone already.
     pub(super) fn rollback(&self) {
         let _ = self.connection.execute_batch("ROLLBACK");
@@ -112,11 +119,12 @@ impl Store {
         let horizon = Horizon { replay, watermark: self.watermark };
         let row = self.row(&attempt.hash)?;
         let (claim, next) = state::claim(row.as_ref(), attempt, now, horizon);
+        let doubtful = next.as_ref().is_some_and(|next| next.doubtful);
         if let Some(next) = next {
             self.write(&attempt.hash, &next)?;
         }
         let kept = if claim == state::Claim::Replay { self.kept(&attempt.hash)? } else { None };
-        Ok(Claimed { claim, kept })
+        Ok(Claimed { claim, kept, doubtful })
     }
 
     pub(super) fn settle(&self, settlement: &Settlement, now: UnixTime) -> rusqlite::Result<Settled> {
@@ -128,23 +136,25 @@ impl Store {
         if let Some(kept) = &settlement.kept {
             self.keep(&settlement.hash, kept, now)?;
         }
-        Ok(Settled::Done)
+        Ok(Settled::Done { attempts: next.attempts })
     }
 
-    /// The newest tickets, of one state or of any.
-    pub(super) fn list(&self, state: Option<State>, limit: u32) -> rusqlite::Result<Vec<(PaymentHash, Row)>> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT service, request, valid_until, price_msat, state, claim, attempts, changed, hash FROM tickets
-             WHERE ?1 IS NULL OR state = ?1 ORDER BY changed DESC LIMIT ?2",
-        )?;
-        let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(8)?), read_row(row)?));
-        select.query_map(params![state.map(code), limit], read)?.collect()
+    /// The newest tickets, of one state or of any, read beside the writer.
+    pub(super) fn list(path: &Path, state: Option<State>, limit: u32) -> Result<Vec<(PaymentHash, Row)>, OpenError> {
+        read_only(path, |connection| {
+            let mut select = connection.prepare(
+                "SELECT service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful, hash FROM tickets
+                 WHERE ?1 IS NULL OR state = ?1 ORDER BY changed DESC LIMIT ?2",
+            )?;
+            let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(9)?), read_row(row)?));
+            select.query_map(params![state.map(code), limit], read)?.collect()
+        })
     }
 
     pub(super) fn resolve(&self, hash: &PaymentHash, resolution: Resolution, now: UnixTime) -> rusqlite::Result<Settled> {
         let Some(Ok(next)) = self.row(hash)?.map(|row| state::resolve(&row, resolution, now)) else { return Ok(Settled::Stale) };
         self.write(hash, &next)?;
-        Ok(Settled::Done)
+        Ok(Settled::Done { attempts: next.attempts })
     }
 
     /// A ticket that was never handed in gets a row, which is kept until `valid_until` and then as long as any.
@@ -157,6 +167,7 @@ impl Store {
             state: State::Revoked,
             claim: ClaimId::from_bytes([0; 16]),
             attempts: 0,
+            doubtful: false,
             changed: now,
         });
         self.write(hash, &state::revoke(&row, now))
@@ -180,7 +191,8 @@ impl Store {
     /// Parks what is claimed; at start nobody alive holds it.
     pub(super) fn park_orphans(&mut self, now: UnixTime) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
-        let parked = transaction.execute("UPDATE tickets SET state = 4, changed = ?1 WHERE state = 1", params![signed(now.millis())])?;
+        let parked = transaction
+            .execute("UPDATE tickets SET state = 4, doubtful = 1, changed = ?1 WHERE state = 1", params![signed(now.millis())])?;
         transaction.commit()?;
         Ok(parked as u64)
     }
@@ -223,7 +235,7 @@ impl Store {
     pub(super) fn row(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Row>> {
         self.connection
             .prepare_cached(
-                "SELECT service, request, valid_until, price_msat, state, claim, attempts, changed FROM tickets WHERE hash = ?1",
+                "SELECT service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful FROM tickets WHERE hash = ?1",
             )?
             .query_row(params![hash.as_bytes()], read_row)
             .optional()
@@ -232,10 +244,10 @@ impl Store {
     fn write(&self, hash: &PaymentHash, row: &Row) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
-                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, claim, attempts, changed)
-                 VALUES (:hash, :service, :request, :valid_until, :price_msat, :state, :claim, :attempts, :changed)
+                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful)
+                 VALUES (:hash, :service, :request, :valid_until, :price_msat, :state, :claim, :attempts, :changed, :doubtful)
                  ON CONFLICT (hash) DO UPDATE SET state = excluded.state, claim = excluded.claim,
-                    attempts = excluded.attempts, changed = excluded.changed",
+                    attempts = excluded.attempts, changed = excluded.changed, doubtful = excluded.doubtful",
             )?
             .execute(named_params! {
                 ":hash": hash.as_bytes(),
@@ -247,6 +259,7 @@ impl Store {
                 ":claim": row.claim.as_bytes(),
                 ":attempts": row.attempts,
                 ":changed": signed(row.changed.millis()),
+                ":doubtful": row.doubtful,
             })?;
         Ok(())
     }
@@ -301,6 +314,7 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         claim: ClaimId::from_bytes(row.get(5)?),
         attempts: row.get(6)?,
         changed: UnixTime::from_millis(row.get(7)?),
+        doubtful: row.get(8)?,
     })
 }
 

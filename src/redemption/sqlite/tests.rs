@@ -76,7 +76,8 @@ async fn what_was_claimed_at_a_crash_is_parked_and_what_was_free_is_free() {
     let ledger = open(&path);
     assert_eq!(ledger.parked_at_start(), 1);
     assert_eq!(ledger.claim(attempt(1, 2)).await.unwrap().claim, Claim::Parked);
-    assert_eq!(ledger.settle(settlement(1, 1, Outcome::NotSent, None)).await.unwrap(), Settled::Stale);
+    ledger.settle(settlement(1, 1, Outcome::NotSent, None)).await.unwrap();
+    assert_eq!(ledger.claim(attempt(1, 2)).await.unwrap().claim, Claim::Parked, "a late word does not free it");
     assert!(matches!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Spaced { .. }));
     tokio::time::sleep(Duration::from_millis(1001)).await;
     assert_eq!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Granted);
@@ -146,5 +147,5 @@ async fn a_broken_database_grants_nothing_and_heals() {
     assert_eq!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Granted);
     assert!(ledger.health().is_ok());
     // The claim from before is still ours to settle.
-    assert_eq!(ledger.settle(settlement(1, 1, Outcome::Delivered, None)).await.unwrap(), Settled::Done);
+    assert_eq!(ledger.settle(settlement(1, 1, Outcome::Delivered, None)).await.unwrap(), Settled::Done { attempts: 0 });
 }

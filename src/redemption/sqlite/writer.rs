@@ -137,7 +137,11 @@ impl Writer {
             return Ok(());
         }
         let store = Store::open(&self.path).map_err(|error| error.to_string())?;
-        let taken_back = store.begin().and_then(|()| store.withdraw(&self.unconfirmed)).and_then(|()| store.commit());
+        let taken_back = store
+            .begin()
+            .and_then(|()| store.withdraw(&self.unconfirmed))
+            .and_then(|()| store.touch(UnixTime::now()))
+            .and_then(|()| store.commit());
         if let Err(error) = taken_back {
             store.rollback();
             return Err(error.to_string());
@@ -151,6 +155,13 @@ impl Writer {
 
     fn set_health(&self, health: Option<String>) {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+}
+
+impl Drop for Writer {
+    /// However it ends: what is asked of it from now on is not done.
+    fn drop(&mut self) {
+        self.set_health(Some("its writer has ended".to_owned()));
     }
 }
 
