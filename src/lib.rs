@@ -12,6 +12,8 @@
 pub mod cli;
 /// What the operator wrote, made safe.
 pub mod config;
+/// Where tests have the process die.
+mod crash_point;
 /// The way of a request.
 pub mod gate;
 /// HMAC-SHA256.

@@ -18,6 +18,7 @@ use super::code::Code;
 use super::keep::{Read, Refusal, Rest, keep, read, refusal};
 use super::paid::{Recent, attempt};
 use super::site::Service;
+use crate::crash_point::crash_point;
 use crate::l402::PaymentHash;
 use crate::order::Order;
 use crate::redemption::kept::Kept;
@@ -145,12 +146,14 @@ impl Flight {
         let Self { gate, service, attempt, order, request, publish, rest } = self;
         let _landing = Landing { gate: Arc::clone(&gate), hash: attempt.hash };
         let tell = |ending, upstream| drop(publish.send(Some(Arc::new(End { ending, upstream }))));
+        crash_point("before-claim");
         let doubtful = match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO)).await {
             Some(Ok(Claimed { claim: Claim::Granted, doubtful, .. })) => doubtful,
             Some(Ok(refusal)) => return tell(refused(refusal), Duration::ZERO),
             Some(Err(_)) => return tell(Ending::LedgerDown, Duration::ZERO),
             None => return,
         };
+        crash_point("after-claim");
         gate.unpaid.redeemed(&attempt.hash, std::time::Instant::now());
 
         let started = Instant::now();
@@ -160,11 +163,13 @@ impl Flight {
         let Done { outcome, kept, refusal, rest: rest_of_body } = done;
         let upstream = started.elapsed();
 
+        crash_point("after-send");
         service.metrics.redemption(outcome, attempt.price_msat);
         let settlement = Settlement { hash: attempt.hash, claim: attempt.claim, outcome, kept: kept.clone() };
         let settling = settle(&gate, settlement);
         tokio::pin!(settling);
         let settled = timeout(SETTLE_PATIENCE, &mut settling).await;
+        crash_point("after-settle");
         if let (Outcome::Delivered, Some(kept)) = (outcome, &kept) {
             let recent = Recent::new(attempt.request, kept.clone());
             gate.recent.insert(attempt.hash, recent, kept.weight());

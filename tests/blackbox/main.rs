@@ -12,6 +12,7 @@
 mod support;
 
 mod answers;
+mod crash;
 mod exactly_once;
 mod money;
 mod operator;

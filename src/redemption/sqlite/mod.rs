@@ -17,6 +17,7 @@ use self::store::Store;
 use self::writer::{Batch, Job, Task, Writer};
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
 use super::state::{Attempt, Claim, Resolution, Row, State};
+use crate::crash_point::crash_point;
 use crate::l402::PaymentHash;
 use crate::l402::root_key::Fingerprint;
 use crate::time::UnixTime;
@@ -184,7 +185,11 @@ impl Ledger for SqliteLedger {
     }
 
     fn settle(&self, settlement: Settlement) -> Reply<'_, Settled> {
-        Box::pin(self.ask(move |store, batch| store.settle(&settlement, batch.now)))
+        Box::pin(self.ask(move |store, batch| {
+            let settled = store.settle(&settlement, batch.now);
+            crash_point("before-settle-commit");
+            settled
+        }))
     }
 
     fn note_secret(&self, secret: Fingerprint, needed_until: UnixTime) -> Reply<'_, ()> {

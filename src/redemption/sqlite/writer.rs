@@ -9,6 +9,7 @@ use tracing::{error, info};
 
 use super::CommitObserver;
 use super::store::Store;
+use crate::crash_point::crash_point;
 use crate::l402::PaymentHash;
 use crate::redemption::ledger::{LedgerError, Terms};
 use crate::redemption::state::ClaimId;
@@ -172,6 +173,12 @@ fn transact(store: &mut Store, tasks: &mut [Box<dyn Task>], batch: &mut Batch, p
         task.run(store, batch)?;
     }
     let more = prune && store.prune(batch.now, batch.terms.replay)?;
+    if !batch.granted.is_empty() {
+        crash_point("before-commit");
+    }
     store.commit()?;
+    if !batch.granted.is_empty() {
+        crash_point("after-commit");
+    }
     Ok(more)
 }

@@ -114,6 +114,15 @@ pub fn send(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &
     connection.read_answer_to(method).unwrap_or_else(|| panic!("no answer to {method} {target}"))
 }
 
+/// The same, where the other side may be dead: `None` if there is no answer.
+pub fn try_send(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Response> {
+    let stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(40))).ok()?;
+    let mut connection = Connection { stream: BufReader::new(stream) };
+    connection.write(&request(method, target, headers, body));
+    connection.read()
+}
+
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: gate.test:8402\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {

@@ -14,9 +14,14 @@ pub struct Process {
 
 impl Process {
     pub fn start(arguments: &[&str], folder: &Path) -> Self {
+        Self::start_with(arguments, folder, &[])
+    }
+
+    pub fn start_with(arguments: &[&str], folder: &Path, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
             .args(arguments)
             .current_dir(folder)
+            .envs(environment.iter().copied())
             .env("SMS_BACKEND_TOKEN", "Bearer backend-token-hunter2")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -18,6 +18,8 @@ pub enum Behaviour {
     CloseAfterReading,
     /// Promises more body than it sends.
     CutShort,
+    /// By turns: takes it soon or a little later, refuses it, takes it and closes. What it refuses it marks with `x-refused`.
+    Moody,
 }
 
 impl Behaviour {
@@ -146,7 +148,12 @@ fn connection(stream: TcpStream, shared: &Shared) {
         if matches!(*shared.behaviour.lock().unwrap(), Behaviour::CloseBeforeReading) {
             return;
         }
-        let Some(request) = read(&mut reader) else { return };
+        let Some(mut request) = read(&mut reader) else { return };
+        let turn = shared.requests.lock().unwrap().len() % 10;
+        let moody = matches!(*shared.behaviour.lock().unwrap(), Behaviour::Moody);
+        if moody && turn == 7 {
+            request.headers.push(("x-refused".to_owned(), "1".to_owned()));
+        }
         shared.requests.lock().unwrap().push(request);
         if shared.age.load(Ordering::SeqCst) != age {
             return;
@@ -162,6 +169,12 @@ fn connection(stream: TcpStream, shared: &Shared) {
                 let (released, changed) = &shared.released;
                 drop(changed.wait_while(released.lock().unwrap(), |released| !*released).unwrap());
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nOkay")
+            }
+            Behaviour::Moody if turn == 3 => return,
+            Behaviour::Moody if turn == 7 => stream.write_all(b"HTTP/1.1 400 No\r\nContent-Length: 2\r\n\r\nno"),
+            Behaviour::Moody => {
+                std::thread::sleep(Duration::from_millis(turn as u64));
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nOkay")
             }
             Behaviour::CutShort => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 400\r\n\r\nOkay");

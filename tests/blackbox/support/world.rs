@@ -107,7 +107,7 @@ impl World {
             None => (shared_play().grpc, shared_play().folder.clone(), Some(shared_play().wallet)),
         };
         std::fs::write(folder.path().join("farebox.toml"), config(&options, node, &lnd_folder, upstream.address)).unwrap();
-        let (gate, address, ops) = start_gate(folder.path());
+        let (gate, address, ops) = start_gate(folder.path(), &[]);
         let world = Self { folder, upstream, gate, address, ops, wallet };
         if options.node.is_none() {
             world.wait_until_node_is("ok");
@@ -139,9 +139,25 @@ impl World {
         self.restart();
     }
 
+    /// A new process, without waiting for its node.
+    pub fn start_again(&mut self) {
+        (self.gate, self.address, self.ops) = start_gate(self.folder.path(), &[]);
+    }
+
     pub fn restart(&mut self) {
-        (self.gate, self.address, self.ops) = start_gate(self.folder.path());
+        self.restart_with(&[]);
+    }
+
+    pub fn restart_with(&mut self, environment: &[(&str, &str)]) {
+        (self.gate, self.address, self.ops) = start_gate(self.folder.path(), environment);
         self.wait_until_node_is("ok");
+    }
+
+    /// From now on the gate keeps its port over restarts.
+    pub fn pin_port(&self) {
+        let path = self.folder.path().join("farebox.toml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, config.replacen("\"127.0.0.1:0\"", &format!("\"{}\"", self.address), 1)).unwrap();
     }
 
     pub fn post(&self, headers: &[(&str, &str)], body: &str) -> Response {
@@ -172,8 +188,8 @@ impl World {
     }
 }
 
-fn start_gate(folder: &Path) -> (Process, SocketAddr, SocketAddr) {
-    let gate = Process::start(&["serve", "--config", "farebox.toml"], folder);
+fn start_gate(folder: &Path, environment: &[(&str, &str)]) -> (Process, SocketAddr, SocketAddr) {
+    let gate = Process::start_with(&["serve", "--config", "farebox.toml"], folder, environment);
     let address = gate.word_after("gate=").parse().unwrap();
     let ops = gate.word_after("ops=").parse().unwrap();
     (gate, address, ops)

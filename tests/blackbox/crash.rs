@@ -1,0 +1,112 @@
+//! `kill -9` at each step and at any moment: at the end the upstream's own count says that no ticket was served twice, and every payer has
+//! an answer, a valid ticket, or a parked one.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::support::world::{Options, PATH};
+use crate::support::{Behaviour, SMS, World, http};
+
+fn headers(ticket: &str) -> [(&str, &str); 2] {
+    [("Content-Type", "application/json"), ("Authorization", ticket)]
+}
+
+#[test]
+fn each_gap_between_claim_and_answer_is_safe() {
+    for (place, asked, then_status, then_asked) in [
+        ("before-claim", 0, 200, 1),
+        ("before-commit", 0, 200, 1),
+        ("after-commit", 0, 504, 0),
+        ("after-claim", 0, 504, 0),
+        ("after-send", 1, 504, 1),
+        ("before-settle-commit", 1, 504, 1),
+        ("after-settle", 1, 200, 1),
+    ] {
+        let mut world = World::new();
+        let (_, ticket) = world.buy(SMS);
+        world.gate.kill();
+        world.restart_with(&[("FAREBOX_CRASH_AT", place)]);
+        let died = http::try_send(world.address, "POST", PATH, &headers(&ticket), SMS.as_bytes());
+        assert!(died.is_none(), "{place}: {died:?}");
+        assert!(!world.gate.wait().success(), "{place}");
+        assert_eq!(world.upstream.count(), asked, "{place}");
+        world.restart();
+        for _ in 0..2 {
+            assert_eq!(world.redeem(&ticket, SMS).status, then_status, "{place}");
+            assert_eq!(world.upstream.count(), then_asked, "{place}");
+        }
+    }
+}
+
+/// How often the gate is killed in the test below.
+const KILLS: usize = 200;
+
+#[test]
+fn hundreds_of_kills_under_load_serve_nobody_twice_and_lose_nothing() {
+    let mut world = World::with(Options {
+        limits: "unpaid_per_client = 100000\nunpaid_total = 100000".into(),
+        service: "timeout = \"5s\"".into(),
+        ..Options::default()
+    });
+    world.pin_port();
+    world.upstream.behave(Behaviour::Moody);
+    let body = |n: usize| format!(r#"{{"message":"number {n}","phone_number":"+1234567890"}}"#);
+    let tickets: Vec<String> = (0..KILLS * 8).map(|n| world.buy(&body(n)).1).collect();
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let address = world.address;
+    let ends = std::sync::Mutex::new(HashMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::SeqCst) {
+                    let n = next.fetch_add(1, Ordering::SeqCst);
+                    let Some(ticket) = tickets.get(n) else { return };
+                    // A payer retries until it knows.
+                    let end = loop {
+                        match http::try_send(address, "POST", PATH, &headers(ticket), body(n).as_bytes()) {
+                            Some(answer) if [200, 504].contains(&answer.status) => break answer.status,
+                            Some(answer) => {
+                                assert!([409, 429, 502, 503].contains(&answer.status), "{answer:?}");
+                                assert_eq!(answer.json()["retry"], "same-ticket", "{answer:?}");
+                            }
+                            None => {}
+                        }
+                        std::thread::sleep(Duration::from_millis(10));
+                    };
+                    ends.lock().unwrap().insert(n, end);
+                }
+            });
+        }
+        let mut seed = 1_u64;
+        for _ in 0..KILLS {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            std::thread::sleep(Duration::from_millis(5 + (seed >> 33) % 60));
+            world.gate.kill();
+            world.start_again();
+        }
+        stop.store(true, Ordering::SeqCst);
+    });
+    let mut taken: HashMap<Vec<u8>, usize> = HashMap::new();
+    for request in world.upstream.requests() {
+        *taken.entry(request.body.clone()).or_default() += usize::from(request.header("x-refused").is_none());
+    }
+    let ends = ends.into_inner().unwrap();
+    assert!(ends.len() > KILLS, "{} tickets were used", ends.len());
+    let (mut delivered, mut parked) = (0, 0);
+    for (n, end) in &ends {
+        let count = taken.get(body(*n).as_bytes()).copied().unwrap_or(0);
+        match end {
+            200 => {
+                assert_eq!(count, 1, "ticket {n} was answered");
+                delivered += 1;
+            }
+            _ => {
+                assert!(count <= 1, "ticket {n} was taken {count} times");
+                parked += 1;
+            }
+        }
+    }
+    println!("{KILLS} kills: {delivered} delivered, {parked} parked");
+    assert!(delivered > parked);
+}
