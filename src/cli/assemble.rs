@@ -1,5 +1,6 @@
 //! From the config to the parts, each with its own settings.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,16 +15,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::master_secret;
-use crate::config::{Config, Service as Written, Ticket};
+use crate::config::{Config, LedgerPlace, Service as Written, Ticket};
 use crate::gate::Gate;
 use crate::gate::guard::Unpaid;
 use crate::gate::revoked::Revoked;
 use crate::gate::site::{Limits, Offer, Service, Site, Times};
 use crate::l402::KeyRing;
+use crate::l402::root_key::{Keys, MasterSecret};
 use crate::lightning::lnd::Lnd;
 use crate::record::metrics::Metrics;
 use crate::redemption::ledger::{Ledger, Terms};
 use crate::redemption::memory::{Bounded, Flights};
+use crate::redemption::postgres::{PostgresLedger, SecretTerms};
 use crate::redemption::sqlite::SqliteLedger;
 use crate::time::UnixTime;
 use crate::upstream::Upstream;
@@ -47,16 +50,13 @@ pub(super) const SECRET_NOTE: Duration = Duration::from_secs(3600);
 pub(super) struct Parts {
     pub(super) gate: Arc<Gate>,
     pub(super) node: Arc<Lnd>,
-    pub(super) ledger: Arc<SqliteLedger>,
 }
 
 /// Opens the ledger, loads the secret, and puts the gate together. Nothing is sold yet.
 pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
     let provider = provider()?;
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
-    let ledger = open_ledger(&config, &metrics)?;
-    let in_use = ledger.secrets_in_use(UnixTime::now()).await.map_err(|error| error.to_string())?;
-    let secrets = master_secret::load(&config.tickets, &in_use, true)?;
+    let (ledger, secrets) = open_ledger(&config, &metrics, &provider).await?;
     let ring = KeyRing::new(&secrets, config.lnd.network.name()).ok_or("there is no master secret")?;
     let observed = Arc::clone(&metrics);
     let node = Arc::new(Lnd::new(
@@ -89,7 +89,7 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
         site,
         ring,
         node: Arc::clone(&node) as _,
-        ledger: Arc::clone(&ledger) as _,
+        ledger,
         unpaid: Unpaid::new(config.limits.unpaid_per_client, config.limits.unpaid_total, config.invoice_expiry),
         verified: Bounded::new(VERIFIED),
         recent: Bounded::new(RECENT),
@@ -99,8 +99,7 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
         tasks: TaskTracker::new(),
         metrics,
     });
-    note_secret(&gate).await.map_err(|error| error.to_string())?;
-    Ok(Parts { gate, node, ledger })
+    Ok(Parts { gate, node })
 }
 
 /// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the minting secret will be about.
@@ -115,19 +114,45 @@ pub(super) fn provider() -> Result<Arc<CryptoProvider>, String> {
     CryptoProvider::get_default().cloned().ok_or_else(|| "there is no cryptography".to_owned())
 }
 
-/// Opens the ledger as `serve` does: what the last run left claimed is parked.
-fn open_ledger(config: &Config, metrics: &Arc<Metrics>) -> Result<Arc<SqliteLedger>, String> {
-    if let Some(folder) = config.ledger.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| format!("`state_dir`: {} can't be made: {error}", folder.display()))?;
-    }
+/// Opens the ledger, and loads the master secrets that fit to it. The minting one is noted before anything is sold.
+async fn open_ledger(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(Arc<dyn Ledger>, Vec<MasterSecret>), String> {
     let observed = metrics.commit_seconds.clone();
+    let observer = Box::new(move |took: Duration| observed.observe(took.as_secs_f64()));
     let terms = Terms { replay: config.tickets.replay };
-    let ledger = SqliteLedger::open(&config.ledger, terms, Box::new(move |took| observed.observe(took.as_secs_f64())))
-        .map_err(|error| format!("ledger: {error}"))?;
-    if ledger.parked_at_start() > 0 {
-        tracing::warn!(tickets = ledger.parked_at_start(), "parked: the last run ended in the middle of their redemption");
+    let needed_for = config.invoice_expiry + config.tickets.lifetime + SECRET_NOTE * 3 / 2;
+    match &config.ledger {
+        LedgerPlace::Sqlite(path) => {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).map_err(|error| format!("`state_dir`: {} can't be made: {error}", folder.display()))?;
+            }
+            let ledger = SqliteLedger::open(path, terms, observer).map_err(|error| format!("ledger: {error}"))?;
+            if ledger.parked_at_start() > 0 {
+                tracing::warn!(tickets = ledger.parked_at_start(), "parked: the last run ended in the middle of their redemption");
+            }
+            let now = UnixTime::now();
+            let in_use = ledger.secrets_in_use(now).await.map_err(|error| error.to_string())?;
+            let secrets = master_secret::load(&config.tickets, &in_use, true)?;
+            if let Some(minting) = secrets.first() {
+                let fingerprint = Keys::derive(minting, "").fingerprint();
+                ledger.note_secret(fingerprint, now.plus(needed_for)).await.map_err(|error| error.to_string())?;
+            }
+            Ok((Arc::new(ledger), secrets))
+        }
+        LedgerPlace::Postgres { url, ca } => {
+            // Never made here: all instances need the same.
+            let secrets = master_secret::load(&config.tickets, &[], false)?;
+            let known: Vec<[u8; 16]> = secrets.iter().map(|secret| *Keys::derive(secret, "").fingerprint().as_bytes()).collect();
+            let minting = known.first().copied().ok_or("there is no master secret")?;
+            let tls = client_config("ledger.postgres_ca", ca.as_deref(), provider)?;
+            let secret_terms = SecretTerms { known, minting, needed_for };
+            let ledger = PostgresLedger::open(url, tls, terms, secret_terms, observer).await.map_err(|why| format!("ledger: {why}"))?;
+            Ok((Arc::new(ledger), secrets))
+        }
     }
-    Ok(Arc::new(ledger))
 }
 
 fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>) -> Result<Service, String> {
@@ -214,10 +239,18 @@ fn secret_texts(value: &str) -> Vec<String> {
 
 /// https is always verified: against the operator's roots, or the system's.
 fn client_tls(written: &Written, provider: &Arc<CryptoProvider>) -> Result<Arc<ClientConfig>, String> {
+    let config = client_config("upstream_ca", written.upstream_ca.as_deref(), provider);
+    let mut config = ClientConfig::clone(&*config.map_err(|what| format!("service `{}`: {what}", written.name))?);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// How servers are verified: against the roots in the file that `key` names, or the system's.
+pub(super) fn client_config(key: &str, ca: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
-    match &written.upstream_ca {
+    match ca {
         Some(path) => {
-            let fault = |what: String| format!("service `{}`: `upstream_ca`: {}: {what}", written.name, path.display());
+            let fault = |what: String| format!("`{key}`: {}: {what}", path.display());
             let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
             let (added, _) = roots.add_parsable_certificates(certificates.map_err(|error| fault(error.to_string()))?);
             if added == 0 {
@@ -227,16 +260,16 @@ fn client_tls(written: &Written, provider: &Arc<CryptoProvider>) -> Result<Arc<C
         None => {
             let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if added == 0 {
-                let what = "the system has no root certificates; install the package ca-certificates, or set `upstream_ca`";
-                return Err(format!("service `{}`: {what}", written.name));
+                tracing::warn!(
+                    "the system has no root certificates: no TLS server can be verified; install ca-certificates, or set `{key}`"
+                );
             }
         }
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+    let config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

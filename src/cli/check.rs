@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{assemble, master_secret};
-use crate::config::{Config, Service, Ticket};
+use crate::config::{Config, LedgerPlace, Service, Ticket};
 use crate::lightning::lnd::Lnd;
 use crate::lightning::{Node as _, Trouble, Wanted};
 use crate::listen::tls;
 use crate::price::Sat;
+use crate::redemption::postgres;
 use crate::redemption::sqlite::{OpenError, SqliteLedger};
 use crate::upstream::CONNECT_LIMIT;
 
@@ -29,7 +30,7 @@ pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
     report.ok("config", format!("{}: {} service(s)", path.display(), config.services.len()));
     certificate(&mut report, &config)?;
     node(&mut report, &config).await?;
-    ledger(&mut report, &config);
+    ledger(&mut report, &config).await?;
     secret(&mut report, &config);
     for service in &config.services {
         upstream(&mut report, service).await?;
@@ -109,19 +110,33 @@ async fn node(report: &mut Report, config: &Config) -> Result<(), String> {
     Ok(())
 }
 
-fn ledger(report: &mut Report, config: &Config) {
-    match SqliteLedger::inspect(&config.ledger) {
-        Ok(Some(summary)) => {
-            report.ok("ledger", format!("{}: {} ticket(s), {} parked", config.ledger.display(), summary.tickets, summary.parked));
+async fn ledger(report: &mut Report, config: &Config) -> Result<(), String> {
+    let path = match &config.ledger {
+        LedgerPlace::Sqlite(path) => path,
+        LedgerPlace::Postgres { url, ca } => {
+            let tls = assemble::client_config("ledger.postgres_ca", ca.as_deref(), &assemble::provider()?)?;
+            match postgres::look(url, &tls).await {
+                Ok(said) => report.ok("ledger", said),
+                Err(error) => {
+                    report.failed("ledger", format!("{error}; is `ledger.postgres` right, and may this user make a schema there?"))
+                }
+            }
+            return Ok(());
         }
-        Ok(None) => report.note("ledger", format!("{} will be made at the first start", config.ledger.display())),
+    };
+    match SqliteLedger::inspect(path) {
+        Ok(Some(summary)) => {
+            report.ok("ledger", format!("{}: {} ticket(s), {} parked", path.display(), summary.tickets, summary.parked));
+        }
+        Ok(None) => report.note("ledger", format!("{} will be made at the first start", path.display())),
         Err(error @ OpenError::Newer { .. }) => report.failed("ledger", error),
         Err(error) => report.failed("ledger", format!("{error}; is it a Farebox ledger, and may this user read it?")),
     }
-    match writable(&config.ledger) {
+    match writable(path) {
         Ok(()) => report.ok("state", "the ledger's folder can be written by this user"),
         Err(error) => report.failed("state", format!("{error}; run this as the user that runs `serve`, or correct `state_dir`")),
     }
+    Ok(())
 }
 
 /// Tries the folder, not the ledger: that one belongs to `serve`.
@@ -143,10 +158,14 @@ fn secret(report: &mut Report, config: &Config) {
         crate::config::secret::Source::File(path) => !config.tickets.state_dir.join(path).exists(),
         crate::config::secret::Source::Env(_) => false,
     };
-    if missing_file && !config.ledger.exists() {
-        return report.note("secret", "the master secret will be made at the first start; back it up with the ledger");
-    }
-    let in_use = SqliteLedger::secrets_needed(&config.ledger).unwrap_or_default();
+    let in_use = match &config.ledger {
+        LedgerPlace::Sqlite(path) if missing_file && !path.exists() => {
+            return report.note("secret", "the master secret will be made at the first start; back it up with the ledger");
+        }
+        LedgerPlace::Sqlite(path) => SqliteLedger::secrets_needed(path).unwrap_or_default(),
+        // `serve` compares them when it connects.
+        LedgerPlace::Postgres { .. } => Vec::new(),
+    };
     match master_secret::load(&config.tickets, &in_use, false) {
         Ok(secrets) => report.ok("secret", format!("{} master secret(s), and none that is needed is missing", secrets.len())),
         Err(error) => report.failed("secret", error),

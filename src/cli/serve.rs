@@ -78,7 +78,7 @@ impl Server {
     /// Serves until `stopped`, then drains.
     pub(super) async fn until(self, stopped: impl Future<Output = Result<(), String>>) -> Result<ExitCode, String> {
         let Self { parts, accept, ops, drain, .. } = self;
-        let Parts { gate, node, ledger } = parts;
+        let Parts { gate, node } = parts;
         let (stop, connections) = (gate.stopping.clone(), TaskTracker::new());
         let watched = Arc::clone(&node);
         tokio::spawn(async move { watched.watch().await });
@@ -86,8 +86,8 @@ impl Server {
             let upstream = Arc::clone(&service.upstream);
             tokio::spawn(async move { upstream::health::watch(&upstream).await });
         }
-        let ticking = Arc::clone(&ledger);
-        tokio::spawn(async move { ticking.tick().await });
+        let ledger = Arc::clone(&gate.ledger);
+        tokio::spawn(async move { ledger.run().await });
         let revoking = Arc::clone(&gate);
         tokio::spawn(async move { revoking.revoked.watch(&*revoking.ledger).await });
         let noting = Arc::clone(&gate);

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::config::Config;
+use crate::config::{Config, LedgerPlace};
 use crate::ops::tickets::{self, Ask};
 use crate::redemption::ledger::Terms;
 use crate::redemption::sqlite::SqliteLedger;
@@ -23,7 +23,10 @@ pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
         Ok(socket) => over_http(socket, config.ops, ask).await?,
         Err(_) => {
             let terms = Terms { replay: config.tickets.replay };
-            let ledger = SqliteLedger::open(&config.ledger, terms, Box::new(|_| {})).map_err(|error| error.to_string())?;
+            let LedgerPlace::Sqlite(path) = &config.ledger else {
+                return Err(format!("no `serve` answers at `ops.address` {}; start one: it knows the database", config.ops));
+            };
+            let ledger = SqliteLedger::open(path, terms, Box::new(|_| {})).map_err(|error| error.to_string())?;
             tickets::answer(&ledger, ask).await.map_err(|no| no.to_string())?
         }
     };

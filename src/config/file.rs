@@ -63,7 +63,9 @@ pub(super) struct Lnd {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ledger {
-    pub(super) sqlite: Option<PathBuf>,
+    pub(super) sqlite: Option<Spanned<PathBuf>>,
+    pub(super) postgres: Option<Source>,
+    pub(super) postgres_ca: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::Spanned;
+use zeroize::Zeroizing;
 
 pub use self::error::ConfigError;
 use self::error::Reporter;
@@ -40,8 +41,8 @@ pub struct Config {
     pub lnd: lnd::Settings,
     /// How long an invoice can be paid.
     pub invoice_expiry: Duration,
-    /// The SQLite ledger's file.
-    pub ledger: PathBuf,
+    /// Where tickets are recorded.
+    pub ledger: LedgerPlace,
     /// What tickets are made of and how long they live.
     pub tickets: Tickets,
     /// Bounds on what strangers can use up.
@@ -50,6 +51,19 @@ pub struct Config {
     pub log: LogFormat,
     /// What is sold, and what is free.
     pub services: Vec<Service>,
+}
+
+/// Where tickets are recorded.
+pub enum LedgerPlace {
+    /// In a file of this process alone.
+    Sqlite(PathBuf),
+    /// In a database that several instances may share.
+    Postgres {
+        /// Its address, with its password.
+        url: Zeroizing<String>,
+        /// PEM file with the roots that its certificate is verified against; `None` for the system's.
+        ca: Option<PathBuf>,
+    },
 }
 
 /// The listener for payers.
@@ -123,12 +137,23 @@ impl Config {
             },
             invoice_expiry: invoice_expiry(&report, file.lnd.invoice_expiry.as_ref())?,
             lnd: node(&report, folder, file.lnd)?,
-            ledger: state_dir.join(file.ledger.sqlite.unwrap_or_else(|| PathBuf::from("ledger.db"))),
+            ledger: ledger(&report, folder, &state_dir, file.ledger)?,
             tickets: tickets(&report, state_dir, file.tickets)?,
             limits: limits(&report, file.limits)?,
             log: file.log.format,
             services,
         })
+    }
+}
+
+fn ledger(report: &Reporter<'_>, folder: &Path, state_dir: &Path, ledger: file::Ledger) -> Result<LedgerPlace, ConfigError> {
+    match (ledger.postgres, ledger.sqlite) {
+        (Some(_), Some(sqlite)) => Err(report.at(sqlite.span(), "[ledger] has both `sqlite` and `postgres`; keep one of the two")),
+        (Some(source), None) => {
+            let url = source.read(folder).map_err(|what| report.whole(format!("`ledger.postgres`: {what}")))?;
+            Ok(LedgerPlace::Postgres { url, ca: ledger.postgres_ca.map(|path| folder.join(path)) })
+        }
+        (None, sqlite) => Ok(LedgerPlace::Sqlite(state_dir.join(sqlite.map_or_else(|| "ledger.db".into(), Spanned::into_inner)))),
     }
 }
 

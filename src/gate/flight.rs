@@ -27,6 +27,7 @@ use crate::redemption::state::{Attempt, Claim, Outcome, Why, spacing};
 use crate::upstream::body::RequestBody;
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request;
+use crate::upstream::window::SendWindow;
 
 /// How long an answer waits for its settlement to be durable. Past that it is given, and the settlement goes on.
 const SETTLE_PATIENCE: Duration = Duration::from_millis(250);
@@ -36,6 +37,16 @@ pub(super) const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pauses before a request whose outcome nobody knows is sent again, where the upstream throws repeats away.
 const REPEATS: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// By how much a claim outlives the longest time that its try can take.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// The longest time that a try can take, with its repeats and a margin.
+pub(super) fn lease(service: &Service) -> Duration {
+    let repeats = if service.idempotency.is_some() { REPEATS.as_slice() } else { &[] };
+    let tries = u32::try_from(repeats.len()).unwrap_or(0) + 1;
+    service.upstream.timeout.saturating_mul(tries) + repeats.iter().sum::<Duration>() + LEASE_MARGIN
+}
 
 /// How a redemption ended, for everybody who waits for it.
 pub struct End {
@@ -147,6 +158,8 @@ impl Flight {
         let _landing = Landing { gate: Arc::clone(&gate), hash: attempt.hash };
         let tell = |ending, upstream| drop(publish.send(Some(Arc::new(End { ending, upstream }))));
         crash_point("before-claim");
+        // From before the claim: so it closes well before the lease ends, by whatever clock.
+        let window = SendWindow::open_for(attempt.lease.saturating_sub(service.upstream.timeout + LEASE_MARGIN / 2));
         let doubtful = match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO)).await {
             Some(Ok(Claimed { claim: Claim::Granted, doubtful, .. })) => doubtful,
             Some(Ok(refusal)) => return tell(refused(refusal), Duration::ZERO),
@@ -157,7 +170,7 @@ impl Flight {
         gate.unpaid.redeemed(&attempt.hash, std::time::Instant::now());
 
         let started = Instant::now();
-        let asking = ask_until_known(Arc::clone(&gate), Arc::clone(&service), order, request, doubtful);
+        let asking = ask_until_known(Arc::clone(&gate), Arc::clone(&service), order, request, window, doubtful);
         // In a task of its own: should it panic, the ticket is parked instead of being claimed for ever.
         let done = tokio::spawn(asking).await.unwrap_or_else(|_| Done::nothing(Outcome::Unknown));
         let Done { outcome, kept, refusal, rest: rest_of_body } = done;
@@ -235,10 +248,17 @@ impl Done {
 
 /// Asks once; again only if nobody knows what became of it and the upstream itself throws repeats away. What may have happened once
 /// (`doubtful`: before this) can't become "not sent" by a later refusal.
-async fn ask_until_known(gate: Arc<Gate>, service: Arc<Service>, order: Order, request: Request<Bytes>, mut doubtful: bool) -> Done {
+async fn ask_until_known(
+    gate: Arc<Gate>,
+    service: Arc<Service>,
+    order: Order,
+    request: Request<Bytes>,
+    window: SendWindow,
+    mut doubtful: bool,
+) -> Done {
     let mut pauses = if service.idempotency.is_some() { REPEATS.iter() } else { [].iter() };
     loop {
-        let done = ask(&gate, &service, &order, request.clone()).await;
+        let done = ask(&gate, &service, &order, request.clone(), window).await;
         match done.outcome {
             Outcome::Delivered => return done,
             Outcome::NotSent if !doubtful => return done,
@@ -253,10 +273,10 @@ async fn ask_until_known(gate: Arc<Gate>, service: Arc<Service>, order: Order, r
     }
 }
 
-async fn ask(gate: &Arc<Gate>, service: &Service, order: &Order, request: Request<Bytes>) -> Done {
+async fn ask(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>, window: SendWindow) -> Done {
     let deadline = Instant::now() + service.upstream.timeout;
     let request = request.map(|body| RequestBody::Whole(Full::new(body)));
-    let response = match forward(&service.upstream, request, service.reuse, deadline).await {
+    let response = match forward(&service.upstream, request, service.reuse, deadline, Some(window)).await {
         Sent::Yes(response) => response,
         Sent::No(why) => {
             warn!(service = %service.name, "not sent: {why}");

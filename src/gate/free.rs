@@ -37,7 +37,7 @@ pub async fn pass(gate: &Gate, service: &Service, peer: &Peer, client: IpAddr, r
         return Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, "The query is too long.").into_answer();
     };
     let started = Clock::now();
-    let sent = forward(upstream, request, service.reuse, Instant::now() + upstream.timeout).await;
+    let sent = forward(upstream, request, service.reuse, Instant::now() + upstream.timeout, None).await;
     notes.upstream = Some(started.elapsed());
     match sent {
         Sent::Yes(response) => {

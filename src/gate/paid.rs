@@ -11,7 +11,7 @@ use super::admit::{VerifiedTicket, for_another_request};
 use super::answer::{Answer, Problem, Retry, delivered};
 use super::challenge::Sale;
 use super::code::Code;
-use super::flight::{CLAIM_PATIENCE, End, Ending, Flight, NotSent, refused};
+use super::flight::{CLAIM_PATIENCE, End, Ending, Flight, NotSent, lease, refused};
 use super::keep::Rest;
 use super::{Gate, Notes};
 use crate::redemption::kept::Kept;
@@ -122,6 +122,7 @@ pub(super) fn attempt(sale: &Sale<'_>, verified: &VerifiedTicket) -> Option<Atte
         valid_until: ticket.valid_until,
         price_msat: sale.offer.price.msat(),
         repeatable: sale.service.idempotency.is_some(),
+        lease: lease(sale.service),
         claim: ClaimId::from_bytes(claim),
     })
 }

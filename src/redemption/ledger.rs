@@ -99,6 +99,9 @@ pub trait Ledger: Send + Sync {
     /// All tickets that were taken back.
     fn revoked(&self) -> Reply<'_, Vec<PaymentHash>>;
 
+    /// Looks after itself for as long as this is polled: it never ends.
+    fn run(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
     /// `Err` while it is known to be down.
     fn health(&self) -> Result<(), LedgerError>;
 }

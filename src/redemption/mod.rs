@@ -3,5 +3,6 @@
 pub mod kept;
 pub mod ledger;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 pub mod state;

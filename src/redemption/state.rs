@@ -125,6 +125,8 @@ pub struct Attempt {
     pub price_msat: u64,
     /// Whether the upstream itself throws repeats away, by a key that we give it: then a parked ticket may be tried again.
     pub repeatable: bool,
+    /// How long this try may take at most; past that, where several instances share a ledger, its ticket is parked.
+    pub lease: Duration,
     /// Name of this try.
     pub claim: ClaimId,
 }

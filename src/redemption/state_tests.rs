@@ -15,6 +15,7 @@ fn attempt(claim: u8) -> Attempt {
         valid_until: 2_000_000,
         price_msat: 1000,
         repeatable: false,
+        lease: Duration::from_secs(60),
         claim: ClaimId([claim; 16]),
     }
 }

@@ -7,6 +7,7 @@ use hyper::{Request, Response};
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{RequestBody, ResponseBody};
+use super::window::SendWindow;
 use super::{Reuse, Upstream};
 
 /// Whether a request reached the upstream.
@@ -25,8 +26,20 @@ enum Tried {
     Lost(String),
 }
 
-/// Sends `request` by an idle connection if `reuse` allows, else by a fresh one, and waits for the answer's head until `deadline`.
-pub async fn forward(upstream: &Arc<Upstream>, mut request: Request<RequestBody>, reuse: Reuse, deadline: Instant) -> Sent {
+/// Sends `request` by an idle connection if `reuse` allows, else by a fresh one, and waits for the answer's head until `deadline`. With a
+/// `window` nothing is sent after it has closed, however long the process was stopped in between.
+pub async fn forward(
+    upstream: &Arc<Upstream>,
+    mut request: Request<RequestBody>,
+    reuse: Reuse,
+    deadline: Instant,
+    window: Option<SendWindow>,
+) -> Sent {
+    let too_late = || window.is_some_and(|window| !window.is_open());
+    let late = || Sent::No("it was too late to send it: the claim may have passed to somebody else".to_owned());
+    if too_late() {
+        return late();
+    }
     if let Reuse::IdleFor(limit) = reuse
         && let Some(sender) = upstream.pool.take(limit)
     {
@@ -43,6 +56,10 @@ pub async fn forward(upstream: &Arc<Upstream>, mut request: Request<RequestBody>
             return Sent::No(error.to_string());
         }
     };
+    // Just before the first byte.
+    if too_late() {
+        return late();
+    }
     match attempt(upstream, sender, request, deadline).await {
         Tried::Answered(response) => {
             upstream.health.worked();

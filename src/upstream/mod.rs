@@ -7,6 +7,7 @@ pub mod health;
 pub mod outcome;
 pub mod pool;
 pub mod request;
+pub mod window;
 
 use std::time::Duration;
 

@@ -17,6 +17,7 @@ mod exactly_once;
 mod money;
 mod operator;
 mod payer_steps;
+mod postgres;
 mod secrets;
 mod smuggling;
 mod tls;

@@ -7,6 +7,7 @@ mod writer;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -128,16 +129,6 @@ impl SqliteLedger {
         Store::secrets_needed(path, UnixTime::now())
     }
 
-    /// Gives the writer something to do every second, for as long as the ledger lives: so it prunes, and opens a failed database again.
-    pub async fn tick(&self) {
-        let mut every = tokio::time::interval(Duration::from_secs(1));
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            every.tick().await;
-            let _ = self.ask(|_, _| Ok(())).await;
-        }
-    }
-
     /// Has the writer do something, and waits for its commit.
     async fn ask<T, F>(&self, work: F) -> Result<T, LedgerError>
     where
@@ -224,6 +215,18 @@ impl Ledger for SqliteLedger {
 
     fn revoked(&self) -> Reply<'_, Vec<PaymentHash>> {
         Box::pin(self.ask(|store, _| store.revoked()))
+    }
+
+    /// Gives the writer something to do every second: so it prunes, and opens a failed database again.
+    fn run(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let mut every = tokio::time::interval(Duration::from_secs(1));
+            every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                every.tick().await;
+                let _ = self.ask(|_, _| Ok(())).await;
+            }
+        })
     }
 
     fn health(&self) -> Result<(), LedgerError> {

@@ -96,6 +96,17 @@ impl Store {
         read_only(path, |connection| secrets_in_use(connection, now))
     }
 
+    /// Has the `n`th commit from now on fail.
+    #[cfg(test)]
+    pub(super) fn fail_commit(&self, n: u32) {
+        let mut count = 0;
+        let hook = move || {
+            count += 1;
+            count == n
+        };
+        self.connection.commit_hook(Some(hook)).unwrap();
+    }
+
     pub(super) fn begin(&self) -> rusqlite::Result<()> {
         self.connection.execute_batch("BEGIN IMMEDIATE")
     }

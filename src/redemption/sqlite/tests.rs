@@ -21,6 +21,7 @@ fn attempt(ticket: u8, claim: u8) -> Attempt {
         valid_until: UnixTime::now().seconds() + 1000,
         price_msat: 100_000,
         repeatable: false,
+        lease: Duration::from_secs(60),
         claim: ClaimId::from_bytes([claim; 16]),
     }
 }
@@ -148,4 +149,23 @@ async fn a_broken_database_grants_nothing_and_heals() {
     assert!(ledger.health().is_ok());
     // The claim from before is still ours to settle.
     assert_eq!(ledger.settle(settlement(1, 1, Outcome::Delivered, None)).await.unwrap(), Settled::Done { attempts: 0 });
+}
+
+/// The claim itself goes well, and the commit doesn't: nobody may be told that it was granted.
+#[tokio::test]
+async fn a_failed_commit_grants_nothing_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(&folder.path().join("ledger.db"));
+    ledger
+        .ask(|store, _| {
+            store.fail_commit(2);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let refused = ledger.claim(attempt(1, 1)).await;
+    assert!(matches!(refused, Err(LedgerError::Down(_))), "{refused:?}");
+    assert!(ledger.health().is_err());
+    assert_eq!(ledger.claim(attempt(1, 2)).await.unwrap().claim, Claim::Granted);
+    assert!(ledger.health().is_ok());
 }

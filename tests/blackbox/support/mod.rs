@@ -1,6 +1,7 @@
 //! What the tests share. A test waits for a condition, never for a time; binds port 0; leaves nothing behind.
 
 pub mod http;
+pub mod postgres;
 pub mod process;
 pub mod upstream;
 pub mod world;
@@ -18,7 +19,7 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = condition() {
             return value;
         }
-        assert!(started.elapsed() < Duration::from_secs(30), "waited in vain: {what}");
+        assert!(started.elapsed() < Duration::from_secs(60), "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

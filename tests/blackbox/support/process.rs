@@ -36,7 +36,11 @@ impl Process {
 
     /// Runs to the end.
     pub fn run(arguments: &[&str], folder: &Path) -> (ExitStatus, String) {
-        let mut process = Self::start(arguments, folder);
+        Self::run_with(arguments, folder, &[])
+    }
+
+    pub fn run_with(arguments: &[&str], folder: &Path, environment: &[(&str, &str)]) -> (ExitStatus, String) {
+        let mut process = Self::start_with(arguments, folder, environment);
         let status = process.wait();
         // The readers end with the process; they may be a moment behind.
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -60,6 +64,12 @@ impl Process {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// Whether it stands still, by SIGSTOP.
+    pub fn is_stopped(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        status.lines().any(|line| line.starts_with("State:") && line.contains('T'))
     }
 
     pub fn resident_bytes(&self) -> u64 {

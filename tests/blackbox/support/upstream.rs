@@ -54,6 +54,7 @@ struct Shared {
     age: AtomicUsize,
 }
 
+#[derive(Clone)]
 pub struct Upstream {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -120,6 +121,10 @@ impl Upstream {
 
 impl Drop for Upstream {
     fn drop(&mut self) {
+        // The accepting thread holds one; another instance's world may hold a third.
+        if Arc::strong_count(&self.shared) > 2 {
+            return;
+        }
         self.release();
         self.shared.listening.store(false, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);

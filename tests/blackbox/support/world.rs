@@ -83,6 +83,25 @@ pub struct Options {
     /// Where LND is, if not at the shared play node.
     pub node: Option<(SocketAddr, PathBuf)>,
     pub plain_http: Option<bool>,
+    /// Further environment variables of the gate.
+    pub environment: Vec<(&'static str, String)>,
+    /// The master secret, if it is not to be made.
+    pub master_secret: Option<&'static str>,
+}
+
+/// A master secret for several instances.
+pub const SECRET: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+
+impl Options {
+    /// A gate with its ledger in PostgreSQL.
+    pub fn postgres(url: &str) -> Self {
+        Self {
+            more: "[ledger]\npostgres = { env = \"FAREBOX_LEDGER\" }\n".to_owned(),
+            environment: vec![("FAREBOX_LEDGER", url.to_owned())],
+            master_secret: Some(SECRET),
+            ..Self::default()
+        }
+    }
 }
 
 pub struct World {
@@ -92,6 +111,7 @@ pub struct World {
     pub address: SocketAddr,
     pub ops: SocketAddr,
     wallet: Option<SocketAddr>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl World {
@@ -100,15 +120,24 @@ impl World {
     }
 
     pub fn with(options: Options) -> Self {
-        let upstream = Upstream::start();
+        Self::before(Upstream::start(), options)
+    }
+
+    /// A gate of its own before an upstream.
+    pub fn before(upstream: Upstream, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (node, lnd_folder, wallet) = match &options.node {
             Some((node, lnd_folder)) => (*node, lnd_folder.clone(), None),
             None => (shared_play().grpc, shared_play().folder.clone(), Some(shared_play().wallet)),
         };
         std::fs::write(folder.path().join("farebox.toml"), config(&options, node, &lnd_folder, upstream.address)).unwrap();
-        let (gate, address, ops) = start_gate(folder.path(), &[]);
-        let world = Self { folder, upstream, gate, address, ops, wallet };
+        if let Some(secret) = options.master_secret {
+            std::fs::create_dir(folder.path().join("state")).unwrap();
+            std::fs::write(folder.path().join("state/master.secret"), secret).unwrap();
+        }
+        let environment = options.environment.clone();
+        let (gate, address, ops) = start_gate(folder.path(), &borrowed(&environment));
+        let world = Self { folder, upstream, gate, address, ops, wallet, environment };
         if options.node.is_none() {
             world.wait_until_node_is("ok");
         }
@@ -141,7 +170,7 @@ impl World {
 
     /// A new process, without waiting for its node.
     pub fn start_again(&mut self) {
-        (self.gate, self.address, self.ops) = start_gate(self.folder.path(), &[]);
+        (self.gate, self.address, self.ops) = start_gate(self.folder.path(), &borrowed(&self.environment));
     }
 
     pub fn restart(&mut self) {
@@ -149,7 +178,8 @@ impl World {
     }
 
     pub fn restart_with(&mut self, environment: &[(&str, &str)]) {
-        (self.gate, self.address, self.ops) = start_gate(self.folder.path(), environment);
+        let all = [borrowed(&self.environment).as_slice(), environment].concat();
+        (self.gate, self.address, self.ops) = start_gate(self.folder.path(), &all);
         self.wait_until_node_is("ok");
     }
 
@@ -186,6 +216,10 @@ impl World {
     pub fn redeem(&self, ticket: &str, body: &str) -> Response {
         self.post(&[("Authorization", ticket)], body)
     }
+}
+
+fn borrowed<'a>(environment: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    environment.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
 fn start_gate(folder: &Path, environment: &[(&str, &str)]) -> (Process, SocketAddr, SocketAddr) {

@@ -1,0 +1,189 @@
+//! The ledger in PostgreSQL, and several instances on it.
+
+use crate::support::postgres::{Postgres, Wire, url, wait_for_row};
+use crate::support::process::Process;
+use crate::support::world::{Options, PATH};
+use crate::support::{Behaviour, SMS, World, http, wait_until};
+
+#[test]
+fn the_three_steps_and_the_stored_answer_after_a_restart() {
+    let postgres = Postgres::start();
+    let mut world = World::with(Options::postgres(&postgres.url()));
+    let (_, ticket) = world.buy(SMS);
+    assert_eq!(world.redeem(&ticket, SMS).text(), "Okay");
+    world.crash_and_restart();
+    let again = world.redeem(&ticket, SMS);
+    assert_eq!((again.status, again.text().as_str(), again.header("idempotent-replayed")), (200, "Okay", Some("true")));
+    assert_eq!(world.upstream.count(), 1);
+    let other = r#"{"phone_number":"+1234567891","message":"x"}"#;
+    assert_eq!(world.redeem(&ticket, other).code(), "ticket-used");
+    let (_, unused) = world.buy(SMS);
+    assert_eq!(world.redeem(&unused, other).code(), "ticket-for-another-request");
+    let (status, said) =
+        Process::run_with(&["check", "--config", "farebox.toml"], world.folder.path(), &[("FAREBOX_LEDGER", &postgres.url())]);
+    assert!(status.success() && said.contains("ok       ledger: PostgreSQL: 1 ticket(s), 0 parked"), "{said}");
+}
+
+#[test]
+fn each_outcome_has_its_row() {
+    let postgres = Postgres::start();
+    let world = World::with(Options::postgres(&postgres.url()));
+    world.upstream.behave(Behaviour::status(400, "no"));
+    let (_, free) = world.buy(SMS);
+    assert_eq!(world.redeem(&free, SMS).code(), "upstream-refused");
+    assert_eq!(world.redeem(&free, SMS).code(), "retry-later");
+    world.upstream.behave(Behaviour::CloseAfterReading);
+    let (challenge, parked) = world.buy(SMS);
+    assert_eq!(world.redeem(&parked, SMS).code(), "outcome-unknown");
+    world.upstream.behave(Behaviour::okay());
+    assert_eq!(world.redeem(&parked, SMS).code(), "outcome-unknown");
+    wait_until("its turn", || world.redeem(&free, SMS).status == 200);
+    assert_eq!(world.upstream.count(), 3);
+    let hash = challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
+    let list = http::get(world.ops, "/tickets?state=parked").json();
+    assert_eq!((list.as_array().unwrap().len(), list[0]["ticket"].as_str()), (1, Some(hash.as_str())));
+    assert_eq!(http::send(world.ops, "POST", &format!("/tickets/{hash}/release"), &[], b"").json()["state"], "free");
+    assert_eq!(world.redeem(&parked, SMS).status, 200);
+    let (unused_challenge, unused) = world.buy(SMS);
+    let hash = unused_challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
+    assert_eq!(http::send(world.ops, "POST", &format!("/tickets/{hash}/revoke"), &[], b"").json()["state"], "revoked");
+    assert_eq!(world.redeem(&unused, SMS).code(), "ticket-revoked");
+}
+
+#[test]
+fn two_instances_send_each_ticket_once_though_both_get_it_at_once() {
+    let postgres = Postgres::start();
+    let options = || Options { limits: "unpaid_per_client = 5000".into(), ..Options::postgres(&postgres.url()) };
+    let one = World::with(options());
+    let two = World::before(one.upstream.clone(), options());
+    const TICKETS: usize = 1000;
+    let body = |n: usize| format!(r#"{{"message":"number {n}","phone_number":"+1234567890"}}"#);
+    let tickets: Vec<String> = (0..TICKETS).map(|n| one.buy(&body(n)).1).collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while let n @ 0..TICKETS = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+                    let body = body(n);
+                    let statuses = std::thread::scope(|both| {
+                        let first = both.spawn(|| one.redeem(&tickets[n], &body).status);
+                        let second = both.spawn(|| two.redeem(&tickets[n], &body).status);
+                        [first.join().unwrap(), second.join().unwrap()]
+                    });
+                    assert!(statuses.contains(&200) && statuses.iter().all(|status| [200, 409].contains(status)), "{statuses:?}");
+                    assert_eq!(two.redeem(&tickets[n], &body).status, 200, "the other's answer, from the ledger");
+                }
+            });
+        }
+    });
+    let mut seen: Vec<Vec<u8>> = one.upstream.requests().into_iter().map(|request| request.body).collect();
+    assert_eq!(seen.len(), TICKETS);
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), TICKETS);
+}
+
+#[test]
+fn without_its_database_nothing_is_sold_or_sent_and_it_heals_by_itself() {
+    let mut postgres = Postgres::start();
+    let world = World::with(Options::postgres(&postgres.url()));
+    let (_, ticket) = world.buy(SMS);
+    for how in ["stopped", "frozen"] {
+        if how == "stopped" {
+            postgres.stop()
+        } else {
+            postgres.signal_all("STOP")
+        }
+        let answer = world.redeem(&ticket, SMS);
+        assert_eq!((answer.status, answer.code().as_str()), (503, "ledger-down"), "{how}");
+        wait_until("the ledger to be known as down", || http::get(world.ops, "/readyz").status == 503);
+        assert_eq!(world.post(&[], SMS).code(), "ledger-down", "{how}");
+        assert_eq!(http::get(world.address, "/status").status, 200, "{how}: free services go on");
+        if how == "stopped" {
+            postgres.start_again()
+        } else {
+            postgres.signal_all("CONT")
+        }
+        wait_until("the sale to open again", || world.post(&[], SMS).status == 402);
+    }
+    wait_until("the ticket to be redeemed", || world.redeem(&ticket, SMS).status == 200);
+    assert_eq!(world.upstream.requests().iter().filter(|request| request.line.starts_with("POST")).count(), 1);
+}
+
+#[test]
+fn it_starts_without_its_database() {
+    let mut postgres = Postgres::start();
+    postgres.stop();
+    let world = World::with(Options::postgres(&postgres.url()));
+    assert_eq!(world.post(&[], SMS).code(), "ledger-down");
+    assert_eq!(http::get(world.address, "/status").status, 200);
+    postgres.start_again();
+    wait_until("the sale to open", || world.post(&[], SMS).status == 402);
+}
+
+/// The claim is written, but its answer never comes: nothing was sent, and the row is taken back.
+#[test]
+fn a_claim_whose_answer_is_lost_sends_nothing_and_frees_the_ticket() {
+    let postgres = Postgres::start();
+    let wire = Wire::to(postgres.address);
+    let world = World::with(Options::postgres(&url(wire.address)));
+    let (_, ticket) = world.buy(SMS);
+    wire.cut_answers(true);
+    assert_eq!(world.redeem(&ticket, SMS).code(), "ledger-down");
+    assert_eq!(world.upstream.count(), 0);
+    wire.cut_answers(false);
+    wait_until("the ticket to be redeemed", || world.redeem(&ticket, SMS).status == 200);
+    assert_eq!(world.upstream.count(), 1);
+}
+
+/// An instance stands still from before or after its claim until its lease has run out, and is then let go on.
+#[test]
+fn an_instance_that_was_frozen_past_its_lease_sends_nothing() {
+    let postgres = Postgres::start();
+    let options = || Options { service: "timeout = \"500ms\"".into(), ..Options::postgres(&postgres.url()) };
+    let mut frozen = World::with(options());
+    let other = World::before(frozen.upstream.clone(), options());
+    for (place, then) in [("after-claim", 504), ("before-claim", 200)] {
+        let (challenge, ticket) = frozen.buy(SMS);
+        let hash = challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
+        frozen.gate.kill();
+        frozen.restart_with(&[("FAREBOX_STOP_AT", place)]);
+        let before = frozen.upstream.count();
+        let address = frozen.address;
+        let payer = {
+            let ticket = ticket.clone();
+            std::thread::spawn(move || {
+                let headers = [("Content-Type", "application/json"), ("Authorization", ticket.as_str())];
+                http::try_send(address, "POST", PATH, &headers, SMS.as_bytes())
+            })
+        };
+        wait_until("the instance to stand still", || frozen.gate.is_stopped());
+        if place == "after-claim" {
+            assert_eq!(other.redeem(&ticket, SMS).code(), "in-flight", "the lease holds");
+            wait_for_row(&postgres, &format!("SELECT state FROM farebox.tickets WHERE hash = '\\x{hash}'"), "4");
+        }
+        assert_eq!(other.redeem(&ticket, SMS).status, then, "{place}");
+        frozen.gate.signal("CONT");
+        let late = payer.join().unwrap();
+        assert!(late.as_ref().is_none_or(|answer| answer.status != 200 || answer.header("idempotent-replayed").is_some()), "{late:?}");
+        assert_eq!(other.redeem(&ticket, SMS).status, then, "{place}");
+        assert_eq!(frozen.upstream.count() - before, usize::from(then == 200), "{place}");
+    }
+}
+
+#[test]
+fn a_secret_that_tickets_need_must_be_there_and_none_is_made() {
+    let postgres = Postgres::start();
+    let mut world = World::with(Options::postgres(&postgres.url()));
+    world.gate.kill();
+    let secret = world.folder.path().join("state/master.secret");
+    let environment = [("FAREBOX_LEDGER", postgres.url())];
+    let environment = [(environment[0].0, environment[0].1.as_str())];
+    std::fs::write(&secret, "02".repeat(32)).unwrap();
+    let (status, said) = Process::run_with(&["serve", "--config", "farebox.toml"], world.folder.path(), &environment);
+    assert!(!status.success() && said.contains("still signed with are missing"), "{said}");
+    std::fs::remove_file(&secret).unwrap();
+    let (status, said) = Process::run_with(&["serve", "--config", "farebox.toml"], world.folder.path(), &environment);
+    assert!(!status.success() && said.contains("master.secret"), "{said}");
+    assert!(!secret.exists());
+}
