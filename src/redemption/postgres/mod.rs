@@ -122,7 +122,7 @@ impl PostgresLedger {
         let mut rounds = 0_u32;
         loop {
             sleep(Duration::from_secs(1)).await;
-            if let Err(why) = self.housekeep_once(rounds % 60 == 0).await {
+            if let Err(why) = self.housekeep_once(rounds.is_multiple_of(60)).await {
                 tracing::debug!("ledger: {why}");
             }
             rounds = rounds.wrapping_add(1);

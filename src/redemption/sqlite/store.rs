@@ -98,7 +98,7 @@ impl Store {
 
     /// Has the `n`th commit from now on fail.
     #[cfg(test)]
-    pub(super) fn fail_commit(&self, n: u32) {
+    pub(super) fn fail_commit(&mut self, n: u32) {
         let mut count = 0;
         let hook = move || {
             count += 1;
