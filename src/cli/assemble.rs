@@ -19,7 +19,7 @@ use crate::config::{Config, LedgerPlace, Service as Written, Ticket};
 use crate::gate::Gate;
 use crate::gate::guard::Unpaid;
 use crate::gate::revoked::Revoked;
-use crate::gate::site::{Limits, Offer, Service, Site, Times};
+use crate::gate::site::{Limits, Offer, Sells, Service, Site, Times};
 use crate::l402::KeyRing;
 use crate::l402::root_key::{Keys, MasterSecret};
 use crate::lightning::lnd::Lnd;
@@ -40,6 +40,9 @@ const VERIFIED: usize = 20_000;
 /// Bytes of delivered answers that are kept in memory.
 const RECENT: usize = 64 * 1024 * 1024;
 
+/// Counted passes of which the number of used uses is remembered.
+const RIDES: usize = 10_000;
+
 /// Longest time for reading a request body.
 const BODY_TIME: Duration = Duration::from_secs(20);
 
@@ -57,6 +60,7 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
     let provider = provider()?;
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     let (ledger, secrets) = open_ledger(&config, &metrics, &provider).await?;
+    let longest_life = longest_life(&config);
     let ring = KeyRing::new(&secrets, config.lnd.network.name()).ok_or("there is no master secret")?;
     let observed = Arc::clone(&metrics);
     let node = Arc::new(Lnd::new(
@@ -81,6 +85,7 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
         times: Times {
             invoice_expiry: config.invoice_expiry,
             lifetime: config.tickets.lifetime,
+            longest_life,
             replay: config.tickets.replay,
             wait: config.tickets.wait,
         },
@@ -94,6 +99,7 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
         verified: Bounded::new(VERIFIED),
         recent: Bounded::new(RECENT),
         revoked: Revoked::default(),
+        rides: Bounded::new(RIDES),
         flights: Flights::new(config.limits.redemptions),
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),
@@ -102,10 +108,19 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
     Ok(Parts { gate, node })
 }
 
+/// How long a ticket of any of the services may be worth something, after its invoice could be paid.
+fn longest_life(config: &Config) -> Duration {
+    let passes = config.services.iter().filter_map(|service| match &service.ticket {
+        Ticket::Paid { sells: Sells::Pass { time, .. }, .. } => Some(*time),
+        _ => None,
+    });
+    passes.fold(config.tickets.lifetime, Duration::max)
+}
+
 /// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the minting secret will be about.
 pub(super) async fn note_secret(gate: &Gate) -> Result<(), crate::redemption::ledger::LedgerError> {
     let times = &gate.site.times;
-    let until = UnixTime::now().plus(times.invoice_expiry).plus(times.lifetime).plus(SECRET_NOTE * 3 / 2);
+    let until = UnixTime::now().plus(times.invoice_expiry).plus(times.longest_life).plus(SECRET_NOTE * 3 / 2);
     gate.ledger.note_secret(gate.ring.minting().fingerprint(), until).await
 }
 
@@ -123,7 +138,7 @@ async fn open_ledger(
     let observed = metrics.commit_seconds.clone();
     let observer = Box::new(move |took: Duration| observed.observe(took.as_secs_f64()));
     let terms = Terms { replay: config.tickets.replay };
-    let needed_for = config.invoice_expiry + config.tickets.lifetime + SECRET_NOTE * 3 / 2;
+    let needed_for = config.invoice_expiry + longest_life(config) + SECRET_NOTE * 3 / 2;
     match &config.ledger {
         LedgerPlace::Sqlite(path) => {
             if let Some(folder) = path.parent() {
@@ -159,9 +174,10 @@ fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>) 
     let upstream = Arc::new(upstream(&written, provider)?);
     let offer = match written.ticket {
         Ticket::Free => None,
-        Ticket::SingleUse { price, rules } => {
+        Ticket::Paid { sells, price, rules } => {
             let content_type = Some(rules.content_type()).filter(|media| !media.is_empty()).map(HeaderValue::from_str).transpose();
             Some(Offer {
+                sells,
                 content_type: content_type.map_err(|error| error.to_string())?,
                 price,
                 rules,

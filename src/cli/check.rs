@@ -174,7 +174,7 @@ fn secret(report: &mut Report, config: &Config) {
 
 async fn upstream(report: &mut Report, service: &Service) -> Result<(), String> {
     let part = format!("service {}", service.name);
-    if let Ticket::SingleUse { price, .. } = &service.ticket
+    if let Ticket::Paid { price, .. } = &service.ticket
         && price.get() > CLIENTS_PAY
     {
         report.note(&part, format!("{price}: several clients pay no more than {CLIENTS_PAY} sat unless they are told to"));

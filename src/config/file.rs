@@ -119,6 +119,8 @@ pub(super) struct Service {
     pub(super) host: Option<Spanned<String>>,
     pub(super) ticket: Ticket,
     pub(super) price_sat: Option<Spanned<u64>>,
+    pub(super) pass_time: Option<Spanned<Span>>,
+    pub(super) pass_uses: Option<Spanned<u32>>,
     pub(super) upstream: Spanned<String>,
     #[serde(default)]
     pub(super) upstream_headers: BTreeMap<Spanned<String>, Value>,
@@ -169,6 +171,7 @@ pub(super) struct Idempotency {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Ticket {
     SingleUse,
+    Pass,
     Free,
 }
 

@@ -14,6 +14,8 @@ use super::answers;
 use super::error::{ConfigError, Reporter};
 use super::file::{self, BindWord, Input, ReuseWord};
 use super::secret::Value;
+use super::units::Span;
+use crate::gate::site::Sells;
 use crate::order::schema::Schema;
 use crate::order::{Bind, Rules, Takes};
 use crate::price::Sat;
@@ -24,10 +26,18 @@ use crate::upstream::request::KeyPlace;
 /// Longest memo that fits into an invoice, in bytes (BOLT 11 field `d`).
 const MAX_MEMO: usize = 639;
 
+/// Longest time of a pass: ten years.
+const MAX_PASS: Duration = Duration::from_secs(3660 * 86_400);
+
+/// Most uses of a counted pass; each has a row in the ledger.
+const MAX_USES: u32 = 1000;
+
 /// What a client needs in order to be served.
 pub enum Ticket {
-    /// One payment, one request.
-    SingleUse {
+    /// A payment.
+    Paid {
+        /// What it buys.
+        sells: Sells,
         /// What it costs.
         price: Sat,
         /// What a request must look like.
@@ -90,14 +100,17 @@ pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service
     let reuse = match (written.reuse, &ticket) {
         (ReuseWord::Never, _) => Reuse::Never,
         // A race with the upstream's own idle limit would park a paid ticket.
-        (ReuseWord::Recent, Ticket::SingleUse { .. }) => Reuse::IdleFor(Duration::from_secs(1)),
+        (ReuseWord::Recent, Ticket::Paid { .. }) => Reuse::IdleFor(Duration::from_secs(1)),
         (ReuseWord::Recent, Ticket::Free) => Reuse::IdleFor(Duration::MAX),
     };
     let rules = match &ticket {
-        Ticket::SingleUse { rules, .. } => Some(rules),
+        Ticket::Paid { rules, .. } => Some(rules),
         Ticket::Free => None,
     };
     let idempotency = answers::idempotency(report, written.idempotency.as_ref(), rules)?;
+    if let (Ticket::Paid { sells: Sells::Pass { uses: None, .. }, .. }, Some(given)) = (&ticket, &written.idempotency) {
+        return Err(report.at(given.span(), "`idempotency` has one key per use: a pass needs `pass_uses` for that"));
+    }
     Ok(Service {
         meaning: answers::meaning(report, &written)?,
         idempotency,
@@ -231,17 +244,42 @@ fn forward_headers(report: &Reporter<'_>, written: Option<&[Spanned<String>]>) -
 }
 
 fn ticket(report: &Reporter<'_>, folder: &Path, written: &file::Service, method: &Method) -> Result<Ticket, ConfigError> {
-    match (written.ticket, &written.price_sat) {
-        (file::Ticket::Free, Some(price)) => Err(report.at(price.span(), "a free service has no `price_sat`")),
-        (file::Ticket::Free, None) => match &written.input {
-            Some(input) => Err(report.at(input.span(), "`input` is checked for paid services only; a free one is passed on as it comes")),
-            None => Ok(Ticket::Free),
-        },
-        (file::Ticket::SingleUse, None) => Err(report.at(written.name.span(), "a single-use service needs `price_sat`")),
-        (file::Ticket::SingleUse, Some(sat)) => {
-            let price = Sat::new(*sat.get_ref()).ok_or_else(|| report.at(sat.span(), "`price_sat` should be at least 1"))?;
-            Ok(Ticket::SingleUse { price, rules: rules(report, folder, written, method)? })
+    let sells = match (written.ticket, &written.pass_time, &written.pass_uses) {
+        (file::Ticket::Pass, Some(time), uses) => Sells::Pass { time: pass_time(report, time)?, uses: pass_uses(report, uses.as_ref())? },
+        (file::Ticket::Pass, None, _) => return Err(report.at(written.name.span(), "a pass needs `pass_time`, such as \"24h\"")),
+        (_, Some(time), _) => return Err(report.at(time.span(), "`pass_time` is for `ticket = \"pass\"`")),
+        (_, None, Some(uses)) => return Err(report.at(uses.span(), "`pass_uses` is for `ticket = \"pass\"`")),
+        (_, None, None) => Sells::SingleUse,
+    };
+    match (written.ticket, &written.price_sat, &written.input) {
+        (file::Ticket::Free, Some(price), _) => Err(report.at(price.span(), "a free service has no `price_sat`")),
+        (file::Ticket::Free, None, Some(input)) => {
+            Err(report.at(input.span(), "`input` is checked for paid services only; a free one is passed on as it comes"))
         }
+        (file::Ticket::Free, None, None) => Ok(Ticket::Free),
+        (_, None, _) => Err(report.at(written.name.span(), "a paid service needs `price_sat`")),
+        (_, Some(sat), _) => {
+            let price = Sat::new(*sat.get_ref()).ok_or_else(|| report.at(sat.span(), "`price_sat` should be at least 1"))?;
+            Ok(Ticket::Paid { sells, price, rules: rules(report, folder, written, method)? })
+        }
+    }
+}
+
+fn pass_time(report: &Reporter<'_>, time: &Spanned<Span>) -> Result<Duration, ConfigError> {
+    let span = time.get_ref().0;
+    if (Duration::from_secs(1)..=MAX_PASS).contains(&span) {
+        Ok(span)
+    } else {
+        Err(report.at(time.span(), "`pass_time` should be between \"1s\" and \"3660d\""))
+    }
+}
+
+fn pass_uses(report: &Reporter<'_>, uses: Option<&Spanned<u32>>) -> Result<Option<u32>, ConfigError> {
+    match uses {
+        Some(uses) if !(1..=MAX_USES).contains(uses.get_ref()) => {
+            Err(report.at(uses.span(), format!("`pass_uses` should be between 1 and {MAX_USES}")))
+        }
+        uses => Ok(uses.map(|uses| *uses.get_ref())),
     }
 }
 

@@ -72,6 +72,8 @@ fn what_is_missing_or_out_of_range_is_named_with_its_line() {
         ("plain_http = true", "certificate = \"a\"", 3, "`certificate` and `key`"),
         ("price_sat = 100", "price_sat = 0", 17, "at least 1"),
         ("price_sat = 100", "", 13, "needs `price_sat`"),
+        ("\"single-use\"", "\"pass\"", 13, "needs `pass_time`"),
+        ("price_sat = 100", "price_sat = 100\npass_time = \"1h\"", 18, "is for `ticket = \"pass\"`"),
         ("\"regtest\"", "\"main\"", 10, "`lnd.network`"),
         ("\"127.0.0.1:8402\"", "\"localhost\"", 3, "`listen.address`"),
         ("\"127.0.0.1:10009\"", "\"127.0.0.1\"", 7, "`lnd.address`"),

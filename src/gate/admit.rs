@@ -7,11 +7,11 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use super::code::Code;
-use super::site::{Offer, Service};
+use super::site::{Offer, Sells, Service};
 use super::{Gate, answer};
 use crate::l402::credential::{self, Credential, Handed, Proof};
 use crate::l402::root_key::Keys;
-use crate::l402::verify::{self, Genuine, Paid, Refusal};
+use crate::l402::verify::{self, Genuine, Kind, Paid, Refusal};
 use crate::order::Order;
 use crate::order::digest::{self, Bound};
 
@@ -22,8 +22,10 @@ pub type CacheKey = [u8; 32];
 pub enum Admitted {
     /// No ticket that opens anything: it is offered one.
     Buyer(Buyer),
-    /// A paid ticket of ours.
+    /// A paid ticket of ours, for one request.
     Holder(VerifiedTicket),
+    /// A paid pass of ours.
+    Passenger(VerifiedPass),
 }
 
 /// Somebody to sell to.
@@ -45,13 +47,37 @@ pub struct Pending {
 /// A ticket that was verified against this request. Only this module makes one.
 pub struct VerifiedTicket {
     paid: Paid,
+    request: [u8; 32],
     own_request: bool,
+}
+
+/// A pass that was verified. Only this module makes one.
+pub struct VerifiedPass {
+    paid: Paid,
+    uses: Option<u32>,
+}
+
+impl VerifiedPass {
+    /// What it says.
+    pub fn ticket(&self) -> &Genuine {
+        self.paid.ticket()
+    }
+
+    /// How many uses it has, if they are counted.
+    pub fn uses(&self) -> Option<u32> {
+        self.uses
+    }
 }
 
 impl VerifiedTicket {
     /// What it says.
     pub fn ticket(&self) -> &Genuine {
         self.paid.ticket()
+    }
+
+    /// Digest of the request that it was bought for.
+    pub fn request(&self) -> [u8; 32] {
+        self.request
     }
 
     /// Whether it was bought for the request that it came with.
@@ -72,14 +98,18 @@ pub fn admit(gate: &Gate, service: &Service, offer: &Offer, headers: &HeaderMap,
     };
     let (mut for_another, mut refused): (Option<VerifiedTicket>, Option<Buyer>) = (None, None);
     for credential in credentials {
-        match verified(gate, service, &credential) {
-            Ok(paid) => {
-                let own_request = is_for(gate, service, offer, order, paid.ticket());
-                if own_request {
-                    return Admitted::Holder(VerifiedTicket { paid, own_request });
+        match verified(gate, service, offer, &credential) {
+            Ok(paid) => match paid.ticket().kind {
+                Kind::Pass { uses } => return Admitted::Passenger(VerifiedPass { paid, uses }),
+                Kind::SingleUse { request } => {
+                    let own_request = is_for(gate, service, offer, order, paid.ticket());
+                    let ticket = VerifiedTicket { paid, request, own_request };
+                    if own_request {
+                        return Admitted::Holder(ticket);
+                    }
+                    for_another.get_or_insert(ticket);
                 }
-                for_another.get_or_insert(VerifiedTicket { paid, own_request });
-            }
+            },
             Err(refusal) => {
                 let pending = match refusal {
                     Refusal::NotPaid(ticket) if is_for(gate, service, offer, order, &ticket) => {
@@ -100,12 +130,12 @@ pub fn admit(gate: &Gate, service: &Service, offer: &Offer, headers: &HeaderMap,
     }
 }
 
-fn verified(gate: &Gate, service: &Service, credential: &Credential) -> Result<Paid, Refusal> {
+fn verified(gate: &Gate, service: &Service, offer: &Offer, credential: &Credential) -> Result<Paid, Refusal> {
     let key = cache_key(&service.name, credential);
     if let Some(paid) = gate.verified.get(&key) {
         return Ok(paid);
     }
-    let paid = verify::single_use(&gate.ring, &service.name, credential)?;
+    let paid = verify::ticket(&gate.ring, &service.name, offer.sells != Sells::SingleUse, credential)?;
     gate.verified.insert(key, paid, 1);
     Ok(paid)
 }
@@ -125,8 +155,14 @@ fn cache_key(service: &str, credential: &Credential) -> CacheKey {
     hash.finalize().into()
 }
 
+/// Whether an order is what a ticket was bought for. A pass is for any.
 fn is_for(gate: &Gate, service: &Service, offer: &Offer, order: &Order, ticket: &Genuine) -> bool {
-    gate.ring.all().nth(ticket.key).is_some_and(|keys| request_digest(keys, service, offer, order) == ticket.request)
+    match ticket.kind {
+        Kind::Pass { .. } => true,
+        Kind::SingleUse { request } => {
+            gate.ring.all().nth(ticket.key).is_some_and(|keys| request_digest(keys, service, offer, order) == request)
+        }
+    }
 }
 
 /// What binds a ticket to an order at a service.

@@ -14,12 +14,13 @@ use super::admit::{Buyer, Pending, request_digest};
 use super::answer::{self, Answer, Problem, Retry};
 use super::client::{self, Peer};
 use super::code::Code;
-use super::site::{Offer, Service};
+use super::site::{Offer, Sells, Service};
 use super::{Gate, Notes, route};
 use crate::l402::PaymentHash;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
-use crate::l402::mint::{self, SingleUse};
+use crate::l402::mint;
+use crate::l402::verify::Kind;
 use crate::lightning::{Invoice, Trouble, Wanted};
 use crate::order::Order;
 use crate::time::UnixTime;
@@ -114,14 +115,21 @@ async fn mint(sale: &Sale<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
     place.fill(invoice.payment_hash, &invoice.bolt11);
     let mut token_id = [0_u8; 32];
     let ticket = getrandom::fill(&mut token_id).ok().and_then(|()| {
-        let terms = SingleUse {
+        let (life, kind) = match sale.offer.sells {
+            Sells::SingleUse => {
+                let request = request_digest(gate.ring.minting(), sale.service, sale.offer, sale.order);
+                (times.lifetime, Kind::SingleUse { request })
+            }
+            Sells::Pass { time, uses } => (time, Kind::Pass { uses }),
+        };
+        let terms = mint::Ticket {
             service: &sale.service.name,
             payment_hash: invoice.payment_hash,
             token_id,
-            valid_until: expires.plus(times.lifetime).seconds(),
-            request: request_digest(gate.ring.minting(), sale.service, sale.offer, sale.order),
+            valid_until: expires.plus(life).seconds(),
+            kind,
         };
-        mint::single_use(&gate.ring, &terms)
+        mint::ticket(&gate.ring, &terms)
     });
     let macaroon = ticket.ok_or_else(|| {
         error!("a macaroon could not be made");
@@ -153,6 +161,10 @@ fn payment_required(sale: &Sale<'_>, why: Code, offered: &Offered<'_>) -> Answer
         ("next", Value::from(next)),
     ];
     body.extend(essentials.map(|(name, value)| (name.to_owned(), value)));
+    if let Sells::Pass { time, uses } = sale.offer.sells {
+        body.insert("passUntil".to_owned(), offered.expires.plus(time).seconds().into());
+        body.extend(uses.map(|uses| ("passUses".to_owned(), uses.into())));
+    }
     // Not problem+json: some clients look for this type.
     let mut response = answer::json(StatusCode::PAYMENT_REQUIRED, "application/json", &Value::Object(body));
     if let Ok(line) = HeaderValue::from_str(&www_authenticate(offered.macaroon, offered.invoice)) {

@@ -12,18 +12,17 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 
 use super::Gate;
-use super::admit::VerifiedTicket;
 use super::challenge::Sale;
 use super::code::Code;
 use super::keep::{Read, Refusal, Rest, keep, read, refusal};
-use super::paid::{Recent, attempt};
-use super::site::Service;
+use super::paid::Recent;
+use super::site::{Sells, Service};
 use crate::crash_point::crash_point;
 use crate::l402::PaymentHash;
 use crate::order::Order;
 use crate::redemption::kept::Kept;
 use crate::redemption::ledger::{Claimed, LedgerError, Settled, Settlement};
-use crate::redemption::state::{Attempt, Claim, Outcome, Why, spacing};
+use crate::redemption::state::{Attempt, Claim, ClaimId, Outcome, Why, spacing};
 use crate::upstream::body::RequestBody;
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request;
@@ -37,6 +36,13 @@ pub(super) const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Pauses before a request whose outcome nobody knows is sent again, where the upstream throws repeats away.
 const REPEATS: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// A name for a try; `None` if the system has no randomness.
+pub(super) fn claim_id() -> Option<ClaimId> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(ClaimId::from_bytes(bytes))
+}
 
 /// By how much a claim outlives the longest time that its try can take.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
@@ -52,6 +58,8 @@ pub(super) fn lease(service: &Service) -> Duration {
 pub struct End {
     pub(super) ending: Ending,
     pub(super) upstream: Duration,
+    /// Whether this try held the ticket; else it is what an earlier one left.
+    pub(super) granted: bool,
 }
 
 pub(super) enum Ending {
@@ -105,8 +113,23 @@ pub(super) struct Flight {
     attempt: Attempt,
     order: Order,
     request: Request<Bytes>,
+    /// Whether its answer is kept for repeats.
+    keeps: bool,
     publish: watch::Sender<Option<Arc<End>>>,
     rest: oneshot::Sender<Rest>,
+}
+
+/// What goes upstream; `None` if it can't be written.
+pub(super) fn upstream_request(sale: &Sale<'_>) -> Option<Request<Bytes>> {
+    request::paid(
+        &sale.service.upstream,
+        &sale.service.method,
+        &sale.head.headers,
+        &sale.offer.forward_headers,
+        sale.offer.content_type.as_ref(),
+        sale.order.query(),
+        sale.order.body().clone(),
+    )
 }
 
 /// Ends the flight whatever happens to its task.
@@ -124,28 +147,22 @@ impl Drop for Landing {
 impl Flight {
     pub(super) fn new(
         sale: &Sale<'_>,
-        verified: &VerifiedTicket,
+        attempt: Attempt,
+        key: usize,
         publish: watch::Sender<Option<Arc<End>>>,
         rest: oneshot::Sender<Rest>,
     ) -> Option<Self> {
         let (service, offer) = (sale.service, sale.offer);
-        let mut request = request::paid(
-            &service.upstream,
-            &service.method,
-            &sale.head.headers,
-            &offer.forward_headers,
-            offer.content_type.as_ref(),
-            sale.order.query(),
-            sale.order.body().clone(),
-        )?;
+        let mut request = upstream_request(sale)?;
         if let Some(place) = &service.idempotency {
-            let key = sale.gate.ring.all().nth(verified.ticket().key)?.idempotency_key(&verified.ticket().payment_hash);
+            let key = sale.gate.ring.all().nth(key)?.idempotency_key(&attempt.hash);
             place.put(&mut request, &key)?;
         }
         Some(Self {
             gate: Arc::clone(sale.gate),
             service: Arc::clone(service),
-            attempt: attempt(sale, verified)?,
+            attempt,
+            keeps: offer.sells == Sells::SingleUse,
             order: sale.order.clone(),
             request,
             publish,
@@ -154,16 +171,16 @@ impl Flight {
     }
 
     pub(super) async fn fly(self) {
-        let Self { gate, service, attempt, order, request, publish, rest } = self;
+        let Self { gate, service, attempt, order, request, keeps, publish, rest } = self;
         let _landing = Landing { gate: Arc::clone(&gate), hash: attempt.hash };
-        let tell = |ending, upstream| drop(publish.send(Some(Arc::new(End { ending, upstream }))));
+        let tell = |ending, upstream, granted| drop(publish.send(Some(Arc::new(End { ending, upstream, granted }))));
         crash_point("before-claim");
         // From before the claim: so it closes well before the lease ends, by whatever clock.
         let window = SendWindow::open_for(attempt.lease.saturating_sub(service.upstream.timeout + LEASE_MARGIN / 2));
-        let doubtful = match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO)).await {
+        let doubtful = match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO, false)).await {
             Some(Ok(Claimed { claim: Claim::Granted, doubtful, .. })) => doubtful,
-            Some(Ok(refusal)) => return tell(refused(refusal), Duration::ZERO),
-            Some(Err(_)) => return tell(Ending::LedgerDown, Duration::ZERO),
+            Some(Ok(refusal)) => return tell(refused(refusal), Duration::ZERO, false),
+            Some(Err(_)) => return tell(Ending::LedgerDown, Duration::ZERO, false),
             None => return,
         };
         crash_point("after-claim");
@@ -178,12 +195,12 @@ impl Flight {
 
         crash_point("after-send");
         service.metrics.redemption(outcome, attempt.price_msat);
-        let settlement = Settlement { hash: attempt.hash, claim: attempt.claim, outcome, kept: kept.clone() };
+        let settlement = Settlement { hash: attempt.hash, claim: attempt.claim, outcome, kept: kept.clone().filter(|_| keeps) };
         let settling = settle(&gate, settlement);
         tokio::pin!(settling);
         let settled = timeout(SETTLE_PATIENCE, &mut settling).await;
         crash_point("after-settle");
-        if let (Outcome::Delivered, Some(kept)) = (outcome, &kept) {
+        if let (true, Outcome::Delivered, Some(kept)) = (keeps, outcome, &kept) {
             let recent = Recent::new(attempt.request, kept.clone());
             gate.recent.insert(attempt.hash, recent, kept.weight());
         }
@@ -191,7 +208,7 @@ impl Flight {
             let _ = rest.send(rest_of_body);
         }
         let attempts = settled.as_ref().ok().copied().flatten().unwrap_or(1);
-        tell(ending(outcome, kept, refusal, attempts), upstream);
+        tell(ending(outcome, kept, refusal, attempts), upstream, true);
         if settled.is_err() {
             settling.await;
         }
@@ -233,11 +250,11 @@ async fn settle(gate: &Gate, settlement: Settlement) -> Option<u32> {
 }
 
 /// What the upstream did.
-struct Done {
-    outcome: Outcome,
-    kept: Option<Kept>,
-    refusal: Option<Refusal>,
-    rest: Option<Rest>,
+pub(super) struct Done {
+    pub(super) outcome: Outcome,
+    pub(super) kept: Option<Kept>,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) rest: Option<Rest>,
 }
 
 impl Done {
@@ -273,7 +290,7 @@ async fn ask_until_known(
     }
 }
 
-async fn ask(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>, window: SendWindow) -> Done {
+pub(super) async fn ask(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>, window: SendWindow) -> Done {
     let deadline = Instant::now() + service.upstream.timeout;
     let request = request.map(|body| RequestBody::Whole(Full::new(body)));
     let response = match forward(&service.upstream, request, service.reuse, deadline, Some(window)).await {

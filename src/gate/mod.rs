@@ -10,6 +10,7 @@ pub mod free;
 pub mod guard;
 mod keep;
 pub mod paid;
+pub mod pass;
 pub mod read;
 pub mod revoked;
 pub mod route;
@@ -25,11 +26,12 @@ use hyper::{Request, Response};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::admit::{Admitted, CacheKey};
+use self::admit::{Admitted, Buyer, CacheKey};
 use self::answer::{Answer, Body};
 use self::client::Peer;
 use self::flight::End;
 use self::guard::Unpaid;
+use self::paid::Redeemed;
 use self::revoked::Revoked;
 use self::site::{Service, Site};
 use crate::l402::verify::Paid;
@@ -58,6 +60,8 @@ pub struct Gate {
     pub recent: Bounded<PaymentHash, paid::Recent>,
     /// Tickets that were taken back.
     pub revoked: Revoked,
+    /// What is known of counted passes.
+    pub rides: Bounded<PaymentHash, Arc<pass::Ride>>,
     /// Redemptions under way.
     pub flights: Flights<Arc<End>>,
     /// Cancelled once the process is to stop.
@@ -129,12 +133,14 @@ async fn way(
     let whole = read::whole(request, &gate.site.limits).await?;
     let order = validate::order(offer, &whole.head, whole.body)?;
     let sale = challenge::Sale { gate, service: &service, offer, order: &order, head: &whole.head, peer, client };
-    match admit::admit(gate, &service, offer, &whole.head.headers, &order) {
-        Admitted::Buyer(buyer) => challenge::sell(&sale, buyer, notes).await,
-        Admitted::Holder(ticket) => match paid::redeem(&sale, ticket, notes).await {
-            paid::Redeemed::Answer(answer) => Ok(answer),
-            paid::Redeemed::Worthless(why) => challenge::sell(&sale, admit::Buyer { why, pending: None }, notes).await,
-        },
+    let redeemed = match admit::admit(gate, &service, offer, &whole.head.headers, &order) {
+        Admitted::Buyer(buyer) => return challenge::sell(&sale, buyer, notes).await,
+        Admitted::Holder(ticket) => paid::redeem(&sale, ticket, notes).await,
+        Admitted::Passenger(pass) => pass::ride(&sale, &pass, notes).await,
+    };
+    match redeemed {
+        Redeemed::Answer(answer) => Ok(answer),
+        Redeemed::Worthless(why) => challenge::sell(&sale, Buyer { why, pending: None }, notes).await,
     }
 }
 

@@ -11,12 +11,12 @@ use super::admit::{VerifiedTicket, for_another_request};
 use super::answer::{Answer, Problem, Retry, delivered};
 use super::challenge::Sale;
 use super::code::Code;
-use super::flight::{CLAIM_PATIENCE, End, Ending, Flight, NotSent, lease, refused};
+use super::flight::{CLAIM_PATIENCE, End, Ending, Flight, NotSent, claim_id, lease, refused};
 use super::keep::Rest;
 use super::{Gate, Notes};
 use crate::redemption::kept::Kept;
 use crate::redemption::memory::Boarding;
-use crate::redemption::state::{Attempt, ClaimId};
+use crate::redemption::state::Attempt;
 use crate::time::UnixTime;
 
 /// An answer that was delivered a while ago, in memory.
@@ -64,7 +64,7 @@ pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes
         },
         Boarding::Pilot(publish, mut end) => {
             let (rest, mut first_asker) = oneshot::channel();
-            let flight = Flight::new(sale, &verified, publish, rest);
+            let flight = attempt(sale, &verified).and_then(|attempt| Flight::new(sale, attempt, verified.ticket().key, publish, rest));
             match flight {
                 Some(flight) => drop(gate.tasks.spawn(flight.fly())),
                 None => gate.flights.land(&hash),
@@ -82,7 +82,7 @@ pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes
 }
 
 /// The end of a flight, once there is one; `None` if its task is gone without a word.
-async fn published(end: &mut watch::Receiver<Option<Arc<End>>>) -> Option<Arc<End>> {
+pub(super) async fn published(end: &mut watch::Receiver<Option<Arc<End>>>) -> Option<Arc<End>> {
     end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone())
 }
 
@@ -99,36 +99,34 @@ async fn misdirected(sale: &Sale<'_>, verified: &VerifiedTicket) -> Arc<End> {
             None => Ending::LedgerDown,
         }
     };
-    Arc::new(End { ending, upstream: Duration::ZERO })
+    Arc::new(End { ending, upstream: Duration::ZERO, granted: false })
 }
 
 fn recent(gate: &Gate, verified: &VerifiedTicket) -> Option<Arc<Kept>> {
     let recent = gate.recent.get(&verified.ticket().payment_hash)?;
     let young = UnixTime::now().since(recent.at).is_none_or(|age| age <= gate.site.times.replay);
-    (young && recent.request == verified.ticket().request).then_some(recent.kept)
+    (young && recent.request == verified.request()).then_some(recent.kept)
 }
 
 /// A try at a ticket, with a name of its own; `None` if the system has no randomness.
-pub(super) fn attempt(sale: &Sale<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
-    let mut claim = [0_u8; 16];
-    getrandom::fill(&mut claim).ok()?;
+fn attempt(sale: &Sale<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
     let ticket = verified.ticket();
     Some(Attempt {
         hash: ticket.payment_hash,
         service: Arc::clone(&sale.service.name),
-        request: ticket.request,
+        request: verified.request(),
         own_request: verified.is_for_this_request(),
         minted_valid_until: ticket.minted_valid_until,
         valid_until: ticket.valid_until,
         price_msat: sale.offer.price.msat(),
         repeatable: sale.service.idempotency.is_some(),
         lease: lease(sale.service),
-        claim: ClaimId::from_bytes(claim),
+        claim: claim_id()?,
     })
 }
 
 /// From how it ended to what is said. `waited`: it was somebody else's try.
-fn answer(end: Arc<End>, waited: bool, rest: Option<Rest>) -> Redeemed {
+pub(super) fn answer(end: Arc<End>, waited: bool, rest: Option<Rest>) -> Redeemed {
     Redeemed::Answer(match &end.ending {
         Ending::Delivered(kept) => delivered(kept, waited, rest),
         Ending::Replay(Some(kept)) => delivered(kept, true, None),
@@ -153,7 +151,7 @@ fn answer(end: Arc<End>, waited: bool, rest: Option<Rest>) -> Redeemed {
     })
 }
 
-fn not_sent_problem(not_sent: &NotSent) -> Problem {
+pub(super) fn not_sent_problem(not_sent: &NotSent) -> Problem {
     let problem = match &not_sent.refusal {
         None => {
             let detail = "The service behind this gate does not answer. Nothing was sent, and the ticket stays valid: \
@@ -180,19 +178,25 @@ fn parked() -> Answer {
     Problem::new(StatusCode::GATEWAY_TIMEOUT, Code::OutcomeUnknown, detail).charged().retry(Retry::SameTicket).into_answer()
 }
 
+pub(super) fn ledger_down() -> Answer {
+    let detail = "The ticket can't be recorded at the moment, so nothing was sent. It stays valid: send the same request again later.";
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::LedgerDown, detail);
+    problem.retry(Retry::SameTicket).after(Duration::from_secs(5)).into_answer()
+}
+
 fn in_flight() -> Answer {
     let detail = "This ticket is being redeemed at this moment. Send the same request again to get its answer; nothing is sent twice.";
     let problem = Problem::new(StatusCode::CONFLICT, Code::InFlight, detail);
     problem.retry(Retry::SameTicket).after(Duration::from_secs(2)).into_answer()
 }
 
-fn too_busy() -> Answer {
+pub(super) fn too_busy() -> Answer {
     let detail = "Too many tickets are being redeemed at once. Nothing was sent, and this one stays valid: send the same request again.";
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::TooBusy, detail);
     problem.retry(Retry::SameTicket).after(Duration::from_secs(1)).into_answer()
 }
 
-fn internal() -> Answer {
+pub(super) fn internal() -> Answer {
     let detail = "Something went wrong here. The ticket is not lost: send the same request again to see what became of it.";
     let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, detail);
     problem.retry(Retry::SameTicket).after(Duration::from_secs(1)).into_answer()

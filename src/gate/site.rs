@@ -42,8 +42,10 @@ pub struct Limits {
 pub struct Times {
     /// How long an invoice can be paid.
     pub invoice_expiry: Duration,
-    /// How long its ticket is worth something after that.
+    /// How long its ticket is worth something after that, if it is for a single use.
     pub lifetime: Duration,
+    /// How long any ticket is.
+    pub longest_life: Duration,
     /// How long a delivered answer is given back.
     pub replay: Duration,
     /// How long a second request waits for the first one's answer.
@@ -76,9 +78,25 @@ pub struct Service {
     pub metrics: ServiceMetrics,
 }
 
+/// What one payment buys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sells {
+    /// One request.
+    SingleUse,
+    /// Any requests, for a time.
+    Pass {
+        /// How long, from when its invoice could be paid the last.
+        time: Duration,
+        /// How many; `None` for as many as fit.
+        uses: Option<u32>,
+    },
+}
+
 /// What a paid service sells.
 pub struct Offer {
-    /// What a request costs.
+    /// What one payment buys.
+    pub sells: Sells,
+    /// What that costs.
     pub price: Sat,
     /// What a request must look like.
     pub rules: Rules,

@@ -16,6 +16,8 @@ pub struct Terms {
     pub valid_until: Option<u64>,
     /// Digest of the one request that the ticket was bought for.
     pub request: Option<[u8; 32]>,
+    /// How many uses a counted pass has, the narrowest.
+    pub uses: Option<u32>,
     /// The preimage that some clients append instead of handing it in beside the macaroon.
     pub preimage: Option<Preimage>,
 }
@@ -31,6 +33,13 @@ pub fn single_use(service: &str, valid_until: u64, request: &[u8; 32]) -> Vec<St
         format!("{service}_valid_until={valid_until}"),
         format!("{service}_request={}", hex::encode(request)),
     ]
+}
+
+/// The caveats of a new pass.
+pub fn pass(service: &str, valid_until: u64, uses: Option<u32>) -> Vec<String> {
+    let mut caveats = vec![format!("services={service}:0"), format!("{service}_valid_until={valid_until}")];
+    caveats.extend(uses.map(|uses| format!("{service}_uses={uses}")));
+    caveats
 }
 
 /// Reads the caveats for `service`, in their order.
@@ -59,6 +68,13 @@ pub fn read(service: &str, caveats: &[Vec<u8>]) -> Result<Terms, Unacceptable> {
                     }
                     terms.minted_valid_until.get_or_insert(until);
                     terms.valid_until = Some(until);
+                }
+                Some("uses") => {
+                    let uses = decimal(value).and_then(|uses| u32::try_from(uses).ok()).ok_or(Unacceptable)?;
+                    if terms.uses.is_some_and(|before| uses > before) {
+                        return Err(Unacceptable);
+                    }
+                    terms.uses = Some(uses);
                 }
                 Some("request") => {
                     let mut digest = [0_u8; 32];
@@ -136,6 +152,19 @@ mod tests {
         let (a, b) = (format!("sms_request={}", "aa".repeat(32)), format!("sms_request={}", "bb".repeat(32)));
         assert!(terms(&[&a, &a]).is_ok());
         assert!(terms(&[&a, &b]).is_err());
+    }
+
+    #[test]
+    fn the_uses_of_a_pass_only_get_fewer() {
+        let minted = pass("sms", 1_800_000_000, Some(10));
+        let mut all: Vec<&str> = minted.iter().map(String::as_str).collect();
+        assert_eq!(terms(&all).unwrap().uses, Some(10));
+        all.push("sms_uses=3");
+        assert_eq!(terms(&all).unwrap().uses, Some(3));
+        all.push("sms_uses=4");
+        assert!(terms(&all).is_err());
+        assert!(terms(&["sms_uses=x"]).is_err() && terms(&["sms_uses=99999999999"]).is_err());
+        assert_eq!(terms(&pass("sms", 5, None).iter().map(String::as_str).collect::<Vec<_>>()).unwrap().uses, None);
     }
 
     #[test]

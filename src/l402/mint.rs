@@ -2,10 +2,11 @@
 
 use super::identifier::{Identifier, PaymentHash};
 use super::root_key::KeyRing;
+use super::verify::Kind;
 use super::{caveat, macaroon};
 
-/// What a new single-use ticket says.
-pub struct SingleUse<'a> {
+/// What a new ticket says.
+pub struct Ticket<'a> {
     /// Name of the service that it pays for.
     pub service: &'a str,
     /// The payment that it is bought with.
@@ -14,14 +15,17 @@ pub struct SingleUse<'a> {
     pub token_id: [u8; 32],
     /// Unix seconds after which it is worth nothing, if it was never handed in.
     pub valid_until: u64,
-    /// Digest of the request that it buys.
-    pub request: [u8; 32],
+    /// What it buys.
+    pub kind: Kind,
 }
 
 /// The macaroon in binary. `None` only if the macaroon crate refuses to write it.
-pub fn single_use(ring: &KeyRing, ticket: &SingleUse<'_>) -> Option<Vec<u8>> {
+pub fn ticket(ring: &KeyRing, ticket: &Ticket<'_>) -> Option<Vec<u8>> {
     let identifier = Identifier { payment_hash: ticket.payment_hash, token_id: ticket.token_id };
     let root_key = ring.minting().root_key(&identifier);
-    let caveats = caveat::single_use(ticket.service, ticket.valid_until, &ticket.request);
+    let caveats = match &ticket.kind {
+        Kind::SingleUse { request } => caveat::single_use(ticket.service, ticket.valid_until, request),
+        Kind::Pass { uses } => caveat::pass(ticket.service, ticket.valid_until, *uses),
+    };
     macaroon::create(&root_key, None, &identifier.to_bytes(), &caveats)
 }

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::credential::{Credential, Preimage, Proof};
 use super::identifier::{Identifier, PaymentHash};
-use super::mint::{self, SingleUse};
+use super::mint;
 use super::root_key::{KeyRing, MasterSecret};
-use super::verify::{self, Paid, Refusal};
+use super::verify::{self, Kind, Paid, Refusal};
 use super::{caveat, macaroon};
 
 const REQUEST: [u8; 32] = [8; 32];
@@ -21,13 +21,18 @@ fn preimage() -> Preimage {
 }
 
 fn ticket() -> Vec<u8> {
-    let terms =
-        SingleUse { service: "sms", payment_hash: preimage().payment_hash(), token_id: [2; 32], valid_until: UNTIL, request: REQUEST };
-    mint::single_use(&ring(), &terms).unwrap()
+    let terms = mint::Ticket {
+        service: "sms",
+        payment_hash: preimage().payment_hash(),
+        token_id: [2; 32],
+        valid_until: UNTIL,
+        kind: Kind::SingleUse { request: REQUEST },
+    };
+    mint::ticket(&ring(), &terms).unwrap()
 }
 
 fn verify(macaroon: Vec<u8>) -> Result<Paid, Refusal> {
-    verify::single_use(&ring(), "sms", &Credential { macaroon, proof: Proof::Preimage(preimage()) })
+    verify::ticket(&ring(), "sms", false, &Credential { macaroon, proof: Proof::Preimage(preimage()) })
 }
 
 /// What any holder can do without a secret: append a caveat and sign on with the old signature as the key.
@@ -71,7 +76,7 @@ fn caveats() -> impl Strategy<Value = Vec<u8>> {
 #[test]
 fn a_fresh_ticket_verifies() {
     let paid = verify(ticket()).ok().unwrap();
-    assert_eq!(paid.ticket().request, REQUEST);
+    assert_eq!(paid.ticket().kind, Kind::SingleUse { request: REQUEST });
     assert_eq!(paid.ticket().valid_until, UNTIL);
     assert_eq!(paid.ticket().payment_hash, preimage().payment_hash());
 }
@@ -81,17 +86,17 @@ fn a_holder_can_append_its_preimage_as_lnget_does() {
     let appended = with_caveat(&ticket(), format!("preimage={}", hex::encode(preimage().as_bytes())).as_bytes());
     assert!(verify(appended.clone()).is_ok());
     let alone = Credential { macaroon: appended, proof: Proof::None };
-    assert!(verify::single_use(&ring(), "sms", &alone).is_ok());
+    assert!(verify::ticket(&ring(), "sms", false, &alone).is_ok());
 }
 
 #[test]
 fn the_wrong_preimage_none_and_another_service_are_told_apart() {
-    let with = |proof| verify::single_use(&ring(), "sms", &Credential { macaroon: ticket(), proof });
+    let with = |proof| verify::ticket(&ring(), "sms", false, &Credential { macaroon: ticket(), proof });
     assert!(matches!(with(Proof::None), Err(Refusal::NotPaid(_))));
     assert!(matches!(with(Proof::Unreadable), Err(Refusal::WrongPreimage)));
     assert!(matches!(with(Proof::Preimage(Preimage::from_bytes([5; 32]))), Err(Refusal::WrongPreimage)));
     let elsewhere = Credential { macaroon: ticket(), proof: Proof::Preimage(preimage()) };
-    assert!(matches!(verify::single_use(&ring(), "other", &elsewhere), Err(Refusal::OtherService)));
+    assert!(matches!(verify::ticket(&ring(), "other", false, &elsewhere), Err(Refusal::OtherService)));
 }
 
 #[test]
@@ -101,9 +106,9 @@ fn a_ticket_of_another_network_or_secret_is_forged_and_of_an_older_secret_is_not
     let mainnet = KeyRing::new(std::slice::from_ref(&old), "mainnet").unwrap();
     let stranger = KeyRing::new(std::slice::from_ref(&new), "regtest").unwrap();
     let rotated = KeyRing::new(&[new, old], "regtest").unwrap();
-    assert!(matches!(verify::single_use(&mainnet, "sms", &credential()), Err(Refusal::Forged)));
-    assert!(matches!(verify::single_use(&stranger, "sms", &credential()), Err(Refusal::Forged)));
-    assert_eq!(verify::single_use(&rotated, "sms", &credential()).ok().unwrap().ticket().key, 1);
+    assert!(matches!(verify::ticket(&mainnet, "sms", false, &credential()), Err(Refusal::Forged)));
+    assert!(matches!(verify::ticket(&stranger, "sms", false, &credential()), Err(Refusal::Forged)));
+    assert_eq!(verify::ticket(&rotated, "sms", false, &credential()).ok().unwrap().ticket().key, 1);
 }
 
 #[test]
@@ -118,6 +123,31 @@ fn a_ticket_without_a_caveat_that_the_service_demands_is_refused() {
     }
 }
 
+fn pass(uses: Option<u32>) -> Vec<u8> {
+    let terms = mint::Ticket {
+        service: "sms",
+        payment_hash: preimage().payment_hash(),
+        token_id: [2; 32],
+        valid_until: UNTIL,
+        kind: Kind::Pass { uses },
+    };
+    mint::ticket(&ring(), &terms).unwrap()
+}
+
+#[test]
+fn a_ticket_s_own_caveats_decide_its_kind() {
+    let of = |macaroon, sells_passes| {
+        let credential = Credential { macaroon, proof: Proof::Preimage(preimage()) };
+        verify::ticket(&ring(), "sms", sells_passes, &credential).map(|paid| paid.ticket().kind)
+    };
+    assert_eq!(of(pass(None), true).ok(), Some(Kind::Pass { uses: None }));
+    assert_eq!(of(pass(Some(5)), true).ok(), Some(Kind::Pass { uses: Some(5) }));
+    assert_eq!(of(with_caveat(&pass(Some(5)), b"sms_uses=2"), true).ok(), Some(Kind::Pass { uses: Some(2) }));
+    assert!(of(with_caveat(&pass(Some(5)), b"sms_uses=6"), true).is_err());
+    assert!(matches!(of(pass(None), false), Err(Refusal::Caveats)), "a service that sells single requests takes no pass");
+    assert_eq!(of(ticket(), true).ok(), Some(Kind::SingleUse { request: REQUEST }), "a single request buys no pass");
+}
+
 proptest! {
     #[test]
     fn holder_caveats_never_widen(added in proptest::collection::vec(caveats(), 0..4)) {
@@ -126,7 +156,7 @@ proptest! {
             let ticket = paid.ticket();
             prop_assert!(ticket.valid_until <= UNTIL);
             prop_assert_eq!(ticket.minted_valid_until, UNTIL);
-            prop_assert_eq!(ticket.request, REQUEST);
+            prop_assert_eq!(ticket.kind, Kind::SingleUse { request: REQUEST });
             prop_assert_eq!(ticket.payment_hash, PaymentHash::from_bytes(*preimage().payment_hash().as_bytes()));
         }
     }

@@ -8,7 +8,22 @@ use super::identifier::PaymentHash;
 use super::root_key::KeyRing;
 use super::{caveat, macaroon};
 
-/// A genuine single-use ticket for the service, not necessarily paid.
+/// What a ticket buys; its own caveats decide.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// One request.
+    SingleUse {
+        /// Digest of the request that it was bought for.
+        request: [u8; 32],
+    },
+    /// Any of the service's requests.
+    Pass {
+        /// How many; `None` for as many as fit into its time.
+        uses: Option<u32>,
+    },
+}
+
+/// A genuine ticket for the service, not necessarily paid.
 #[derive(Clone, Copy)]
 pub struct Genuine {
     /// The payment that it is, or is to be, bought with.
@@ -19,8 +34,8 @@ pub struct Genuine {
     pub minted_valid_until: u64,
     /// The narrowest `valid_until` of its holder, in Unix seconds.
     pub valid_until: u64,
-    /// Digest of the request that it was bought for.
-    pub request: [u8; 32],
+    /// What it buys.
+    pub kind: Kind,
 }
 
 /// A genuine ticket whose preimage was shown.
@@ -51,19 +66,24 @@ pub enum Refusal {
     WrongPreimage,
 }
 
-/// Checks signature, caveats and preimage, in that order.
-pub fn single_use(ring: &KeyRing, service: &str, credential: &Credential) -> Result<Paid, Refusal> {
+/// Checks signature, caveats and preimage, in that order. Only where the service sells passes is a ticket that names no request one.
+pub fn ticket(ring: &KeyRing, service: &str, sells_passes: bool, credential: &Credential) -> Result<Paid, Refusal> {
     let read = macaroon::read(&credential.macaroon).ok_or(Refusal::Unreadable)?;
     let key = ring.all().position(|keys| read.unverified.is_signed_by(&keys.root_key(&read.identifier))).ok_or(Refusal::Forged)?;
     let terms = caveat::read(service, &read.unverified.caveats).map_err(|_| Refusal::Caveats)?;
     if !terms.for_service {
         return Err(Refusal::OtherService);
     }
-    let (Some(minted_valid_until), Some(valid_until), Some(request)) = (terms.minted_valid_until, terms.valid_until, terms.request) else {
+    let (Some(minted_valid_until), Some(valid_until)) = (terms.minted_valid_until, terms.valid_until) else {
         return Err(Refusal::Caveats);
     };
+    let kind = match terms.request {
+        Some(request) => Kind::SingleUse { request },
+        None if sells_passes => Kind::Pass { uses: terms.uses },
+        None => return Err(Refusal::Caveats),
+    };
     let payment_hash = read.identifier.payment_hash;
-    let genuine = Genuine { payment_hash, key, minted_valid_until, valid_until, request };
+    let genuine = Genuine { payment_hash, key, minted_valid_until, valid_until, kind };
     let preimage = shown(credential.proof, terms.preimage, genuine)?;
     if bool::from(preimage.payment_hash().as_bytes().ct_eq(payment_hash.as_bytes())) {
         Ok(Paid(genuine))

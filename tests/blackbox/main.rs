@@ -16,6 +16,7 @@ mod crash;
 mod exactly_once;
 mod money;
 mod operator;
+mod passes;
 mod payer_steps;
 mod postgres;
 mod secrets;

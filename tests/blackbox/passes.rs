@@ -1,0 +1,125 @@
+//! Passes: one payment, any requests for a time, or a number of them.
+
+use crate::support::world::Options;
+use crate::support::{Behaviour, Challenge, Response, World, http, wait_until};
+
+const SERVICES: &str = r#"
+[[service]]
+name = "by-time"
+method = "GET"
+path = "/by-time"
+ticket = "pass"
+pass_time = "1h"
+price_sat = 50
+upstream = "http://UPSTREAM/data"
+
+[[service]]
+name = "short"
+method = "GET"
+path = "/short"
+ticket = "pass"
+pass_time = "1s"
+price_sat = 50
+upstream = "http://UPSTREAM/data"
+
+[[service]]
+name = "counted"
+method = "POST"
+path = "/counted"
+ticket = "pass"
+pass_time = "1h"
+pass_uses = 5
+price_sat = 50
+upstream = "http://UPSTREAM/data"
+input = { type = "object", required = ["q"], additionalProperties = false, properties = { q = { type = "string" } } }
+"#;
+
+fn world() -> World {
+    World::with(Options { more: SERVICES.into(), lnd: "invoice_expiry = \"10s\"".into(), ..Options::default() })
+}
+
+fn call(world: &World, path: &str, ticket: Option<&str>) -> Response {
+    let mut headers = vec![("Content-Type", "application/json")];
+    headers.extend(ticket.map(|ticket| ("Authorization", ticket)));
+    if path == "/counted" {
+        http::send(world.address, "POST", path, &headers, br#"{"q":"x"}"#)
+    } else {
+        http::send(world.address, "GET", path, &headers[1..], b"")
+    }
+}
+
+fn buy(world: &World, path: &str) -> (Challenge, String) {
+    let challenge = Challenge::from(call(world, path, None));
+    let ticket = format!("L402 {}:{}", challenge.macaroon, world.pay(&challenge));
+    (challenge, ticket)
+}
+
+#[test]
+fn a_pass_opens_its_service_for_its_time_and_no_other() {
+    let mut world = world();
+    let (challenge, pass) = buy(&world, "/by-time");
+    assert!(challenge.response.json()["passUntil"].as_u64().unwrap() > challenge.response.json()["expiresAt"].as_u64().unwrap());
+    for n in 1..=20 {
+        assert_eq!(call(&world, "/by-time", Some(&pass)).text(), "Okay");
+        assert_eq!(world.upstream.count(), n);
+    }
+    assert_eq!(call(&world, "/counted", Some(&pass)).code(), "ticket-for-another-service");
+    assert_eq!(call(&world, "/short", Some(&pass)).code(), "ticket-for-another-service");
+    world.crash_and_restart();
+    wait_until("the pass to be taken again", || call(&world, "/by-time", Some(&pass)).status == 200);
+    assert_eq!(crate::support::http::get(world.ops, "/tickets").json().as_array().unwrap().len(), 0, "it writes nothing");
+    world.upstream.behave(Behaviour::status(404, "no such thing"));
+    assert_eq!(call(&world, "/by-time", Some(&pass)).json()["upstream_status"], 404);
+    world.upstream.behave(Behaviour::CloseAfterReading);
+    let lost = call(&world, "/by-time", Some(&pass));
+    assert_eq!((lost.status, lost.json()["charged"].as_bool()), (504, Some(false)));
+    let (_, short) = buy(&world, "/short");
+    world.upstream.behave(Behaviour::okay());
+    assert_eq!(call(&world, "/short", Some(&short)).status, 200);
+    wait_until("its end", || call(&world, "/short", Some(&short)).status == 402);
+    assert_eq!(call(&world, "/short", Some(&short)).code(), "ticket-expired");
+}
+
+#[test]
+fn a_counted_pass_has_its_uses_and_not_one_more() {
+    let mut world = world();
+    let (challenge, pass) = buy(&world, "/counted");
+    assert_eq!(challenge.response.json()["passUses"], 5);
+    let bad = http::send(world.address, "POST", "/counted", &[("Content-Type", "application/json"), ("Authorization", &pass)], b"{}");
+    assert_eq!(bad.status, 400, "every use is validated");
+    assert_eq!(call(&world, "/counted", Some(&pass)).status, 200);
+    world.crash_and_restart();
+    // A refusal gives its use back, nobody knows keeps it.
+    world.upstream.behave(Behaviour::status(400, "no"));
+    wait_until("a refusal", || call(&world, "/counted", Some(&pass)).code() == "upstream-refused");
+    world.upstream.behave(Behaviour::CloseAfterReading);
+    assert_eq!(call(&world, "/counted", Some(&pass)).code(), "outcome-unknown");
+    world.upstream.behave(Behaviour::okay());
+    let before = world.upstream.count();
+    let together = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..30 {
+            scope.spawn(|| together.lock().unwrap().push(call(&world, "/counted", Some(&pass)).status));
+        }
+    });
+    let served = together.into_inner().unwrap().iter().filter(|status| **status == 200).count();
+    assert!(served <= 3, "{served}");
+    wait_until("the last use, which was given back", || {
+        call(&world, "/counted", Some(&pass));
+        world.upstream.count() - before == 3
+    });
+    wait_until("no use to be left", || call(&world, "/counted", Some(&pass)).code() == "ticket-spent");
+    world.crash_and_restart();
+    wait_until("no use to be left after a restart", || call(&world, "/counted", Some(&pass)).code() == "ticket-spent");
+    assert_eq!(world.upstream.count() - before, 3, "one before, one parked, three now");
+}
+
+#[test]
+fn a_revoked_pass_is_worthless() {
+    let world = world();
+    let (challenge, pass) = buy(&world, "/by-time");
+    assert_eq!(call(&world, "/by-time", Some(&pass)).status, 200);
+    let hash = challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
+    http::send(world.ops, "POST", &format!("/tickets/{hash}/revoke"), &[], b"");
+    assert_eq!(call(&world, "/by-time", Some(&pass)).code(), "ticket-revoked");
+}
