@@ -196,7 +196,9 @@ fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>) 
         offer,
         upstream,
         meaning: written.meaning,
-        idempotency: written.idempotency,
+        key: written.key,
+        repeatable: written.repeatable,
+        lookup: written.lookup,
         reuse: written.reuse,
     })
 }

@@ -18,6 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::assemble::{self, Parts, SECRET_NOTE};
 use super::{bind, stop_signal};
 use crate::config::{Config, LogFormat};
+use crate::gate::lookup;
 use crate::listen::accept::Accept;
 use crate::listen::tls;
 use crate::{ops, upstream};
@@ -90,6 +91,8 @@ impl Server {
         tokio::spawn(async move { ledger.run().await });
         let revoking = Arc::clone(&gate);
         tokio::spawn(async move { revoking.revoked.watch(&*revoking.ledger).await });
+        let asking = Arc::clone(&gate);
+        tokio::spawn(async move { lookup::watch(&asking).await });
         let noting = Arc::clone(&gate);
         tokio::spawn(async move { note_secret(&noting).await });
         tokio::spawn(ops::serve(ops, Arc::clone(&gate), stop.clone()));

@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Reporter};
 use super::file::{self, StatusWord};
+use crate::gate::site::Lookup;
 use crate::order::{Rules, Takes};
 use crate::upstream::outcome::{JsonCondition, Meaning, Predicate};
 use crate::upstream::request::KeyPlace;
@@ -56,13 +57,50 @@ fn status(report: &Reporter<'_>, key: &str, written: &Spanned<StatusWord>) -> Re
     range.ok_or_else(|| report.at(written.span(), format!("`{key}`: a status is a number such as 202, or a class such as \"2xx\"")))
 }
 
-pub(super) fn idempotency(
+/// Where the upstream takes our name for a request, and whether it throws repeats away by it; and how it is asked by that name.
+pub(super) struct Naming {
+    pub(super) key: Option<KeyPlace>,
+    pub(super) repeatable: bool,
+    pub(super) lookup: Option<Lookup>,
+}
+
+pub(super) fn naming(report: &Reporter<'_>, written: &file::Service, rules: Option<&Rules>) -> Result<Naming, ConfigError> {
+    let idempotency = idempotency(report, "idempotency", written.idempotency.as_ref(), rules)?;
+    let repeatable = idempotency.is_some();
+    let Some(given) = &written.lookup else { return Ok(Naming { key: idempotency, repeatable, lookup: None }) };
+    let fault = |what: &str| report.at(given.span(), format!("`lookup` {what}"));
+    let own = self::idempotency(report, "lookup.key", given.get_ref().key.as_ref(), rules)?;
+    let key = match (idempotency, own) {
+        (Some(_), Some(_)) => return Err(fault("needs no `key` beside `idempotency`: it is the same")),
+        (None, None) => return Err(fault("needs `key`: where your backend takes the name that it is asked by")),
+        (key, own) => key.or(own),
+    };
+    let path = given.get_ref().path.get_ref();
+    let with_key = path.replace("{key}", "0");
+    if !path.starts_with('/') || with_key == *path || with_key.parse::<hyper::Uri>().is_err() {
+        return Err(fault("needs a `path` at the upstream with {key} in it, such as \"/messages/{key}\""));
+    }
+    let read = |key, given: &Option<Spanned<file::Predicate>>, status: u16| match given {
+        Some(given) => predicate(report, key, given),
+        None => Ok(Predicate { status: vec![(status, status)], ..Predicate::default() }),
+    };
+    let lookup = Lookup {
+        path: path.clone(),
+        found: read("lookup.found", &given.get_ref().found, 200)?,
+        not_found: read("lookup.not_found", &given.get_ref().not_found, 404)?,
+        final_after: given.get_ref().final_after.0,
+    };
+    Ok(Naming { key, repeatable, lookup: Some(lookup) })
+}
+
+fn idempotency(
     report: &Reporter<'_>,
+    name: &str,
     written: Option<&Spanned<file::Idempotency>>,
     rules: Option<&Rules>,
 ) -> Result<Option<KeyPlace>, ConfigError> {
     let Some(written) = written else { return Ok(None) };
-    let fault = |what: &str| report.at(written.span(), format!("`idempotency` {what}"));
+    let fault = |what: &str| report.at(written.span(), format!("`{name}` {what}"));
     let Some(rules) = rules else { return Err(fault("is for paid services")) };
     let given = written.get_ref();
     match (&given.header, &given.member) {
@@ -76,8 +114,6 @@ pub(super) fn idempotency(
             Takes::Json(..) => Ok(Some(KeyPlace::Member(member.clone()))),
             _ => Err(fault("names a member, but this service takes no JSON body")),
         },
-        _ => Err(fault(
-            "is { header = \"Idempotency-Key\" } or { member = \"id\" }: where your backend takes a key by which it throws repeats away",
-        )),
+        _ => Err(fault("is { header = \"Idempotency-Key\" } or { member = \"id\" }: where your backend takes our name for a request")),
     }
 }

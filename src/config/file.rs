@@ -137,6 +137,18 @@ pub(super) struct Service {
     pub(super) delivered: Option<Spanned<Predicate>>,
     pub(super) not_sent: Option<Spanned<Predicate>>,
     pub(super) idempotency: Option<Spanned<Idempotency>>,
+    pub(super) lookup: Option<Spanned<Lookup>>,
+}
+
+/// How to ask the upstream what became of a request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lookup {
+    pub(super) path: Spanned<String>,
+    pub(super) key: Option<Spanned<Idempotency>>,
+    pub(super) found: Option<Spanned<Predicate>>,
+    pub(super) not_found: Option<Spanned<Predicate>>,
+    pub(super) final_after: Span,
 }
 
 /// Conditions on an upstream's answer.

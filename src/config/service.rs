@@ -15,7 +15,7 @@ use super::error::{ConfigError, Reporter};
 use super::file::{self, BindWord, Input, ReuseWord};
 use super::secret::Value;
 use super::units::Span;
-use crate::gate::site::Sells;
+use crate::gate::site::{Lookup, Sells};
 use crate::order::schema::Schema;
 use crate::order::{Bind, Rules, Takes};
 use crate::price::Sat;
@@ -77,8 +77,12 @@ pub struct Service {
     pub timeout: Duration,
     /// What its answers mean.
     pub meaning: Meaning,
-    /// Where it takes a key by which it throws repeats away.
-    pub idempotency: Option<KeyPlace>,
+    /// Where it takes our name for a request.
+    pub key: Option<KeyPlace>,
+    /// Whether it throws repeats away by that name.
+    pub repeatable: bool,
+    /// How it is asked what became of a request.
+    pub lookup: Option<Lookup>,
     /// When a used connection may carry a request.
     pub reuse: Reuse,
     /// Which of the client's header fields a paid service's upstream gets.
@@ -107,13 +111,15 @@ pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service
         Ticket::Paid { rules, .. } => Some(rules),
         Ticket::Free => None,
     };
-    let idempotency = answers::idempotency(report, written.idempotency.as_ref(), rules)?;
+    let naming = answers::naming(report, &written, rules)?;
     if let (Ticket::Paid { sells: Sells::Pass { uses: None, .. }, .. }, Some(given)) = (&ticket, &written.idempotency) {
         return Err(report.at(given.span(), "`idempotency` has one key per use: a pass needs `pass_uses` for that"));
     }
     Ok(Service {
         meaning: answers::meaning(report, &written)?,
-        idempotency,
+        key: naming.key,
+        repeatable: naming.repeatable,
+        lookup: naming.lookup,
         path: path(report, &written.path)?,
         host: written.host.as_ref().map(|host| self::host(report, host)).transpose()?,
         upstream: upstream(report, &written.upstream)?,

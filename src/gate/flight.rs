@@ -49,7 +49,7 @@ const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
 /// The longest time that a try can take, with its repeats and a margin.
 pub(super) fn lease(service: &Service) -> Duration {
-    let repeats = if service.idempotency.is_some() { REPEATS.as_slice() } else { &[] };
+    let repeats = if service.repeatable { REPEATS.as_slice() } else { &[] };
     let tries = u32::try_from(repeats.len()).unwrap_or(0) + 1;
     service.upstream.timeout.saturating_mul(tries) + repeats.iter().sum::<Duration>() + LEASE_MARGIN
 }
@@ -154,7 +154,7 @@ impl Flight {
     ) -> Option<Self> {
         let (service, offer) = (sale.service, sale.offer);
         let mut request = upstream_request(sale)?;
-        if let Some(place) = &service.idempotency {
+        if let Some(place) = &service.key {
             let key = sale.gate.ring.all().nth(key)?.idempotency_key(&attempt.hash);
             place.put(&mut request, &key)?;
         }
@@ -273,7 +273,7 @@ async fn ask_until_known(
     window: SendWindow,
     mut doubtful: bool,
 ) -> Done {
-    let mut pauses = if service.idempotency.is_some() { REPEATS.iter() } else { [].iter() };
+    let mut pauses = if service.repeatable { REPEATS.iter() } else { [].iter() };
     loop {
         let done = ask(&gate, &service, &order, request.clone(), window).await;
         match done.outcome {

@@ -9,6 +9,7 @@ pub mod flight;
 pub mod free;
 pub mod guard;
 mod keep;
+pub mod lookup;
 pub mod paid;
 pub mod pass;
 pub mod read;

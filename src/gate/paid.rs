@@ -119,7 +119,7 @@ fn attempt(sale: &Sale<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
         minted_valid_until: ticket.minted_valid_until,
         valid_until: ticket.valid_until,
         price_msat: sale.offer.price.msat(),
-        repeatable: sale.service.idempotency.is_some(),
+        repeatable: sale.service.repeatable,
         lease: lease(sale.service),
         claim: claim_id()?,
     })

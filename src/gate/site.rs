@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use crate::order::Rules;
 use crate::price::Sat;
 use crate::record::metrics::ServiceMetrics;
-use crate::upstream::outcome::Meaning;
+use crate::upstream::outcome::{Meaning, Predicate};
 use crate::upstream::request::KeyPlace;
 use crate::upstream::{Reuse, Upstream};
 
@@ -70,12 +70,28 @@ pub struct Service {
     pub upstream: Arc<Upstream>,
     /// What its answers mean.
     pub meaning: Meaning,
-    /// Where it takes a key by which it throws repeats away, if it does.
-    pub idempotency: Option<KeyPlace>,
+    /// Where it takes our name for a request, if it does.
+    pub key: Option<KeyPlace>,
+    /// Whether it throws repeats away by that name.
+    pub repeatable: bool,
+    /// How it is asked what became of a request, if it can be.
+    pub lookup: Option<Lookup>,
     /// When a used connection may carry a request.
     pub reuse: Reuse,
     /// Its counters.
     pub metrics: ServiceMetrics,
+}
+
+/// How an upstream is asked what became of a request.
+pub struct Lookup {
+    /// Path at the upstream; `{key}` stands for our name for the request.
+    pub path: String,
+    /// What it answers if it took the request.
+    pub found: Predicate,
+    /// What it answers if it knows of none.
+    pub not_found: Predicate,
+    /// How long after the request "not found" is its last word.
+    pub final_after: Duration,
 }
 
 /// What one payment buys.

@@ -74,7 +74,8 @@ impl Meaning {
 }
 
 impl Predicate {
-    fn holds(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
+    /// Whether an answer matches. `body` is `None` if it could not be read to its end: then no condition on it holds.
+    pub fn holds(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
         let status = status.as_u16();
         let status_fits = self.status.is_empty() || self.status.iter().any(|(first, last)| (*first..=*last).contains(&status));
         let header_fits = |(name, pattern): &(HeaderName, Regex)| headers.get_all(name).iter().any(|v| pattern.is_match(v.as_bytes()));

@@ -60,6 +60,13 @@ pub fn paid(
     Some(finish(upstream, method, with_query(upstream, query)?, headers, body))
 }
 
+/// Asks the upstream itself for something, with the operator's own headers.
+pub fn own(upstream: &Upstream, path: &str) -> Option<Request<Bytes>> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Some(finish(upstream, &Method::GET, path.parse().ok()?, headers, Bytes::new()))
+}
+
 /// Where an upstream takes a key by which it throws repeats away.
 pub enum KeyPlace {
     /// A header field.

@@ -168,6 +168,38 @@ fn a_repeatable_request_is_sent_again_with_one_key_per_ticket() {
     }
 }
 
+/// The upstream can be asked by the name that we gave a request: a find settles it, "not found" frees it after the time that is final.
+#[test]
+fn a_look_up_at_the_upstream_settles_what_is_parked() {
+    let service = r#"lookup = { path = "/look?id={key}", key = { header = "X-Reference" }, final_after = "3s" }"#;
+    let mut world = World::with(Options { service: service.into(), ..Options::default() });
+    for (answer, in_the_end, more) in [(200, "delivered-answer-not-kept", 0), (404, "", 1)] {
+        world.upstream.behave(Behaviour::CloseAfterReading);
+        let (_, ticket) = world.buy(SMS);
+        let messages = |world: &World| world.upstream.requests().into_iter().filter(|r| r.line.starts_with("POST")).collect::<Vec<_>>();
+        let before = messages(&world).len();
+        assert_eq!(world.redeem(&ticket, SMS).code(), "outcome-unknown");
+        assert_eq!(messages(&world).len(), before + 1, "a name alone makes no repeat safe");
+        let reference = messages(&world).last().unwrap().header("x-reference").unwrap().to_owned();
+        world.crash_and_restart();
+        let parked = std::time::Instant::now();
+        world.upstream.behave(Behaviour::status(answer, "Okay"));
+        if answer == 404 {
+            wait_until("a look-up", || world.upstream.requests().iter().any(|r| r.line == format!("GET /look?id={reference} HTTP/1.1")));
+            assert_eq!(world.redeem(&ticket, SMS).code(), "outcome-unknown", "not found is not final yet");
+            wait_until("the ticket to be free", || world.redeem(&ticket, SMS).code() == "upstream-refused");
+            assert!(parked.elapsed() > std::time::Duration::from_secs(2));
+            world.upstream.behave(Behaviour::okay());
+            wait_until("the ticket to work", || world.redeem(&ticket, SMS).text() == "Okay");
+        } else {
+            wait_until("the ticket to be settled", || world.redeem(&ticket, SMS).code() == in_the_end);
+        }
+        let last = messages(&world).last().unwrap().header("x-reference").unwrap().to_owned();
+        assert_eq!(last, reference);
+        assert!(messages(&world).len() <= before + 1 + 2 * more);
+    }
+}
+
 #[test]
 fn a_service_whose_input_is_the_query_is_sold_as_exactly() {
     let world = World::with(Options { more: QUERY_SERVICE.into(), ..Options::default() });
