@@ -56,7 +56,7 @@ fn two_instances_send_each_ticket_once_though_both_get_it_at_once() {
     let options = || Options { limits: "unpaid_per_client = 5000".into(), ..Options::postgres(&postgres.url()) };
     let one = World::with(options());
     let two = World::before(one.upstream.clone(), options());
-    const TICKETS: usize = 1000;
+    const TICKETS: usize = 2000;
     let body = |n: usize| format!(r#"{{"message":"number {n}","phone_number":"+1234567890"}}"#);
     let tickets: Vec<String> = (0..TICKETS).map(|n| one.buy(&body(n)).1).collect();
     let next = std::sync::atomic::AtomicUsize::new(0);
@@ -186,4 +186,80 @@ fn a_secret_that_tickets_need_must_be_there_and_none_is_made() {
     let (status, said) = Process::run_with(&["serve", "--config", "farebox.toml"], world.folder.path(), &environment);
     assert!(!status.success() && said.contains("master.secret"), "{said}");
     assert!(!secret.exists());
+}
+
+#[test]
+fn a_revocation_counts_on_all_instances_at_once() {
+    let postgres = Postgres::start();
+    let one = World::with(Options::postgres(&postgres.url()));
+    let two = World::before(one.upstream.clone(), Options::postgres(&postgres.url()));
+    let (unused, unused_ticket) = one.buy(SMS);
+    let (delivered, delivered_ticket) = one.buy(SMS);
+    assert_eq!(two.redeem(&delivered_ticket, SMS).status, 200);
+    for challenge in [unused, delivered] {
+        let hash = challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
+        http::send(one.ops, "POST", &format!("/tickets/{hash}/revoke"), &[], b"");
+    }
+    assert_eq!(two.redeem(&unused_ticket, SMS).code(), "ticket-revoked");
+    // This one's answer is in the memory of the other instance, which hears of it within a second.
+    wait_until("the other instance to know", || two.redeem(&delivered_ticket, SMS).code() == "ticket-revoked");
+    assert_eq!(one.upstream.count(), 1);
+}
+
+/// What was forgotten is not taken for what never was, whatever the clock says.
+#[test]
+fn pruning_leaves_a_watermark_and_keeps_what_is_still_worth_something() {
+    let postgres = Postgres::start();
+    let mut world = World::with(Options::postgres(&postgres.url()));
+    let (challenge, ticket) = world.buy(SMS);
+    assert_eq!(world.redeem(&ticket, SMS).status, 200);
+    world.upstream.behave(Behaviour::CloseAfterReading);
+    let (_, parked) = world.buy(SMS);
+    assert_eq!(world.redeem(&parked, SMS).code(), "outcome-unknown");
+    world.upstream.behave(Behaviour::okay());
+    world.gate.kill();
+    // As if all of it had happened long ago.
+    let until = challenge.response.json()["expiresAt"].as_u64().unwrap() + 30 * 86_400;
+    postgres.query("UPDATE farebox.tickets SET valid_until = 1000, changed = 1000; UPDATE farebox.answers SET stored_at = 1000");
+    world.restart();
+    wait_for_row(&postgres, "SELECT count(*) FROM farebox.tickets WHERE state = 3", "0");
+    wait_for_row(&postgres, "SELECT count(*) FROM farebox.answers", "0");
+    assert_eq!(postgres.query("SELECT value FROM farebox.marks WHERE name = 'watermark'"), "1000");
+    assert_eq!(world.redeem(&parked, SMS).code(), "outcome-unknown", "what is parked is never forgotten");
+    // The mark as it would be if the row had had its own date.
+    postgres.query(&format!("UPDATE farebox.marks SET value = {until} WHERE name = 'watermark'"));
+    let (count, answer) = (world.upstream.count(), world.redeem(&ticket, SMS));
+    assert_eq!((answer.status, answer.code().as_str()), (402, "ticket-expired"));
+    assert_eq!(world.upstream.count(), count);
+}
+
+#[test]
+fn tls_to_the_server_is_verified() {
+    let mut postgres = Postgres::start();
+    let folder = tempfile::tempdir().unwrap();
+    crate::tls::certificate(folder.path(), "postgres");
+    crate::tls::certificate(folder.path(), "other");
+    postgres.speak_tls(&folder.path().join("postgres.crt"), &folder.path().join("postgres.key"));
+    postgres.stop();
+    postgres.start_again();
+    let url = format!("postgresql://postgres@localhost:{}/postgres?sslmode=require", postgres.address.port());
+    for (ca, works) in [("postgres.crt", true), ("other.crt", false)] {
+        let mut options = Options::postgres(&url);
+        options.more =
+            format!("[ledger]\npostgres = {{ env = \"FAREBOX_LEDGER\" }}\npostgres_ca = \"{}\"\n", folder.path().join(ca).display());
+        let world = World::with(options);
+        if works {
+            let (_, ticket) = world.buy(SMS);
+            assert_eq!(world.redeem(&ticket, SMS).status, 200);
+            assert_eq!(
+                postgres.query(
+                    "SELECT bool_and(s.ssl) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'farebox'"
+                ),
+                "t"
+            );
+        } else {
+            assert_eq!(world.post(&[], SMS).code(), "ledger-down");
+            assert!(world.gate.output().contains("certificate"), "it says why");
+        }
+    }
 }

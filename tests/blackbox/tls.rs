@@ -14,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use crate::support::world::{Options, PATH};
 use crate::support::{Challenge, Response, SMS, World};
 
-fn certificate(folder: &Path, name: &str) {
+pub fn certificate(folder: &Path, name: &str) {
     let key = rcgen::KeyPair::generate().unwrap();
     let signed = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
     std::fs::write(folder.join(format!("{name}.crt")), signed.pem()).unwrap();
@@ -92,6 +92,25 @@ async fn both_protocols_sell_and_deliver() {
         assert_eq!(free.status, 200);
         assert_eq!(world.upstream.last().body, b"streamed on");
     }
+}
+
+/// A reset of the stream drops the handler; the redemption goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http2_reset_does_not_stop_a_redemption() {
+    let (world, folder) = tokio::task::block_in_place(tls_world);
+    let ca = folder.path().join("gate.crt");
+    let challenge = Challenge::from(send(world.address, &ca, b"h2", None, PATH, SMS).await);
+    let ticket = format!("L402 {}:{}", challenge.macaroon, tokio::task::block_in_place(|| world.pay(&challenge)));
+    world.upstream.behave(crate::support::Behaviour::Stall);
+    let (address, path, used) = (world.address, ca.clone(), ticket.clone());
+    let payer = tokio::spawn(async move { send(address, &path, b"h2", Some(&used), PATH, SMS).await });
+    tokio::task::block_in_place(|| crate::support::wait_until("the upstream to be asked", || world.upstream.count() == 1));
+    payer.abort();
+    assert!(payer.await.is_err());
+    world.upstream.release();
+    let again = send(world.address, &ca, b"h2", Some(&ticket), PATH, SMS).await;
+    assert_eq!((again.status, again.text().as_str(), again.header("idempotent-replayed")), (200, "Okay", Some("true")));
+    assert_eq!(world.upstream.count(), 1);
 }
 
 #[test]

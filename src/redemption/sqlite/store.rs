@@ -96,6 +96,12 @@ impl Store {
         read_only(path, |connection| secrets_in_use(connection, now))
     }
 
+    /// Lets the database grow no further, as a full disk would; until it is opened again.
+    #[cfg(test)]
+    pub(super) fn fill_up(&self) {
+        self.connection.execute_batch("PRAGMA max_page_count = 1").unwrap();
+    }
+
     /// Has the `n`th commit from now on fail.
     #[cfg(test)]
     pub(super) fn fail_commit(&mut self, n: u32) {

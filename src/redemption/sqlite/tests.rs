@@ -169,3 +169,35 @@ async fn a_failed_commit_grants_nothing_and_leaves_nothing_behind() {
     assert_eq!(ledger.claim(attempt(1, 2)).await.unwrap().claim, Claim::Granted);
     assert!(ledger.health().is_ok());
 }
+
+#[tokio::test]
+async fn a_full_disk_grants_nothing_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(&folder.path().join("ledger.db"));
+    let hash = |n: u16| PaymentHash::from_bytes([&n.to_be_bytes()[..], &[0; 30]].concat().try_into().unwrap());
+    let mut granted = Vec::new();
+    ledger
+        .ask(|store, _| {
+            store.fill_up();
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let refused = loop {
+        let n = u16::try_from(granted.len()).unwrap();
+        match ledger.claim(Attempt { hash: hash(n), ..attempt(0, 1) }).await {
+            Ok(claimed) => {
+                assert_eq!(claimed.claim, Claim::Granted);
+                granted.push(n);
+            }
+            Err(error) => break error,
+        }
+    };
+    assert!(refused.to_string().contains("full"), "{refused}");
+    assert!(ledger.health().is_err());
+    let last = u16::try_from(granted.len()).unwrap();
+    assert_eq!(ledger.claim(Attempt { hash: hash(last), ..attempt(0, 2) }).await.unwrap().claim, Claim::Granted, "there is room again");
+    for n in granted {
+        assert_eq!(ledger.claim(Attempt { hash: hash(n), ..attempt(0, 3) }).await.unwrap().claim, Claim::Busy, "still held");
+    }
+}

@@ -38,6 +38,19 @@ impl Postgres {
         url(self.address)
     }
 
+    /// From its next start on it speaks TLS, with this certificate and key.
+    pub fn speak_tls(&self, certificate: &Path, key: &Path) {
+        for (from, name) in [(certificate, "server.crt"), (key, "server.key")] {
+            let to = self.folder.join("data").join(name);
+            std::fs::copy(from, &to).unwrap();
+            std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            give_to_postgres(&to);
+        }
+        let settings = self.folder.join("data/postgresql.auto.conf");
+        let text = std::fs::read_to_string(&settings).unwrap();
+        std::fs::write(settings, format!("{text}ssl = on\n")).unwrap();
+    }
+
     /// As in a crash of the server.
     pub fn stop(&mut self) {
         self.signal("QUIT");
