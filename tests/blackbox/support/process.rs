@@ -18,16 +18,22 @@ impl Process {
     }
 
     pub fn start_with(arguments: &[&str], folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_farebox"))
-            .args(arguments)
-            .current_dir(folder)
-            .envs(environment.iter().copied())
-            .env("SMS_BACKEND_TOKEN", "Bearer backend-token-hunter2")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
+        command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
+        Self::spawn(command, folder)
+    }
+
+    /// For what no test owns: it ends, and its folder goes, when this process does, however that ends.
+    pub fn start_until_we_end(arguments: &[&str], folder: &Path) -> Self {
+        let mut command = Command::new("sh");
+        let script = "\"$@\" & child=$!; read -r _; kill $child; wait $child; rm -rf \"$PWD\"";
+        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_farebox")]).args(arguments).stdin(Stdio::piped());
+        Self::spawn(command, folder)
+    }
+
+    fn spawn(mut command: Command, folder: &Path) -> Self {
+        command.current_dir(folder).env("SMS_BACKEND_TOKEN", "Bearer backend-token-hunter2");
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
         collect(child.stdout.take().unwrap(), &output);
         collect(child.stderr.take().unwrap(), &output);

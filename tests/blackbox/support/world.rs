@@ -31,7 +31,10 @@ impl Play {
     }
 
     pub fn start_at(folder: &Path, grpc: &str) -> Self {
-        let process = Process::start(&["play", "--dir", "lnd", "--grpc", grpc, "--wallet", "127.0.0.1:0"], folder);
+        Self::of(Process::start(&["play", "--dir", "lnd", "--grpc", grpc, "--wallet", "127.0.0.1:0"], folder), folder)
+    }
+
+    fn of(process: Process, folder: &Path) -> Self {
         let grpc = process.word_after("gRPC").parse().unwrap();
         let wallet = process.word_after("wallet       http://").trim_end_matches("/pay").parse().unwrap();
         Self { _process: process, grpc, wallet, folder: folder.join("lnd") }
@@ -48,7 +51,8 @@ fn shared_play() -> &'static Play {
     PLAY.get_or_init(|| {
         let folder = std::env::temp_dir().join(format!("farebox-test-play-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        Play::start(&folder)
+        let arguments = ["play", "--dir", "lnd", "--grpc", "127.0.0.1:0", "--wallet", "127.0.0.1:0"];
+        Play::of(Process::start_until_we_end(&arguments, &folder), &folder)
     })
 }
 
