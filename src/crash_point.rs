@@ -13,5 +13,7 @@ pub(crate) fn crash_point(place: &str) {
     }
     if is_named("FAREBOX_STOP_AT") {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+        // The signal goes to the process, and this thread would run on until another has taken it.
+        std::thread::sleep(std::time::Duration::from_secs(1));
     }
 }
