@@ -86,13 +86,13 @@ impl Server {
         for service in &gate.site.services {
             let upstream = Arc::clone(&service.upstream);
             tokio::spawn(async move { upstream::health::watch(&upstream).await });
+            let (asking, service) = (Arc::clone(&gate), Arc::clone(service));
+            tokio::spawn(async move { lookup::watch(&asking, &service).await });
         }
         let ledger = Arc::clone(&gate.ledger);
         tokio::spawn(async move { ledger.run().await });
         let revoking = Arc::clone(&gate);
         tokio::spawn(async move { revoking.revoked.watch(&*revoking.ledger).await });
-        let asking = Arc::clone(&gate);
-        tokio::spawn(async move { lookup::watch(&asking).await });
         let noting = Arc::clone(&gate);
         tokio::spawn(async move { note_secret(&noting).await });
         tokio::spawn(ops::serve(ops, Arc::clone(&gate), stop.clone()));

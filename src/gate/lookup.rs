@@ -13,10 +13,11 @@ use super::Gate;
 use super::keep::{Read, read};
 use super::site::{Lookup, Service};
 use crate::l402::PaymentHash;
-use crate::redemption::state::{Resolution, Row, State};
-use crate::time::UnixTime;
+use crate::redemption::ledger::Settled;
+use crate::redemption::state::{ClaimId, Resolution, State};
 use crate::upstream::body::RequestBody;
 use crate::upstream::forward::{Sent, forward};
+use crate::upstream::window::SendWindow;
 use crate::upstream::{Reuse, request};
 
 /// How often the ledger is asked for parked tickets, and how many are looked at.
@@ -27,27 +28,35 @@ const MOST: u32 = 1000;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(600);
 
-/// When a ticket is asked about next, and the pause after that.
-type Schedule = HashMap<PaymentHash, (Instant, Duration)>;
+/// What is planned for a ticket, by the try that parked it.
+struct Plan {
+    claim: ClaimId,
+    next: Instant,
+    pause: Duration,
+    /// Closed once "not found" is final: by our own watch, since clocks of machines jump and differ.
+    not_final: SendWindow,
+}
 
-/// Asks for as long as it is polled. Returns at once if no service has a look-up.
-pub async fn watch(gate: &Gate) {
-    if gate.site.services.iter().all(|service| service.lookup.is_none()) {
-        return;
-    }
-    let mut schedule = Schedule::new();
+/// Asks for one service for as long as it is polled. Returns at once if it has no look-up.
+pub async fn watch(gate: &Gate, service: &Arc<Service>) {
+    let Some(lookup) = &service.lookup else { return };
+    let mut plans: HashMap<PaymentHash, Plan> = HashMap::new();
     loop {
         sleep(EVERY).await;
         let Ok(parked) = gate.ledger.list(Some(State::Parked), MOST).await else { continue };
-        schedule.retain(|hash, _| parked.iter().any(|(known, _)| known == hash));
-        for (hash, row) in &parked {
-            let service = gate.site.services.iter().find(|service| *service.name == *row.service);
-            if let Some((service, lookup)) = service.and_then(|service| service.lookup.as_ref().map(|lookup| (service, lookup))) {
-                let (next, pause) = schedule.entry(*hash).or_insert((Instant::now(), FIRST_PAUSE));
-                if *next <= Instant::now() {
-                    ask(gate, service, lookup, hash, row).await;
-                    (*next, *pause) = (Instant::now() + *pause, (*pause * 2).min(LAST_PAUSE));
-                }
+        let parked: HashMap<_, _> = parked.into_iter().filter(|(_, row)| *row.service == *service.name).collect();
+        plans.retain(|hash, plan| parked.get(hash).is_some_and(|row| row.claim == plan.claim));
+        for (hash, row) in parked {
+            let plan = plans.entry(hash).or_insert_with(|| Plan {
+                claim: row.claim,
+                next: Instant::now(),
+                pause: FIRST_PAUSE,
+                not_final: SendWindow::open_for(lookup.final_after + service.upstream.timeout),
+            });
+            if plan.next <= Instant::now() && !gate.flights.is_under_way(&hash) {
+                ask(gate, service, lookup, &hash, plan).await;
+                plan.next = Instant::now() + plan.pause;
+                plan.pause = (plan.pause * 2).min(LAST_PAUSE);
             }
         }
     }
@@ -61,9 +70,9 @@ enum Word {
     Nothing,
 }
 
-async fn ask(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, hash: &PaymentHash, row: &Row) {
+async fn ask(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, hash: &PaymentHash, plan: &Plan) {
     // Before the question: what comes to it later isn't counted.
-    let final_now = UnixTime::now().since(row.changed).is_some_and(|age| age > lookup.final_after);
+    let final_now = !plan.not_final.is_open();
     let mut words = Vec::new();
     // The name was made with the key that the ticket is signed with; which one that is, only the ticket tells.
     for keys in gate.ring.all() {
@@ -76,8 +85,11 @@ async fn ask(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, hash: &Paymen
     } else {
         return;
     };
-    match gate.ledger.resolve(*hash, resolution).await {
-        Ok(_) => info!(ticket = %hash, service = %service.name, ?resolution, "a look-up at the upstream settled a parked ticket"),
+    match gate.ledger.resolve(*hash, plan.claim, resolution).await {
+        Ok(Settled::Stale) => {}
+        Ok(Settled::Done { .. }) => {
+            info!(ticket = %hash, service = %service.name, ?resolution, "a look-up at the upstream settled a parked ticket")
+        }
         Err(error) => warn!(ticket = %hash, %error, "a look-up could not be recorded; it is asked again"),
     }
 }

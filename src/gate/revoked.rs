@@ -34,7 +34,11 @@ impl Revoked {
     pub async fn refresh(&self, ledger: &dyn Ledger) {
         let asked = Instant::now();
         if let Ok(Ok(revoked)) = timeout(COUNTS_FOR, ledger.revoked()).await {
-            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = (revoked.into_iter().collect(), Some(asked));
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            // A slow answer must not undo a newer one.
+            if known.1.is_none_or(|newest| asked > newest) {
+                *known = (revoked.into_iter().collect(), Some(asked));
+            }
         }
     }
 

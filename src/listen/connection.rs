@@ -32,6 +32,9 @@ const WRITE_LIMIT: Duration = Duration::from_secs(30);
 /// How long a connection that is to end may stand still before it is cut.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// Longest pause of an upstream in the middle of its answer that keeps a connection.
+const UPSTREAM_PAUSE: Duration = Duration::from_secs(180);
+
 /// Longest head, in bytes; a macaroon with many caveats fits.
 const MAX_HEAD: usize = 32 * 1024;
 
@@ -61,7 +64,7 @@ where
         async move {
             let response = handle(gate, peer, request).await;
             drop(under_way);
-            Ok::<_, Infallible>(response.map(|body| Watched { body, activity: watched }))
+            Ok::<_, Infallible>(response.map(|body| Watched { body, activity: watched, waits: false }))
         }
     });
     // What a client does to its own connection is no error of ours.
@@ -112,6 +115,8 @@ async fn until_stopped<C: Future>(connection: C, shut_down: fn(Pin<&mut C>), sto
 struct Activity {
     handled: AtomicU32,
     events: AtomicU64,
+    /// Bodies that wait for more from an upstream, as far as they were asked.
+    waiting: AtomicU32,
 }
 
 struct UnderWay(Arc<Activity>);
@@ -126,14 +131,18 @@ impl Activity {
     /// Ends when nothing was handled and nothing moved for `period`. HTTP/2 has no such limit of its own, and a client that opens no
     /// window for an answer would keep its connection for ever.
     async fn quiet(&self, period: Duration) {
-        let mut before = self.events.load(Ordering::Relaxed);
+        let (mut before, mut still) = (self.events.load(Ordering::Relaxed), Duration::ZERO);
         loop {
             sleep(period).await;
             let now = self.events.load(Ordering::Relaxed);
-            if now == before && self.handled.load(Ordering::Relaxed) == 0 {
+            still = if now == before { still + period } else { Duration::ZERO };
+            before = now;
+            // A body that was asked and had nothing waits for its upstream, which has a limit of its own; but one whose client opens no
+            // window isn't asked again, and looks the same.
+            let waits = self.waiting.load(Ordering::Relaxed) > 0 && still < UPSTREAM_PAUSE;
+            if !still.is_zero() && !waits && self.handled.load(Ordering::Relaxed) == 0 {
                 return;
             }
-            before = now;
         }
     }
 }
@@ -149,6 +158,28 @@ impl Drop for UnderWay {
 struct Watched {
     body: Body,
     activity: Arc<Activity>,
+    waits: bool,
+}
+
+impl Watched {
+    fn set_waits(&mut self, waits: bool) {
+        match (self.waits, waits) {
+            (false, true) => {
+                self.activity.waiting.fetch_add(1, Ordering::Relaxed);
+            }
+            (true, false) => {
+                self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        self.waits = waits;
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.set_waits(false);
+    }
 }
 
 impl HttpBody for Watched {
@@ -157,6 +188,7 @@ impl HttpBody for Watched {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.set_waits(frame.is_pending());
         if frame.is_ready() {
             self.activity.events.fetch_add(1, Ordering::Relaxed);
         }

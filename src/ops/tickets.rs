@@ -51,10 +51,8 @@ pub async fn answer(ledger: &dyn Ledger, ask: Ask) -> Result<Value, No> {
         }
         Ask::Show(_) => {}
         Ask::Resolve(hash, resolution) => {
-            if ledger.show(hash).await?.is_none() {
-                return Err(No::Unknown);
-            }
-            if ledger.resolve(hash, resolution).await? == Settled::Stale {
+            let claim = ledger.show(hash).await?.ok_or(No::Unknown)?.claim;
+            if ledger.resolve(hash, claim, resolution).await? == Settled::Stale {
                 return Err(No::NotParked);
             }
         }

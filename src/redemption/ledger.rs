@@ -90,8 +90,8 @@ pub trait Ledger: Send + Sync {
     /// One ticket, if it was ever handed in.
     fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>>;
 
-    /// Ends a ticket's being parked; `Stale` if it isn't.
-    fn resolve(&self, hash: PaymentHash, resolution: Resolution) -> Reply<'_, Settled>;
+    /// Ends a ticket's being parked by the try `claim`; `Stale` if it isn't.
+    fn resolve(&self, hash: PaymentHash, claim: ClaimId, resolution: Resolution) -> Reply<'_, Settled>;
 
     /// Takes a ticket back for good. `valid_until` (Unix seconds) is for one that was never handed in: till when to remember it.
     fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Reply<'_, ()>;

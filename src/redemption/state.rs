@@ -198,7 +198,10 @@ pub fn claim(row: Option<&Row>, attempt: &Attempt, now: UnixTime, horizon: Horiz
             _ => Claim::Granted,
         },
     };
-    let next = (answer == Claim::Granted).then(|| Row { state: State::Claimed, claim: attempt.claim, changed: now, ..row.clone() });
+    // What comes after a try that nobody knows of can't say that nothing happened.
+    let doubtful = row.doubtful || row.state == State::Parked;
+    let next =
+        (answer == Claim::Granted).then(|| Row { state: State::Claimed, claim: attempt.claim, doubtful, changed: now, ..row.clone() });
     (answer, next)
 }
 
@@ -234,13 +237,17 @@ pub fn settle(row: &Row, claim: ClaimId, outcome: Outcome, now: UnixTime) -> Res
         Outcome::NotSent | Outcome::Unknown => State::Parked,
     };
     match row.state {
-        State::Claimed => {
+        // Whoever parked it knew less than who made this very try.
+        State::Claimed | State::Parked if row.state == State::Claimed || state != State::Parked => {
             let attempts = row.attempts.saturating_add(u32::from(outcome == Outcome::NotSent));
-            Ok(Row { state, attempts, doubtful: state == State::Parked, changed: now, ..row.clone() })
+            let doubtful = match outcome {
+                Outcome::Delivered => false,
+                Outcome::NotSent => row.doubtful,
+                Outcome::Unknown => true,
+            };
+            Ok(Row { state, attempts, doubtful, changed: now, ..row.clone() })
         }
         before if before == state => Ok(row.clone()),
-        // Whoever parked it knew less than who made this very try.
-        State::Parked if state == State::Delivered => Ok(Row { state, doubtful: false, changed: now, ..row.clone() }),
         _ => Err(Stale),
     }
 }
@@ -254,9 +261,9 @@ pub enum Resolution {
     Release,
 }
 
-/// Ends a ticket's being parked.
-pub fn resolve(row: &Row, resolution: Resolution, now: UnixTime) -> Result<Row, Stale> {
-    if row.state != State::Parked {
+/// Ends a ticket's being parked. `claim` is the try that was judged: what is said of one says nothing of a later one.
+pub fn resolve(row: &Row, claim: ClaimId, resolution: Resolution, now: UnixTime) -> Result<Row, Stale> {
+    if row.state != State::Parked || row.claim != claim {
         return Err(Stale);
     }
     let state = match resolution {
@@ -275,12 +282,13 @@ pub fn revoke(row: &Row, now: UnixTime) -> Row {
 /// Takes back a claim whose commit was not confirmed: it sent nothing, so it doesn't count as a try.
 pub fn withdraw(row: &Row, claim: ClaimId) -> Result<Row, Stale> {
     let state = if row.doubtful { State::Parked } else { State::Free };
-    if row.claim == claim && row.state == State::Claimed { Ok(Row { state, ..row.clone() }) } else { Err(Stale) }
+    let holds = row.claim == claim && matches!(row.state, State::Claimed | State::Parked);
+    if holds { Ok(Row { state, ..row.clone() }) } else { Err(Stale) }
 }
 
 /// Whoever held the claim is gone, and nobody knows how far it got.
 pub fn orphaned(row: &Row, now: UnixTime) -> Result<Row, Stale> {
-    if row.state == State::Claimed { Ok(Row { state: State::Parked, doubtful: true, changed: now, ..row.clone() }) } else { Err(Stale) }
+    if row.state == State::Claimed { Ok(Row { state: State::Parked, changed: now, ..row.clone() }) } else { Err(Stale) }
 }
 
 /// Pause before a ticket is tried again after `attempts` tries that did nothing: 1 s, 2 s, 4 s .. 60 s.

@@ -117,20 +117,42 @@ fn what_may_have_happened_once_is_never_free_by_itself_again() {
     assert_eq!(refused.state, State::Parked);
     assert_eq!(withdraw(&again, again.claim).unwrap().state, State::Parked);
     assert_eq!(settle(&again, again.claim, Outcome::Delivered, NOW).unwrap().state, State::Delivered);
-    let released = resolve(&refused, Resolution::Release, NOW).unwrap();
+    let released = resolve(&refused, refused.claim, Resolution::Release, NOW).unwrap();
     let last = claim(Some(&released), &attempt(3), NOW, HORIZON).1.unwrap();
     assert_eq!(settle(&last, last.claim, Outcome::NotSent, NOW).unwrap().state, State::Free);
+}
+
+/// A look-up's answer about one try comes when a later one is parked already.
+#[test]
+fn what_is_said_of_one_try_does_not_count_for_the_next() {
+    let parked = settled(Outcome::Unknown);
+    let again = claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, HORIZON).1.unwrap();
+    let parked_again = settle(&again, again.claim, Outcome::Unknown, NOW).unwrap();
+    assert_eq!(resolve(&parked_again, parked.claim, Resolution::Release, NOW), Err(Stale));
+}
+
+/// Parked because its lease ran out or its process was thought dead; but who made the try knows better.
+#[test]
+fn who_made_the_try_may_still_say_for_certain_how_it_ended() {
+    let row = claimed();
+    let parked = orphaned(&row, NOW).unwrap();
+    assert_eq!(settle(&parked, row.claim, Outcome::Delivered, NOW).unwrap().state, State::Delivered);
+    assert_eq!(settle(&parked, row.claim, Outcome::NotSent, NOW).unwrap().state, State::Free);
+    assert_eq!(withdraw(&parked, row.claim).unwrap().state, State::Free);
+    assert_eq!(settle(&parked, ClaimId([9; 16]), Outcome::NotSent, NOW), Err(Stale));
+    let unknown = settle(&parked, row.claim, Outcome::Unknown, NOW).unwrap();
+    assert_eq!(unknown.state, State::Parked);
 }
 
 #[test]
 fn the_operator_resolves_what_is_parked_and_revokes_anything() {
     let parked = settled(Outcome::Unknown);
-    let released = resolve(&parked, Resolution::Release, NOW).unwrap();
+    let released = resolve(&parked, parked.claim, Resolution::Release, NOW).unwrap();
     assert_eq!(answer(&released, &attempt(2), NOW), Claim::Granted);
-    let delivered = resolve(&parked, Resolution::Delivered, NOW).unwrap();
+    let delivered = resolve(&parked, parked.claim, Resolution::Delivered, NOW).unwrap();
     assert_eq!(answer(&delivered, &attempt(2), NOW), Claim::Replay);
     for row in [claimed(), settled(Outcome::Delivered), settled(Outcome::NotSent), released] {
-        assert_eq!(resolve(&row, Resolution::Release, NOW), Err(Stale));
+        assert_eq!(resolve(&row, row.claim, Resolution::Release, NOW), Err(Stale));
         assert_eq!(answer(&revoke(&row, NOW), &attempt(2), NOW), Claim::Worthless(Why::Revoked));
         assert_eq!(settle(&revoke(&row, NOW), row.claim, Outcome::Delivered, NOW), Err(Stale));
     }
@@ -241,7 +263,7 @@ proptest! {
                 }
                 Event::Resolve => {
                     let truth = if may_have_happened > 0 { Resolution::Delivered } else { Resolution::Release };
-                    if let Some(Ok(resolved)) = row.as_ref().map(|row| resolve(row, truth, now)) {
+                    if let Some(Ok(resolved)) = row.as_ref().map(|row| resolve(row, row.claim, truth, now)) {
                         delivered |= truth == Resolution::Delivered;
                         row = Some(resolved);
                     }

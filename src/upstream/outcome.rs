@@ -52,7 +52,7 @@ pub fn by_status(status: StatusCode) -> Outcome {
 impl Meaning {
     /// Whether an answer's body has to be read before it is known what it means.
     pub fn needs_body(&self) -> bool {
-        [&self.delivered, &self.not_sent].into_iter().flatten().any(|predicate| !predicate.json.is_empty() || predicate.body.is_some())
+        [&self.delivered, &self.not_sent].into_iter().flatten().any(Predicate::needs_body)
     }
 
     /// What an answer means. `body` is `None` if it could not be read to its end: then no condition on it holds.
@@ -67,6 +67,7 @@ impl Meaning {
                 Outcome::Delivered if self.delivered.is_some() => Outcome::Unknown,
                 // What a cut body would have said, nobody knows.
                 Outcome::Delivered if body.is_none() && self.needs_body() => Outcome::Unknown,
+                Outcome::NotSent if body.is_none() && self.delivered.as_ref().is_some_and(Predicate::needs_body) => Outcome::Unknown,
                 outcome => outcome,
             },
         }
@@ -74,6 +75,10 @@ impl Meaning {
 }
 
 impl Predicate {
+    fn needs_body(&self) -> bool {
+        !self.json.is_empty() || self.body.is_some()
+    }
+
     /// Whether an answer matches. `body` is `None` if it could not be read to its end: then no condition on it holds.
     pub fn holds(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
         let status = status.as_u16();
@@ -194,7 +199,8 @@ mod tests {
         assert_eq!(of(json!({"messages": []})), Outcome::Unknown);
         assert_eq!(of(json!("nonsense")), Outcome::Unknown);
         assert_eq!(meaning.of(status(200), &HeaderMap::new(), None), Outcome::Unknown, "cut short");
-        assert_eq!(meaning.of(status(422), &HeaderMap::new(), None), Outcome::NotSent, "by its status");
+        assert_eq!(meaning.of(status(422), &HeaderMap::new(), Some(b"")), Outcome::NotSent, "by its status");
+        assert_eq!(meaning.of(status(422), &HeaderMap::new(), None), Outcome::Unknown, "it might have said that it was taken before");
         assert_eq!(meaning.of(status(500), &HeaderMap::new(), None), Outcome::Unknown);
     }
 

@@ -171,7 +171,8 @@ fn a_repeatable_request_is_sent_again_with_one_key_per_ticket() {
 /// The upstream can be asked by the name that we gave a request: a find settles it, "not found" frees it after the time that is final.
 #[test]
 fn a_look_up_at_the_upstream_settles_what_is_parked() {
-    let service = r#"lookup = { path = "/look?id={key}", key = { header = "X-Reference" }, final_after = "3s" }"#;
+    let service = r#"lookup = { path = "/look?id={key}", key = { header = "X-Reference" }, final_after = "2s" }
+timeout = "1s""#;
     let mut world = World::with(Options { service: service.into(), ..Options::default() });
     for (answer, in_the_end, more) in [(200, "delivered-answer-not-kept", 0), (404, "", 1)] {
         world.upstream.behave(Behaviour::CloseAfterReading);

@@ -15,7 +15,7 @@ use tokio_postgres::{Config, Error, Row as SqlRow};
 use zeroize::Zeroizing;
 
 use self::line::{Line, Link, Opened, Way, open, words};
-use self::statements::{NOTE_SECRET, PRUNE_ANSWERS, PRUNE_TICKETS, RESOLVE, REVOKE, ROW, SECRETS_IN_USE, SWEEP};
+use self::statements::{NOTE_SECRET, PRUNE_ANSWERS, PRUNE_TICKETS, RESOLVE, REVOKE, ROW, SECRETS_IN_USE, SWEEP, TOUCH};
 use super::kept::Kept;
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
 use super::state::{self, Attempt, Claim, ClaimId, Horizon, Outcome, Resolution, Row, State};
@@ -34,6 +34,10 @@ const MAX_UNCONFIRMED: usize = 10_000;
 
 /// How long a spent row outlives its ticket.
 const PRUNE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Seconds between two rounds of forgetting, and most small steps in one.
+const PRUNE_ROUNDS: u32 = 10;
+const PRUNE_STEPS: u32 = 100;
 
 /// Most tickets that are listed at once.
 const MAX_LIST: u32 = 1000;
@@ -57,6 +61,8 @@ pub struct PostgresLedger {
     terms: Terms,
     unconfirmed: Mutex<Vec<(PaymentHash, ClaimId, Instant)>>,
     first: Mutex<Option<Opened>>,
+    /// Why nothing could be written, at the last try.
+    trouble: Mutex<Option<String>>,
     observer: Box<dyn Fn(Duration) + Send + Sync>,
 }
 
@@ -91,6 +97,7 @@ impl PostgresLedger {
             terms,
             unconfirmed: Mutex::default(),
             first: Mutex::new(first),
+            trouble: Mutex::default(),
             observer,
         })
     }
@@ -117,35 +124,49 @@ impl PostgresLedger {
         tokio::join!(all(lines), self.housekeep());
     }
 
-    /// Parks what ran out, takes back what was granted to nobody, forgets what is old.
+    /// Takes back what was granted to nobody, parks what ran out, forgets what is old; and so sees whether the server takes writes.
     async fn housekeep(&self) {
         let mut rounds = 0_u32;
         loop {
             sleep(Duration::from_secs(1)).await;
-            if let Err(why) = self.housekeep_once(rounds.is_multiple_of(60)).await {
-                tracing::debug!("ledger: {why}");
+            let trouble = self.housekeep_once(rounds.is_multiple_of(PRUNE_ROUNDS)).await.err().map(|error| error.to_string());
+            let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            if trouble.is_some() && *known != trouble {
+                tracing::warn!("ledger: {}", trouble.as_deref().unwrap_or_default());
             }
+            *known = trouble;
             rounds = rounds.wrapping_add(1);
         }
     }
 
     async fn housekeep_once(&self, prune: bool) -> Result<(), LedgerError> {
         let link = self.link()?;
-        link.client.execute(SWEEP, &[]).await.map_err(down)?;
+        link.client.execute(TOUCH, &[]).await.map_err(down)?;
+        // Before the sweep, which would park them.
         let unconfirmed = std::mem::take(&mut *self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner));
         for (hash, claim, since) in unconfirmed {
             let taken = link.client.execute(&link.prepared.withdraw, &[&hash.as_bytes().as_slice(), &claim.as_bytes().as_slice()]).await;
-            // The server may still be at it: it is looked for again.
-            if !matches!(taken, Ok(1..)) && since.elapsed() < WITHDRAW_FOR {
+            // The server may still be at it: it is looked for again. Where it could not be asked, its age doesn't count.
+            let done = match taken {
+                Ok(0) => since.elapsed() > WITHDRAW_FOR,
+                Ok(_) => true,
+                Err(_) => false,
+            };
+            if !done {
                 self.remember(hash, claim, since);
             }
         }
+        link.client.execute(SWEEP, &[]).await.map_err(down)?;
         if prune {
-            let now = UnixTime::now();
-            let stale = signed(now.minus(self.terms.replay).millis());
-            while link.client.execute(PRUNE_ANSWERS, &[&stale]).await.map_err(down)? == 200 {}
-            let cutoff = signed(now.minus(PRUNE_MARGIN).seconds());
-            link.client.execute(PRUNE_TICKETS, &[&cutoff, &stale]).await.map_err(down)?;
+            let replay = millis(self.terms.replay);
+            let margin = i64::try_from(PRUNE_MARGIN.as_secs()).unwrap_or(i64::MAX);
+            for _ in 0..PRUNE_STEPS {
+                let answers = link.client.execute(PRUNE_ANSWERS, &[&replay]).await.map_err(down)?;
+                let tickets = link.client.execute(PRUNE_TICKETS, &[&margin, &replay]).await.map_err(down)?;
+                if answers == 0 && tickets == 0 {
+                    break;
+                }
+            }
         }
         Ok(())
     }
@@ -159,7 +180,7 @@ impl PostgresLedger {
 
     async fn try_claim(&self, attempt: &Attempt) -> Result<Claimed, LedgerError> {
         let link = self.link()?;
-        let lease = i64::try_from(attempt.lease.as_millis()).unwrap_or(i64::MAX);
+        let lease = millis(attempt.lease);
         let asked = Instant::now();
         let row = link
             .client
@@ -272,13 +293,18 @@ impl Ledger for PostgresLedger {
         })
     }
 
-    fn resolve(&self, hash: PaymentHash, resolution: Resolution) -> Reply<'_, Settled> {
+    fn resolve(&self, hash: PaymentHash, claim: ClaimId, resolution: Resolution) -> Reply<'_, Settled> {
         Box::pin(async move {
             let state = match resolution {
                 Resolution::Delivered => State::Delivered,
                 Resolution::Release => State::Free,
             };
-            let changed = self.link()?.client.execute(RESOLVE, &[&hash.as_bytes().as_slice(), &code(state)]).await.map_err(down)?;
+            let changed = self
+                .link()?
+                .client
+                .execute(RESOLVE, &[&hash.as_bytes().as_slice(), &code(state), &claim.as_bytes().as_slice()])
+                .await
+                .map_err(down)?;
             Ok(if changed == 0 { Settled::Stale } else { Settled::Done { attempts: 0 } })
         })
     }
@@ -298,7 +324,10 @@ impl Ledger for PostgresLedger {
     }
 
     fn health(&self) -> Result<(), LedgerError> {
-        self.link().map(|_| ())
+        match &*self.trouble.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(why) => Err(LedgerError::Down(why.clone())),
+            None => self.link().map(|_| ()),
+        }
     }
 
     fn run(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -380,6 +409,10 @@ fn unreadable() -> LedgerError {
 /// PostgreSQL's integers are signed; a time or an amount that large is the end of time.
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn unsigned(value: i64) -> u64 {

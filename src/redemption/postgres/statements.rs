@@ -9,7 +9,8 @@ const CLAIM: &str = "
     mark AS (SELECT value AS watermark FROM farebox.marks WHERE name = 'watermark'),
     again AS (
         UPDATE farebox.tickets AS t
-        SET state = 1, claim = $8, owner = $9, changed = clock.now, lease_until = clock.now + $10
+        SET state = 1, claim = $8, owner = $9, changed = clock.now, lease_until = clock.now + $10,
+            doubtful = t.doubtful OR t.state = 4
         FROM clock
         WHERE t.hash = $1 AND $4 AND t.request = $3 AND (
             (t.state = 2 AND (clock.now < t.changed OR clock.now - t.changed >=
@@ -39,36 +40,46 @@ const SETTLE: &str = "
     WITH done AS (
         UPDATE farebox.tickets SET
             state = CASE WHEN $3 = 1 THEN 3 WHEN $3 = 2 AND NOT doubtful THEN 2 ELSE 4 END,
-            attempts = attempts + CASE WHEN $3 = 2 AND state = 1 THEN 1 ELSE 0 END,
+            attempts = attempts + CASE WHEN $3 = 2 THEN 1 ELSE 0 END,
             doubtful = CASE WHEN $3 = 1 THEN false WHEN $3 = 2 THEN doubtful ELSE true END,
             changed = farebox.now_ms()
-        WHERE hash = $1 AND claim = $2 AND (state = 1 OR (state = 4 AND $3 = 1))
+        WHERE hash = $1 AND claim = $2 AND (state = 1 OR (state = 4 AND ($3 = 1 OR ($3 = 2 AND NOT doubtful))))
         RETURNING attempts),
     kept AS (
         INSERT INTO farebox.answers (hash, status, headers, body, stored_at)
         SELECT $1, $4, $5, $6, farebox.now_ms() FROM done WHERE $4::integer IS NOT NULL
         ON CONFLICT (hash) DO UPDATE SET status = excluded.status, headers = excluded.headers, body = excluded.body,
             stored_at = excluded.stored_at)
-    SELECT attempts FROM done";
+    SELECT attempts FROM done
+    UNION ALL
+    -- Said before, and that went unconfirmed.
+    SELECT attempts FROM farebox.tickets WHERE hash = $1 AND claim = $2 AND NOT EXISTS (SELECT FROM done)
+        AND state = CASE WHEN $3 = 1 THEN 3 WHEN $3 = 2 AND NOT doubtful THEN 2 ELSE 4 END";
 
 /// Takes back a claim whose commit was not confirmed: nothing was sent.
 const WITHDRAW: &str = "
-    UPDATE farebox.tickets SET state = CASE WHEN doubtful THEN 4 ELSE 2 END WHERE hash = $1 AND claim = $2 AND state = 1";
+    UPDATE farebox.tickets SET state = CASE WHEN doubtful THEN 4 ELSE 2 END WHERE hash = $1 AND claim = $2 AND (state = 1 OR (state = 4 AND NOT doubtful))";
 
 /// Parks what a dead instance left claimed.
 pub(super) const SWEEP: &str = "
-    UPDATE farebox.tickets SET state = 4, doubtful = true, changed = farebox.now_ms()
+    UPDATE farebox.tickets SET state = 4, changed = farebox.now_ms()
     WHERE state = 1 AND lease_until < farebox.now_ms()";
 
-/// One small step of forgetting answers, older than $1 (Unix milliseconds).
-pub(super) const PRUNE_ANSWERS: &str = "
-    DELETE FROM farebox.answers WHERE hash IN (SELECT hash FROM farebox.answers WHERE stored_at < $1 LIMIT 200)";
+/// Shows that the server takes writes: a connection alone doesn't.
+pub(super) const TOUCH: &str = "
+    INSERT INTO farebox.marks VALUES ('alive', farebox.now_ms()) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
-/// One small step of forgetting tickets: valid until before $1 (Unix seconds), not changed since $2 (Unix milliseconds). It leaves the mark.
+/// One small step of forgetting answers that are older than $1 milliseconds.
+pub(super) const PRUNE_ANSWERS: &str = "
+    DELETE FROM farebox.answers WHERE hash IN (SELECT hash FROM farebox.answers WHERE stored_at < farebox.now_ms() - $1 LIMIT 200)";
+
+/// One small step of forgetting tickets whose time ended $1 seconds ago and that weren't changed for $2 milliseconds. It leaves the mark, and
+/// touches one row as long as there may be more.
 pub(super) const PRUNE_TICKETS: &str = "
     WITH gone AS (
         DELETE FROM farebox.tickets WHERE hash IN (
-            SELECT hash FROM farebox.tickets WHERE state IN (3, 5) AND valid_until < $1 AND changed < $2 LIMIT 200 FOR UPDATE SKIP LOCKED)
+            SELECT hash FROM farebox.tickets WHERE state IN (3, 5) AND valid_until < farebox.now_ms() / 1000 - $1
+                AND changed < farebox.now_ms() - $2 LIMIT 200 FOR UPDATE SKIP LOCKED)
         RETURNING valid_until)
     UPDATE farebox.marks SET value = greatest(value, (SELECT max(valid_until) FROM gone))
     WHERE name = 'watermark' AND EXISTS (SELECT FROM gone)";
@@ -79,7 +90,7 @@ pub(super) const ROW: &str =
 
 /// $2 is the state that a parked ticket gets.
 pub(super) const RESOLVE: &str = "
-    UPDATE farebox.tickets SET state = $2, attempts = 0, doubtful = false, changed = farebox.now_ms() WHERE hash = $1 AND state = 4";
+    UPDATE farebox.tickets SET state = $2, attempts = 0, doubtful = false, changed = farebox.now_ms() WHERE hash = $1 AND state = 4 AND claim = $3";
 
 pub(super) const REVOKE: &str = "
     INSERT INTO farebox.tickets

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use self::store::Store;
 use self::writer::{Batch, Job, Task, Writer};
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
-use super::state::{Attempt, Claim, Resolution, Row, State};
+use super::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
 use crate::crash_point::crash_point;
 use crate::l402::PaymentHash;
 use crate::l402::root_key::Fingerprint;
@@ -205,8 +205,8 @@ impl Ledger for SqliteLedger {
         Box::pin(self.ask(move |store, _| store.row(&hash)))
     }
 
-    fn resolve(&self, hash: PaymentHash, resolution: Resolution) -> Reply<'_, Settled> {
-        Box::pin(self.ask(move |store, batch| store.resolve(&hash, resolution, batch.now)))
+    fn resolve(&self, hash: PaymentHash, claim: ClaimId, resolution: Resolution) -> Reply<'_, Settled> {
+        Box::pin(self.ask(move |store, batch| store.resolve(&hash, claim, resolution, batch.now)))
     }
 
     fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Reply<'_, ()> {

@@ -32,6 +32,7 @@ const TABLES: &str = "
         changed     INTEGER NOT NULL   -- Unix milliseconds
     ) WITHOUT ROWID;
     CREATE INDEX tickets_by_age ON tickets (valid_until) WHERE state IN (3, 5);
+    -- SQLite uses a partial index only where its very condition stands in the query.
     CREATE INDEX tickets_few ON tickets (state) WHERE state IN (1, 4, 5);
     CREATE TABLE answers (
         hash      BLOB PRIMARY KEY,
@@ -159,17 +160,23 @@ impl Store {
     /// The newest tickets, of one state or of any, read beside the writer.
     pub(super) fn list(path: &Path, state: Option<State>, limit: u32) -> Result<Vec<(PaymentHash, Row)>, OpenError> {
         read_only(path, |connection| {
-            let mut select = connection.prepare(
+            let few = "state IN (1, 4, 5) AND state = ?1";
+            let condition = match state {
+                Some(State::Claimed | State::Parked | State::Revoked) => few,
+                Some(State::Free | State::Delivered) => "state = ?1",
+                None => "?1 IS NULL",
+            };
+            let mut select = connection.prepare(&format!(
                 "SELECT service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful, hash FROM tickets
-                 WHERE ?1 IS NULL OR state = ?1 ORDER BY changed DESC LIMIT ?2",
-            )?;
+                 WHERE {condition} ORDER BY changed DESC LIMIT ?2"
+            ))?;
             let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(9)?), read_row(row)?));
             select.query_map(params![state.map(code), limit], read)?.collect()
         })
     }
 
-    pub(super) fn resolve(&self, hash: &PaymentHash, resolution: Resolution, now: UnixTime) -> rusqlite::Result<Settled> {
-        let Some(Ok(next)) = self.row(hash)?.map(|row| state::resolve(&row, resolution, now)) else { return Ok(Settled::Stale) };
+    pub(super) fn resolve(&self, hash: &PaymentHash, claim: ClaimId, resolution: Resolution, now: UnixTime) -> rusqlite::Result<Settled> {
+        let Some(Ok(next)) = self.row(hash)?.map(|row| state::resolve(&row, claim, resolution, now)) else { return Ok(Settled::Stale) };
         self.write(hash, &next)?;
         Ok(Settled::Done { attempts: next.attempts })
     }
@@ -191,7 +198,7 @@ impl Store {
     }
 
     pub(super) fn revoked(&self) -> rusqlite::Result<Vec<PaymentHash>> {
-        let mut select = self.connection.prepare_cached("SELECT hash FROM tickets WHERE state = 5")?;
+        let mut select = self.connection.prepare_cached("SELECT hash FROM tickets WHERE state = 5 AND state IN (1, 4, 5)")?;
         select.query_map([], |row| row.get(0).map(PaymentHash::from_bytes))?.collect()
     }
 
@@ -209,7 +216,7 @@ impl Store {
     pub(super) fn park_orphans(&mut self, now: UnixTime) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
         let parked = transaction
-            .execute("UPDATE tickets SET state = 4, doubtful = 1, changed = ?1 WHERE state = 1", params![signed(now.millis())])?;
+            .execute("UPDATE tickets SET state = 4, changed = ?1 WHERE state = 1 AND state IN (1, 4, 5)", params![signed(now.millis())])?;
         transaction.commit()?;
         Ok(parked as u64)
     }

@@ -77,8 +77,7 @@ async fn what_was_claimed_at_a_crash_is_parked_and_what_was_free_is_free() {
     let ledger = open(&path);
     assert_eq!(ledger.parked_at_start(), 1);
     assert_eq!(ledger.claim(attempt(1, 2)).await.unwrap().claim, Claim::Parked);
-    ledger.settle(settlement(1, 1, Outcome::NotSent, None)).await.unwrap();
-    assert_eq!(ledger.claim(attempt(1, 2)).await.unwrap().claim, Claim::Parked, "a late word does not free it");
+    assert_eq!(ledger.settle(settlement(1, 9, Outcome::NotSent, None)).await.unwrap(), Settled::Stale, "another try's word");
     assert!(matches!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Spaced { .. }));
     tokio::time::sleep(Duration::from_millis(1001)).await;
     assert_eq!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Granted);
