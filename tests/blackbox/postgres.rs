@@ -264,3 +264,23 @@ fn tls_to_the_server_is_verified() {
         }
     }
 }
+
+/// As a managed server does whose disk is full: it answers, and refuses every write.
+#[test]
+fn a_server_that_takes_no_writes_counts_as_down() {
+    let postgres = Postgres::start();
+    let world = World::with(Options::postgres(&postgres.url()));
+    let (_, ticket) = world.buy(SMS);
+    let read_only = |on: &str| {
+        postgres.query(&format!("ALTER DATABASE postgres SET default_transaction_read_only = {on}"));
+        postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'farebox'");
+    };
+    read_only("on");
+    wait_until("the ledger to be known as down", || http::get(world.ops, "/readyz").status == 503);
+    assert_eq!(world.post(&[], SMS).code(), "ledger-down");
+    assert_eq!(world.redeem(&ticket, SMS).code(), "ledger-down");
+    postgres.query_writing("ALTER DATABASE postgres RESET default_transaction_read_only");
+    postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'farebox'");
+    wait_until("the ticket to be redeemed", || world.redeem(&ticket, SMS).status == 200);
+    assert_eq!(world.upstream.count(), 1);
+}

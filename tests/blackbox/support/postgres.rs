@@ -86,7 +86,16 @@ impl Postgres {
     }
 
     pub fn query(&self, sql: &str) -> String {
-        let answer = program("psql").args(["-XAtqc", sql]).arg(self.url()).output().unwrap();
+        self.query_with("", sql)
+    }
+
+    /// Where transactions are read-only by default.
+    pub fn query_writing(&self, sql: &str) -> String {
+        self.query_with("-c default_transaction_read_only=off", sql)
+    }
+
+    fn query_with(&self, options: &str, sql: &str) -> String {
+        let answer = program("psql").env("PGOPTIONS", options).args(["-XAtqc", sql]).arg(self.url()).output().unwrap();
         assert!(answer.status.success(), "{answer:?}");
         String::from_utf8(answer.stdout).unwrap().trim().to_owned()
     }
