@@ -42,6 +42,34 @@ fn each_gap_between_claim_and_answer_is_safe() {
     }
 }
 
+/// The same with PostgreSQL, where another process has to find out that the first is dead: by its lease.
+#[test]
+fn each_gap_is_safe_with_postgres() {
+    let postgres = Postgres::start();
+    std::thread::scope(|scope| {
+        for (place, asked, then_status, then_asked) in
+            [("before-claim", 0, 200, 1), ("after-claim", 0, 504, 0), ("after-send", 1, 504, 1), ("after-settle", 1, 200, 1)]
+        {
+            let url = postgres.url();
+            scope.spawn(move || {
+                let mut world = World::with(Options { service: "timeout = \"500ms\"".into(), ..Options::postgres(&url) });
+                let (_, ticket) = world.buy(SMS);
+                world.gate.kill();
+                world.restart_with(&[("FAREBOX_CRASH_AT", place)]);
+                let died = http::try_send(world.address, "POST", PATH, &headers(&ticket), SMS.as_bytes());
+                assert!(died.is_none(), "{place}: {died:?}");
+                assert!(!world.gate.wait().success(), "{place}");
+                assert_eq!(world.upstream.count(), asked, "{place}");
+                world.restart();
+                let end = wait_for("the lease to run out", || Some(world.redeem(&ticket, SMS).status).filter(|status| *status != 409));
+                assert_eq!(end, then_status, "{place}");
+                assert_eq!(world.redeem(&ticket, SMS).status, then_status, "{place}");
+                assert_eq!(world.upstream.count(), then_asked, "{place}");
+            });
+        }
+    });
+}
+
 /// How often the gate is killed in the tests below.
 const KILLS: usize = 200;
 

@@ -71,11 +71,11 @@ impl Postgres {
         };
         let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
         let ids: Vec<String> = all.filter(is_child).collect();
-        Command::new("sh").arg("-c").arg(format!("kill -{name} {} {server}", ids.join(" "))).status().unwrap();
+        Command::new("sh").arg("-c").arg(format!("kill -{name} {} {server} 2>/dev/null", ids.join(" "))).status().unwrap();
     }
 
     fn signal(&self, name: &str) {
-        Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.server.id())).status().unwrap();
+        Command::new("sh").arg("-c").arg(format!("kill -{name} {} 2>/dev/null", self.server.id())).status().unwrap();
     }
 
     fn wait_until_up(&self) {
