@@ -49,6 +49,22 @@ impl State {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Claimed, Self::Free, Self::Delivered, Self::Parked, Self::Revoked];
 
+    /// The number by which ledgers store it.
+    pub const fn number(self) -> i16 {
+        match self {
+            Self::Claimed => 1,
+            Self::Free => 2,
+            Self::Delivered => 3,
+            Self::Parked => 4,
+            Self::Revoked => 5,
+        }
+    }
+
+    /// The state of a number.
+    pub fn of_number(number: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.number() == number)
+    }
+
     /// The word that operators read and write.
     pub const fn word(self) -> &'static str {
         match self {

@@ -9,8 +9,9 @@ use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
 
+use super::SecretTerms;
+use super::rows::signed;
 use super::statements::{NOTE_SECRET, Prepared, SECRETS_IN_USE};
-use super::{SecretTerms, signed};
 use crate::time::UnixTime;
 
 /// The layout that this version knows.

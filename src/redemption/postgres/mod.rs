@@ -2,23 +2,23 @@
 //! and a lease by the database's clock, and a lease that ran out parks the ticket.
 
 mod line;
+mod rows;
 mod statements;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use rustls::ClientConfig;
 use tokio::time::sleep;
-use tokio_postgres::{Config, Error, Row as SqlRow};
+use tokio_postgres::{Config, Error};
 use zeroize::Zeroizing;
 
 use self::line::{Line, Link, Opened, Way, open, words};
+use self::rows::{millis, read_claim, read_row, signed};
 use self::statements::{NOTE_SECRET, PRUNE_ANSWERS, PRUNE_TICKETS, RESOLVE, REVOKE, ROW, SECRETS_IN_USE, SWEEP, TOUCH};
-use super::kept::Kept;
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
-use super::state::{self, Attempt, Claim, ClaimId, Horizon, Outcome, Resolution, Row, State};
+use super::state::{Attempt, ClaimId, Outcome, Resolution, Row, State};
 use crate::l402::PaymentHash;
 use crate::l402::root_key::Fingerprint;
 use crate::time::UnixTime;
@@ -280,7 +280,7 @@ impl Ledger for PostgresLedger {
         Box::pin(async move {
             let link = self.link()?;
             let text = format!("{ROW} WHERE $1::smallint IS NULL OR state = $1 ORDER BY changed DESC LIMIT $2");
-            let rows = link.client.query(&text, &[&state.map(code), &i64::from(limit.min(MAX_LIST))]).await.map_err(down)?;
+            let rows = link.client.query(&text, &[&state.map(State::number), &i64::from(limit.min(MAX_LIST))]).await.map_err(down)?;
             rows.iter().map(|row| read_row(row).ok_or_else(unreadable)).collect()
         })
     }
@@ -302,7 +302,7 @@ impl Ledger for PostgresLedger {
             let changed = self
                 .link()?
                 .client
-                .execute(RESOLVE, &[&hash.as_bytes().as_slice(), &code(state), &claim.as_bytes().as_slice()])
+                .execute(RESOLVE, &[&hash.as_bytes().as_slice(), &state.number(), &claim.as_bytes().as_slice()])
                 .await
                 .map_err(down)?;
             Ok(if changed == 0 { Settled::Stale } else { Settled::Done { attempts: 0 } })
@@ -335,86 +335,10 @@ impl Ledger for PostgresLedger {
     }
 }
 
-/// Where the statement did not grant, the state machine says why not, from the row that the statement saw.
-fn read_claim(sql: &SqlRow, attempt: &Attempt, replay: Duration) -> Result<Claimed, Error> {
-    let granted: bool = sql.try_get("granted")?;
-    if granted {
-        let doubtful: Option<bool> = sql.try_get("doubtful")?;
-        return Ok(Claimed { claim: Claim::Granted, kept: None, doubtful: doubtful.unwrap_or(true) });
-    }
-    let now = UnixTime::from_millis(unsigned(sql.try_get("now")?));
-    let horizon = Horizon { replay, watermark: unsigned(sql.try_get("watermark")?) };
-    let row = match sql.try_get::<_, Option<i16>>("state")? {
-        None => None,
-        Some(_) => read_columns(sql),
-    };
-    let lease_until: Option<i64> = sql.try_get("lease_until")?;
-    let ran_out = lease_until.is_some_and(|until| unsigned(until) < now.millis());
-    let claim = match state::claim(row.as_ref(), attempt, now, horizon).0 {
-        // What it would grant, the statement did not: a rival was faster.
-        Claim::Granted => Claim::Busy,
-        Claim::Busy if ran_out => Claim::Parked,
-        claim => claim,
-    };
-    let kept = match sql.try_get::<_, Option<i32>>("status")? {
-        Some(status) if claim == Claim::Replay => Some(Kept {
-            status: u16::try_from(status).unwrap_or(200),
-            headers: serde_json::from_str(sql.try_get("headers")?).unwrap_or_default(),
-            body: sql.try_get::<_, Option<Vec<u8>>>("body")?.map(Bytes::from),
-        }),
-        _ => None,
-    };
-    Ok(Claimed { claim, kept, doubtful: false })
-}
-
-fn read_row(sql: &SqlRow) -> Option<(PaymentHash, Row)> {
-    let hash = sql.try_get::<_, &[u8]>("hash").ok()?.try_into().ok()?;
-    Some((PaymentHash::from_bytes(hash), read_columns(sql)?))
-}
-
-fn read_columns(sql: &SqlRow) -> Option<Row> {
-    // A revoked ticket that was never handed in has no request and no claim.
-    let bytes = |name: &str| sql.try_get::<_, &[u8]>(name).ok();
-    Some(Row {
-        service: sql.try_get("service").ok()?,
-        request: bytes("request")?.try_into().unwrap_or([0; 32]),
-        valid_until: unsigned(sql.try_get("valid_until").ok()?),
-        price_msat: unsigned(sql.try_get("price_msat").ok()?),
-        state: State::ALL.into_iter().find(|state| Some(code(*state)) == sql.try_get("state").ok())?,
-        claim: ClaimId::from_bytes(bytes("claim")?.try_into().unwrap_or([0; 16])),
-        attempts: u32::try_from(sql.try_get::<_, i64>("attempts").ok()?).unwrap_or(u32::MAX),
-        doubtful: sql.try_get("doubtful").ok()?,
-        changed: UnixTime::from_millis(unsigned(sql.try_get("changed").ok()?)),
-    })
-}
-
-const fn code(state: State) -> i16 {
-    match state {
-        State::Claimed => 1,
-        State::Free => 2,
-        State::Delivered => 3,
-        State::Parked => 4,
-        State::Revoked => 5,
-    }
-}
-
 fn down(error: Error) -> LedgerError {
     LedgerError::Down(words(&error))
 }
 
 fn unreadable() -> LedgerError {
     LedgerError::Down("a row can't be read".to_owned())
-}
-
-/// PostgreSQL's integers are signed; a time or an amount that large is the end of time.
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
 }

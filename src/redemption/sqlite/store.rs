@@ -171,7 +171,7 @@ impl Store {
                  WHERE {condition} ORDER BY changed DESC LIMIT ?2"
             ))?;
             let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(9)?), read_row(row)?));
-            select.query_map(params![state.map(code), limit], read)?.collect()
+            select.query_map(params![state.map(State::number), limit], read)?.collect()
         })
     }
 
@@ -279,7 +279,7 @@ impl Store {
                 ":request": row.request,
                 ":valid_until": signed(row.valid_until),
                 ":price_msat": signed(row.price_msat),
-                ":state": code(row.state),
+                ":state": row.state.number(),
                 ":claim": row.claim.as_bytes(),
                 ":attempts": row.attempts,
                 ":changed": signed(row.changed.millis()),
@@ -334,32 +334,11 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         request: row.get(1)?,
         valid_until: row.get(2)?,
         price_msat: row.get(3)?,
-        state: state_of(row.get(4)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(4, row.get(4)?))?,
+        state: State::of_number(row.get(4)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(4, row.get(4)?))?,
         claim: ClaimId::from_bytes(row.get(5)?),
         attempts: row.get(6)?,
         changed: UnixTime::from_millis(row.get(7)?),
         doubtful: row.get(8)?,
-    })
-}
-
-const fn code(state: State) -> i64 {
-    match state {
-        State::Claimed => 1,
-        State::Free => 2,
-        State::Delivered => 3,
-        State::Parked => 4,
-        State::Revoked => 5,
-    }
-}
-
-const fn state_of(code: i64) -> Option<State> {
-    Some(match code {
-        1 => State::Claimed,
-        2 => State::Free,
-        3 => State::Delivered,
-        4 => State::Parked,
-        5 => State::Revoked,
-        _ => return None,
     })
 }
 
