@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::admit::{VerifiedTicket, for_another_request};
 use super::answer::{Answer, Problem, Retry, delivered};
@@ -18,6 +18,9 @@ use crate::redemption::kept::Kept;
 use crate::redemption::memory::Boarding;
 use crate::redemption::state::Attempt;
 use crate::time::UnixTime;
+
+/// How soon it is looked again whether another instance is through with a ticket.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// An answer that was delivered a while ago, in memory.
 #[derive(Clone)]
@@ -55,30 +58,46 @@ pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes
     if let Some(kept) = recent(gate, &verified) {
         return Redeemed::Answer(delivered(&kept, true, None));
     }
-    match gate.flights.board(hash) {
-        Boarding::Full => Redeemed::Answer(too_busy()),
-        Boarding::Passenger(mut end) => match timeout(gate.site.times.wait, published(&mut end)).await {
-            Ok(Some(end)) => answer(end, true, None),
-            Ok(None) => Redeemed::Answer(internal()),
-            Err(_) => Redeemed::Answer(in_flight()),
-        },
-        Boarding::Pilot(publish, mut end) => {
-            let (rest, mut first_asker) = oneshot::channel();
-            let flight = attempt(sale, &verified).and_then(|attempt| Flight::new(sale, attempt, verified.ticket().key, publish, rest));
-            match flight {
-                Some(flight) => drop(gate.tasks.spawn(flight.fly())),
-                None => gate.flights.land(&hash),
+    let patience = Instant::now() + gate.site.times.wait;
+    loop {
+        let (end, waited, rest) = match gate.flights.board(hash) {
+            Boarding::Full => return Redeemed::Answer(too_busy()),
+            Boarding::Passenger(mut end) => match timeout_at(patience, published(&mut end)).await {
+                Ok(end) => (end, true, None),
+                Err(_) => return Redeemed::Answer(in_flight()),
+            },
+            Boarding::Pilot(publish, end) => {
+                let (end, rest) = take_off(sale, &verified, publish, end).await;
+                (end, false, rest)
             }
-            match published(&mut end).await {
-                Some(end) => {
-                    notes.upstream = Some(end.upstream);
-                    // Sent before the end was published, if there is any.
-                    answer(end, false, first_asker.try_recv().ok())
-                }
-                None => Redeemed::Answer(internal()),
-            }
+        };
+        let Some(end) = end else { return Redeemed::Answer(internal()) };
+        // Another instance has it: its answer comes by the ledger.
+        if matches!(end.ending, Ending::Busy) && Instant::now() + LOOK_AGAIN < patience {
+            sleep(LOOK_AGAIN).await;
+            continue;
         }
+        notes.upstream = (!waited).then_some(end.upstream);
+        return answer(end, waited, rest);
     }
+}
+
+/// Flies, and gives the end of it, with the rest of an answer that is too long to keep.
+async fn take_off(
+    sale: &Sale<'_>,
+    verified: &VerifiedTicket,
+    publish: watch::Sender<Option<Arc<End>>>,
+    mut end: watch::Receiver<Option<Arc<End>>>,
+) -> (Option<Arc<End>>, Option<Rest>) {
+    let (rest, mut first_asker) = oneshot::channel();
+    let flight = attempt(sale, verified).and_then(|attempt| Flight::new(sale, attempt, verified.ticket().key, publish, rest));
+    match flight {
+        Some(flight) => drop(sale.gate.tasks.spawn(flight.fly())),
+        None => sale.gate.flights.land(&verified.ticket().payment_hash),
+    }
+    let end = published(&mut end).await;
+    // Sent before the end was published, if there is any.
+    (end, first_asker.try_recv().ok())
 }
 
 /// The end of a flight, once there is one; `None` if its task is gone without a word.

@@ -111,6 +111,7 @@ fn kill_under_load(options: Options) {
     let mut world = World::with(Options {
         limits: "unpaid_per_client = 100000\nunpaid_total = 100000".into(),
         service: "timeout = \"2s\"".into(),
+        tickets: "wait = \"100ms\"".into(),
         ..options
     });
     world.pin_port();
