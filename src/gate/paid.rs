@@ -14,6 +14,7 @@ use super::code::Code;
 use super::flight::{CLAIM_PATIENCE, End, Ending, Flight, NotSent, claim_id, lease, refused};
 use super::keep::Rest;
 use super::{Gate, Notes};
+use crate::l402::PaymentHash;
 use crate::redemption::kept::Kept;
 use crate::redemption::memory::Boarding;
 use crate::redemption::state::Attempt;
@@ -67,7 +68,7 @@ pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes
                 Err(_) => return Redeemed::Answer(in_flight()),
             },
             Boarding::Pilot(publish, end) => {
-                let (end, rest) = take_off(sale, &verified, publish, end).await;
+                let (end, rest) = take_off(sale, hash, attempt(sale, &verified), verified.ticket().key, publish, end).await;
                 (end, false, rest)
             }
         };
@@ -82,18 +83,19 @@ pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes
     }
 }
 
-/// Flies, and gives the end of it, with the rest of an answer that is too long to keep.
-async fn take_off(
+/// Flies, and gives the end of it, with the rest of an answer that is too long to keep. `key` is the one that signed the ticket.
+pub(super) async fn take_off(
     sale: &Sale<'_>,
-    verified: &VerifiedTicket,
+    hash: PaymentHash,
+    attempt: Option<Attempt>,
+    key: usize,
     publish: watch::Sender<Option<Arc<End>>>,
     mut end: watch::Receiver<Option<Arc<End>>>,
 ) -> (Option<Arc<End>>, Option<Rest>) {
     let (rest, mut first_asker) = oneshot::channel();
-    let flight = attempt(sale, verified).and_then(|attempt| Flight::new(sale, attempt, verified.ticket().key, publish, rest));
-    match flight {
+    match attempt.and_then(|attempt| Flight::new(sale, attempt, key, publish, rest)) {
         Some(flight) => drop(sale.gate.tasks.spawn(flight.fly())),
-        None => sale.gate.flights.land(&verified.ticket().payment_hash),
+        None => sale.gate.flights.land(&hash),
     }
     let end = published(&mut end).await;
     // Sent before the end was published, if there is any.
@@ -101,7 +103,7 @@ async fn take_off(
 }
 
 /// The end of a flight, once there is one; `None` if its task is gone without a word.
-pub(super) async fn published(end: &mut watch::Receiver<Option<Arc<End>>>) -> Option<Arc<End>> {
+async fn published(end: &mut watch::Receiver<Option<Arc<End>>>) -> Option<Arc<End>> {
     end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone())
 }
 
@@ -203,7 +205,7 @@ pub(super) fn ledger_down() -> Answer {
     problem.retry(Retry::SameTicket).after(Duration::from_secs(5)).into_answer()
 }
 
-fn in_flight() -> Answer {
+pub(super) fn in_flight() -> Answer {
     let detail = "This ticket is being redeemed at this moment. Send the same request again to get its answer; nothing is sent twice.";
     let problem = Problem::new(StatusCode::CONFLICT, Code::InFlight, detail);
     problem.retry(Retry::SameTicket).after(Duration::from_secs(2)).into_answer()

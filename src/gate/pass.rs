@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Notes;
@@ -15,8 +14,8 @@ use super::admit::VerifiedPass;
 use super::answer::{Answer, Problem, Retry, delivered};
 use super::challenge::Sale;
 use super::code::Code;
-use super::flight::{Done, Ending, Flight, NotSent, ask, claim_id, lease, upstream_request};
-use super::paid::{Redeemed, answer, internal, ledger_down, not_sent_problem, published, too_busy};
+use super::flight::{Done, Ending, NotSent, ask, claim_id, lease, upstream_request};
+use super::paid::{Redeemed, answer, in_flight, internal, ledger_down, not_sent_problem, take_off, too_busy};
 use crate::l402::PaymentHash;
 use crate::redemption::memory::Boarding;
 use crate::redemption::state::{Attempt, Outcome, spacing};
@@ -73,30 +72,29 @@ async fn counted(sale: &Sale<'_>, pass: &VerifiedPass, uses: u32, notes: &mut No
         return Redeemed::Worthless(Code::TicketSpent);
     }
     let known = ride.next.load(Ordering::Relaxed).min(uses);
-    let mut soonest: Option<Duration> = None;
+    let (mut soonest, mut under_way): (Option<Duration>, bool) = (None, false);
     for number in (known..uses).chain(0..known) {
         let name = name_of_use(&hash, number);
-        let (publish, mut end) = match sale.gate.flights.board(name) {
+        let (publish, end) = match sale.gate.flights.board(name) {
             Boarding::Pilot(publish, end) => (publish, end),
-            // That use is being made at this moment.
-            Boarding::Passenger(_) => continue,
+            // That use is being made at this moment, and may be given back.
+            Boarding::Passenger(_) => {
+                under_way = true;
+                continue;
+            }
             Boarding::Full => return Redeemed::Answer(too_busy()),
         };
-        let (rest, mut first_asker) = oneshot::channel();
-        let attempt = attempt(sale, pass, name, number);
-        match attempt.and_then(|attempt| Flight::new(sale, attempt, pass.ticket().key, publish, rest)) {
-            Some(flight) => drop(sale.gate.tasks.spawn(flight.fly())),
-            None => sale.gate.flights.land(&name),
-        }
-        let Some(end) = published(&mut end).await else { return Redeemed::Answer(internal()) };
+        let (end, rest) = take_off(sale, name, attempt(sale, pass, name, number), pass.ticket().key, publish, end).await;
+        let Some(end) = end else { return Redeemed::Answer(internal()) };
         ride.next.fetch_max(number + 1, Ordering::Relaxed);
         if end.granted {
             notes.upstream = Some(end.upstream);
-            return answer(end, false, first_asker.try_recv().ok());
+            return answer(end, false, rest);
         }
         match &end.ending {
             Ending::LedgerDown | Ending::Worthless(Code::TicketExpired | Code::TicketRevoked) => return answer(end, false, None),
             Ending::Spaced(pause) => soonest = Some(soonest.map_or(*pause, |before| before.min(*pause))),
+            Ending::Busy => under_way = true,
             // Used before.
             _ => {}
         }
@@ -107,6 +105,8 @@ async fn counted(sale: &Sale<'_>, pass: &VerifiedPass, uses: u32, notes: &mut No
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RetryLater, detail);
             Redeemed::Answer(problem.retry(Retry::SameTicket).after(pause).into_answer())
         }
+        // Not spent yet: nobody is asked to pay for what may come back.
+        None if under_way => Redeemed::Answer(in_flight()),
         None => {
             ride.exhaust();
             Redeemed::Worthless(Code::TicketSpent)

@@ -5,6 +5,16 @@ use crate::support::{Behaviour, Challenge, Response, World, http, wait_until};
 
 const SERVICES: &str = r#"
 [[service]]
+name = "once"
+method = "GET"
+path = "/once"
+ticket = "pass"
+pass_time = "1h"
+pass_uses = 1
+price_sat = 50
+upstream = "http://UPSTREAM/data"
+
+[[service]]
 name = "by-time"
 method = "GET"
 path = "/by-time"
@@ -122,4 +132,27 @@ fn a_revoked_pass_is_worthless() {
     let hash = challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
     http::send(world.ops, "POST", &format!("/tickets/{hash}/revoke"), &[], b"");
     assert_eq!(call(&world, "/by-time", Some(&pass)).code(), "ticket-revoked");
+}
+
+/// Nobody is asked to pay twice: a use that is under way may be given back, and one that was is there again.
+#[test]
+fn a_pass_whose_last_use_may_come_back_is_not_spent() {
+    let world = world();
+    let (_, pass) = buy(&world, "/once");
+    world.upstream.behave(Behaviour::status(400, "no"));
+    assert_eq!(call(&world, "/once", Some(&pass)).code(), "upstream-refused");
+    assert_eq!(call(&world, "/once", Some(&pass)).code(), "retry-later");
+    world.upstream.behave(Behaviour::Stall);
+    let before = world.upstream.count();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            crate::support::wait_for("its turn", || Some(call(&world, "/once", Some(&pass))).filter(|answer| answer.status != 429))
+        });
+        wait_until("the upstream to be asked", || world.upstream.count() > before);
+        let second = call(&world, "/once", Some(&pass));
+        assert_eq!((second.status, second.code().as_str()), (409, "in-flight"));
+        world.upstream.release();
+        assert_eq!(first.join().unwrap().text(), "Okay");
+    });
+    assert_eq!(call(&world, "/once", Some(&pass)).code(), "ticket-spent");
 }
