@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::{bind, stop_signal};
 use crate::lightning::play::{PlayNode, wallet};
@@ -17,8 +18,7 @@ pub(super) async fn run(dir: &Path, grpc: SocketAddr, wallet: SocketAddr) -> Res
     eprintln!("  certificate  {}", node.layout().certificate.display());
     eprintln!("  macaroon     {}", node.layout().invoice_macaroon.display());
     eprintln!("  wallet       http://{}/pay", address(&wallet)?);
-    let book = node.book();
-    tokio::spawn(wallet::serve(wallet, book));
+    tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
     tokio::spawn(node.serve(grpc));
     stop_signal().await?;
     Ok(ExitCode::SUCCESS)

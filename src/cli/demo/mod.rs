@@ -5,6 +5,7 @@ mod outbox;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::serve::Server;
 use super::{bind, stop_signal};
@@ -21,7 +22,7 @@ pub(super) async fn run(gate: SocketAddr, wallet: SocketAddr, outbox: SocketAddr
     let (grpc_address, wallet_address, outbox_address) = (address(&grpc)?, address(&wallet)?, address(&outbox)?);
     let text = config(gate, grpc_address, outbox_address);
     let config = Config::parse(&folder.path.join("demo.toml"), &text).map_err(|error| error.to_string())?;
-    tokio::spawn(wallet::serve(wallet, node.book()));
+    tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
     tokio::spawn(node.serve(grpc));
     tokio::spawn(outbox::serve(outbox));
     let server = Server::start(config).await.map_err(|error| format!("{error} (`--gate` changes the gate's address)"))?;

@@ -1,30 +1,43 @@
 //! LND over gRPC: a lazy connection that heals by itself, a deadline on every call, and an eye on the node's state.
 
+mod breaker;
+mod inspect;
+mod line;
+mod payments;
+pub mod permissions;
 mod tls;
 mod trouble;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::crypto::CryptoProvider;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
-use tonic::metadata::AsciiMetadataValue;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Status};
 use tracing::{info, warn};
 
-use self::tls::Pinned;
+use self::breaker::{Breaker, Refused};
+pub use self::inspect::{Channels, Info};
+use self::line::Line;
+use self::payments::Subscription;
 use super::lnrpc::lightning_client::LightningClient;
 use super::lnrpc::state_client::StateClient;
 use super::lnrpc::{self, WalletState};
 use super::network::{Network, read_prefix};
-use super::{AddingInvoice, Invoice, NoInvoice, Node, Trouble, Wanted};
+use super::{AddingInvoice, Invoice, LookingUp, NoInvoice, Node, Payments, Standing, Trouble, Wanted};
 use crate::l402::PaymentHash;
 
 /// Most `AddInvoice` calls under way at once; LND works them off one by one anyway.
 const MAX_CALLS: usize = 64;
+
+/// How long a call may take until buyers are sent away instead of queueing behind it. LND takes a tenth of that under full load.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Most look-ups under way at once.
+const MAX_LOOK_UPS: usize = 16;
 
 /// How often the state is looked at while it is up, and while it isn't.
 const PROBE_UP: Duration = Duration::from_secs(10);
@@ -46,37 +59,26 @@ pub struct Settings {
     pub network: Network,
     /// Deadline of each call.
     pub timeout: Duration,
+    /// Whether invoices name a way through private channels.
+    pub private: bool,
 }
 
 /// The client.
 pub struct Lnd {
     settings: Settings,
-    provider: Arc<CryptoProvider>,
-    line: Mutex<Line>,
-    state: Mutex<Standing>,
-    calls: Semaphore,
+    line: Line,
+    state: Mutex<Standpoint>,
+    breaker: Breaker,
+    look_ups: Semaphore,
     look_now: Notify,
+    generation: AtomicU64,
     observer: Observer,
 }
 
 /// What a call took and whether it worked, for the metrics.
 pub type Observer = Box<dyn Fn(Duration, Result<(), &Trouble>) + Send + Sync>;
 
-/// The connection and what it was made from.
-#[derive(Default)]
-struct Line {
-    certificate: Vec<u8>,
-    macaroon: Vec<u8>,
-    ready: Option<Ready>,
-}
-
-#[derive(Clone)]
-struct Ready {
-    channel: Channel,
-    macaroon: AsciiMetadataValue,
-}
-
-struct Standing {
+struct Standpoint {
     trouble: Option<Trouble>,
     /// Until then a good word of the State service doesn't count.
     held_until: Option<Instant>,
@@ -86,12 +88,13 @@ impl Lnd {
     /// Connects to nothing yet.
     pub fn new(settings: Settings, provider: Arc<CryptoProvider>, observer: Observer) -> Self {
         Self {
+            breaker: Breaker::new(MAX_CALLS, PATIENCE.min(settings.timeout / 2)),
             settings,
-            provider,
-            line: Mutex::default(),
-            state: Mutex::new(Standing { trouble: Some(Trouble::NotTried), held_until: None }),
-            calls: Semaphore::new(MAX_CALLS),
+            line: Line::new(provider),
+            state: Mutex::new(Standpoint { trouble: Some(Trouble::NotTried), held_until: None }),
+            look_ups: Semaphore::new(MAX_LOOK_UPS),
             look_now: Notify::new(),
+            generation: AtomicU64::new(0),
             observer,
         }
     }
@@ -112,49 +115,25 @@ impl Lnd {
     }
 
     async fn probe(&self) -> Result<(), Trouble> {
-        let Ready { channel, .. } = self.line(true)?;
-        let call = async move { StateClient::new(channel).get_state(lnrpc::GetStateRequest {}).await };
+        let (line, changed) = self.line.fresh(&self.settings)?;
+        if changed {
+            self.generation.fetch_add(1, Ordering::Relaxed);
+            // What was refused was shown with the old files.
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).held_until = None;
+        }
+        let call = async move { StateClient::new(line.channel()).get_state(lnrpc::GetStateRequest {}).await };
         match self.within(call).await.map_err(|no| no.trouble)?.state() {
             WalletState::ServerActive => Ok(()),
-            WalletState::Locked => Err(Trouble::Wallet("locked", "unlock")),
-            WalletState::NonExisting => Err(Trouble::Wallet("not made yet", "create")),
-            WalletState::Unlocked | WalletState::RpcActive | WalletState::WaitingToStart => Err(Trouble::Starting),
+            WalletState::Locked => Err(Trouble::Locked),
+            WalletState::NonExisting => Err(Trouble::NoWallet),
+            WalletState::RpcActive => Err(Trouble::Syncing),
+            WalletState::Unlocked | WalletState::WaitingToStart => Err(Trouble::Starting),
         }
     }
 
-    /// The connection; `fresh` reads the files again and makes a new one if they have changed.
-    fn line(&self, fresh: bool) -> Result<Ready, Trouble> {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(ready), false) = (&line.ready, fresh) {
-            return Ok(ready.clone());
-        }
-        let certificate = read_file("lnd.certificate", &self.settings.certificate)?;
-        let macaroon = read_file("lnd.macaroon", &self.settings.macaroon)?;
-        if let Some(ready) = &line.ready
-            && line.certificate == certificate
-            && line.macaroon == macaroon
-        {
-            return Ok(ready.clone());
-        }
-        let ready = Ready { channel: self.connect(&certificate)?, macaroon: metadata(&macaroon)? };
-        *line = Line { certificate, macaroon, ready: Some(ready.clone()) };
-        Ok(ready)
-    }
-
-    fn connect(&self, certificate: &[u8]) -> Result<Channel, Trouble> {
-        let pinned = Pinned::from_pem(certificate, Arc::clone(&self.provider)).map_err(|why| {
-            Trouble::File(format!("`lnd.certificate`: {}: {why}; it should be LND's tls.cert", self.settings.certificate.display()))
-        })?;
-        let endpoint = Endpoint::from_shared(format!("https://{}", self.settings.address))
-            .and_then(|endpoint| endpoint.tls_config_with_verifier(ClientTlsConfig::new(), Arc::new(pinned)))
-            .map_err(|error| Trouble::File(format!("`lnd.address`: {error}")))?;
-        Ok(endpoint
-            .connect_timeout(self.settings.timeout)
-            // LND allows one ping in 5 s, and only while a stream is open.
-            .http2_keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(10))
-            .keep_alive_while_idle(false)
-            .connect_lazy())
+    /// The connection, for calls of one's own, which have to show a macaroon.
+    pub fn channel(&self) -> Result<tonic::transport::Channel, Trouble> {
+        self.line.ready(&self.settings).map(|line| line.channel())
     }
 
     /// A call with its deadline.
@@ -172,18 +151,39 @@ impl Lnd {
     }
 
     async fn add(&self, wanted: Wanted) -> Result<Invoice, NoInvoice> {
-        let _place = self.calls.try_acquire().map_err(|_| NoInvoice { trouble: Trouble::Busy, may_exist: false })?;
-        let Ready { channel, macaroon } = self.line(false).map_err(|trouble| NoInvoice { trouble, may_exist: false })?;
-        let mut request = Request::new(lnrpc::Invoice {
+        let not_asked = |trouble| NoInvoice { trouble, may_exist: false };
+        let call = self.breaker.admit(Instant::now()).map_err(|refused| match refused {
+            Refused::Busy => not_asked(Trouble::Busy),
+            Refused::Slow => not_asked(Trouble::Slow(self.breaker.patience())),
+        })?;
+        let line = self.line.ready(&self.settings).map_err(not_asked)?;
+        let request = line.request(lnrpc::Invoice {
             memo: wanted.memo.clone(),
-            value: i64::try_from(wanted.amount.get()).unwrap_or(i64::MAX),
+            value_msat: i64::try_from(wanted.amount.get()).unwrap_or(i64::MAX),
             expiry: i64::try_from(wanted.expiry.as_secs()).unwrap_or(i64::MAX),
+            private: self.settings.private,
             ..Default::default()
         });
-        request.metadata_mut().insert("macaroon", macaroon);
-        let answer = self.within(async { LightningClient::new(channel).add_invoice(request).await }).await?;
-        let checked = check(self.settings.network, &wanted, answer);
+        let answered = self.within(async { LightningClient::new(line.channel()).add_invoice(request).await }).await;
+        call.end(!matches!(&answered, Err(NoInvoice { trouble: Trouble::Silent(_), .. })));
+        let checked = check(self.settings.network, &wanted, answered?);
         checked.map_err(|why| NoInvoice { trouble: Trouble::WrongInvoice(why), may_exist: true })
+    }
+
+    async fn find(&self, hash: PaymentHash) -> Result<Standing, Trouble> {
+        let _place = self.look_ups.try_acquire().map_err(|_| Trouble::Busy)?;
+        let line = self.line.ready(&self.settings)?;
+        let request = line.request(lnrpc::PaymentHash { r_hash: hash.as_bytes().to_vec(), ..Default::default() });
+        let call = async {
+            match LightningClient::new(line.channel()).lookup_invoice(request).await {
+                Err(status) if status.code() == Code::NotFound => Ok(tonic::Response::new(None)),
+                answer => answer.map(|answer| answer.map(Some)),
+            }
+        };
+        match self.within(call).await.map_err(|no| no.trouble)? {
+            None => Ok(Standing::Unknown),
+            Some(invoice) => payments::standing(&invoice).ok_or_else(|| Trouble::Other("an invoice whose state can't be read".to_owned())),
+        }
     }
 
     fn note(&self, seen: Result<(), Trouble>, hold: bool) {
@@ -206,9 +206,11 @@ impl Lnd {
     fn learn(&self, trouble: &Trouble) {
         match trouble {
             // Says more about us, or about this one call, than about the node.
-            Trouble::Busy | Trouble::NotTried => {}
+            Trouble::Busy | Trouble::Slow(_) | Trouble::NotTried => {}
             Trouble::Macaroon(_) | Trouble::Silent(_) | Trouble::WrongInvoice(_) | Trouble::Other(_) => {
                 self.note(Err(trouble.clone()), true);
+                // The files may have been changed.
+                self.look_now.notify_one();
             }
             _ => {
                 self.note(Err(trouble.clone()), false);
@@ -231,8 +233,21 @@ impl Node for Lnd {
         })
     }
 
+    fn look_up(&self, hash: PaymentHash) -> LookingUp<'_> {
+        Box::pin(self.find(hash))
+    }
+
+    fn payments(&self, after: u64) -> Box<dyn Payments> {
+        Box::new(Subscription::start(self.line.ready(&self.settings), after))
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
     fn state(&self) -> Result<(), Trouble> {
         match &self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble {
+            None if self.breaker.is_slow(Instant::now()) => Err(Trouble::Slow(self.breaker.patience())),
             None => Ok(()),
             Some(trouble) => Err(trouble.clone()),
         }
@@ -245,20 +260,9 @@ fn check(network: Network, wanted: &Wanted, answer: lnrpc::AddInvoiceResponse) -
     if found != network {
         return Err(format!("it is for {found}, but `lnd.network` says {network}"));
     }
-    if msat != wanted.amount.msat() {
-        return Err(format!("its amount is {msat} msat instead of {}", wanted.amount.msat()));
+    if msat != wanted.amount.get() {
+        return Err(format!("its amount is {msat} msat instead of {}", wanted.amount.get()));
     }
     let hash = answer.r_hash.try_into().map_err(|_| "its payment hash is not of 32 bytes")?;
     Ok(Invoice { payment_hash: PaymentHash::from_bytes(hash), bolt11: answer.payment_request })
-}
-
-fn read_file(key: &str, path: &std::path::Path) -> Result<Vec<u8>, Trouble> {
-    std::fs::read(path).map_err(|error| Trouble::File(format!("`{key}`: {}: {error}", path.display())))
-}
-
-fn metadata(macaroon: &[u8]) -> Result<AsciiMetadataValue, Trouble> {
-    let mut value: AsciiMetadataValue =
-        hex::encode(macaroon).parse().map_err(|_| Trouble::File("`lnd.macaroon`: not a macaroon".to_owned()))?;
-    value.set_sensitive(true);
-    Ok(value)
 }

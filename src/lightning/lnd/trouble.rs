@@ -16,8 +16,8 @@ pub(super) fn read(status: &Status) -> Trouble {
         _ if has("verification failed") || has("permission denied") || has("macaroon") || has("unmarshal v2") => {
             Trouble::Macaroon(text.to_owned())
         }
-        _ if has("wallet locked") => Trouble::Wallet("locked", "unlock"),
-        _ if has("wallet not created") => Trouble::Wallet("not made yet", "create"),
+        _ if has("wallet locked") => Trouble::Locked,
+        _ if has("wallet not created") => Trouble::NoWallet,
         _ if has("in the process of starting up") || has("waiting to start") => Trouble::Starting,
         // tonic's own connection errors come as Unknown too, with the cause below.
         _ if status.source().is_some() => unreachable(status),

@@ -1,47 +1,13 @@
-//! The play node's macaroons, in LND's form: version 3, then a protobuf `MacaroonId` with the permissions in it.
+//! The play node's macaroons, in LND's form.
 
-use prost::Message as _;
 use tonic::Status;
 
 use super::book::random;
 use crate::l402::macaroon;
+use crate::lightning::macaroon_id::{METHODS, MacaroonId, Op};
 
 /// LND's location.
 const LOCATION: &str = "lnd";
-
-/// First byte of an identifier of the macaroon bakery's version 3.
-const VERSION: u8 = 3;
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct MacaroonId {
-    #[prost(bytes = "vec", tag = "1")]
-    nonce: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    storage_id: Vec<u8>,
-    #[prost(message, repeated, tag = "3")]
-    ops: Vec<Op>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Op {
-    #[prost(string, tag = "1")]
-    entity: String,
-    #[prost(string, repeated, tag = "2")]
-    actions: Vec<String>,
-}
-
-/// What a method asks for: an entity and an action; or its own URI, which a narrow macaroon may name instead.
-struct Needed {
-    uri: &'static str,
-    entity: &'static str,
-    action: &'static str,
-}
-
-const NEEDED: [Needed; 3] = [
-    Needed { uri: "/lnrpc.Lightning/AddInvoice", entity: "invoices", action: "write" },
-    Needed { uri: "/lnrpc.Lightning/LookupInvoice", entity: "invoices", action: "read" },
-    Needed { uri: "/lnrpc.Lightning/GetInfo", entity: "info", action: "read" },
-];
 
 /// Bakes and verifies.
 pub(super) struct Bakery {
@@ -63,9 +29,7 @@ impl Bakery {
             })
             .collect();
         let id = MacaroonId { nonce: random()?.to_vec(), storage_id: b"0".to_vec(), ops };
-        let mut identifier = vec![VERSION];
-        identifier.extend(id.encode_to_vec());
-        macaroon::create(&self.root_key, Some(LOCATION), &identifier, &[]).ok_or_else(|| "the macaroon can't be written".to_owned())
+        macaroon::create(&self.root_key, Some(LOCATION), &id.write(), &[]).ok_or_else(|| "the macaroon can't be written".to_owned())
     }
 
     /// Whether the macaroon handed in as hex may call the method; `Err` in LND's words.
@@ -73,24 +37,44 @@ impl Bakery {
         let &[text] = handed_in else {
             return Err(Status::unknown(format!("expected 1 macaroon, got {}", handed_in.len())));
         };
-        let bytes = hex::decode(text).map_err(|error| Status::unknown(format!("encoding/hex: {error}")))?;
-        let unverified = macaroon::read_any(&bytes).ok_or_else(|| Status::unknown("unmarshal v2: cannot get a field of the macaroon"))?;
+        let bytes = decode_hex(text)?;
+        let unverified = macaroon::read_any(&bytes).ok_or_else(|| Status::unknown(format!("unmarshal v2: {}", fault(&bytes))))?;
         let forged = || Status::unknown("verification failed: signature mismatch after caveat verification");
         if !unverified.caveats.is_empty() || !unverified.is_signed_by(&self.root_key) {
             return Err(forged());
         }
-        let id = match unverified.identifier.split_first() {
-            Some((&VERSION, id)) => MacaroonId::decode(id).map_err(|_| forged())?,
-            _ => return Err(forged()),
-        };
-        let may =
-            |entity: &str, action: &str| id.ops.iter().any(|op| op.entity == entity && op.actions.iter().any(|allowed| allowed == action));
-        let known = NEEDED.iter().find(|needed| needed.uri == method);
-        if known.is_some_and(|needed| may(needed.entity, needed.action) || may("uri", needed.uri)) {
+        let id = MacaroonId::read(&unverified.identifier).ok_or_else(forged)?;
+        if METHODS.iter().any(|known| known.uri == method && id.may_call(known)) {
             Ok(())
         } else {
             Err(Status::unknown("permission denied"))
         }
+    }
+}
+
+/// Hex, or what Go's `encoding/hex` says.
+pub(super) fn decode_hex(text: &[u8]) -> Result<Vec<u8>, Status> {
+    hex::decode(text).map_err(|error| {
+        Status::unknown(match error {
+            hex::FromHexError::InvalidHexCharacter { c, .. } => format!("encoding/hex: invalid byte: U+{:04X} '{c}'", u32::from(c)),
+            _ => "encoding/hex: odd length hex string".to_owned(),
+        })
+    })
+}
+
+/// What go-macaroon says of bytes that are no macaroon: where a field of version 2 goes past the end.
+fn fault(bytes: &[u8]) -> &'static str {
+    let mut rest = bytes.get(1..).unwrap_or_default();
+    loop {
+        let Some((&kind, after)) = rest.split_first() else { return "varint value extends past end of buffer" };
+        rest = after;
+        if kind == 0 {
+            continue;
+        }
+        let Some((&length, after)) = rest.split_first() else { return "varint value extends past end of buffer" };
+        // A longer varint than of one byte is longer than what is left here, too.
+        let Some(after) = after.get(usize::from(length)..) else { return "field data extends past end of buffer" };
+        rest = after;
     }
 }
 

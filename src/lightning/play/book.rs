@@ -1,13 +1,15 @@
 //! The play node's invoices. An invoice is paid by an HTLC that names its payment secret and amount, and that reveals the preimage.
+//! A hold invoice only locks the HTLC in, until whoever made the invoice reveals the preimage or gives the money back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bitcoin::hashes::{Hash as _, sha256};
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
 use lightning_invoice::{Bolt11Invoice, Currency, InvoiceBuilder, PaymentSecret};
+use tokio::sync::watch;
 
 use crate::l402::{PaymentHash, Preimage};
 use crate::time::UnixTime;
@@ -23,6 +25,11 @@ const DEFAULT_EXPIRY: u64 = 24 * 3600;
 pub enum Standing {
     /// It can be paid.
     Open,
+    /// The payer's money is locked in; only a hold invoice stays so.
+    Accepted {
+        /// What was paid, in msat.
+        paid_msat: u64,
+    },
     /// It was paid.
     Settled {
         /// When, in Unix seconds.
@@ -32,7 +39,7 @@ pub enum Standing {
         /// What was paid, in msat.
         paid_msat: u64,
     },
-    /// It ran out.
+    /// It ran out, or was cancelled.
     Canceled,
 }
 
@@ -41,8 +48,8 @@ pub enum Standing {
 pub struct Entry {
     /// Its description.
     pub memo: String,
-    /// What its payer gets.
-    pub preimage: Preimage,
+    /// What its payer gets; `None` while only the maker of a hold invoice knows it.
+    pub preimage: Option<Preimage>,
     /// What its payer must name.
     pub payment_secret: [u8; 32],
     /// In msat; 0 leaves it to the payer.
@@ -77,21 +84,48 @@ pub enum PayError {
     /// It names no amount, and neither did the payer.
     #[error("the invoice names no amount")]
     NoAmount,
-    /// Wrong payment secret or amount; a node doesn't tell which.
+    /// Wrong payment secret or amount, or given back; a node doesn't tell which.
     #[error("incorrect or unknown payment details")]
     IncorrectDetails,
+}
+
+/// Why a hold invoice can't be settled or cancelled, in LND's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HoldError {
+    /// There is no such invoice.
+    #[error("unable to locate invoice")]
+    Unknown,
+    /// Nobody has paid it.
+    #[error("invoice still open")]
+    StillOpen,
+    /// It ran out, or was cancelled.
+    #[error("invoice already canceled")]
+    AlreadyCanceled,
+    /// It was paid.
+    #[error("invoice already settled")]
+    AlreadySettled,
 }
 
 /// The invoices of one node.
 pub struct Book {
     key: SecretKey,
     entries: Mutex<Entries>,
+    /// Counts the changes, for who waits for one.
+    changes: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct Entries {
     by_hash: HashMap<PaymentHash, Entry>,
     by_index: BTreeMap<u64, PaymentHash>,
+    by_settle_index: BTreeMap<u64, PaymentHash>,
+    added: u64,
+    settled: u64,
+}
+
+/// What a stream of invoices has shown: the next one comes strictly after both.
+#[derive(Clone, Copy)]
+pub struct Cursor {
     added: u64,
     settled: u64,
 }
@@ -99,7 +133,7 @@ struct Entries {
 impl Book {
     /// Empty, of the node with this key.
     pub fn new(key: SecretKey) -> Self {
-        Self { key, entries: Mutex::default() }
+        Self { key, entries: Mutex::default(), changes: watch::Sender::new(0) }
     }
 
     /// The node's public key.
@@ -107,13 +141,59 @@ impl Book {
         self.key.public_key(&Secp256k1::signing_only())
     }
 
+    /// Changes with every invoice that is added or whose standing changes.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
     /// Makes and stores an invoice. `Err` is what LND would say.
     pub fn add(&self, memo: &str, amount_msat: u64, expiry: u64) -> Result<(PaymentHash, Entry), String> {
-        let expiry = if expiry == 0 { DEFAULT_EXPIRY } else { expiry };
         let preimage = Preimage::from_bytes(random()?);
-        let payment_secret = random()?;
         let hash = preimage.payment_hash();
+        self.store(hash, Some(preimage), memo, amount_msat, expiry).map(|entry| (hash, entry))
+    }
+
+    /// The same for a hash whose preimage somebody else has.
+    pub fn add_hold(&self, hash: PaymentHash, memo: &str, amount_msat: u64, expiry: u64) -> Result<Entry, String> {
+        self.store(hash, None, memo, amount_msat, expiry)
+    }
+
+    fn store(&self, hash: PaymentHash, preimage: Option<Preimage>, memo: &str, amount_msat: u64, expiry: u64) -> Result<Entry, String> {
+        let expiry = if expiry == 0 { DEFAULT_EXPIRY } else { expiry };
+        let payment_secret = random()?;
         let now = UnixTime::now().seconds();
+        let bolt11 = self.write(&hash, memo, amount_msat, expiry, payment_secret, now)?;
+        let mut entries = self.entries();
+        if entries.by_hash.contains_key(&hash) {
+            return Err("invoice with payment hash already exists".to_owned());
+        }
+        entries.added += 1;
+        let add_index = entries.added;
+        let standing = Standing::Open;
+        let entry =
+            Entry { memo: memo.to_owned(), preimage, payment_secret, amount_msat, created: now, expiry, add_index, bolt11, standing };
+        entries.by_hash.insert(hash, entry.clone());
+        entries.by_index.insert(entry.add_index, hash);
+        if entries.by_hash.len() > CAPACITY
+            && let Some((_, oldest)) = entries.by_index.pop_first()
+            && let Some(Entry { standing: Standing::Settled { index, .. }, .. }) = entries.by_hash.remove(&oldest)
+        {
+            entries.by_settle_index.remove(&index);
+        }
+        drop(entries);
+        self.tell();
+        Ok(entry)
+    }
+
+    fn write(
+        &self,
+        hash: &PaymentHash,
+        memo: &str,
+        amount_msat: u64,
+        expiry: u64,
+        payment_secret: [u8; 32],
+        now: u64,
+    ) -> Result<String, String> {
         let builder = InvoiceBuilder::new(Currency::Regtest)
             .description(memo.to_owned())
             .payment_hash(sha256::Hash::from_byte_array(*hash.as_bytes()))
@@ -123,71 +203,133 @@ impl Book {
             .min_final_cltv_expiry_delta(80)
             .basic_mpp();
         let builder = if amount_msat > 0 { builder.amount_milli_satoshis(amount_msat) } else { builder };
-        let bolt11 = builder
-            .build_signed(|digest| Secp256k1::signing_only().sign_ecdsa_recoverable(digest, &self.key))
-            .map_err(|error| error.to_string())?
-            .to_string();
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.added += 1;
-        let entry = Entry {
-            memo: memo.to_owned(),
-            preimage,
-            payment_secret,
-            amount_msat,
-            created: now,
-            expiry,
-            add_index: entries.added,
-            bolt11,
-            standing: Standing::Open,
-        };
-        entries.by_hash.insert(hash, entry.clone());
-        entries.by_index.insert(entry.add_index, hash);
-        if entries.by_hash.len() > CAPACITY
-            && let Some((_, oldest)) = entries.by_index.pop_first()
-        {
-            entries.by_hash.remove(&oldest);
-        }
-        Ok((hash, entry))
+        let signed = builder.build_signed(|digest| Secp256k1::signing_only().sign_ecdsa_recoverable(digest, &self.key));
+        signed.map(|invoice| invoice.to_string()).map_err(|error| error.to_string())
     }
 
     /// An invoice as it stands now.
     pub fn look_up(&self, hash: &PaymentHash) -> Option<Entry> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries();
         let entry = entries.by_hash.get_mut(hash)?;
         expire(entry);
         Some(entry.clone())
     }
 
-    /// What a wallet does with an invoice: reads it, and sends an HTLC to the node that it names.
-    pub fn pay(&self, bolt11: &str) -> Result<Preimage, PayError> {
+    /// Where a stream starts: after these indices, or, for 0, after what is there.
+    pub fn cursor(&self, add_index: u64, settle_index: u64) -> Cursor {
+        let entries = self.entries();
+        let from = |asked: u64, newest: u64| if asked == 0 { newest } else { asked };
+        Cursor { added: from(add_index, entries.added), settled: from(settle_index, entries.settled) }
+    }
+
+    /// The next of a stream: an invoice that was added, as it was then, or one that was settled.
+    pub fn next(&self, cursor: &mut Cursor) -> Option<(PaymentHash, Entry)> {
+        let entries = self.entries();
+        if let Some((index, hash)) = entries.by_index.range(cursor.added + 1..).next() {
+            cursor.added = *index;
+            return entries.by_hash.get(hash).map(|entry| (*hash, Entry { standing: Standing::Open, ..entry.clone() }));
+        }
+        let (index, hash) = entries.by_settle_index.range(cursor.settled.saturating_add(1)..).next()?;
+        cursor.settled = *index;
+        entries.by_hash.get(hash).map(|entry| (*hash, entry.clone()))
+    }
+
+    /// What a wallet does with an invoice: reads it, and sends an HTLC to the node that it names. Waits while a hold invoice holds it.
+    pub async fn pay(&self, bolt11: &str, amount_msat: Option<u64>) -> Result<Preimage, PayError> {
         let invoice = Bolt11Invoice::from_str(bolt11.trim()).map_err(|_| PayError::NotAnInvoice)?;
         if invoice.recover_payee_pub_key() != self.public_key() {
             return Err(PayError::NoRoute);
         }
-        let amount_msat = invoice.amount_milli_satoshis().ok_or(PayError::NoAmount)?;
+        let amount_msat = amount_msat.or(invoice.amount_milli_satoshis()).ok_or(PayError::NoAmount)?;
         let hash = PaymentHash::from_bytes(invoice.payment_hash().to_byte_array());
-        self.receive_htlc(&hash, &invoice.payment_secret().0, amount_msat)
+        let mut changes = self.changes();
+        if let Some(preimage) = self.receive_htlc(&hash, &invoice.payment_secret().0, amount_msat)? {
+            return Ok(preimage);
+        }
+        loop {
+            match self.look_up(&hash) {
+                Some(Entry { standing: Standing::Settled { .. }, preimage: Some(preimage), .. }) => return Ok(preimage),
+                Some(Entry { standing: Standing::Accepted { .. }, .. }) => {}
+                _ => return Err(PayError::IncorrectDetails),
+            }
+            changes.changed().await.map_err(|_| PayError::IncorrectDetails)?;
+        }
     }
 
-    /// Takes a payment in, and reveals the preimage for it. At least the amount, and at most twice it, as BOLT 4 says.
-    fn receive_htlc(&self, hash: &PaymentHash, payment_secret: &[u8; 32], amount_msat: u64) -> Result<Preimage, PayError> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = entries.settled + 1;
+    /// Takes a payment in, and reveals the preimage for it; `None` if it is held. At least the amount, and at most twice it, as BOLT 4 says.
+    fn receive_htlc(&self, hash: &PaymentHash, payment_secret: &[u8; 32], amount_msat: u64) -> Result<Option<Preimage>, PayError> {
+        let mut entries = self.entries();
         let entry = entries.by_hash.get_mut(hash).ok_or(PayError::IncorrectDetails)?;
         expire(entry);
         match entry.standing {
-            Standing::Settled { .. } => return Err(PayError::AlreadyPaid),
+            Standing::Settled { .. } | Standing::Accepted { .. } => return Err(PayError::AlreadyPaid),
             Standing::Canceled => return Err(PayError::Expired),
             Standing::Open => {}
         }
         let fits = (entry.amount_msat..=entry.amount_msat.saturating_mul(2)).contains(&amount_msat);
-        if entry.payment_secret != *payment_secret || !fits {
+        if entry.payment_secret != *payment_secret || !(fits || entry.amount_msat == 0) {
             return Err(PayError::IncorrectDetails);
         }
-        entry.standing = Standing::Settled { at: UnixTime::now().seconds(), index: next, paid_msat: amount_msat };
         let preimage = entry.preimage;
-        entries.settled = next;
+        match preimage {
+            Some(_) => entries.settle(hash, amount_msat),
+            None => entry.standing = Standing::Accepted { paid_msat: amount_msat },
+        }
+        drop(entries);
+        self.tell();
         Ok(preimage)
+    }
+
+    /// Takes the money of a hold invoice. Saying it again is fine.
+    pub fn settle_hold(&self, preimage: Preimage) -> Result<(), HoldError> {
+        let hash = preimage.payment_hash();
+        let mut entries = self.entries();
+        let entry = entries.by_hash.get_mut(&hash).ok_or(HoldError::Unknown)?;
+        expire(entry);
+        match entry.standing {
+            Standing::Open => return Err(HoldError::StillOpen),
+            Standing::Canceled => return Err(HoldError::AlreadyCanceled),
+            Standing::Settled { .. } => return Ok(()),
+            Standing::Accepted { paid_msat } => {
+                entry.preimage = Some(preimage);
+                entries.settle(&hash, paid_msat);
+            }
+        }
+        drop(entries);
+        self.tell();
+        Ok(())
+    }
+
+    /// Gives the money of a hold invoice back, or takes back any invoice that isn't paid. Saying it again is fine.
+    pub fn cancel(&self, hash: &PaymentHash) -> Result<(), HoldError> {
+        let mut entries = self.entries();
+        let entry = entries.by_hash.get_mut(hash).ok_or(HoldError::Unknown)?;
+        if let Standing::Settled { .. } = entry.standing {
+            return Err(HoldError::AlreadySettled);
+        }
+        entry.standing = Standing::Canceled;
+        drop(entries);
+        self.tell();
+        Ok(())
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+impl Entries {
+    fn settle(&mut self, hash: &PaymentHash, paid_msat: u64) {
+        self.settled += 1;
+        let index = self.settled;
+        self.by_settle_index.insert(index, *hash);
+        if let Some(entry) = self.by_hash.get_mut(hash) {
+            entry.standing = Standing::Settled { at: UnixTime::now().seconds(), index, paid_msat };
+        }
     }
 }
 
@@ -205,42 +347,5 @@ pub(super) fn random() -> Result<[u8; 32], String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::lightning::network::{Network, read_prefix};
-
-    fn book(key: u8) -> Book {
-        Book::new(SecretKey::from_slice(&[key; 32]).unwrap())
-    }
-
-    #[test]
-    fn an_invoice_is_real_bolt_11_and_paying_reveals_its_preimage_once() {
-        let book = book(1);
-        let (hash, entry) = book.add("PLAY", 100_000, 600).unwrap();
-        let read = Bolt11Invoice::from_str(&entry.bolt11).unwrap();
-        assert_eq!(read.amount_milli_satoshis(), Some(100_000));
-        assert_eq!(read.expiry_time(), Duration::from_secs(600));
-        let features = read.features().unwrap();
-        assert!(features.requires_variable_length_onion() && features.requires_payment_secret() && features.supports_basic_mpp());
-        assert_eq!(read_prefix(&entry.bolt11), Some((Network::Regtest, 100_000)));
-        let preimage = book.pay(&entry.bolt11).unwrap();
-        assert_eq!(preimage.payment_hash(), hash);
-        assert!(matches!(book.look_up(&hash).unwrap().standing, Standing::Settled { index: 1, paid_msat: 100_000, .. }));
-        assert_eq!(book.pay(&entry.bolt11).err(), Some(PayError::AlreadyPaid));
-    }
-
-    #[test]
-    fn a_stranger_s_or_an_expired_invoice_and_wrong_details_are_not_paid() {
-        let (ours, theirs) = (book(1), book(2));
-        let (_, foreign) = theirs.add("", 1000, 600).unwrap();
-        assert_eq!(ours.pay(&foreign.bolt11).err(), Some(PayError::NoRoute));
-        assert_eq!(ours.pay("lnbc1nonsense").err(), Some(PayError::NotAnInvoice));
-        let (hash, entry) = ours.add("", 1000, 600).unwrap();
-        assert_eq!(ours.receive_htlc(&hash, &[0; 32], 1000).err(), Some(PayError::IncorrectDetails));
-        assert_eq!(ours.receive_htlc(&hash, &entry.payment_secret, 999).err(), Some(PayError::IncorrectDetails));
-        assert_eq!(ours.receive_htlc(&hash, &entry.payment_secret, 2001).err(), Some(PayError::IncorrectDetails));
-        ours.entries.lock().unwrap().by_hash.get_mut(&hash).unwrap().created -= 600;
-        assert_eq!(ours.pay(&entry.bolt11).err(), Some(PayError::Expired));
-        assert_eq!(ours.look_up(&hash).unwrap().standing, Standing::Canceled);
-    }
-}
+#[path = "book_tests.rs"]
+mod tests;

@@ -15,6 +15,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::bakery::Bakery;
 use super::book::random;
 
+/// The file of the macaroons' root key.
+const MACAROON_KEY: &str = "macaroon.key";
+
 /// What went wrong with the folder.
 #[derive(Debug, thiserror::Error)]
 #[error("play node: {}: {what}", .path.display())]
@@ -32,8 +35,9 @@ pub struct Layout {
     /// A macaroon for invoices.
     pub invoice_macaroon: PathBuf,
     pub(super) tls: Arc<ServerConfig>,
-    pub(super) bakery: Bakery,
+    pub(super) bakery: Arc<Bakery>,
     pub(super) node_key: SecretKey,
+    folder: PathBuf,
 }
 
 impl Layout {
@@ -46,7 +50,7 @@ impl Layout {
             make_certificate(&certificate, &key)?;
         }
         let tls = server_config(&certificate, &key)?;
-        let bakery = Bakery::new(secret(&folder.join("macaroon.key"))?);
+        let bakery = Arc::new(Bakery::new(secret(&folder.join(MACAROON_KEY))?));
         let node_file = folder.join("node.key");
         let node_key = SecretKey::from_slice(&secret(&node_file)?).map_err(at(&node_file))?;
         let (admin_macaroon, invoice_macaroon) = (macaroons.join("admin.macaroon"), macaroons.join("invoice.macaroon"));
@@ -59,7 +63,29 @@ impl Layout {
                 write(path, &bakery.bake(permissions).map_err(at(path))?)?;
             }
         }
-        Ok(Self { certificate, admin_macaroon, invoice_macaroon, tls, bakery, node_key })
+        Ok(Self { certificate, admin_macaroon, invoice_macaroon, tls, bakery, node_key, folder: folder.to_owned() })
+    }
+
+    /// The same with a new certificate, as LND makes one where it finds none.
+    pub(super) fn with_new_certificate(&self) -> Result<Self, LayoutError> {
+        fs::remove_file(&self.certificate).map_err(at(&self.certificate))?;
+        Self::open(&self.folder)
+    }
+
+    /// The same with macaroons of a new root key: the old ones are worth nothing from now on.
+    pub(super) fn with_new_macaroons(&self) -> Result<Self, LayoutError> {
+        let key = self.folder.join(MACAROON_KEY);
+        for path in [&key, &self.admin_macaroon, &self.invoice_macaroon] {
+            fs::remove_file(path).map_err(at(path))?;
+        }
+        Self::open(&self.folder)
+    }
+
+    /// Bakes a macaroon for single methods, as `lncli bakemacaroon uri:..` does, beside the others.
+    pub(super) fn bake(&self, name: &str, methods: &[&str]) -> Result<PathBuf, LayoutError> {
+        let path = self.invoice_macaroon.with_file_name(format!("{name}.macaroon"));
+        write(&path, &self.bakery.bake(&[("uri", methods)]).map_err(at(&path))?)?;
+        Ok(path)
     }
 }
 

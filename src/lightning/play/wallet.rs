@@ -1,4 +1,5 @@
-//! A tiny wallet with play money: `POST /pay` with a BOLT 11 invoice as the body answers with the preimage in hex.
+//! A tiny wallet with play money: `POST /pay` with a BOLT 11 invoice as the body answers with the preimage in hex. `POST /node` has the
+//! node fail in some way, for tests.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,18 +13,19 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use super::book::{Book, PayError};
+use super::PlayNode;
+use super::book::PayError;
 
 /// Longest body that it reads, in bytes.
 const MAX_BODY: usize = 16 * 1024;
 
 /// Answers on the listener until the end of the process.
-pub async fn serve(listener: TcpListener, book: Arc<Book>) {
+pub async fn serve(listener: TcpListener, node: Arc<PlayNode>) {
     loop {
         let Ok((socket, _)) = listener.accept().await else { continue };
-        let book = Arc::clone(&book);
+        let node = Arc::clone(&node);
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&book), request));
+            let service = service_fn(move |request| answer(Arc::clone(&node), request));
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_secs(30))
@@ -33,9 +35,11 @@ pub async fn serve(listener: TcpListener, book: Arc<Book>) {
     }
 }
 
-async fn answer(book: Arc<Book>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(node: Arc<PlayNode>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, words) = match (request.method(), request.uri().path()) {
-        (&Method::POST, "/pay") => pay(&book, request.into_body()).await,
+        (&Method::POST, "/pay") => pay(&node, request).await,
+        (&Method::POST, "/node") => order(&node, request).await,
+        (_, "/node") => (StatusCode::METHOD_NOT_ALLOWED, "POST how the node is to be".to_owned()),
         (_, "/pay") => (StatusCode::METHOD_NOT_ALLOWED, "POST a BOLT 11 invoice here".to_owned()),
         _ => (StatusCode::NOT_FOUND, "this wallet has play money: POST a BOLT 11 invoice to /pay".to_owned()),
     };
@@ -45,15 +49,33 @@ async fn answer(book: Arc<Book>, request: Request<Incoming>) -> Result<Response<
     Ok(response)
 }
 
-async fn pay(book: &Book, body: Incoming) -> (StatusCode, String) {
-    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "that is too long for an invoice".to_owned());
+async fn pay(node: &PlayNode, request: Request<Incoming>) -> (StatusCode, String) {
+    // Another amount than the invoice's, for who wants to see what comes of it.
+    let msat = request.uri().query().and_then(|query| query.strip_prefix("msat=")).and_then(|msat| msat.parse().ok());
+    let paid = match text(request).await {
+        Ok(invoice) => node.book.pay(&invoice, msat).await,
+        Err(no) => return no,
     };
-    let body = body.to_bytes();
-    match std::str::from_utf8(&body).map_err(|_| PayError::NotAnInvoice).and_then(|invoice| book.pay(invoice)) {
+    match paid {
         Ok(preimage) => (StatusCode::OK, hex::encode(preimage.as_bytes())),
         Err(error @ PayError::NotAnInvoice) => (StatusCode::BAD_REQUEST, error.to_string()),
         Err(error @ PayError::AlreadyPaid) => (StatusCode::CONFLICT, error.to_string()),
         Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
     }
+}
+
+async fn order(node: &PlayNode, request: Request<Incoming>) -> (StatusCode, String) {
+    match text(request).await.map(|words| node.order(&words)) {
+        Ok(Ok(())) => (StatusCode::OK, "done".to_owned()),
+        Ok(Err(takes)) => (StatusCode::BAD_REQUEST, takes),
+        Err(no) => no,
+    }
+}
+
+async fn text(request: Request<Incoming>) -> Result<String, (StatusCode, String)> {
+    let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, "that is too long".to_owned()));
+    };
+    let text = String::from_utf8(body.to_bytes().to_vec());
+    text.map_err(|_| (StatusCode::BAD_REQUEST, PayError::NotAnInvoice.to_string()))
 }

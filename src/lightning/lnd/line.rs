@@ -1,0 +1,106 @@
+//! The connection to LND, made from the operator's files and made again when these have changed.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::crypto::CryptoProvider;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+
+use super::Settings;
+use super::tls::Pinned;
+use crate::lightning::Trouble;
+
+/// One connection, which connects when it is used and again when it is lost.
+pub(super) struct Line {
+    provider: Arc<CryptoProvider>,
+    made: Mutex<Option<Made>>,
+}
+
+struct Made {
+    certificate: Vec<u8>,
+    macaroon: Vec<u8>,
+    ready: Ready,
+}
+
+/// What a call needs.
+#[derive(Clone)]
+pub(super) struct Ready {
+    channel: Channel,
+    macaroon: AsciiMetadataValue,
+}
+
+impl Ready {
+    /// Where calls go.
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// A call that shows the macaroon.
+    pub(super) fn request<T>(&self, message: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(message);
+        request.metadata_mut().insert("macaroon", self.macaroon.clone());
+        request
+    }
+}
+
+impl Line {
+    pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self { provider, made: Mutex::default() }
+    }
+
+    /// The connection as it is, or a first one.
+    pub(super) fn ready(&self, settings: &Settings) -> Result<Ready, Trouble> {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*made {
+            return Ok(made.ready.clone());
+        }
+        drop(made);
+        self.fresh(settings).map(|(ready, _)| ready)
+    }
+
+    /// Reads the files again. The second part says whether they have changed since the last time.
+    pub(super) fn fresh(&self, settings: &Settings) -> Result<(Ready, bool), Trouble> {
+        let certificate = read_file("lnd.certificate", &settings.certificate)?;
+        let macaroon = read_file("lnd.macaroon", &settings.macaroon)?;
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*made
+            && made.certificate == certificate
+            && made.macaroon == macaroon
+        {
+            return Ok((made.ready.clone(), false));
+        }
+        let ready = Ready { channel: self.connect(settings, &certificate)?, macaroon: metadata(&macaroon)? };
+        let changed = made.is_some();
+        *made = Some(Made { certificate, macaroon, ready: ready.clone() });
+        Ok((ready, changed))
+    }
+
+    fn connect(&self, settings: &Settings, certificate: &[u8]) -> Result<Channel, Trouble> {
+        let pinned = Pinned::from_pem(certificate, Arc::clone(&self.provider)).map_err(|why| {
+            Trouble::File(format!("`lnd.certificate`: {}: {why}; it should be LND's tls.cert", settings.certificate.display()))
+        })?;
+        let endpoint = Endpoint::from_shared(format!("https://{}", settings.address))
+            .and_then(|endpoint| endpoint.tls_config_with_verifier(ClientTlsConfig::new(), Arc::new(pinned)))
+            .map_err(|error| Trouble::File(format!("`lnd.address`: {error}")))?;
+        Ok(endpoint
+            .connect_timeout(settings.timeout)
+            // LND allows one ping in 5 s, and only while a stream is open.
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(10))
+            .keep_alive_while_idle(false)
+            .connect_lazy())
+    }
+}
+
+fn read_file(key: &str, path: &Path) -> Result<Vec<u8>, Trouble> {
+    std::fs::read(path).map_err(|error| Trouble::File(format!("`{key}`: {}: {error}", path.display())))
+}
+
+fn metadata(macaroon: &[u8]) -> Result<AsciiMetadataValue, Trouble> {
+    let mut value: AsciiMetadataValue =
+        hex::encode(macaroon).parse().map_err(|_| Trouble::File("`lnd.macaroon`: not a macaroon".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,117 @@
+//! LND's stream of settled invoices (`SubscribeInvoices`), and the look-up of one.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tonic::{Response, Status, Streaming};
+
+use super::line::Ready;
+use super::trouble;
+use crate::l402::{PaymentHash, Preimage};
+use crate::lightning::lnrpc::invoice::InvoiceState;
+use crate::lightning::lnrpc::lightning_client::LightningClient;
+use crate::lightning::{NextPayment, Payment, Payments, Standing, Trouble, lnrpc};
+use crate::time::UnixTime;
+
+type Opening = Pin<Box<dyn Future<Output = Result<Response<Streaming<lnrpc::Invoice>>, Status>> + Send>>;
+
+/// The stream. LND answers the call only with its first invoice, so that opening it may take for ever.
+pub(super) enum Subscription {
+    /// No connection could be made.
+    Failed(Trouble),
+    /// Asked for.
+    Opening(Opening),
+    /// Something came.
+    Open(Box<Streaming<lnrpc::Invoice>>),
+}
+
+impl Subscription {
+    pub(super) fn start(line: Result<Ready, Trouble>, after: u64) -> Self {
+        let line = match line {
+            Ok(line) => line,
+            Err(trouble) => return Self::Failed(trouble),
+        };
+        let request = line.request(lnrpc::InvoiceSubscription { add_index: 0, settle_index: after });
+        Self::Opening(Box::pin(async move { LightningClient::new(line.channel()).subscribe_invoices(request).await }))
+    }
+
+    async fn following(&mut self) -> Result<Option<Payment>, Trouble> {
+        loop {
+            match self {
+                Self::Failed(trouble) => return Err(trouble.clone()),
+                Self::Opening(opening) => {
+                    *self = match opening.as_mut().await {
+                        Ok(answer) => Self::Open(Box::new(answer.into_inner())),
+                        Err(status) => Self::Failed(trouble::read(&status)),
+                    };
+                }
+                Self::Open(stream) => match stream.message().await {
+                    Ok(None) => return Ok(None),
+                    Ok(Some(invoice)) => {
+                        // Open ones come too, with their preimage: not a word of them goes further.
+                        if let Some(Standing::Settled(payment)) = standing(&invoice) {
+                            return Ok(Some(payment));
+                        }
+                    }
+                    Err(status) => return Err(trouble::read(&status)),
+                },
+            }
+        }
+    }
+}
+
+impl Payments for Subscription {
+    fn next(&mut self) -> NextPayment<'_> {
+        Box::pin(self.following())
+    }
+}
+
+/// `None` if it can't be read.
+pub(super) fn standing(invoice: &lnrpc::Invoice) -> Option<Standing> {
+    Some(match InvoiceState::try_from(invoice.state).ok()? {
+        InvoiceState::Open => Standing::Open,
+        InvoiceState::Accepted => Standing::Accepted,
+        InvoiceState::Canceled => Standing::Canceled,
+        InvoiceState::Settled => {
+            let hash = PaymentHash::from_bytes(invoice.r_hash.as_slice().try_into().ok()?);
+            let preimage = Preimage::from_bytes(invoice.r_preimage.as_slice().try_into().ok()?);
+            if preimage.payment_hash() != hash {
+                return None;
+            }
+            let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
+            Standing::Settled(Payment {
+                hash,
+                preimage,
+                msat: unsigned(invoice.amt_paid_msat),
+                settle_index: invoice.settle_index,
+                at: UnixTime::from_seconds(unsigned(invoice.settle_date)),
+            })
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preimage_is_there_for_settled_invoices_only() {
+        let preimage = Preimage::from_bytes([3; 32]);
+        let invoice = |state: InvoiceState| lnrpc::Invoice {
+            state: state.into(),
+            r_hash: preimage.payment_hash().as_bytes().to_vec(),
+            r_preimage: preimage.as_bytes().to_vec(),
+            amt_paid_msat: 1500,
+            settle_index: 7,
+            settle_date: 1_700_000_000,
+            ..Default::default()
+        };
+        assert!(matches!(standing(&invoice(InvoiceState::Open)), Some(Standing::Open)));
+        assert!(matches!(standing(&invoice(InvoiceState::Accepted)), Some(Standing::Accepted)));
+        assert!(matches!(standing(&invoice(InvoiceState::Canceled)), Some(Standing::Canceled)));
+        let Some(Standing::Settled(payment)) = standing(&invoice(InvoiceState::Settled)) else { panic!() };
+        assert!(payment.preimage == preimage && (payment.msat, payment.settle_index) == (1500, 7));
+        let other = lnrpc::Invoice { r_hash: vec![9; 32], ..invoice(InvoiceState::Settled) };
+        assert!(standing(&other).is_none(), "a preimage of something else");
+    }
+}
