@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use super::accounts::Accounts;
 use super::kept::Kept;
 use super::state::{Attempt, Claim, ClaimId, Outcome, Resolution, Row, State};
 use crate::l402::PaymentHash;
@@ -71,7 +72,7 @@ pub struct Terms {
 ///
 /// Every method may be called again after an error. An error from `claim` means: not granted, and if the row was written all the
 /// same, the ledger takes it back by itself.
-pub trait Ledger: Send + Sync {
+pub trait Ledger: Accounts + Send + Sync {
     /// Decides and records in one durable step.
     fn claim(&self, attempt: Attempt) -> Reply<'_, Claimed>;
 

@@ -15,7 +15,7 @@ use super::statements::{NOTE_SECRET, Prepared, SECRETS_IN_USE};
 use crate::time::UnixTime;
 
 /// The layout that this version knows.
-const LAYOUT: i64 = 1;
+const LAYOUT: i64 = 2;
 
 /// Keeps two instances from making the layout at once.
 const MIGRATION_LOCK: i64 = 0x6661_7265_626f_7800;
@@ -163,11 +163,14 @@ async fn migrate(client: &mut Client) -> Result<(), String> {
     if exists {
         let row = transaction.query_one("SELECT value FROM farebox.marks WHERE name = 'layout'", &[]).await.map_err(words)?;
         let found: i64 = row.get(0);
-        if found != LAYOUT {
-            return Err(format!("the database has the layout {found}, this Farebox knows {LAYOUT}; run the newer version"));
+        match found {
+            LAYOUT => {}
+            1 => transaction.batch_execute(include_str!("accounts.sql")).await.map_err(words)?,
+            found => return Err(format!("the database has the layout {found}, this Farebox knows {LAYOUT}; run the newer version")),
         }
     } else {
         transaction.batch_execute(include_str!("schema.sql")).await.map_err(words)?;
+        transaction.batch_execute(include_str!("accounts.sql")).await.map_err(words)?;
     }
     transaction.commit().await.map_err(words)
 }

@@ -1,6 +1,7 @@
 //! The ledger in PostgreSQL, for several instances behind one load balancer. One round trip per claim, pipelined; a claim carries its owner
 //! and a lease by the database's clock, and a lease that ran out parks the ticket.
 
+mod accounts;
 mod line;
 mod rows;
 mod statements;
@@ -14,6 +15,7 @@ use tokio::time::sleep;
 use tokio_postgres::{Config, Error};
 use zeroize::Zeroizing;
 
+use self::accounts::{PRUNE_CLOSED, PRUNE_PAID};
 use self::line::{Line, Link, Opened, Way, open, words};
 use self::rows::{millis, read_claim, read_row, signed};
 use self::statements::{NOTE_SECRET, PRUNE_ANSWERS, PRUNE_TICKETS, RESOLVE, REVOKE, ROW, SECRETS_IN_USE, SWEEP, TOUCH};
@@ -34,6 +36,9 @@ const MAX_UNCONFIRMED: usize = 10_000;
 
 /// How long a spent row outlives its ticket.
 const PRUNE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Seconds.
+const DAY: i64 = 86_400;
 
 /// Seconds between two rounds of forgetting, and most small steps in one.
 const PRUNE_ROUNDS: u32 = 10;
@@ -161,9 +166,12 @@ impl PostgresLedger {
             let replay = millis(self.terms.replay);
             let margin = i64::try_from(PRUNE_MARGIN.as_secs()).unwrap_or(i64::MAX);
             for _ in 0..PRUNE_STEPS {
+                // A day before their tickets, which say what of them was delivered.
+                let closed = link.client.execute(PRUNE_CLOSED, &[]).await.map_err(down)?;
+                let paid = link.client.execute(PRUNE_PAID, &[&(margin - DAY)]).await.map_err(down)?;
                 let answers = link.client.execute(PRUNE_ANSWERS, &[&replay]).await.map_err(down)?;
                 let tickets = link.client.execute(PRUNE_TICKETS, &[&margin, &replay]).await.map_err(down)?;
-                if answers == 0 && tickets == 0 {
+                if closed == 0 && paid == 0 && answers == 0 && tickets == 0 {
                     break;
                 }
             }

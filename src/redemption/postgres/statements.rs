@@ -80,7 +80,12 @@ pub(super) const PRUNE_TICKETS: &str = "
         DELETE FROM farebox.tickets WHERE hash IN (
             SELECT hash FROM farebox.tickets WHERE state IN (3, 5) AND valid_until < farebox.now_ms() / 1000 - $1
                 AND changed < farebox.now_ms() - $2 LIMIT 200 FOR UPDATE SKIP LOCKED)
-        RETURNING valid_until)
+        RETURNING valid_until, service, state, changed, price_msat),
+    folded AS (
+        INSERT INTO farebox.days (day, service, redeemed, redeemed_msat)
+        SELECT changed / 86400000, service, count(*), sum(price_msat)::bigint FROM gone WHERE state = 3 GROUP BY 1, 2 ORDER BY 1, 2
+        ON CONFLICT (day, service) DO UPDATE SET
+            redeemed = days.redeemed + excluded.redeemed, redeemed_msat = days.redeemed_msat + excluded.redeemed_msat)
     UPDATE farebox.marks SET value = greatest(value, (SELECT max(valid_until) FROM gone))
     WHERE name = 'watermark' AND EXISTS (SELECT FROM gone)";
 

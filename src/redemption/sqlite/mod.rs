@@ -1,6 +1,7 @@
 //! The embedded ledger: SQLite in WAL mode with `synchronous=FULL`. One thread writes, and commits all that waits in one
 //! transaction (group commit), so that a durable claim costs a share of a disk sync.
 
+mod accounts;
 mod store;
 mod writer;
 
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 
 use self::store::Store;
 use self::writer::{Batch, Job, Task, Writer};
+use super::accounts::{Accounts, ChallengeState, Days, Entry, Found, News, Receipt, Sum};
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
 use super::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
 use crate::crash_point::crash_point;
@@ -129,6 +131,18 @@ impl SqliteLedger {
         Store::secrets_needed(path, UnixTime::now())
     }
 
+    /// For what strangers ask: it leaves room for claims.
+    async fn ask_lightly<T, F>(&self, work: F) -> Result<T, LedgerError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Store, &mut Batch) -> rusqlite::Result<T> + Send + 'static,
+    {
+        if self.tasks.capacity() < QUEUE / 2 {
+            return Err(LedgerError::Overloaded);
+        }
+        self.ask(work).await
+    }
+
     /// Has the writer do something, and waits for its commit.
     async fn ask<T, F>(&self, work: F) -> Result<T, LedgerError>
     where
@@ -138,6 +152,19 @@ impl SqliteLedger {
         let (task, answer) = Job::boxed(work);
         self.tasks.send(task).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+impl SqliteLedger {
+    /// Reads beside the writer, who is not kept from its work by it.
+    async fn read_beside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Path) -> Result<T, OpenError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let path = self.path.clone();
+        let down = |why: String| LedgerError::Down(why);
+        let read = tokio::task::spawn_blocking(move || read(&path)).await;
+        read.map_err(|error| down(error.to_string()))?.map_err(|error| down(error.to_string()))
     }
 }
 
@@ -192,17 +219,11 @@ impl Ledger for SqliteLedger {
     }
 
     fn list(&self, state: Option<State>, limit: u32) -> Reply<'_, Vec<(PaymentHash, Row)>> {
-        let path = self.path.clone();
-        Box::pin(async move {
-            let limit = limit.min(MAX_LIST);
-            let read = tokio::task::spawn_blocking(move || Store::list(&path, state, limit)).await;
-            let down = |why: String| LedgerError::Down(why);
-            read.map_err(|error| down(error.to_string()))?.map_err(|error| down(error.to_string()))
-        })
+        Box::pin(self.read_beside(move |path| Store::list(path, state, limit.min(MAX_LIST))))
     }
 
     fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>> {
-        Box::pin(self.ask(move |store, _| store.row(&hash)))
+        Box::pin(self.ask_lightly(move |store, _| store.row(&hash)))
     }
 
     fn resolve(&self, hash: PaymentHash, claim: ClaimId, resolution: Resolution) -> Reply<'_, Settled> {
@@ -237,6 +258,44 @@ impl Ledger for SqliteLedger {
     }
 }
 
+impl Accounts for SqliteLedger {
+    fn note(&self, entries: Vec<Entry>, challenges: bool) -> Reply<'_, ()> {
+        Box::pin(self.ask(move |store, _| store.note(&entries, challenges)))
+    }
+
+    fn paid(&self, node: Arc<str>, receipts: Vec<Receipt>) -> Reply<'_, Vec<News>> {
+        Box::pin(self.ask(move |store, _| store.paid(&node, &receipts)))
+    }
+
+    fn found(&self, node: Arc<str>, receipt: Receipt) -> Reply<'_, Found> {
+        Box::pin(self.ask(move |store, _| store.found(&node, &receipt)))
+    }
+
+    fn close(&self, hashes: Vec<PaymentHash>) -> Reply<'_, ()> {
+        Box::pin(self.ask(move |store, _| store.close_challenges(&hashes)))
+    }
+
+    fn settle_index(&self, node: Arc<str>) -> Reply<'_, u64> {
+        Box::pin(self.ask(move |store, _| store.settle_index(&node)))
+    }
+
+    fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> Reply<'_, Vec<PaymentHash>> {
+        Box::pin(self.ask(move |store, _| store.open_challenges(ran_out_before, limit)))
+    }
+
+    fn challenge(&self, hash: PaymentHash) -> Reply<'_, Option<ChallengeState>> {
+        Box::pin(self.ask_lightly(move |store, _| store.challenge(&hash)))
+    }
+
+    fn days(&self, first_day: u64) -> Reply<'_, Days> {
+        Box::pin(self.read_beside(move |path| Store::days(path, first_day)))
+    }
+
+    fn unredeemed(&self) -> Reply<'_, Vec<(String, Sum)>> {
+        Box::pin(self.read_beside(Store::unredeemed))
+    }
+}
+
 /// An advisory lock on a file beside the database, held for the life of the process; the system drops it when the process dies.
 fn lock(ledger: &Path) -> Result<File, OpenError> {
     let mut name = ledger.as_os_str().to_owned();
@@ -262,3 +321,6 @@ fn sync_folder(file: &Path) -> Result<(), OpenError> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod accounts_tests;

@@ -8,15 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, named_params, params};
 
+use super::accounts::{self, Column};
 use super::{OpenError, Summary};
 use crate::l402::PaymentHash;
+use crate::redemption::accounts::{DAY, Sum};
 use crate::redemption::kept::Kept;
 use crate::redemption::ledger::{Claimed, Settled, Settlement};
 use crate::redemption::state::{self, Attempt, ClaimId, Horizon, Resolution, Row, State};
 use crate::time::UnixTime;
 
 /// Number of the layout below, in `PRAGMA user_version`.
-pub(super) const LAYOUT: i64 = 1;
+pub(super) const LAYOUT: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE tickets (
@@ -57,6 +59,9 @@ const PRUNE_STEP: u32 = 200;
 /// How long a spent row outlives its ticket.
 const PRUNE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// `valid_until` of a row that is gone; and day, service and price of what was delivered.
+type Spent = (u64, Option<(u64, String, u64)>);
+
 /// An open database that only the writer's thread uses.
 pub(super) struct Store {
     connection: Connection,
@@ -75,7 +80,8 @@ impl Store {
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;").map_err(in_sqlite)?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(in_sqlite)?;
         match found {
-            0 => connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;")).map_err(in_sqlite)?,
+            0 => connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} {} COMMIT;", accounts::TABLES)).map_err(in_sqlite)?,
+            1 => connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", accounts::TABLES)).map_err(in_sqlite)?,
             LAYOUT => {}
             found => return Err(OpenError::Newer { path: path.to_owned(), found }),
         }
@@ -112,6 +118,10 @@ impl Store {
             count == n
         };
         self.connection.commit_hook(Some(hook)).unwrap();
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     pub(super) fn begin(&self) -> rusqlite::Result<()> {
@@ -228,18 +238,37 @@ impl Store {
             .connection
             .prepare_cached("DELETE FROM answers WHERE hash IN (SELECT hash FROM answers WHERE stored_at < ?1 LIMIT ?2)")?
             .execute(params![stale, PRUNE_STEP])?;
-        let mut delete = self.connection.prepare_cached(
-            "DELETE FROM tickets WHERE hash IN (SELECT hash FROM tickets
-                WHERE state IN (3, 5) AND valid_until < ?1 AND changed < ?2 LIMIT ?3) RETURNING valid_until",
-        )?;
-        let cutoff = signed(now.minus(PRUNE_MARGIN).seconds());
-        let gone: Vec<u64> = delete.query_map(params![cutoff, stale, PRUNE_STEP], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        if let Some(newest) = gone.iter().copied().max().filter(|newest| *newest > self.watermark) {
+        let cutoff = now.minus(PRUNE_MARGIN).seconds();
+        // A day before their tickets, which say what of them was delivered.
+        let challenges = self.prune_challenges(now, cutoff + DAY, PRUNE_STEP)?;
+        let gone = self.delete_spent(signed(cutoff), stale)?;
+        for (_, delivered) in &gone {
+            if let Some((day, service, price_msat)) = delivered {
+                self.add_to_day(Column::Redeemed, *day, service, Sum { count: 1, msat: *price_msat })?;
+            }
+        }
+        if let Some(newest) = gone.iter().map(|(valid_until, _)| *valid_until).max().filter(|newest| *newest > self.watermark) {
             self.connection.execute("UPDATE marks SET value = ?1 WHERE name = 'watermark'", params![signed(newest)])?;
             // If the commit fails this store is thrown away, and the one that takes its place reads the mark again.
             self.watermark = newest;
         }
-        Ok(gone.len() == PRUNE_STEP as usize || answers == PRUNE_STEP as usize)
+        let step = PRUNE_STEP as usize;
+        Ok(gone.len() == step || answers == step || challenges == PRUNE_STEP)
+    }
+
+    fn delete_spent(&self, cutoff: i64, stale: i64) -> rusqlite::Result<Vec<Spent>> {
+        self.connection
+            .prepare_cached(
+                "DELETE FROM tickets WHERE hash IN (SELECT hash FROM tickets
+                    WHERE state IN (3, 5) AND valid_until < ?1 AND changed < ?2 LIMIT ?3)
+                 RETURNING valid_until, state, changed, service, price_msat",
+            )?
+            .query_map(params![cutoff, stale, PRUNE_STEP], |row| {
+                let delivered = row.get::<_, i16>(1)? == State::Delivered.number();
+                let day = UnixTime::from_millis(row.get(2)?).seconds() / DAY;
+                Ok((row.get(0)?, if delivered { Some((day, row.get(3)?, row.get(4)?)) } else { None }))
+            })?
+            .collect()
     }
 
     pub(super) fn note_secret(&self, fingerprint: &[u8; 16], needed_until: UnixTime) -> rusqlite::Result<()> {
@@ -312,7 +341,7 @@ impl Store {
     }
 }
 
-fn read_only<T>(path: &Path, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, OpenError> {
+pub(super) fn read_only<T>(path: &Path, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, OpenError> {
     let in_sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(in_sqlite)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
@@ -343,6 +372,6 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
 }
 
 /// SQLite's integers are signed; a time or an amount that large is the end of time.
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
