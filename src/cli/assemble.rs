@@ -17,9 +17,13 @@ use tokio_util::task::TaskTracker;
 use super::master_secret;
 use crate::config::{Config, LedgerPlace, Service as Written, Ticket};
 use crate::gate::Gate;
+use crate::gate::books::Books;
 use crate::gate::guard::Unpaid;
+use crate::gate::payments::Payments;
 use crate::gate::revoked::Revoked;
 use crate::gate::site::{Limits, Offer, Sells, Service, Site, Times};
+use crate::gate::stock::Stock;
+use crate::gate::watchers::Watchers;
 use crate::l402::KeyRing;
 use crate::l402::root_key::{Keys, MasterSecret};
 use crate::lightning::lnd::Lnd;
@@ -71,8 +75,9 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
             if result.is_ok() { worked } else { failed }.observe(took.as_secs_f64());
         }),
     ));
+    let stock = (config.mint_ahead, config.invoice_expiry);
     let services =
-        config.services.into_iter().map(|written| service(written, &metrics, &provider).map(Arc::new)).collect::<Result<_, _>>()?;
+        config.services.into_iter().map(|written| service(written, &metrics, &provider, stock).map(Arc::new)).collect::<Result<_, _>>()?;
     let site = Site {
         services,
         public_url: config.listen.public_url,
@@ -100,6 +105,9 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
         recent: Bounded::new(RECENT),
         revoked: Revoked::default(),
         rides: Bounded::new(RIDES),
+        books: Books::new(config.detects_payments),
+        payments: config.detects_payments.then(|| Payments::new(format!("{} {}", config.lnd.network, config.lnd.address).into())),
+        watchers: Watchers::default(),
         flights: Flights::new(config.limits.redemptions),
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),
@@ -170,11 +178,11 @@ async fn open_ledger(
     }
 }
 
-fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>) -> Result<Service, String> {
+fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>, stock: (usize, Duration)) -> Result<Service, String> {
     let upstream = Arc::new(upstream(&written, provider)?);
     let offer = match written.ticket {
         Ticket::Free => None,
-        Ticket::Paid { sells, price, rules } => {
+        Ticket::Paid { sells, price, rules, without_preimage } => {
             let content_type = Some(rules.content_type()).filter(|media| !media.is_empty()).map(HeaderValue::from_str).transpose();
             Some(Offer {
                 sells,
@@ -182,6 +190,8 @@ fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>) 
                 price,
                 rules,
                 memo: written.memo,
+                without_preimage,
+                stock: Stock::new(stock.0, stock.1),
                 forward_headers: written.forward_headers,
             })
         }

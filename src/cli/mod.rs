@@ -41,6 +41,9 @@ enum Command {
         /// The config file.
         #[arg(long)]
         config: PathBuf,
+        /// A macaroon of LND's that may ask for its name and channels (`readonly.macaroon`, say), where the one in the config may not.
+        #[arg(long)]
+        macaroon: Option<PathBuf>,
     },
     /// Look at tickets that were handed in, and say what became of them.
     Tickets {
@@ -109,6 +112,12 @@ enum TicketsCommand {
         #[arg(long, group = "outcome")]
         release: bool,
     },
+    /// What was asked for, paid and delivered, per service and day (UTC).
+    Stats {
+        /// How many days back, with today.
+        #[arg(long, default_value_t = 30)]
+        days: u32,
+    },
     /// Take a ticket back for good, whatever its state.
     Revoke {
         /// Its payment hash.
@@ -124,6 +133,7 @@ impl TicketsCommand {
             Self::Show { ticket } => Ask::Show(ticket),
             Self::Resolve { ticket, delivered: true, .. } => Ask::Resolve(ticket, Resolution::Delivered),
             Self::Resolve { ticket, .. } => Ask::Resolve(ticket, Resolution::Release),
+            Self::Stats { days } => Ask::Stats { days },
             Self::Revoke { ticket } => Ask::Revoke(ticket),
         }
     }
@@ -149,7 +159,7 @@ pub fn run() -> ExitCode {
     let ended = runtime.block_on(async {
         match arguments.command {
             Command::Serve { config } => serve::run(&config).await,
-            Command::Check { config } => check::run(&config).await,
+            Command::Check { config, macaroon } => check::run(&config, macaroon.as_deref()).await,
             Command::Tickets { config, ask } => tickets::run(&config, ask.ask()).await,
             Command::Demo { gate, wallet, outbox, state_dir } => demo::run(gate, wallet, outbox, state_dir).await,
             Command::Play { dir, grpc, wallet } => play::run(&dir, grpc, wallet).await,

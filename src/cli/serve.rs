@@ -18,7 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::assemble::{self, Parts, SECRET_NOTE};
 use super::{bind, stop_signal};
 use crate::config::{Config, LogFormat};
-use crate::gate::lookup;
+use crate::gate::{lookup, payments, stock};
 use crate::listen::accept::Accept;
 use crate::listen::tls;
 use crate::{ops, upstream};
@@ -86,11 +86,16 @@ impl Server {
         for service in &gate.site.services {
             let upstream = Arc::clone(&service.upstream);
             tokio::spawn(async move { upstream::health::watch(&upstream).await });
+            tokio::spawn(stock::watch(Arc::clone(&gate), Arc::clone(service)));
             let (asking, service) = (Arc::clone(&gate), Arc::clone(service));
             tokio::spawn(async move { lookup::watch(&asking, &service).await });
         }
         let ledger = Arc::clone(&gate.ledger);
         tokio::spawn(async move { ledger.run().await });
+        let booking = Arc::clone(&gate);
+        tokio::spawn(async move { booking.books.run(&*booking.ledger).await });
+        let following = Arc::clone(&gate);
+        tokio::spawn(async move { payments::watch(&following).await });
         let revoking = Arc::clone(&gate);
         tokio::spawn(async move { revoking.revoked.watch(&*revoking.ledger).await });
         let noting = Arc::clone(&gate);
@@ -107,6 +112,7 @@ impl Server {
         let closed = timeout_at(deadline, connections.wait()).await.is_ok();
         gate.tasks.close();
         let settled = timeout_at(deadline, gate.tasks.wait()).await.is_ok();
+        let _ = timeout_at(deadline, gate.books.write(&*gate.ledger)).await;
         stopped?;
         if closed && settled {
             info!("stopped");

@@ -27,10 +27,13 @@ pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
                 return Err(format!("no `serve` answers at `ops.address` {}; start one: it knows the database", config.ops));
             };
             let ledger = SqliteLedger::open(path, terms, Box::new(|_| {})).map_err(|error| error.to_string())?;
-            tickets::answer(&ledger, ask).await.map_err(|no| no.to_string())?
+            tickets::answer(&ledger, ask, config.detects_payments).await.map_err(|no| no.to_string())?
         }
     };
-    print(&answer);
+    match ask {
+        Ask::Stats { .. } => print_stats(&answer),
+        _ => print(&answer),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -45,6 +48,38 @@ async fn over_http(socket: TcpStream, ops: SocketAddr, ask: Ask) -> Result<Value
     let body = response.into_body().collect().await.map_err(|error| fault(&error))?.to_bytes();
     let answer: Value = serde_json::from_slice(&body).map_err(|_| fault(&"this is no Farebox; is `ops.address` right?"))?;
     if good { Ok(answer) } else { Err(answer.get("error").and_then(Value::as_str).unwrap_or("refused").to_owned()) }
+}
+
+/// A line per service and day. `-` is what isn't known.
+fn print_stats(answer: &Value) {
+    let rows = answer.as_array().map_or(&[][..], Vec::as_slice);
+    if rows.is_empty() {
+        println!("nothing was sold in these days");
+        return;
+    }
+    println!(
+        "{:<10}  {:<20}  {:>20}  {:>20}  {:>20}  {:>20}",
+        "day (UTC)", "service", "minted", "paid", "delivered", "paid, not delivered"
+    );
+    for row in rows {
+        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+        let sum = |count: &str, msat: &str| {
+            let number = |name: &str| row.get(name).and_then(Value::as_u64);
+            match (number(count), number(msat)) {
+                (Some(count), Some(msat)) => format!("{count} ({} sat)", msat / 1000),
+                _ => "-".to_owned(),
+            }
+        };
+        println!(
+            "{:<10}  {:<20}  {:>20}  {:>20}  {:>20}  {:>20}",
+            text("day"),
+            text("service"),
+            sum("minted", "mintedMsat"),
+            sum("paid", "paidMsat"),
+            sum("redeemed", "redeemedMsat"),
+            sum("unredeemed", "unredeemedMsat"),
+        );
+    }
 }
 
 /// A line per ticket.

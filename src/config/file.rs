@@ -58,6 +58,11 @@ pub(super) struct Lnd {
     pub(super) network: Spanned<String>,
     pub(super) invoice_expiry: Option<Spanned<Span>>,
     pub(super) timeout: Option<Span>,
+    #[serde(default)]
+    pub(super) private: bool,
+    #[serde(default)]
+    pub(super) detect_payments: bool,
+    pub(super) mint_ahead: Option<Spanned<u32>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -119,6 +124,7 @@ pub(super) struct Service {
     pub(super) host: Option<Spanned<String>>,
     pub(super) ticket: Ticket,
     pub(super) price_sat: Option<Spanned<u64>>,
+    pub(super) price_msat: Option<Spanned<u64>>,
     pub(super) pass_time: Option<Spanned<Span>>,
     pub(super) pass_uses: Option<Spanned<u32>>,
     pub(super) upstream: Spanned<String>,
@@ -138,6 +144,7 @@ pub(super) struct Service {
     pub(super) not_sent: Option<Spanned<Predicate>>,
     pub(super) idempotency: Option<Spanned<Idempotency>>,
     pub(super) lookup: Option<Spanned<Lookup>>,
+    pub(super) without_preimage: Option<Spanned<bool>>,
 }
 
 /// How to ask the upstream what became of a request.

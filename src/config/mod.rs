@@ -41,6 +41,10 @@ pub struct Config {
     pub lnd: lnd::Settings,
     /// How long an invoice can be paid.
     pub invoice_expiry: Duration,
+    /// Most invoices that are made ahead for each service.
+    pub mint_ahead: usize,
+    /// Whether the node is asked for payments.
+    pub detects_payments: bool,
     /// Where tickets are recorded.
     pub ledger: LedgerPlace,
     /// What tickets are made of and how long they live.
@@ -127,7 +131,7 @@ impl Config {
             _ => Path::new("."),
         };
         let state_dir = folder.join(file.state_dir.unwrap_or_else(|| PathBuf::from("/var/lib/farebox")));
-        let services = services(&report, folder, file.service)?;
+        let services = services(&report, folder, file.service, file.lnd.detect_payments)?;
         Ok(Self {
             path: path.to_owned(),
             listen: listen(&report, folder, file.listen)?,
@@ -136,6 +140,8 @@ impl Config {
                 None => SocketAddr::from(([127, 0, 0, 1], 9402)),
             },
             invoice_expiry: invoice_expiry(&report, file.lnd.invoice_expiry.as_ref())?,
+            mint_ahead: mint_ahead(&report, file.lnd.mint_ahead.as_ref())?,
+            detects_payments: file.lnd.detect_payments,
             lnd: node(&report, folder, file.lnd)?,
             ledger: ledger(&report, folder, &state_dir, file.ledger)?,
             tickets: tickets(&report, state_dir, file.tickets)?,
@@ -212,6 +218,7 @@ fn node(report: &Reporter<'_>, folder: &Path, lnd: file::Lnd) -> Result<lnd::Set
         macaroon: folder.join(lnd.macaroon),
         network,
         timeout: lnd.timeout.map_or(Duration::from_secs(5), |span| span.0),
+        private: lnd.private,
     })
 }
 
@@ -223,6 +230,16 @@ fn invoice_expiry(report: &Reporter<'_>, expiry: Option<&Spanned<units::Span>>) 
         Ok(span)
     } else {
         Err(report.at(expiry.span(), "`lnd.invoice_expiry` should be between \"10s\" and \"24h\""))
+    }
+}
+
+fn mint_ahead(report: &Reporter<'_>, most: Option<&Spanned<u32>>) -> Result<usize, ConfigError> {
+    match most {
+        None => Ok(100),
+        Some(most) if *most.get_ref() > 10_000 => {
+            Err(report.at(most.span(), "`lnd.mint_ahead` should be at most 10000 (0 switches it off)"))
+        }
+        Some(most) => Ok(*most.get_ref() as usize),
     }
 }
 
@@ -270,7 +287,12 @@ fn limits(report: &Reporter<'_>, limits: file::Limits) -> Result<Limits, ConfigE
     })
 }
 
-fn services(report: &Reporter<'_>, folder: &Path, written: Vec<Spanned<file::Service>>) -> Result<Vec<Service>, ConfigError> {
+fn services(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: Vec<Spanned<file::Service>>,
+    detects: bool,
+) -> Result<Vec<Service>, ConfigError> {
     if written.is_empty() {
         return Err(report.whole("there is no [[service]]: nothing would be served"));
     }
@@ -278,7 +300,7 @@ fn services(report: &Reporter<'_>, folder: &Path, written: Vec<Spanned<file::Ser
     let (mut names, mut routes) = (BTreeSet::new(), BTreeSet::new());
     for one in written {
         let span: Range<usize> = one.span();
-        let service = service::check(report, folder, one.into_inner())?;
+        let service = service::check(report, folder, one.into_inner(), detects)?;
         if !names.insert(service.name.clone()) {
             return Err(report.at(span, format!("two services are named `{}`", service.name)));
         }

@@ -16,9 +16,10 @@ use super::file::{self, BindWord, Input, ReuseWord};
 use super::secret::Value;
 use super::units::Span;
 use crate::gate::site::{Lookup, Sells};
+use crate::gate::status;
 use crate::order::schema::Schema;
 use crate::order::{Bind, Rules, Takes};
-use crate::price::Sat;
+use crate::price::Msat;
 use crate::upstream::Reuse;
 use crate::upstream::outcome::Meaning;
 use crate::upstream::request::KeyPlace;
@@ -39,9 +40,11 @@ pub enum Ticket {
         /// What it buys.
         sells: Sells,
         /// What it costs.
-        price: Sat,
+        price: Msat,
         /// What a request must look like.
         rules: Rules,
+        /// Whether the node's word that it was paid does instead of the preimage.
+        without_preimage: bool,
     },
     /// Nothing.
     Free,
@@ -89,7 +92,7 @@ pub struct Service {
     pub forward_headers: Vec<HeaderName>,
 }
 
-pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service) -> Result<Service, ConfigError> {
+pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service, detects: bool) -> Result<Service, ConfigError> {
     let name = name(report, &written.name)?;
     let title = written.title.clone().unwrap_or_else(|| name.to_string());
     let memo = match &written.memo {
@@ -100,6 +103,11 @@ pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service
         None => title.chars().take(MAX_MEMO / 4).collect(),
     };
     let method = method(report, &written.method)?;
+    if let (Some(wanted), false) = (&written.without_preimage, detects)
+        && *wanted.get_ref()
+    {
+        return Err(report.at(wanted.span(), "`without_preimage` needs `detect_payments = true` in [lnd]"));
+    }
     let ticket = ticket(report, folder, &written, &method)?;
     let reuse = match (written.reuse, &ticket) {
         (ReuseWord::Never, _) => Reuse::Never,
@@ -163,6 +171,9 @@ fn path(report: &Reporter<'_>, path: &Spanned<String>) -> Result<String, ConfigE
     let segments_good = text.strip_prefix('/').is_some_and(|rest| {
         rest.split('/').enumerate().all(|(n, segment)| !matches!(segment, "." | "..") && (!segment.is_empty() || n > 0 || rest.is_empty()))
     });
+    if text == status::PATH {
+        return Err(report.at(path.span(), format!("`path`: {} is Farebox's own, where payers ask how their ticket stands", status::PATH)));
+    }
     if plain && segments_good && !text.contains("//") {
         Ok(text.clone())
     } else {
@@ -257,16 +268,30 @@ fn ticket(report: &Reporter<'_>, folder: &Path, written: &file::Service, method:
         (_, None, Some(uses)) => return Err(report.at(uses.span(), "`pass_uses` is for `ticket = \"pass\"`")),
         (_, None, None) => Sells::SingleUse,
     };
-    match (written.ticket, &written.price_sat, &written.input) {
-        (file::Ticket::Free, Some(price), _) => Err(report.at(price.span(), "a free service has no `price_sat`")),
+    let price = price(report, written)?;
+    let without_preimage = written.without_preimage.as_ref().is_some_and(|wanted| *wanted.get_ref());
+    match (written.ticket, price, &written.input) {
+        (file::Ticket::Free, Some(_), _) => Err(report.at(written.name.span(), "a free service has no price")),
         (file::Ticket::Free, None, Some(input)) => {
             Err(report.at(input.span(), "`input` is checked for paid services only; a free one is passed on as it comes"))
         }
         (file::Ticket::Free, None, None) => Ok(Ticket::Free),
-        (_, None, _) => Err(report.at(written.name.span(), "a paid service needs `price_sat`")),
-        (_, Some(sat), _) => {
-            let price = Sat::new(*sat.get_ref()).ok_or_else(|| report.at(sat.span(), "`price_sat` should be at least 1"))?;
-            Ok(Ticket::Paid { sells, price, rules: rules(report, folder, written, method)? })
+        (_, None, _) => Err(report.at(written.name.span(), "a paid service needs `price_sat` (or `price_msat`)")),
+        (_, Some(price), _) => Ok(Ticket::Paid { sells, price, rules: rules(report, folder, written, method)?, without_preimage }),
+    }
+}
+
+fn price(report: &Reporter<'_>, written: &file::Service) -> Result<Option<Msat>, ConfigError> {
+    match (&written.price_sat, &written.price_msat) {
+        (None, None) => Ok(None),
+        (Some(_), Some(msat)) => Err(report.at(msat.span(), "there are both `price_sat` and `price_msat`; keep one of the two")),
+        (Some(sat), None) => {
+            let price = Msat::from_sat(*sat.get_ref());
+            price.map(Some).ok_or_else(|| report.at(sat.span(), "`price_sat` should be at least 1"))
+        }
+        (None, Some(msat)) => {
+            let price = Msat::new(*msat.get_ref());
+            price.map(Some).ok_or_else(|| report.at(msat.span(), "`price_msat` should be at least 1000, which is 1 sat"))
         }
     }
 }

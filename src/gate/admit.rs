@@ -1,14 +1,16 @@
 //! Whether a request brings a ticket: genuine, paid, for this service, and bought for this request or for another.
 
 use std::borrow::Cow;
+use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use super::code::Code;
+use super::payments::{self, Unsure};
 use super::site::{Offer, Sells, Service};
-use super::{Gate, answer};
+use super::{Gate, answer, paid};
 use crate::l402::credential::{self, Credential, Handed, Proof};
 use crate::l402::root_key::Keys;
 use crate::l402::verify::{self, Genuine, Kind, Paid, Refusal};
@@ -117,7 +119,7 @@ pub fn admit(gate: &Gate, service: &Service, offer: &Offer, headers: &HeaderMap,
                     }
                     _ => None,
                 };
-                if refused.is_none() || pending.is_some() {
+                if refused.as_ref().is_none_or(|before: &Buyer| before.pending.is_none() && pending.is_some()) {
                     refused = Some(Buyer { why: code(&refusal), pending });
                 }
             }
@@ -127,6 +129,46 @@ pub fn admit(gate: &Gate, service: &Service, offer: &Offer, headers: &HeaderMap,
         (Some(ticket), _) => Admitted::Holder(ticket),
         (None, Some(buyer)) => Admitted::Buyer(buyer),
         (None, None) => Admitted::Buyer(Buyer { why: Code::PaymentRequired, pending: None }),
+    }
+}
+
+/// Where the service allows it, takes the node's word instead of the preimage of who handed in a macaroon alone.
+pub async fn paid_meanwhile(
+    gate: &Gate,
+    service: &Service,
+    offer: &Offer,
+    order: &Order,
+    admitted: Admitted,
+) -> Result<Admitted, answer::Answer> {
+    let (pending, payments) = match (admitted, &gate.payments) {
+        (Admitted::Buyer(Buyer { pending: Some(pending), why }), Some(payments)) if offer.without_preimage => ((pending, why), payments),
+        (admitted, _) => return Ok(admitted),
+    };
+    let (Pending { ticket, macaroon }, why) = pending;
+    // Who would be given a new invoice has certainly not paid the old one.
+    let for_certain = gate.unpaid.pending(&ticket.payment_hash, Instant::now()).is_none();
+    match payments::preimage(gate, payments, ticket.payment_hash, for_certain).await {
+        Ok(None) => Ok(Admitted::Buyer(Buyer { why, pending: Some(Pending { ticket, macaroon }) })),
+        Ok(Some(preimage)) => {
+            let credential = Credential { macaroon, proof: Proof::Preimage(preimage) };
+            Ok(match verified(gate, service, offer, &credential) {
+                Ok(paid) => match paid.ticket().kind {
+                    Kind::Pass { uses } => Admitted::Passenger(VerifiedPass { paid, uses }),
+                    Kind::SingleUse { request } => {
+                        let own_request = is_for(gate, service, offer, order, paid.ticket());
+                        Admitted::Holder(VerifiedTicket { paid, request, own_request })
+                    }
+                },
+                Err(refusal) => Admitted::Buyer(Buyer { why: code(&refusal), pending: None }),
+            })
+        }
+        // Perhaps it was paid: nobody is asked to pay again.
+        Err(Unsure::Ledger) => Err(paid::ledger_down()),
+        Err(Unsure::Node) => {
+            let detail = "Whether this was paid can't be found out at the moment. Send the same request again later, or with the preimage.";
+            let problem = answer::Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::NodeDown, detail);
+            Err(problem.retry(answer::Retry::SameTicket).after(Duration::from_secs(5)).into_answer())
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Body {
     Whole(Full<Bytes>),
     /// An upstream's as it comes.
     Streamed(Box<ResponseBody>),
+    /// Server-sent events as they happen.
+    Events(tokio::sync::mpsc::Receiver<Bytes>),
     /// An upstream's of which the first part was read before.
     Continued(Option<Bytes>, Box<ResponseBody>),
 }
@@ -33,6 +35,7 @@ impl HttpBody for Body {
         match self.get_mut() {
             Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Streamed(body) => Pin::new(body.as_mut()).poll_frame(cx),
+            Self::Events(events) => events.poll_recv(cx).map(|event| event.map(|text| Ok(Frame::data(text)))),
             Self::Continued(first, rest) => match first.take() {
                 Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
                 None => Pin::new(rest.as_mut()).poll_frame(cx),
@@ -44,6 +47,7 @@ impl HttpBody for Body {
         match self {
             Self::Whole(body) => body.is_end_stream(),
             Self::Streamed(body) => body.is_end_stream(),
+            Self::Events(_) => false,
             Self::Continued(first, rest) => first.is_none() && rest.is_end_stream(),
         }
     }
@@ -53,7 +57,7 @@ impl HttpBody for Body {
             Self::Whole(body) => body.size_hint(),
             Self::Streamed(body) => body.size_hint(),
             // Longer than what is kept; the client is told by the framing when it ends.
-            Self::Continued(..) => SizeHint::default(),
+            Self::Continued(..) | Self::Events(_) => SizeHint::default(),
         }
     }
 }

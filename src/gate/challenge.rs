@@ -15,14 +15,16 @@ use super::answer::{self, Answer, Problem, Retry};
 use super::client::{self, Peer};
 use super::code::Code;
 use super::site::{Offer, Sells, Service};
+use super::stock::{self, Fresh};
 use super::{Gate, Notes, route};
 use crate::l402::PaymentHash;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
 use crate::l402::mint;
 use crate::l402::verify::Kind;
-use crate::lightning::{Invoice, Trouble, Wanted};
+use crate::lightning::{Invoice, Trouble};
 use crate::order::Order;
+use crate::redemption::accounts::{Entry, Minted};
 use crate::time::UnixTime;
 
 /// How soon a client should come back when something is down.
@@ -92,13 +94,15 @@ async fn mint(sale: &Sale<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUnpaid, detail);
         problem.retry(Retry::NewTicket).after(no_place.0).into_answer()
     })?;
-    let times = &gate.site.times;
-    // Before the node is asked: so the invoice never runs out earlier than we say.
-    let expires = UnixTime::now().plus(times.invoice_expiry);
     place.asking();
-    let wanted = Wanted { amount: sale.offer.price, memo: sale.offer.memo.clone(), expiry: times.invoice_expiry };
-    let invoice = match gate.node.add_invoice(wanted).await {
-        Ok(invoice) => invoice,
+    let ahead = sale.offer.stock.take(gate.node.generation(), Instant::now());
+    sale.service.metrics.stock(ahead.is_some());
+    let made = match ahead {
+        Some(fresh) => Ok(fresh),
+        None => stock::make(gate, sale.offer).await,
+    };
+    let Fresh { invoice, expires, until, .. } = match made {
+        Ok(fresh) => fresh,
         Err(no_invoice) => {
             if !no_invoice.may_exist {
                 place.give_up();
@@ -112,23 +116,23 @@ async fn mint(sale: &Sale<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
             return Err(unavailable(code, detail).into_answer());
         }
     };
-    place.fill(invoice.payment_hash, &invoice.bolt11);
+    place.fill(invoice.payment_hash, &invoice.bolt11, until);
+    let valid_until = expires.plus(life(gate, sale.offer)).seconds();
+    gate.books.enter(Entry::Minted(Minted {
+        hash: invoice.payment_hash,
+        service: Arc::clone(&sale.service.name),
+        price_msat: sale.offer.price.get(),
+        at: UnixTime::now(),
+        expires: expires.seconds(),
+        valid_until,
+    }));
     let mut token_id = [0_u8; 32];
     let ticket = getrandom::fill(&mut token_id).ok().and_then(|()| {
-        let (life, kind) = match sale.offer.sells {
-            Sells::SingleUse => {
-                let request = request_digest(gate.ring.minting(), sale.service, sale.offer, sale.order);
-                (times.lifetime, Kind::SingleUse { request })
-            }
-            Sells::Pass { time, uses } => (time, Kind::Pass { uses }),
+        let kind = match sale.offer.sells {
+            Sells::SingleUse => Kind::SingleUse { request: request_digest(gate.ring.minting(), sale.service, sale.offer, sale.order) },
+            Sells::Pass { uses, .. } => Kind::Pass { uses },
         };
-        let terms = mint::Ticket {
-            service: &sale.service.name,
-            payment_hash: invoice.payment_hash,
-            token_id,
-            valid_until: expires.plus(life).seconds(),
-            kind,
-        };
+        let terms = mint::Ticket { service: &sale.service.name, payment_hash: invoice.payment_hash, token_id, valid_until, kind };
         mint::ticket(&gate.ring, &terms)
     });
     let macaroon = ticket.ok_or_else(|| {
@@ -136,6 +140,14 @@ async fn mint(sale: &Sale<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
         unavailable(Code::Internal, "A ticket could not be made.").into_answer()
     })?;
     Ok((invoice, macaroon, expires))
+}
+
+/// How long a ticket is worth something after its invoice could be paid.
+pub(super) fn life(gate: &Gate, offer: &Offer) -> Duration {
+    match offer.sells {
+        Sells::SingleUse => gate.site.times.lifetime,
+        Sells::Pass { time, .. } => time,
+    }
 }
 
 /// What a 402 offers.
@@ -155,7 +167,8 @@ fn payment_required(sale: &Sale<'_>, why: Code, offered: &Offered<'_>) -> Answer
         ("macaroon", Value::from(token)),
         ("invoice", Value::from(offered.invoice)),
         ("paymentHash", Value::from(offered.hash.to_string())),
-        ("priceSats", Value::from(sale.offer.price.get())),
+        ("priceSats", Value::from(sale.offer.price.sat())),
+        ("priceMsat", Value::from(sale.offer.price.get())),
         ("expiresAt", Value::from(offered.expires.seconds())),
         ("service", Value::from(&*sale.service.name)),
         ("next", Value::from(next)),

@@ -27,6 +27,8 @@ codes! {
     Replayed = "replayed",
     /// Delivered, but its answer was too long to keep or cut short.
     DeliveredAnswerNotKept = "delivered-answer-not-kept",
+    /// How a ticket stands.
+    Status = "status",
     /// The answer to a browser's question beforehand.
     Preflight = "preflight",
 

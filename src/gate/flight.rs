@@ -20,6 +20,7 @@ use super::site::{Sells, Service};
 use crate::crash_point::crash_point;
 use crate::l402::PaymentHash;
 use crate::order::Order;
+use crate::redemption::accounts::Entry;
 use crate::redemption::kept::Kept;
 use crate::redemption::ledger::{Claimed, LedgerError, Settled, Settlement};
 use crate::redemption::state::{Attempt, Claim, ClaimId, Outcome, Why, spacing};
@@ -185,6 +186,7 @@ impl Flight {
         };
         crash_point("after-claim");
         gate.unpaid.redeemed(&attempt.hash, std::time::Instant::now());
+        gate.watchers.tell(&attempt.hash);
 
         let started = Instant::now();
         let asking = ask_until_known(Arc::clone(&gate), Arc::clone(&service), order, request, window, doubtful);
@@ -200,6 +202,10 @@ impl Flight {
         tokio::pin!(settling);
         let settled = timeout(SETTLE_PATIENCE, &mut settling).await;
         crash_point("after-settle");
+        if outcome == Outcome::Delivered {
+            gate.books.enter(Entry::Served(attempt.hash));
+        }
+        gate.watchers.tell(&attempt.hash);
         if let (true, Outcome::Delivered, Some(kept)) = (keeps, outcome, &kept) {
             let recent = Recent::new(attempt.request, kept.clone());
             gate.recent.insert(attempt.hash, recent, kept.weight());

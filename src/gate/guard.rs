@@ -26,7 +26,10 @@ struct Open {
 
 struct Challenge {
     client: IpAddr,
+    /// Till when it counts.
     until: Instant,
+    /// Till when its invoice can be paid.
+    runs_out: Instant,
     hash: Option<PaymentHash>,
     invoice: Option<Arc<str>>,
 }
@@ -63,7 +66,8 @@ impl Unpaid {
         let number = open.next;
         open.next += 1;
         open.clients.entry(client).or_default().insert(number);
-        open.challenges.insert(number, Challenge { client, until: now + self.lifetime, hash: None, invoice: None });
+        open.challenges
+            .insert(number, Challenge { client, until: now + self.lifetime, runs_out: now + self.lifetime, hash: None, invoice: None });
         Ok(Reservation { unpaid: self, number, asked: false })
     }
 
@@ -71,7 +75,7 @@ impl Unpaid {
     pub fn pending(&self, hash: &PaymentHash, now: Instant) -> Option<(Arc<str>, Instant)> {
         let open = self.open(now);
         let challenge = open.challenges.get(open.by_hash.get(hash)?)?;
-        Some((challenge.invoice.clone()?, challenge.until))
+        (challenge.runs_out > now).then_some((challenge.invoice.clone()?, challenge.runs_out))
     }
 
     /// It was paid and handed in.
@@ -127,11 +131,14 @@ impl Reservation<'_> {
     }
 
     /// The invoice that it stored.
-    pub fn fill(self, hash: PaymentHash, invoice: &str) {
+    ///
+    /// It may run out before those that were handed out earlier, having been made ahead: then it counts a little longer than it lives.
+    pub fn fill(self, hash: PaymentHash, invoice: &str, until: Instant) {
         let mut open = self.unpaid.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(challenge) = open.challenges.get_mut(&self.number) {
             challenge.hash = Some(hash);
             challenge.invoice = Some(invoice.into());
+            challenge.runs_out = until;
             open.by_hash.insert(hash, self.number);
         }
     }
@@ -158,7 +165,7 @@ mod tests {
     fn buy(unpaid: &Unpaid, who: u8, hash: u8, now: Instant) -> Result<(), NoPlace> {
         let mut place = unpaid.reserve(client(who), now)?;
         place.asking();
-        place.fill(PaymentHash::from_bytes([hash; 32]), "lnbc..");
+        place.fill(PaymentHash::from_bytes([hash; 32]), "lnbc..", now + LIFETIME);
         Ok(())
     }
 

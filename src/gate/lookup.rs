@@ -88,6 +88,7 @@ async fn ask(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, hash: &Paymen
     match gate.ledger.resolve(*hash, plan.claim, resolution).await {
         Ok(Settled::Stale) => {}
         Ok(Settled::Done { .. }) => {
+            gate.watchers.tell(hash);
             info!(ticket = %hash, service = %service.name, ?resolution, "a look-up at the upstream settled a parked ticket")
         }
         Err(error) => warn!(ticket = %hash, %error, "a look-up could not be recorded; it is asked again"),

@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod answer;
+pub mod books;
 pub mod challenge;
 pub mod client;
 pub mod code;
@@ -12,11 +13,15 @@ mod keep;
 pub mod lookup;
 pub mod paid;
 pub mod pass;
+pub mod payments;
 pub mod read;
 pub mod revoked;
 pub mod route;
 pub mod site;
+pub mod status;
+pub mod stock;
 pub mod validate;
+pub mod watchers;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,12 +34,16 @@ use tokio_util::task::TaskTracker;
 
 use self::admit::{Admitted, Buyer, CacheKey};
 use self::answer::{Answer, Body};
+use self::books::Books;
 use self::client::Peer;
 use self::flight::End;
 use self::guard::Unpaid;
 use self::paid::Redeemed;
+use self::payments::Payments;
 use self::revoked::Revoked;
+use self::route::Route;
 use self::site::{Service, Site};
+use self::watchers::Watchers;
 use crate::l402::verify::Paid;
 use crate::l402::{KeyRing, PaymentHash};
 use crate::lightning::Node;
@@ -63,6 +72,12 @@ pub struct Gate {
     pub revoked: Revoked,
     /// What is known of counted passes.
     pub rides: Bounded<PaymentHash, Arc<pass::Ride>>,
+    /// What was asked for and paid, written beside the way.
+    pub books: Books,
+    /// What the node tells of payments, if it is to be asked.
+    pub payments: Option<Payments>,
+    /// Who waits to hear of a ticket.
+    pub watchers: Watchers,
     /// Redemptions under way.
     pub flights: Flights<Arc<End>>,
     /// Cancelled once the process is to stop.
@@ -121,7 +136,8 @@ async fn way(
     notes: &mut Notes,
 ) -> Result<Answer, Answer> {
     let service = match route::route(&gate.site, &request) {
-        Ok(service) => service,
+        Ok(Route::Service(service)) => service,
+        Ok(Route::Status) => return status::answer(gate, &request, notes).await,
         Err(answer) => {
             read::drain(request.into_body(), &gate.site.limits).await;
             return Err(answer);
@@ -134,7 +150,8 @@ async fn way(
     let whole = read::whole(request, &gate.site.limits).await?;
     let order = validate::order(offer, &whole.head, whole.body)?;
     let sale = challenge::Sale { gate, service: &service, offer, order: &order, head: &whole.head, peer, client };
-    let redeemed = match admit::admit(gate, &service, offer, &whole.head.headers, &order) {
+    let admitted = admit::admit(gate, &service, offer, &whole.head.headers, &order);
+    let redeemed = match admit::paid_meanwhile(gate, &service, offer, &order, admitted).await? {
         Admitted::Buyer(buyer) => return challenge::sell(&sale, buyer, notes).await,
         Admitted::Holder(ticket) => paid::redeem(&sale, ticket, notes).await,
         Admitted::Passenger(pass) => pass::ride(&sale, &pass, notes).await,
@@ -150,6 +167,9 @@ fn allow_browsers(response: &mut Response<Body>) {
     let headers = response.headers_mut();
     if !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate, Retry-After, Idempotent-Replayed"));
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("WWW-Authenticate, Retry-After, Idempotent-Replayed, L402-Preimage"),
+        );
     }
 }

@@ -139,7 +139,7 @@ fn attempt(sale: &Sale<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
         own_request: verified.is_for_this_request(),
         minted_valid_until: ticket.minted_valid_until,
         valid_until: ticket.valid_until,
-        price_msat: sale.offer.price.msat(),
+        price_msat: sale.offer.price.get(),
         repeatable: sale.service.repeatable,
         lease: lease(sale.service),
         claim: claim_id()?,

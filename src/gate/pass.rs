@@ -40,6 +40,7 @@ pub async fn ride(sale: &Sale<'_>, pass: &VerifiedPass, notes: &mut Notes) -> Re
         return Redeemed::Worthless(Code::TicketExpired);
     }
     sale.gate.unpaid.redeemed(&hash, std::time::Instant::now());
+    sale.gate.books.pass_served(hash);
     match pass.uses() {
         None => Redeemed::Answer(uncounted(sale, notes).await),
         Some(uses) => counted(sale, pass, uses, notes).await,
@@ -151,7 +152,7 @@ fn attempt(sale: &Sale<'_>, pass: &VerifiedPass, name: PaymentHash, number: u32)
         minted_valid_until: ticket.minted_valid_until,
         valid_until: ticket.valid_until,
         // The pass was paid once.
-        price_msat: if number == 0 { sale.offer.price.msat() } else { 0 },
+        price_msat: if number == 0 { sale.offer.price.get() } else { 0 },
         repeatable: false,
         lease: lease(sale.service),
         claim: claim_id()?,

@@ -8,9 +8,18 @@ use hyper::{Method, Request, StatusCode, Version};
 use super::answer::{Answer, Problem, empty};
 use super::code::Code;
 use super::site::{Service, Site};
+use super::status;
 
-/// The service of a request; `Err` is the answer to one that has none.
-pub fn route<B>(site: &Site, request: &Request<B>) -> Result<Arc<Service>, Answer> {
+/// Whom a request is for.
+pub enum Route {
+    /// One of the operator's services.
+    Service(Arc<Service>),
+    /// Ourselves: how a ticket stands.
+    Status,
+}
+
+/// Whom a request is for; `Err` is the answer to one that is for nobody.
+pub fn route<B>(site: &Site, request: &Request<B>) -> Result<Route, Answer> {
     let host = host(request).map_err(|what| Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, what).into_answer())?;
     let path = request.uri().path();
     let here = || {
@@ -20,7 +29,11 @@ pub fn route<B>(site: &Site, request: &Request<B>) -> Result<Arc<Service>, Answe
     // A service that names the host goes before one that takes any.
     let of_method = |named: bool| here().find(|service| service.method == request.method() && service.host.is_some() == named);
     if let Some(service) = of_method(true).or_else(|| of_method(false)) {
-        return Ok(Arc::clone(service));
+        return Ok(Route::Service(Arc::clone(service)));
+    }
+    if path == status::PATH {
+        let is_preflight = request.method() == Method::OPTIONS;
+        return if is_preflight { Err(preflight(HeaderValue::from_static("GET, OPTIONS"))) } else { Ok(Route::Status) };
     }
     let methods: Vec<&str> = here().map(|service| service.method.as_str()).collect();
     if methods.is_empty() {

@@ -7,8 +7,9 @@ use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+use super::stock::Stock;
 use crate::order::Rules;
-use crate::price::Sat;
+use crate::price::Msat;
 use crate::record::metrics::ServiceMetrics;
 use crate::upstream::outcome::{Meaning, Predicate};
 use crate::upstream::request::KeyPlace;
@@ -113,11 +114,15 @@ pub struct Offer {
     /// What one payment buys.
     pub sells: Sells,
     /// What that costs.
-    pub price: Sat,
+    pub price: Msat,
+    /// Invoices that were made ahead.
+    pub stock: Stock,
     /// What a request must look like.
     pub rules: Rules,
     /// What its invoices say.
     pub memo: String,
+    /// Whether the node's word that it was paid does instead of the preimage.
+    pub without_preimage: bool,
     /// Which of the client's header fields go upstream.
     pub forward_headers: Vec<HeaderName>,
     /// The `Content-Type` that goes upstream.

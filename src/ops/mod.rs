@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
+use crate::lightning::Trouble;
 
 /// Answers until the end of the process: a stop wants to be watched too.
 pub async fn serve(listener: TcpListener, gate: Arc<Gate>, stop: CancellationToken) {
@@ -70,13 +71,15 @@ async fn about_tickets(gate: &Gate, request: &Request<Incoming>) -> Response<Ful
         return say(StatusCode::METHOD_NOT_ALLOWED, "GET or POST".to_owned());
     }
     let Some(ask) = tickets::read(is_post, request.uri().path(), request.uri().query()) else {
-        let ways =
-            "GET /tickets?state=parked&limit=100, GET /tickets/<payment hash>, POST /tickets/<payment hash>/delivered | release | revoke";
+        let ways = "GET /tickets?state=parked&limit=100, GET /tickets/<payment hash>, GET /tickets/stats?days=30, POST /tickets/<payment hash>/delivered | release | revoke";
         return say(StatusCode::BAD_REQUEST, ways.to_owned());
     };
-    let answered = tickets::answer(&*gate.ledger, ask).await;
+    let answered = tickets::answer(&*gate.ledger, ask, gate.payments.is_some()).await;
     if matches!(ask, tickets::Ask::Revoke(_)) {
         gate.revoked.refresh(&*gate.ledger).await;
+    }
+    if is_post {
+        gate.watchers.tell_all();
     }
     match answered {
         Ok(answer) => text(StatusCode::OK, "application/json", format!("{answer}\n")),
@@ -99,7 +102,13 @@ fn readiness(gate: &Gate, draining: bool) -> (StatusCode, Value) {
             (service.name.to_string(), part(trouble.as_ref().map(|why| ("down", why.clone()))))
         })
         .collect();
-    let degraded = node.is_err() || gate.site.services.iter().any(|service| service.upstream.health.is_down());
+    let payments = match &gate.payments {
+        None => json!({ "status": "off" }),
+        Some(payments) => part(payments.state().as_ref().err().map(|why| (why.word(), why.to_string()))),
+    };
+    let degraded = node.is_err()
+        || gate.payments.as_ref().is_some_and(|payments| payments.state().is_err())
+        || gate.site.services.iter().any(|service| service.upstream.health.is_down());
     let (status, word) = match (draining, &ledger, degraded) {
         (true, _, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         (false, Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "down"),
@@ -110,6 +119,7 @@ fn readiness(gate: &Gate, draining: bool) -> (StatusCode, Value) {
         "status": word,
         "ledger": part(ledger.as_ref().err().map(|why| ("down", why.to_string()))),
         "node": part(node.as_ref().err().map(|why| (why.word(), why.to_string()))),
+        "payments": payments,
         "upstreams": upstreams,
     });
     (status, body)
@@ -124,11 +134,20 @@ fn part(trouble: Option<(&str, String)>) -> Value {
 
 fn metrics(gate: &Gate) -> Response<Full<Bytes>> {
     let metrics = &gate.metrics;
-    metrics.node_up.set(gate.node.state().is_ok().into());
+    let node = gate.node.state();
+    metrics.node_up.set(node.is_ok().into());
+    metrics.node_is(node.as_ref().map_or_else(Trouble::word, |()| "ok"));
+    if let Some(payments) = &gate.payments {
+        metrics.payments_up.set(payments.state().is_ok().into());
+    }
     metrics.ledger_up.set(gate.ledger.health().is_ok().into());
     metrics.unpaid.set(i64::try_from(gate.unpaid.count(Instant::now())).unwrap_or(i64::MAX));
     metrics.in_flight.set(i64::try_from(gate.flights.count()).unwrap_or(i64::MAX));
     for service in &gate.site.services {
+        if let Some(offer) = &service.offer {
+            let (there, wasted) = offer.stock.counts();
+            service.metrics.stock_is(there, wasted);
+        }
         service.metrics.upstream_up.set((!service.upstream.health.is_down()).into());
     }
     match metrics.text() {

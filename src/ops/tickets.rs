@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::l402::PaymentHash;
+use crate::redemption::accounts::{DAY, Day, Days};
 use crate::redemption::ledger::{Ledger, LedgerError, Settled};
 use crate::redemption::state::{Resolution, Row, State};
 use crate::time::UnixTime;
@@ -26,6 +27,11 @@ pub enum Ask {
     Resolve(PaymentHash, Resolution),
     /// Take one back for good.
     Revoke(PaymentHash),
+    /// What was asked for, paid and delivered, per service and day.
+    Stats {
+        /// How many days back, with today.
+        days: u32,
+    },
 }
 
 /// Why it was not done.
@@ -42,9 +48,13 @@ pub enum No {
     Ledger(#[from] LedgerError),
 }
 
-/// Does it, and says how the tickets stand now.
-pub async fn answer(ledger: &dyn Ledger, ask: Ask) -> Result<Value, No> {
+/// Does it, and says how the tickets stand now. `detects`: whether payments are known of.
+pub async fn answer(ledger: &dyn Ledger, ask: Ask, detects: bool) -> Result<Value, No> {
     match ask {
+        Ask::Stats { days } => {
+            let first_day = (UnixTime::now().seconds() / DAY).saturating_sub(u64::from(days.max(1)) - 1);
+            return Ok(stats(&ledger.days(first_day).await?, detects));
+        }
         Ask::List { state, limit } => {
             let rows = ledger.list(state, limit).await?;
             return Ok(rows.iter().map(|(hash, row)| show(hash, row)).collect());
@@ -61,6 +71,32 @@ pub async fn answer(ledger: &dyn Ledger, ask: Ask) -> Result<Value, No> {
     let (Ask::Show(hash) | Ask::Resolve(hash, _) | Ask::Revoke(hash)) = ask else { return Ok(Value::Null) };
     let row = ledger.show(hash).await?.ok_or(No::Unknown)?;
     Ok(show(&hash, &row))
+}
+
+/// A row per service and day. What was paid is `null` where it isn't known.
+fn stats(days: &Days, detects: bool) -> Value {
+    let known = |sum: u64, day: &Day| (detects || day.paid.count > 0).then_some(sum);
+    let row = |((number, service), day): (&(u64, String), &Day)| {
+        json!({
+            "day": date(*number),
+            "service": service,
+            "minted": day.minted.count,
+            "mintedMsat": day.minted.msat,
+            "paid": known(day.paid.count, day),
+            "paidMsat": known(day.paid.msat, day),
+            "redeemed": day.redeemed.count,
+            "redeemedMsat": day.redeemed.msat,
+            "unredeemed": known(day.unredeemed.count, day),
+            "unredeemedMsat": known(day.unredeemed.msat, day),
+        })
+    };
+    days.iter().map(row).collect()
+}
+
+/// The date of a day by its number since 1970-01-01.
+fn date(day: u64) -> String {
+    let seconds = i64::try_from(day.saturating_mul(DAY)).unwrap_or(i64::MAX);
+    time::OffsetDateTime::from_unix_timestamp(seconds).map_or_else(|_| day.to_string(), |time| time.date().to_string())
 }
 
 fn show(hash: &PaymentHash, row: &Row) -> Value {
@@ -81,6 +117,10 @@ pub fn read(is_post: bool, path: &str, query: Option<&str>) -> Option<Ask> {
     let ["", "tickets", rest @ ..] = segments.as_slice() else { return None };
     match (is_post, rest) {
         (false, []) => list(query.unwrap_or_default()),
+        (false, ["stats"]) => {
+            let days = query.map_or(Some(30), |query| query.strip_prefix("days=")?.parse().ok());
+            Some(Ask::Stats { days: days? })
+        }
         (false, [hash]) => Some(Ask::Show(PaymentHash::from_hex(hash)?)),
         (true, [hash, "delivered"]) => Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Delivered)),
         (true, [hash, "release"]) => Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Release)),
@@ -97,6 +137,7 @@ pub fn write(ask: &Ask) -> (&'static str, String) {
         Ask::Show(hash) => ("GET", format!("/tickets/{hash}")),
         Ask::Resolve(hash, Resolution::Delivered) => ("POST", format!("/tickets/{hash}/delivered")),
         Ask::Resolve(hash, Resolution::Release) => ("POST", format!("/tickets/{hash}/release")),
+        Ask::Stats { days } => ("GET", format!("/tickets/stats?days={days}")),
         Ask::Revoke(hash) => ("POST", format!("/tickets/{hash}/revoke")),
     }
 }
@@ -123,6 +164,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn days_have_dates() {
+        assert_eq!([0, 59, 11_016, 19_782, 20_782].map(date), ["1970-01-01", "1970-03-01", "2000-02-29", "2024-02-29", "2026-11-25"]);
+    }
+
+    #[test]
     fn what_is_written_reads_back() {
         let hash = PaymentHash::from_bytes([7; 32]);
         for ask in [
@@ -132,6 +178,7 @@ mod tests {
             Ask::Resolve(hash, Resolution::Delivered),
             Ask::Resolve(hash, Resolution::Release),
             Ask::Revoke(hash),
+            Ask::Stats { days: 7 },
         ] {
             let (method, target) = write(&ask);
             let (path, query) = target.split_once('?').map_or((target.as_str(), None), |(path, query)| (path, Some(query)));

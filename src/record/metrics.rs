@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use prometheus::{Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
 
 use crate::gate::code::Code;
-use crate::price::Sat;
+use crate::lightning::Trouble;
+use crate::price::Msat;
+use crate::redemption::accounts::Sum;
 use crate::redemption::state::Outcome;
 
 /// Upper bounds of time buckets, in seconds.
@@ -18,7 +22,7 @@ pub struct Metrics {
     unrouted: Vec<IntCounter>,
     gate_seconds: HistogramVec,
     challenges: IntCounterVec,
-    challenged_sat: IntCounterVec,
+    challenged_msat: IntCounterVec,
     redemptions: IntCounterVec,
     delivered_msat: IntCounterVec,
     /// Durable commits of the ledger.
@@ -27,13 +31,22 @@ pub struct Metrics {
     pub node_calls: [Histogram; 2],
     /// 1 while the node serves.
     pub node_up: IntGauge,
+    node_state: Vec<(&'static str, IntGauge)>,
+    /// 1 while payments are heard of as they come.
+    pub payments_up: IntGauge,
+    payments: IntCounterVec,
+    from_stock: IntCounterVec,
+    stock: IntGaugeVec,
+    stock_wasted: IntGaugeVec,
+    unredeemed: IntGaugeVec,
+    unredeemed_msat: IntGaugeVec,
     /// 1 while the ledger can be written.
     pub ledger_up: IntGauge,
     /// Open challenges.
     pub unpaid: IntGauge,
     /// Redemptions under way.
     pub in_flight: IntGauge,
-    upstream_up: prometheus::IntGaugeVec,
+    upstream_up: IntGaugeVec,
 }
 
 /// One service's handles.
@@ -41,9 +54,15 @@ pub struct ServiceMetrics {
     requests: Vec<IntCounter>,
     gate_seconds: Histogram,
     challenges: IntCounter,
-    challenged_sat: IntCounter,
+    challenged_msat: IntCounter,
     redemptions: [IntCounter; 3],
     delivered_msat: IntCounter,
+    payments: IntCounter,
+    from_stock: [IntCounter; 2],
+    stock: IntGauge,
+    stock_wasted: IntGauge,
+    unredeemed: IntGauge,
+    unredeemed_msat: IntGauge,
     /// 1 unless the upstream is known to be down.
     pub upstream_up: IntGauge,
 }
@@ -68,26 +87,48 @@ impl Metrics {
             Ok(family)
         };
         let requests = counters("farebox_requests_total", "Requests by service and what they came to.", &["service", "code"])?;
-        let upstream_up = prometheus::IntGaugeVec::new(
-            Opts::new("farebox_upstream_up", "0 while a service's upstream is known to be down."),
-            &["service"],
-        )?;
-        registry.register(Box::new(upstream_up.clone()))?;
+        let gauges = |name: &str, help: &str, label: &str| -> Result<IntGaugeVec, prometheus::Error> {
+            let family = IntGaugeVec::new(Opts::new(name, help), &[label])?;
+            registry.register(Box::new(family.clone()))?;
+            Ok(family)
+        };
+        let node_state = gauges("farebox_node_state", "1 for the state that the Lightning node is in.", "state")?;
+        let words = std::iter::once("ok").chain(Trouble::WORDS);
         let node_calls = times("farebox_node_call_seconds", "Calls to the Lightning node.", &["result"])?;
         Ok(Self {
             unrouted: Code::ALL.iter().map(|code| requests.with_label_values(&["-", code.word()])).collect(),
             gate_seconds: times("farebox_gate_seconds", "Time of a request in the gate, without its upstream.", &["service"])?,
             challenges: counters("farebox_challenges_total", "Invoices handed out.", &["service"])?,
-            challenged_sat: counters("farebox_challenged_sat_total", "Sat asked for in invoices.", &["service"])?,
+            challenged_msat: counters("farebox_challenged_msat_total", "Msat asked for in invoices.", &["service"])?,
             redemptions: counters("farebox_redemptions_total", "Tickets that were forwarded, by outcome.", &["service", "outcome"])?,
             delivered_msat: counters("farebox_delivered_msat_total", "Msat paid for delivered requests.", &["service"])?,
             commit_seconds: times("farebox_ledger_commit_seconds", "Durable commits of the ledger.", &[])?.with_label_values::<&str>(&[]),
             node_calls: [node_calls.with_label_values(&["ok"]), node_calls.with_label_values(&["error"])],
             node_up: gauge("farebox_node_up", "1 while the Lightning node serves.")?,
+            node_state: words.map(|word| (word, node_state.with_label_values(&[word]))).collect(),
+            payments_up: gauge("farebox_payment_detection_up", "1 while payments are heard of as they come; 0 also where that is off.")?,
+            payments: counters(
+                "farebox_payments_total",
+                "Challenges that the node says were paid, where payments are detected.",
+                &["service"],
+            )?,
+            from_stock: counters(
+                "farebox_stock_total",
+                "Invoices handed out that were made ahead (hit) or not (miss).",
+                &["service", "result"],
+            )?,
+            stock: gauges("farebox_stock", "Invoices that are made ahead.", "service")?,
+            stock_wasted: gauges("farebox_stock_wasted", "Invoices that were made ahead and not handed out, since the start.", "service")?,
+            unredeemed: gauges("farebox_unredeemed_payments", "Paid and not delivered so far, where payments are detected.", "service")?,
+            unredeemed_msat: gauges(
+                "farebox_unredeemed_msat",
+                "Msat paid and not delivered so far, where payments are detected.",
+                "service",
+            )?,
             ledger_up: gauge("farebox_ledger_up", "1 while the ledger can be written.")?,
             unpaid: gauge("farebox_unpaid_challenges", "Invoices that are neither redeemed nor expired.")?,
             in_flight: gauge("farebox_redemptions_in_flight", "Redemptions under way.")?,
-            upstream_up,
+            upstream_up: gauges("farebox_upstream_up", "0 while a service's upstream is known to be down.", "service")?,
             requests,
             registry,
         })
@@ -100,9 +141,15 @@ impl Metrics {
             requests: Code::ALL.iter().map(|code| self.requests.with_label_values(&[name, code.word()])).collect(),
             gate_seconds: self.gate_seconds.with_label_values(&[name]),
             challenges: self.challenges.with_label_values(&[name]),
-            challenged_sat: self.challenged_sat.with_label_values(&[name]),
+            challenged_msat: self.challenged_msat.with_label_values(&[name]),
             redemptions: outcomes.map(|outcome| self.redemptions.with_label_values(&[name, outcome.word()])),
             delivered_msat: self.delivered_msat.with_label_values(&[name]),
+            payments: self.payments.with_label_values(&[name]),
+            from_stock: ["hit", "miss"].map(|result| self.from_stock.with_label_values(&[name, result])),
+            stock: self.stock.with_label_values(&[name]),
+            stock_wasted: self.stock_wasted.with_label_values(&[name]),
+            unredeemed: self.unredeemed.with_label_values(&[name]),
+            unredeemed_msat: self.unredeemed_msat.with_label_values(&[name]),
             upstream_up: self.upstream_up.with_label_values(&[name]),
         }
     }
@@ -111,6 +158,13 @@ impl Metrics {
     pub fn unrouted(&self, code: Code) {
         if let Some(counter) = self.unrouted.get(code as usize) {
             counter.inc();
+        }
+    }
+
+    /// The word of the node's state.
+    pub fn node_is(&self, word: &str) {
+        for (name, gauge) in &self.node_state {
+            gauge.set((*name == word).into());
         }
     }
 
@@ -132,9 +186,32 @@ impl ServiceMetrics {
     }
 
     /// A new challenge.
-    pub fn challenge(&self, price: Sat) {
+    pub fn challenge(&self, price: Msat) {
         self.challenges.inc();
-        self.challenged_sat.inc_by(price.get());
+        self.challenged_msat.inc_by(price.get());
+    }
+
+    /// An invoice was wanted, and there was one that was made ahead, or not.
+    pub fn stock(&self, hit: bool) {
+        let [hits, misses] = &self.from_stock;
+        if hit { hits } else { misses }.inc();
+    }
+
+    /// Invoices that are made ahead, and those that were in vain.
+    pub fn stock_is(&self, there: usize, wasted: u64) {
+        self.stock.set(i64::try_from(there).unwrap_or(i64::MAX));
+        self.stock_wasted.set(i64::try_from(wasted).unwrap_or(i64::MAX));
+    }
+
+    /// A payment was detected.
+    pub fn paid(&self) {
+        self.payments.inc();
+    }
+
+    /// What is paid and not delivered.
+    pub fn unredeemed(&self, sum: Sum) {
+        self.unredeemed.set(i64::try_from(sum.count).unwrap_or(i64::MAX));
+        self.unredeemed_msat.set(i64::try_from(sum.msat).unwrap_or(i64::MAX));
     }
 
     /// A ticket that was forwarded.

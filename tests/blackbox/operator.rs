@@ -1,6 +1,7 @@
 //! What an operator does: check, health, metrics, mistakes.
 
 use crate::support::process::Process;
+use crate::support::world::Options;
 use crate::support::{Behaviour, SMS, World, http, wait_until};
 
 #[test]
@@ -70,7 +71,7 @@ fn an_address_in_use_is_said_with_its_key() {
 
 #[test]
 fn the_second_listener_tells_health_and_numbers() {
-    let world = World::new();
+    let world = World::with(Options { lnd: "mint_ahead = 0".into(), ..Options::default() });
     assert_eq!(http::get(world.ops, "/healthz").text(), "ok\n");
     wait_until("all is well", || world.ready()["status"] == "ok");
     let (_, ticket) = world.buy(SMS);
@@ -84,7 +85,7 @@ fn the_second_listener_tells_health_and_numbers() {
         ("farebox_requests_total{code=\"replayed\",service=\"send-sms\"}", 2.0),
         ("farebox_requests_total{code=\"not-found\",service=\"-\"}", 1.0),
         ("farebox_challenges_total{service=\"send-sms\"}", 1.0),
-        ("farebox_challenged_sat_total{service=\"send-sms\"}", 100.0),
+        ("farebox_challenged_msat_total{service=\"send-sms\"}", 100_000.0),
         ("farebox_redemptions_total{outcome=\"delivered\",service=\"send-sms\"}", 1.0),
         ("farebox_delivered_msat_total{service=\"send-sms\"}", 100_000.0),
         ("farebox_gate_seconds_count{service=\"send-sms\"}", 4.0),

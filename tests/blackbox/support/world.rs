@@ -43,6 +43,22 @@ impl Play {
     pub fn pay(&self, invoice: &str) -> Response {
         http::send(self.wallet, "POST", "/pay", &[], invoice.as_bytes())
     }
+
+    /// Has the node be in some condition.
+    pub fn order(&self, words: &str) {
+        let answer = http::send(self.wallet, "POST", "/node", &[], words.as_bytes());
+        assert_eq!(answer.status, 200, "{words}: {answer:?}");
+    }
+
+    /// A world at this node.
+    pub fn options(&self) -> Options {
+        Options { node: Some((self.grpc, self.folder.clone())), wallet: Some(self.wallet), ..Options::default() }
+    }
+
+    /// One in which payments are detected.
+    pub fn watched(&self) -> Options {
+        Options { lnd: "detect_payments = true\ntimeout = \"2s\"".into(), service: "without_preimage = true".into(), ..self.options() }
+    }
 }
 
 /// One play node serves all tests that don't harm it.
@@ -86,6 +102,10 @@ pub struct Options {
     pub more: String,
     /// Where LND is, if not at the shared play node.
     pub node: Option<(SocketAddr, PathBuf)>,
+    /// That node's wallet.
+    pub wallet: Option<SocketAddr>,
+    /// The macaroon that is shown to it, if not the one for invoices.
+    pub macaroon: Option<PathBuf>,
     pub plain_http: Option<bool>,
     /// Further environment variables of the gate.
     pub environment: Vec<(&'static str, String)>,
@@ -131,7 +151,7 @@ impl World {
     pub fn before(upstream: Upstream, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (node, lnd_folder, wallet) = match &options.node {
-            Some((node, lnd_folder)) => (*node, lnd_folder.clone(), None),
+            Some((node, lnd_folder)) => (*node, lnd_folder.clone(), options.wallet),
             None => (shared_play().grpc, shared_play().folder.clone(), Some(shared_play().wallet)),
         };
         std::fs::write(folder.path().join("farebox.toml"), config(&options, node, &lnd_folder, upstream.address)).unwrap();
@@ -236,8 +256,9 @@ fn start_gate(folder: &Path, environment: &[(&str, &str)]) -> (Process, SocketAd
 fn config(options: &Options, node: SocketAddr, lnd: &Path, upstream: SocketAddr) -> String {
     let Options { listen, lnd: lnd_lines, tickets, limits, service, .. } = options;
     let more = options.more.replace("UPSTREAM", &upstream.to_string());
-    let lnd = lnd.display();
     let plain = options.plain_http.unwrap_or(true);
+    let macaroon = options.macaroon.clone().unwrap_or_else(|| lnd.join("data/chain/bitcoin/regtest/invoice.macaroon"));
+    let (lnd, macaroon) = (lnd.display(), macaroon.display());
     format!(
         r#"state_dir = "state"
 
@@ -252,7 +273,7 @@ address = "127.0.0.1:0"
 [lnd]
 address = "{node}"
 certificate = "{lnd}/tls.cert"
-macaroon = "{lnd}/data/chain/bitcoin/regtest/invoice.macaroon"
+macaroon = "{macaroon}"
 network = "regtest"
 {lnd_lines}
 

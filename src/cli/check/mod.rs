@@ -1,16 +1,14 @@
 //! `farebox check`: reads the config and tries each part, with a line for each and what to do about a failure.
 
+mod node;
+
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{assemble, master_secret};
 use crate::config::{Config, LedgerPlace, Service, Ticket};
-use crate::lightning::lnd::Lnd;
-use crate::lightning::{Node as _, Trouble, Wanted};
 use crate::listen::tls;
-use crate::price::Sat;
 use crate::redemption::postgres;
 use crate::redemption::sqlite::{OpenError, SqliteLedger};
 use crate::upstream::CONNECT_LIMIT;
@@ -18,7 +16,8 @@ use crate::upstream::CONNECT_LIMIT;
 /// Some clients refuse to pay more than this unless they are told to.
 const CLIENTS_PAY: u64 = 1000;
 
-pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
+/// `asking` is a macaroon that may ask the node about itself, if the one that mints may not.
+pub(super) async fn run(path: &Path, asking: Option<&Path>) -> Result<ExitCode, String> {
     let mut report = Report { failed: 0 };
     let config = match Config::read(path) {
         Ok(config) => config,
@@ -29,7 +28,7 @@ pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
     };
     report.ok("config", format!("{}: {} service(s)", path.display(), config.services.len()));
     certificate(&mut report, &config)?;
-    node(&mut report, &config).await?;
+    node::check(&mut report, &config, asking).await?;
     ledger(&mut report, &config).await?;
     secret(&mut report, &config);
     for service in &config.services {
@@ -78,35 +77,6 @@ fn certificate(report: &mut Report, config: &Config) -> Result<(), String> {
             Err(error) => report.failed("certificate", error),
         },
     }
-    Ok(())
-}
-
-async fn node(report: &mut Report, config: &Config) -> Result<(), String> {
-    let node = Lnd::new(config.lnd.clone(), assemble::provider()?, Box::new(|_, _| {}));
-    node.look().await;
-    if let Err(trouble) = node.state() {
-        report.failed("node", trouble);
-        return Ok(());
-    }
-    report.ok("node", format!("LND at {} serves, with the certificate in `lnd.certificate`", config.lnd.address));
-    let Some(amount) = Sat::new(1) else { return Ok(()) };
-    let expiry = Duration::from_secs(60);
-    let wanted = Wanted { amount, memo: "farebox check: not to be paid".to_owned(), expiry };
-    match node.add_invoice(wanted).await {
-        Ok(_) => report
-            .ok("invoice", format!("made one of 1 sat on {}, which nobody will pay and which runs out in a minute", config.lnd.network)),
-        Err(no_invoice) => match no_invoice.trouble {
-            trouble @ Trouble::Macaroon(_) => report.failed(
-                "invoice",
-                format!(
-                    "{trouble}; bake one that may add invoices: lncli bakemacaroon --save_to=farebox.macaroon --root_key_id=402 \
-                     uri:/lnrpc.Lightning/AddInvoice"
-                ),
-            ),
-            trouble => report.failed("invoice", trouble),
-        },
-    }
-    report.note("node", "alias, channels and liquidity: unknown (the macaroon only needs to add invoices)");
     Ok(())
 }
 
@@ -175,7 +145,7 @@ fn secret(report: &mut Report, config: &Config) {
 async fn upstream(report: &mut Report, service: &Service) -> Result<(), String> {
     let part = format!("service {}", service.name);
     if let Ticket::Paid { price, .. } = &service.ticket
-        && price.get() > CLIENTS_PAY
+        && price.sat() > CLIENTS_PAY
     {
         report.note(&part, format!("{price}: several clients pay no more than {CLIENTS_PAY} sat unless they are told to"));
     }

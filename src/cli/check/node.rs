@@ -1,0 +1,138 @@
+//! The node's part of `check`: what the macaroon may do, read from itself; whether LND serves and makes invoices; and what it tells of
+//! itself to a macaroon that may ask.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Report;
+use crate::cli::assemble;
+use crate::config::{Config, Ticket};
+use crate::lightning::lnd::permissions::{bake_command, compare};
+use crate::lightning::lnd::{Channels, Lnd, Settings};
+use crate::lightning::macaroon_id::{ADD_INVOICE, GET_INFO, LIST_CHANNELS, LOOKUP_INVOICE, Method, SUBSCRIBE_INVOICES};
+use crate::lightning::{Node as _, Standing, Wanted};
+use crate::price::Msat;
+
+/// How long the invoice lives that is made to see that one can be made.
+const EXPIRY: Duration = Duration::from_secs(60);
+
+/// Looks at everything that has to do with the node.
+pub(super) async fn check(report: &mut Report, config: &Config, asking: Option<&Path>) -> Result<(), String> {
+    macaroon(report, config);
+    let node = Lnd::new(config.lnd.clone(), assemble::provider()?, Box::new(|_, _| {}));
+    node.look().await;
+    match node.state() {
+        Err(trouble) => {
+            report.failed("node", trouble);
+            return Ok(());
+        }
+        Ok(()) => report.ok("node", format!("LND at {} serves, with the certificate in `lnd.certificate`", config.lnd.address)),
+    }
+    invoice(report, config, &node).await;
+    about_itself(report, config, asking).await
+}
+
+/// What the features that are on ask of the macaroon.
+fn needed(config: &Config) -> Vec<Method> {
+    let mut needed = vec![ADD_INVOICE];
+    if config.detects_payments {
+        needed.extend([SUBSCRIBE_INVOICES, LOOKUP_INVOICE]);
+    }
+    needed
+}
+
+/// Without a call: a macaroon of LND's says itself what it may do.
+fn macaroon(report: &mut Report, config: &Config) {
+    let (path, needed) = (&config.lnd.macaroon, needed(config));
+    let bake = bake_command(&needed);
+    let read = std::fs::read(path).map_err(|error| error.to_string());
+    let permissions = match read.and_then(|bytes| compare(&bytes, &needed).map_err(str::to_owned)) {
+        Ok(permissions) => permissions,
+        Err(why) => return report.failed("macaroon", format!("`lnd.macaroon`: {}: {why}; bake one: {bake}", path.display())),
+    };
+    if !permissions.missing.is_empty() {
+        let missing = permissions.missing.join(", ");
+        report.failed("macaroon", format!("`lnd.macaroon` may not call {missing}, which this config needs; bake one that may: {bake}"));
+    } else if permissions.wider.is_empty() {
+        report.ok("macaroon", "may do exactly what this config needs");
+    }
+    if !permissions.wider.is_empty() {
+        let danger = match (permissions.spends, permissions.reads_invoices && !config.detects_payments) {
+            (true, _) => " Whoever gets hold of it can spend your money.",
+            (false, true) => " Whoever gets hold of it can read the preimages of unpaid invoices, and so forge tickets.",
+            (false, false) => "",
+        };
+        let wider = permissions.wider.join(", ");
+        report.note("macaroon", format!("`lnd.macaroon` may do more than this config needs: {wider}.{danger} Bake a narrower one: {bake}"));
+    }
+}
+
+async fn invoice(report: &mut Report, config: &Config, node: &Lnd) {
+    let wanted = Wanted { amount: Msat::MIN, memo: "farebox check: not to be paid".to_owned(), expiry: EXPIRY };
+    let made = match node.add_invoice(wanted).await {
+        Ok(made) => made,
+        Err(no_invoice) => return report.failed("invoice", no_invoice.trouble),
+    };
+    report.ok("invoice", format!("made one of 1 sat on {}, which nobody will pay and which runs out in a minute", config.lnd.network));
+    if config.detects_payments {
+        match node.look_up(made.payment_hash).await {
+            Ok(Standing::Open) => report.ok("payments", "that invoice could be looked up"),
+            Ok(_) => report.failed("payments", "that invoice could be looked up, but isn't open; is another LND at `lnd.address`?"),
+            Err(trouble) => report.failed("payments", trouble),
+        }
+    }
+}
+
+/// Who the node is, and whether it can be paid: as far as a macaroon may ask.
+async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path>) -> Result<(), String> {
+    let path = asking.unwrap_or(&config.lnd.macaroon);
+    let bytes = std::fs::read(path).map_err(|error| format!("`--macaroon`: {}: {error}", path.display()))?;
+    let may = |method: Method| compare(&bytes, &[method]).map(|permissions| permissions.missing.is_empty());
+    let (may_info, may_channels) = match (may(GET_INFO), may(LIST_CHANNELS)) {
+        (Ok(info), Ok(channels)) => (info, channels),
+        (Err(why), _) | (_, Err(why)) => return Err(format!("`--macaroon`: {}: {why}", path.display())),
+    };
+    let settings = Settings { macaroon: path.to_owned(), ..config.lnd.clone() };
+    let node = Lnd::new(settings, assemble::provider()?, Box::new(|_, _| {}));
+    if may_info {
+        match node.info().await {
+            Ok(info) => {
+                let behind = if info.synced { "" } else { "; it has not seen the newest block" };
+                report.ok("node", format!("\"{}\", LND {}{behind}", info.alias, info.version));
+                if let Some(network) = info.network.filter(|network| network != config.lnd.network.name()) {
+                    report.failed("node", format!("it is on {network}, but `lnd.network` says {}", config.lnd.network));
+                }
+            }
+            Err(trouble) => report.note("node", format!("name and version: unknown ({trouble})")),
+        }
+    } else {
+        report.note("node", "name and version: unknown (the macaroon needn't ask; `check --macaroon readonly.macaroon` does)");
+    }
+    if may_channels {
+        match node.channels().await {
+            Ok(found) => channels(report, config, &found),
+            Err(trouble) => report.note("channels", format!("unknown ({trouble})")),
+        }
+    } else {
+        report.note("channels", "unknown (the macaroon needn't ask; `check --macaroon readonly.macaroon` does)");
+    }
+    Ok(())
+}
+
+fn channels(report: &mut Report, config: &Config, found: &Channels) {
+    let Channels { active, private, inbound_sat } = *found;
+    let prices = config.services.iter().filter_map(|service| match &service.ticket {
+        Ticket::Paid { price, .. } => Some(price.sat()),
+        Ticket::Free => None,
+    });
+    let dearest = prices.max().unwrap_or(0);
+    if active == 0 {
+        report.failed("channels", "there is no active channel: nobody can pay; open one, with inbound liquidity");
+    } else if inbound_sat < dearest {
+        report.failed("channels", format!("{active} active, which can receive {inbound_sat} sat; a service costs {dearest} sat"));
+    } else if private == active && !config.lnd.private {
+        report.failed("channels", format!("all {active} are private, and payers find no way to them; set `private = true` in [lnd]"));
+    } else {
+        report.ok("channels", format!("{active} active, which can receive {inbound_sat} sat"));
+    }
+}
