@@ -1,0 +1,25 @@
+//! Farebox beside nginx: CPU time per request of the proxy's processes, requests per second, latency, memory. Nothing here is a test; an
+//! answer that isn't the expected one ends the run.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod cases;
+mod load;
+mod processes;
+mod table;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let farebox = arguments.next().expect("bench/run starts this");
+    let wanted: Vec<String> = arguments.collect();
+    rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(cases::run(&farebox, &wanted));
+}
