@@ -21,25 +21,38 @@ use crate::config::{Config, LogFormat};
 use crate::gate::{lookup, payments, stock};
 use crate::listen::accept::Accept;
 use crate::listen::tls;
+use crate::record::access_log;
+use crate::record::lines::Lines;
 use crate::{ops, upstream};
 
 pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
     let config = Config::read(path).map_err(|error| error.to_string())?;
-    init_log(config.log);
+    let _log = init_log(config.log)?;
     let server = Server::start(config).await?;
     info!(gate = %server.gate_address, ops = %server.ops_address, "farebox {} serves", env!("CARGO_PKG_VERSION"));
     server.until(stop_signal()).await
 }
 
 /// Lines on standard error. No bridge from the `log` crate: some libraries would write secrets through it.
-pub(super) fn init_log(format: LogFormat) {
+/// What is given back writes the access lines that still wait, when it goes.
+fn init_log(format: LogFormat) -> Result<Flushed, String> {
+    let lines = Lines::start().map_err(|error| format!("the log can't start: {error}"))?;
     // Ours only: some libraries log what a stranger makes them.
-    let ours = Targets::new().with_target("farebox", Level::INFO).with_target("access", Level::INFO);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let ours = Targets::new().with_target("farebox", Level::INFO).with_target(access_log::TARGET, Level::INFO);
+    let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
     let log = tracing_subscriber::registry().with(ours);
     match format {
-        LogFormat::Human => log.with(lines).init(),
-        LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
+        LogFormat::Human => log.with(layer).init(),
+        LogFormat::Json => log.with(layer.json().flatten_event(true)).init(),
+    }
+    Ok(Flushed(lines))
+}
+
+struct Flushed(Lines);
+
+impl Drop for Flushed {
+    fn drop(&mut self) {
+        self.0.flush();
     }
 }
 

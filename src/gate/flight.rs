@@ -1,7 +1,11 @@
 //! One redemption: claim durably, forward once, settle. It runs in a task of its own, because a client that leaves takes its handler
 //! with it.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -190,8 +194,8 @@ impl Flight {
 
         let started = Instant::now();
         let asking = ask_until_known(Arc::clone(&gate), Arc::clone(&service), order, request, window, doubtful);
-        // In a task of its own: should it panic, the ticket is parked instead of being claimed for ever.
-        let done = tokio::spawn(asking).await.unwrap_or_else(|_| Done::nothing(Outcome::Unknown));
+        // Should it panic, the ticket is parked instead of being claimed for ever.
+        let done = caught(asking).await.unwrap_or_else(|| Done::nothing(Outcome::Unknown));
         let Done { outcome, kept, refusal, rest: rest_of_body } = done;
         let upstream = started.elapsed();
 
@@ -219,6 +223,16 @@ impl Flight {
             settling.await;
         }
     }
+}
+
+/// What a future gives; `None` if it panics, after which it isn't touched again. A task of its own would do the same and cost two switches.
+async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Claims, and never lets a grant lie about that nobody knows of. `None`: too late, `late` was called, and a grant was taken back.
@@ -331,5 +345,20 @@ fn ending(outcome: Outcome, kept: Option<Kept>, refusal: Option<Refusal>, attemp
         (Outcome::Delivered, None) => Ending::Replay(None),
         (Outcome::NotSent, _) => Ending::NotSent(NotSent { refusal, retry_after: spacing(attempts) }),
         (Outcome::Unknown, _) => Ending::Parked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_end_too() {
+        assert_eq!(caught(async { 7 }).await, Some(7));
+        let panics = async {
+            tokio::task::yield_now().await;
+            panic!("on purpose");
+        };
+        assert_eq!(caught::<()>(panics).await, None);
     }
 }

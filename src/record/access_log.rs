@@ -8,6 +8,9 @@ use tracing::info;
 
 use crate::l402::PaymentHash;
 
+/// What these lines are told apart by.
+pub const TARGET: &str = "access";
+
 /// What is said of a request.
 pub struct Line<'a> {
     /// Who sent it.
@@ -31,7 +34,7 @@ pub fn write(line: &Line<'_>) {
     // A client can make up methods; only known ones are repeated.
     let method = if line.method.as_str().len() <= 7 { line.method.as_str() } else { "other" };
     info!(
-        target: "access",
+        target: TARGET,
         client = %line.client,
         method,
         service = line.service.unwrap_or("-"),

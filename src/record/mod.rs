@@ -1,4 +1,5 @@
 //! What happened, without secrets.
 
 pub mod access_log;
+pub mod lines;
 pub mod metrics;

@@ -49,7 +49,8 @@ pub async fn forward(
             Tried::NotSent(back) => request = *back,
         }
     }
-    let sender = match upstream.target.connect(deadline.saturating_duration_since(Instant::now())).await {
+    // Boxed, because it is rare and would be most of what each request's future carries about.
+    let sender = match Box::pin(upstream.target.connect(deadline.saturating_duration_since(Instant::now()))).await {
         Ok(sender) => sender,
         Err(error) => {
             upstream.health.failed(&error.to_string());

@@ -1,5 +1,6 @@
 //! Idle connections to one upstream, last in first out, so that under little load few stay open.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ const MAX_IDLE: Duration = Duration::from_secs(4);
 /// The idle connections.
 #[derive(Default)]
 pub struct Pool {
-    idle: Mutex<Vec<Idle>>,
+    idle: Mutex<VecDeque<Idle>>,
 }
 
 struct Idle {
@@ -29,10 +30,15 @@ impl Pool {
     pub fn take(&self, max_idle: Duration) -> Option<SendRequest<RequestBody>> {
         let max_idle = max_idle.min(MAX_IDLE);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|one| !one.sender.is_closed() && one.since.elapsed() < MAX_IDLE);
+        let now = Instant::now();
+        let age = |one: &Idle| now.saturating_duration_since(one.since);
+        // The oldest are in front. One that closed in the middle is met there in the end.
+        while idle.front().is_some_and(|oldest| oldest.sender.is_closed() || age(oldest) >= MAX_IDLE) {
+            idle.pop_front();
+        }
         // One whose answer was read just now may still be finishing; it is left for the next.
-        let at = idle.iter().rposition(|one| one.sender.is_ready() && one.since.elapsed() < max_idle)?;
-        Some(idle.remove(at).sender)
+        let at = idle.iter().rposition(|one| one.sender.is_ready() && age(one) < max_idle)?;
+        idle.remove(at).map(|one| one.sender)
     }
 
     /// Keeps a connection whose answer was read to its end.
@@ -42,8 +48,8 @@ impl Pool {
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() >= CAPACITY {
-            idle.remove(0);
+            idle.pop_front();
         }
-        idle.push(Idle { sender, since: Instant::now() });
+        idle.push_back(Idle { sender, since: Instant::now() });
     }
 }

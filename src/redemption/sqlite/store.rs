@@ -77,7 +77,7 @@ impl Store {
         let connection =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(in_sqlite)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF;").map_err(in_sqlite)?;
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 4000;").map_err(in_sqlite)?;
         let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(in_sqlite)?;
         match found {
             0 => connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} {} COMMIT;", accounts::TABLES)).map_err(in_sqlite)?,

@@ -1,0 +1,122 @@
+//! Access lines, gathered and written by a thread of their own: a request waits for neither the file nor the other requests' lines.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tracing::Metadata;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::access_log;
+
+/// How long lines are gathered. A crash loses no more than these.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// Most bytes that wait for a reader that is slow; what comes on top is dropped, and said to be.
+const MOST: usize = 1024 * 1024;
+
+/// Where lines go in.
+#[derive(Clone)]
+pub struct Lines(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    some: Condvar,
+    /// One writes at a time, so that lines stay in their order.
+    writing: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    text: Vec<u8>,
+    dropped: u64,
+}
+
+impl Lines {
+    /// Starts the thread. It ends with the process.
+    pub fn start() -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let of_thread = Arc::clone(&shared);
+        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || of_thread.run())?;
+        Ok(Self(shared))
+    }
+
+    /// Writes what waits.
+    pub fn flush(&self) {
+        self.0.write();
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        loop {
+            {
+                let waiting = self.waiting();
+                drop(self.some.wait_while(waiting, |waiting| waiting.text.is_empty()).unwrap_or_else(PoisonError::into_inner));
+            }
+            std::thread::sleep(GATHER);
+            self.write();
+        }
+    }
+
+    fn write(&self) {
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Waiting { mut text, dropped } = std::mem::take(&mut *self.waiting());
+        if dropped > 0 {
+            let _ = writeln!(text, "{dropped} access lines were dropped: standard error takes them too slowly");
+        }
+        // There is nobody to tell.
+        let _ = io::stderr().write_all(&text);
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where one line goes.
+pub enum Sink<'a> {
+    /// Among those that are gathered.
+    Gathered(&'a Lines),
+    /// Out, at once.
+    AtOnce(io::Stderr),
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Sink<'a>;
+
+    fn make_writer(&'a self) -> Sink<'a> {
+        Sink::AtOnce(io::stderr())
+    }
+
+    fn make_writer_for(&'a self, line: &Metadata<'_>) -> Sink<'a> {
+        if line.target() == access_log::TARGET { Sink::Gathered(self) } else { self.make_writer() }
+    }
+}
+
+impl Write for Sink<'_> {
+    /// Takes whole lines, as the formatter gives them.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let shared = match self {
+            Self::AtOnce(out) => return out.write(line),
+            Self::Gathered(Lines(shared)) => shared,
+        };
+        let mut waiting = shared.waiting();
+        if waiting.text.len() + line.len() > MOST {
+            waiting.dropped += 1;
+            return Ok(line.len());
+        }
+        let is_first = waiting.text.is_empty();
+        waiting.text.extend_from_slice(line);
+        drop(waiting);
+        if is_first {
+            shared.some.notify_one();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
