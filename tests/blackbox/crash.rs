@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::postgres::Postgres;
 use crate::support::world::{Options, PATH};
@@ -117,7 +117,7 @@ fn kill_under_load(options: Options) {
     world.pin_port();
     world.upstream.behave(Behaviour::Moody);
     let tickets: Vec<String> = (0..KILLS * 8).map(|n| world.buy(&body(n)).1).collect();
-    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let (next, delivered, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     let address = world.address;
     let (ends, later) = (Mutex::new(HashMap::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -127,19 +127,25 @@ fn kill_under_load(options: Options) {
                     let n = next.fetch_add(1, Ordering::SeqCst);
                     let Some(ticket) = tickets.get(n) else { return };
                     match end_of(address, ticket, n) {
-                        Some(end) => drop(ends.lock().unwrap().insert(n, end)),
+                        Some(end) => {
+                            delivered.fetch_add(usize::from(end == 200), Ordering::SeqCst);
+                            ends.lock().unwrap().insert(n, end);
+                        }
                         None => later.lock().unwrap().push(n),
                     }
                 }
             });
         }
         let mut seed = 1_u64;
-        let mut kills = 0;
-        // On a slow machine more kills, so that as many tickets come into their reach.
-        while kills < KILLS || (ends.lock().unwrap().len() <= KILLS && kills < 4 * KILLS) {
-            kills += 1;
+        for _ in 0..KILLS {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            std::thread::sleep(Duration::from_millis(5 + (seed >> 33) % 60));
+            // Counted in deliveries first, so that a slow machine gives the same mix of ends as a quick one.
+            let enough = delivered.load(Ordering::SeqCst) + (seed >> 33) as usize % 4;
+            let started = Instant::now();
+            while delivered.load(Ordering::SeqCst) < enough && started.elapsed() < Duration::from_secs(1) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis((seed >> 40) % 15));
             world.gate.kill();
             world.start_again();
         }
@@ -174,5 +180,6 @@ fn check(world: &World, ends: &HashMap<usize, u16>) {
         }
     }
     println!("{KILLS} kills: {delivered} delivered, {parked} parked");
-    assert!(delivered > parked / 2);
+    // Both ends were reached often, or the test shows nothing.
+    assert!(delivered > KILLS / 2 && parked > KILLS / 10, "{delivered} delivered, {parked} parked");
 }
