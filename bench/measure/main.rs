@@ -10,6 +10,7 @@
     unreachable_pub
 )]
 
+mod bare;
 mod cases;
 mod load;
 mod processes;
@@ -18,6 +19,12 @@ mod table;
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let farebox = arguments.next().expect("bench/run starts this");
+    if farebox == "bare" {
+        let mut addresses = arguments.map(|address| address.parse().unwrap());
+        let (listen, upstream) = (addresses.next().unwrap(), addresses.next().unwrap());
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        return runtime.block_on(bare::forward(listen, upstream));
+    }
     let wanted: Vec<String> = arguments.collect();
     rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -27,6 +27,7 @@ use crate::gate::watchers::Watchers;
 use crate::l402::KeyRing;
 use crate::l402::root_key::{Keys, MasterSecret};
 use crate::lightning::lnd::Lnd;
+use crate::record::access_log::AccessLog;
 use crate::record::metrics::Metrics;
 use crate::redemption::ledger::{Ledger, Terms};
 use crate::redemption::memory::{Bounded, Flights};
@@ -60,7 +61,7 @@ pub(super) struct Parts {
 }
 
 /// Opens the ledger, loads the secret, and puts the gate together. Nothing is sold yet.
-pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
+pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts, String> {
     let provider = provider()?;
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     let (ledger, secrets) = open_ledger(&config, &metrics, &provider).await?;
@@ -112,6 +113,7 @@ pub(super) async fn assemble(config: Config) -> Result<Parts, String> {
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),
         metrics,
+        access,
     });
     Ok(Parts { gate, node })
 }

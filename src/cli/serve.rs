@@ -21,38 +21,27 @@ use crate::config::{Config, LogFormat};
 use crate::gate::{lookup, payments, stock};
 use crate::listen::accept::Accept;
 use crate::listen::tls;
-use crate::record::access_log;
-use crate::record::lines::Lines;
+use crate::record::access_log::AccessLog;
 use crate::{ops, upstream};
 
 pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
     let config = Config::read(path).map_err(|error| error.to_string())?;
-    let _log = init_log(config.log)?;
-    let server = Server::start(config).await?;
+    init_log(config.log);
+    let access = AccessLog::start(config.log).map_err(|error| format!("the access log can't start: {error}"))?;
+    let server = Server::start(config, access).await?;
     info!(gate = %server.gate_address, ops = %server.ops_address, "farebox {} serves", env!("CARGO_PKG_VERSION"));
     server.until(stop_signal()).await
 }
 
 /// Lines on standard error. No bridge from the `log` crate: some libraries would write secrets through it.
-/// What is given back writes the access lines that still wait, when it goes.
-fn init_log(format: LogFormat) -> Result<Flushed, String> {
-    let lines = Lines::start().map_err(|error| format!("the log can't start: {error}"))?;
+fn init_log(format: LogFormat) {
     // Ours only: some libraries log what a stranger makes them.
-    let ours = Targets::new().with_target("farebox", Level::INFO).with_target(access_log::TARGET, Level::INFO);
-    let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone());
+    let ours = Targets::new().with_target("farebox", Level::INFO);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let log = tracing_subscriber::registry().with(ours);
     match format {
         LogFormat::Human => log.with(layer).init(),
         LogFormat::Json => log.with(layer.json().flatten_event(true)).init(),
-    }
-    Ok(Flushed(lines))
-}
-
-struct Flushed(Lines);
-
-impl Drop for Flushed {
-    fn drop(&mut self) {
-        self.0.flush();
     }
 }
 
@@ -68,14 +57,14 @@ pub(super) struct Server {
 
 impl Server {
     /// Checks everything that can be wrong before a port is bound.
-    pub(super) async fn start(config: Config) -> Result<Self, String> {
+    pub(super) async fn start(config: Config, access: AccessLog) -> Result<Self, String> {
         let (address, ops_address, drain, connections) =
             (config.listen.address, config.ops, config.listen.drain, config.limits.connections);
         let tls = match &config.listen.tls {
             Some((certificate, key)) => Some(tls::server_config(certificate, key, assemble::provider()?)?),
             None => None,
         };
-        let parts = assemble::assemble(config).await?;
+        let parts = assemble::assemble(config, access).await?;
         let listener = bind("`listen.address`: the gate", address).await?;
         let ops = bind("`ops.address`: the operator's listener", ops_address).await?;
         let local = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
@@ -126,6 +115,7 @@ impl Server {
         gate.tasks.close();
         let settled = timeout_at(deadline, gate.tasks.wait()).await.is_ok();
         let _ = timeout_at(deadline, gate.books.write(&*gate.ledger)).await;
+        gate.access.flush();
         stopped?;
         if closed && settled {
             info!("stopped");

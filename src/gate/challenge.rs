@@ -1,6 +1,5 @@
 //! The sale: price, guard, invoice, 402. What can't be delivered isn't sold.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use tracing::error;
 
 use super::admit::{Buyer, Pending, request_digest};
 use super::answer::{self, Answer, Problem, Retry};
-use super::client::{self, Peer};
+use super::client::{self, Client, Peer};
 use super::code::Code;
 use super::site::{Offer, Sells, Service};
 use super::stock::{self, Fresh};
@@ -46,7 +45,7 @@ pub struct Sale<'a> {
     /// The other end of the connection.
     pub peer: &'a Peer,
     /// The client's address.
-    pub client: IpAddr,
+    pub client: &'a Client,
 }
 
 /// Offers a ticket: a new one, or the same pending one again to who holds it.
@@ -89,7 +88,7 @@ fn unavailable(code: Code, detail: &str) -> Problem {
 /// An invoice of the node's, the macaroon over it, and when the invoice runs out.
 async fn mint(sale: &Sale<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
     let gate = sale.gate;
-    let mut place = gate.unpaid.reserve(client::key(sale.client), Instant::now()).map_err(|no_place| {
+    let mut place = gate.unpaid.reserve(client::key(sale.client.address()), Instant::now()).map_err(|no_place| {
         let detail = "There are too many unpaid invoices. Pay one, or wait until the oldest has run out.";
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUnpaid, detail);
         problem.retry(Retry::NewTicket).after(no_place.0).into_answer()

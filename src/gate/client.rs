@@ -1,25 +1,57 @@
 //! Who a request comes from, for limits and logs.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer {
+/// An address, also written out once for all that show it.
+#[derive(Clone, Debug)]
+pub struct Client {
+    address: IpAddr,
+    text: HeaderValue,
+}
+
+impl Client {
+    /// With an IPv4 address that was mapped into IPv6 taken out of it.
+    pub fn of(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        // Digits, dots, colons: always a header value.
+        let text = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
+        Self { address, text }
+    }
+
     /// Its address.
-    pub address: SocketAddr,
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The same as a header value.
+    pub fn header(&self) -> &HeaderValue {
+        &self.text
+    }
+
+    /// The same for a log.
+    pub fn text(&self) -> &str {
+        self.text.to_str().unwrap_or_default()
+    }
+}
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Who it is.
+    pub client: Client,
     /// Whether it speaks TLS with us.
     pub tls: bool,
 }
 
-/// The client's address: the peer's, or what trusted proxies say, read from the right.
-pub fn address(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let mut address = peer.address.ip().to_canonical();
+/// The client: the peer, or who trusted proxies say it is, read from the right.
+pub fn client(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+    let mut address = peer.client.address;
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
     if !is_trusted(&address) {
-        return address;
+        return peer.client.clone();
     }
     let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
     for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
@@ -32,7 +64,7 @@ pub fn address(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
             break;
         }
     }
-    address
+    Client::of(address)
 }
 
 /// What counts as one client: an IPv4 address, or an IPv6 /64.
@@ -54,9 +86,10 @@ mod tests {
         let trusted = ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
         let mut headers = HeaderMap::new();
         for line in forwarded {
-            headers.append("x-forwarded-for", hyper::header::HeaderValue::from_static(line));
+            headers.append("x-forwarded-for", HeaderValue::from_static(line));
         }
-        address(&Peer { address: peer.parse().unwrap(), tls: false }, &headers, &trusted).to_string()
+        let peer = Client::of(peer.parse::<std::net::SocketAddr>().unwrap().ip());
+        client(&Peer { client: peer, tls: false }, &headers, &trusted).text().to_owned()
     }
 
     #[test]

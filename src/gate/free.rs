@@ -1,16 +1,13 @@
 //! A free service: the request is passed on as it comes.
 
-use std::net::IpAddr;
-use std::time::Instant as Clock;
-
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{ALT_SVC, WWW_AUTHENTICATE};
 use hyper::{Request, StatusCode};
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::answer::{Answer, Body, Problem};
-use super::client::Peer;
+use super::client::{Client, Peer};
 use super::code::Code;
 use super::site::Service;
 use super::{Gate, Notes, read};
@@ -20,9 +17,8 @@ use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request::{self, strip_connection};
 
 /// Passes a request on and its answer back.
-pub async fn pass(gate: &Gate, service: &Service, peer: &Peer, client: IpAddr, request: Request<Incoming>, notes: &mut Notes) -> Answer {
+pub async fn pass(gate: &Gate, service: &Service, peer: &Peer, client: &Client, request: Request<Incoming>, notes: &mut Notes) -> Answer {
     let upstream = &service.upstream;
-    let client = HeaderValue::from_str(&client.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
     let proto = if peer.tls { "https" } else { "http" };
     let too_large = || {
         let detail = format!("The body is longer than {} bytes.", gate.site.limits.body);
@@ -33,11 +29,11 @@ pub async fn pass(gate: &Gate, service: &Service, peer: &Peer, client: IpAddr, r
         return too_large();
     }
     let limit = BodyLimit::new(gate.site.limits.body);
-    let Some(request) = request::free(upstream, request, &client, proto, limit.clone()) else {
+    let Some(request) = request::free(upstream, request, client.header(), proto, &limit) else {
         return Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, "The query is too long.").into_answer();
     };
-    let started = Clock::now();
-    let sent = forward(upstream, request, service.reuse, Instant::now() + upstream.timeout, None).await;
+    let started = Instant::now();
+    let sent = forward(upstream, request, service.reuse, started + upstream.timeout, None).await;
     notes.upstream = Some(started.elapsed());
     match sent {
         Sent::Yes(response) => {
@@ -63,7 +59,7 @@ pub async fn pass(gate: &Gate, service: &Service, peer: &Peer, client: IpAddr, r
 /// One client library pays whatever bears an L402 challenge, whatever the status: only our own may.
 fn strip_challenges(response: &mut hyper::Response<Body>) {
     let headers = response.headers_mut();
-    headers.remove("alt-svc");
+    headers.remove(ALT_SVC);
     if headers.get_all(WWW_AUTHENTICATE).iter().any(|value| is_l402(value.as_bytes())) {
         headers.remove(WWW_AUTHENTICATE);
     }

@@ -35,19 +35,19 @@ use tokio_util::task::TaskTracker;
 use self::admit::{Admitted, Buyer, CacheKey};
 use self::answer::{Answer, Body};
 use self::books::Books;
-use self::client::Peer;
+use self::client::{Client, Peer};
 use self::flight::End;
 use self::guard::Unpaid;
 use self::paid::Redeemed;
 use self::payments::Payments;
 use self::revoked::Revoked;
 use self::route::Route;
-use self::site::{Service, Site};
+use self::site::{Offer, Service, Site};
 use self::watchers::Watchers;
 use crate::l402::verify::Paid;
 use crate::l402::{KeyRing, PaymentHash};
 use crate::lightning::Node;
-use crate::record::access_log::{self, Line};
+use crate::record::access_log::{AccessLog, Line};
 use crate::record::metrics::Metrics;
 use crate::redemption::ledger::Ledger;
 use crate::redemption::memory::{Bounded, Flights};
@@ -86,6 +86,8 @@ pub struct Gate {
     pub tasks: TaskTracker,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// A line for each request.
+    pub access: AccessLog,
 }
 
 /// What is noted about a request on its way, for its log line and the counters.
@@ -104,8 +106,8 @@ pub async fn handle(gate: Arc<Gate>, peer: Peer, request: Request<Incoming>) -> 
     let started = Instant::now();
     let mut notes = Notes::default();
     let method = request.method().clone();
-    let client = client::address(&peer, request.headers(), &gate.site.limits.trusted_proxies);
-    let Answer { mut response, code } = match way(&gate, &peer, client, request, &mut notes).await {
+    let client = client::client(&peer, request.headers(), &gate.site.limits.trusted_proxies);
+    let Answer { mut response, code } = match way(&gate, &peer, &client, request, &mut notes).await {
         Ok(answer) | Err(answer) => answer,
     };
     allow_browsers(&mut response);
@@ -115,8 +117,8 @@ pub async fn handle(gate: Arc<Gate>, peer: Peer, request: Request<Incoming>) -> 
         Some(service) => service.metrics.request(code, took.saturating_sub(notes.upstream.unwrap_or_default())),
         None => gate.metrics.unrouted(code),
     }
-    access_log::write(&Line {
-        client,
+    gate.access.write(&Line {
+        client: &client,
         method: &method,
         service: service.map(|service| &*service.name),
         status: response.status(),
@@ -128,16 +130,10 @@ pub async fn handle(gate: Arc<Gate>, peer: Peer, request: Request<Incoming>) -> 
 }
 
 /// accept - route - read - validate - admit - sell or redeem. `Err` is an answer that ends the way early.
-async fn way(
-    gate: &Arc<Gate>,
-    peer: &Peer,
-    client: std::net::IpAddr,
-    request: Request<Incoming>,
-    notes: &mut Notes,
-) -> Result<Answer, Answer> {
+async fn way(gate: &Arc<Gate>, peer: &Peer, client: &Client, request: Request<Incoming>, notes: &mut Notes) -> Result<Answer, Answer> {
     let service = match route::route(&gate.site, &request) {
         Ok(Route::Service(service)) => service,
-        Ok(Route::Status) => return status::answer(gate, &request, notes).await,
+        Ok(Route::Status) => return Box::pin(status::answer(gate, &request, notes)).await,
         Err(answer) => {
             read::drain(request.into_body(), &gate.site.limits).await;
             return Err(answer);
@@ -147,11 +143,24 @@ async fn way(
     let Some(offer) = &service.offer else {
         return Ok(free::pass(gate, &service, peer, client, request, notes).await);
     };
+    // Boxed, so that a free request doesn't carry about what only a paid one needs.
+    Box::pin(paid_way(gate, &service, offer, peer, client, request, notes)).await
+}
+
+async fn paid_way(
+    gate: &Arc<Gate>,
+    service: &Arc<Service>,
+    offer: &Offer,
+    peer: &Peer,
+    client: &Client,
+    request: Request<Incoming>,
+    notes: &mut Notes,
+) -> Result<Answer, Answer> {
     let whole = read::whole(request, &gate.site.limits).await?;
     let order = validate::order(offer, &whole.head, whole.body)?;
-    let sale = challenge::Sale { gate, service: &service, offer, order: &order, head: &whole.head, peer, client };
-    let admitted = admit::admit(gate, &service, offer, &whole.head.headers, &order);
-    let redeemed = match admit::paid_meanwhile(gate, &service, offer, &order, admitted).await? {
+    let sale = challenge::Sale { gate, service, offer, order: &order, head: &whole.head, peer, client };
+    let admitted = admit::admit(gate, service, offer, &whole.head.headers, &order);
+    let redeemed = match admit::paid_meanwhile(gate, service, offer, &order, admitted).await? {
         Admitted::Buyer(buyer) => return challenge::sell(&sale, buyer, notes).await,
         Admitted::Holder(ticket) => paid::redeem(&sale, ticket, notes).await,
         Admitted::Passenger(pass) => pass::ride(&sale, &pass, notes).await,

@@ -1,8 +1,10 @@
 //! Which service a request is for. Default deny: method, host and path match exactly, or there is no service.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hyper::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW, HOST, HeaderValue};
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Version};
 
 use super::answer::{Answer, Problem, empty};
@@ -24,7 +26,7 @@ pub fn route<B>(site: &Site, request: &Request<B>) -> Result<Route, Answer> {
     let path = request.uri().path();
     let here = || {
         let site_services = site.services.iter();
-        site_services.filter(|service| service.path == path && service.host.as_ref().is_none_or(|named| Some(named) == host.as_ref()))
+        site_services.filter(|service| service.path == path && service.host.as_deref().is_none_or(|named| Some(named) == host.as_deref()))
     };
     // A service that names the host goes before one that takes any.
     let of_method = |named: bool| here().find(|service| service.method == request.method() && service.host.is_some() == named);
@@ -60,7 +62,7 @@ fn preflight(allow: HeaderValue) -> Answer {
 }
 
 /// The host that is asked for, in lower case without port. Two that differ are refused (RFC 9112 section 3.2).
-pub fn host<B>(request: &Request<B>) -> Result<Option<String>, &'static str> {
+pub fn host<B>(request: &Request<B>) -> Result<Option<Cow<'_, str>>, &'static str> {
     let mut lines = request.headers().get_all(HOST).iter();
     let line = lines.next();
     if lines.next().is_some() {
@@ -84,9 +86,16 @@ pub fn is_authority(text: &str) -> bool {
     bare_host(text).is_some()
 }
 
-fn bare_host(authority: &str) -> Option<String> {
-    let authority = authority.parse::<hyper::http::uri::Authority>().ok()?;
-    (!authority.as_str().contains('@')).then(|| authority.host().to_ascii_lowercase())
+fn bare_host(authority: &str) -> Option<Cow<'_, str>> {
+    // Nearly every host looks like this, and needs no copy.
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
+    let has_port = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    if !host.is_empty() && host.bytes().all(is_plain) && has_port {
+        return Some(Cow::from(host));
+    }
+    let authority = authority.parse::<Authority>().ok()?;
+    (!authority.as_str().contains('@')).then(|| Cow::from(authority.host().to_ascii_lowercase()))
 }
 
 #[cfg(test)]
@@ -98,7 +107,8 @@ mod tests {
         for host in hosts {
             request = request.header(HOST, *host);
         }
-        host(&request.body(()).unwrap())
+        let request = request.body(()).unwrap();
+        host(&request).map(|host| host.map(Cow::into_owned))
     }
 
     #[test]

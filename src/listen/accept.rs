@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::connection::{Protocol, serve};
 use crate::gate::Gate;
-use crate::gate::client::Peer;
+use crate::gate::client::{Client, Peer};
 
 /// Longest time for a TLS handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -76,7 +76,7 @@ async fn connect(
     stop: CancellationToken,
 ) {
     let _ = socket.set_nodelay(true);
-    let peer = Peer { address, tls: acceptor.is_some() };
+    let peer = Peer { client: Client::of(address.ip()), tls: acceptor.is_some() };
     let Some(acceptor) = acceptor else {
         return serve(socket, Protocol::Http1, peer, gate, stop).await;
     };

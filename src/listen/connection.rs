@@ -3,25 +3,20 @@
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::Request;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::activity::{Activity, Watched};
 use super::patient::Patient;
-use crate::gate::answer::Body;
 use crate::gate::client::Peer;
 use crate::gate::{Gate, handle};
-use crate::upstream::body::BodyError;
 
 /// Longest time for a request's head, and so also for a connection that is idle between two.
 const HEAD_LIMIT: Duration = Duration::from_secs(20);
@@ -31,9 +26,6 @@ const WRITE_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long a connection that is to end may stand still before it is cut.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// Longest pause of an upstream in the middle of its answer that keeps a connection.
-const UPSTREAM_PAUSE: Duration = Duration::from_secs(180);
 
 /// Longest head, in bytes; a macaroon with many caveats fits.
 const MAX_HEAD: usize = 32 * 1024;
@@ -55,28 +47,27 @@ pub async fn serve<S>(socket: S, protocol: Protocol, peer: Peer, gate: Arc<Gate>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let io = TokioIo::new(Patient::new(socket, WRITE_LIMIT));
     let activity = Arc::new(Activity::default());
+    let io = TokioIo::new(Patient::new(socket, WRITE_LIMIT, Arc::clone(&activity)));
     let watched = Arc::clone(&activity);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (gate, watched) = (Arc::clone(&gate), Arc::clone(&watched));
+        let (gate, peer, watched) = (Arc::clone(&gate), peer.clone(), Arc::clone(&watched));
         let under_way = watched.begin();
         async move {
             let response = handle(gate, peer, request).await;
             drop(under_way);
-            Ok::<_, Infallible>(response.map(|body| Watched { body, activity: watched, waits: false }))
+            Ok::<_, Infallible>(response.map(|body| Watched::new(body, watched)))
         }
     });
     // What a client does to its own connection is no error of ours.
     match protocol {
         Protocol::Http1 => {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_LIMIT)
-                .max_buf_size(MAX_HEAD)
-                .serve_connection(io, service);
-            // hyper's own time limit for the head ends idle connections too.
-            until_stopped(connection, http1::Connection::graceful_shutdown, stop.cancelled(), &activity).await;
+            let connection = http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service);
+            // Instead of hyper's own limit, which takes a timer for each request.
+            tokio::select! {
+                () = until_stopped(connection, http1::Connection::graceful_shutdown, stop.cancelled(), &activity) => {}
+                () = activity.idle(HEAD_LIMIT) => {}
+            }
         }
         Protocol::Http2 => {
             let connection = http2::Builder::new(TokioExecutor::new())
@@ -107,99 +98,5 @@ async fn until_stopped<C: Future>(connection: C, shut_down: fn(Pin<&mut C>), sto
     tokio::select! {
         _ = connection => {}
         () = activity.quiet(LINGER) => {}
-    }
-}
-
-/// What happens on a connection: requests that are being handled, and a count of everything that moves.
-#[derive(Default)]
-struct Activity {
-    handled: AtomicU32,
-    events: AtomicU64,
-    /// Bodies that wait for more from an upstream, as far as they were asked.
-    waiting: AtomicU32,
-}
-
-struct UnderWay(Arc<Activity>);
-
-impl Activity {
-    fn begin(self: &Arc<Self>) -> UnderWay {
-        self.handled.fetch_add(1, Ordering::Relaxed);
-        self.events.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
-    }
-
-    /// Ends when nothing was handled and nothing moved for `period`. HTTP/2 has no such limit of its own, and a client that opens no
-    /// window for an answer would keep its connection for ever.
-    async fn quiet(&self, period: Duration) {
-        let (mut before, mut still) = (self.events.load(Ordering::Relaxed), Duration::ZERO);
-        loop {
-            sleep(period).await;
-            let now = self.events.load(Ordering::Relaxed);
-            still = if now == before { still + period } else { Duration::ZERO };
-            before = now;
-            // A body that was asked and had nothing waits for its upstream, which has a limit of its own; but one whose client opens no
-            // window isn't asked again, and looks the same.
-            let waits = self.waiting.load(Ordering::Relaxed) > 0 && still < UPSTREAM_PAUSE;
-            if !still.is_zero() && !waits && self.handled.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-        }
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.handled.fetch_sub(1, Ordering::Relaxed);
-        self.0.events.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-/// A body that tells when the client takes something of it.
-struct Watched {
-    body: Body,
-    activity: Arc<Activity>,
-    waits: bool,
-}
-
-impl Watched {
-    fn set_waits(&mut self, waits: bool) {
-        match (self.waits, waits) {
-            (false, true) => {
-                self.activity.waiting.fetch_add(1, Ordering::Relaxed);
-            }
-            (true, false) => {
-                self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
-            }
-            _ => {}
-        }
-        self.waits = waits;
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.set_waits(false);
-    }
-}
-
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.set_waits(frame.is_pending());
-        if frame.is_ready() {
-            self.activity.events.fetch_add(1, Ordering::Relaxed);
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -1,6 +1,7 @@
 //! From sockets to requests: accept, TLS, HTTP/1.1 and HTTP/2, time limits, and the end of it all.
 
 pub mod accept;
+pub mod activity;
 pub mod connection;
 pub mod patient;
 pub mod tls;

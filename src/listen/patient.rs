@@ -2,32 +2,42 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use super::activity::Activity;
+
 /// Fails a write that makes no progress for a while.
 pub struct Patient<S> {
     socket: S,
     limit: Duration,
+    activity: Arc<Activity>,
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Patient<S> {
-    /// `limit`: longest time without progress.
-    pub fn new(socket: S, limit: Duration) -> Self {
-        Self { socket, limit, stuck: None }
+    /// `limit`: longest time without progress. `activity` is told of such times.
+    pub fn new(socket: S, limit: Duration, activity: Arc<Activity>) -> Self {
+        Self { socket, limit, activity, stuck: None }
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if progress.is_ready() {
-            self.stuck = None;
+            if self.stuck.take().is_some() {
+                self.activity.set_blocked(false);
+            }
             return progress;
         }
         let limit = self.limit;
-        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let activity = &self.activity;
+        let stuck = self.stuck.get_or_insert_with(|| {
+            activity.set_blocked(true);
+            Box::pin(sleep(limit))
+        });
         match stuck.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             Poll::Pending => Poll::Pending,

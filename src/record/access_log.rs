@@ -1,20 +1,22 @@
 //! One line per request. Of a path it shows the service's name only: a path that isn't ours may hold anything.
+//!
+//! The lines look like those of `tracing`, but are put together by hand: through its layers one line cost a fifth of a free request.
 
-use std::net::IpAddr;
+use std::io;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
-use tracing::info;
+use time::OffsetDateTime;
 
+use super::lines::Lines;
+use crate::config::LogFormat;
+use crate::gate::client::Client;
 use crate::l402::PaymentHash;
-
-/// What these lines are told apart by.
-pub const TARGET: &str = "access";
 
 /// What is said of a request.
 pub struct Line<'a> {
     /// Who sent it.
-    pub client: IpAddr,
+    pub client: &'a Client,
     /// Its method.
     pub method: &'a Method,
     /// The service that it was for.
@@ -29,18 +31,134 @@ pub struct Line<'a> {
     pub took: Duration,
 }
 
-/// Writes the line.
-pub fn write(line: &Line<'_>) {
-    // A client can make up methods; only known ones are repeated.
-    let method = if line.method.as_str().len() <= 7 { line.method.as_str() } else { "other" };
-    info!(
-        target: TARGET,
-        client = %line.client,
-        method,
-        service = line.service.unwrap_or("-"),
-        status = line.status.as_u16(),
-        code = line.code,
-        ticket = line.ticket.map(|hash| hash.to_string()).as_deref().unwrap_or("-"),
-        ms = u64::try_from(line.took.as_millis()).unwrap_or(u64::MAX),
-    );
+/// Where access lines go, if anywhere.
+pub struct AccessLog(Option<(Lines, LogFormat)>);
+
+impl AccessLog {
+    /// Onto standard error.
+    pub fn start(format: LogFormat) -> io::Result<Self> {
+        Ok(Self(Some((Lines::start()?, format))))
+    }
+
+    /// Nowhere.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Writes a line, within some milliseconds.
+    pub fn write(&self, line: &Line<'_>) {
+        if let Some((lines, format)) = &self.0 {
+            lines.add(|text| match format {
+                LogFormat::Human => human(text, line, OffsetDateTime::now_utc()),
+                LogFormat::Json => json(text, line, OffsetDateTime::now_utc()),
+            });
+        }
+    }
+
+    /// Writes what waits.
+    pub fn flush(&self) {
+        if let Some((lines, _)) = &self.0 {
+            lines.flush();
+        }
+    }
+}
+
+/// None of the texts can hold a quote, a backslash or a control character: a client's address, a token (RFC 9110 section 5.6.2), a service's
+/// name, a word of ours, hexadecimal digits.
+fn human(text: &mut Vec<u8>, line: &Line<'_>, now: OffsetDateTime) {
+    timestamp(text, now);
+    put(text, &["  INFO access: client=", line.client.text(), " method=\"", method(line), "\" service=\"", line.service.unwrap_or("-")]);
+    put(text, &["\" status=", line.status.as_str(), " code=\"", line.code, "\" ticket=\""]);
+    ticket(text, line);
+    put(text, &["\" ms=", itoa::Buffer::new().format(line.took.as_millis()), "\n"]);
+}
+
+fn json(text: &mut Vec<u8>, line: &Line<'_>, now: OffsetDateTime) {
+    put(text, &["{\"timestamp\":\""]);
+    timestamp(text, now);
+    put(text, &["\",\"level\":\"INFO\",\"client\":\"", line.client.text(), "\",\"method\":\"", method(line), "\",\"service\":\""]);
+    put(text, &[line.service.unwrap_or("-"), "\",\"status\":", line.status.as_str(), ",\"code\":\"", line.code, "\",\"ticket\":\""]);
+    ticket(text, line);
+    put(text, &["\",\"ms\":", itoa::Buffer::new().format(line.took.as_millis()), ",\"target\":\"access\"}\n"]);
+}
+
+/// A client can make up methods; only known ones are repeated.
+fn method<'a>(line: &Line<'a>) -> &'a str {
+    let method = line.method.as_str();
+    if method.len() <= 7 { method } else { "other" }
+}
+
+fn ticket(text: &mut Vec<u8>, line: &Line<'_>) {
+    let mut digits = [0; 64];
+    match &line.ticket {
+        Some(hash) if hex::encode_to_slice(hash.as_bytes(), &mut digits).is_ok() => text.extend_from_slice(&digits),
+        _ => text.push(b'-'),
+    }
+}
+
+/// RFC 3339, with microseconds.
+fn timestamp(text: &mut Vec<u8>, now: OffsetDateTime) {
+    digits::<4>(text, now.year().unsigned_abs());
+    for (before, value) in [(b'-', now.month().into()), (b'-', now.day()), (b'T', now.hour()), (b':', now.minute()), (b':', now.second())] {
+        text.push(before);
+        digits::<2>(text, value.into());
+    }
+    text.push(b'.');
+    digits::<6>(text, now.microsecond());
+    text.push(b'Z');
+}
+
+fn digits<const N: usize>(text: &mut Vec<u8>, mut value: u32) {
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+    text.extend_from_slice(&digits);
+}
+
+fn put(text: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        text.extend_from_slice(part.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(write: fn(&mut Vec<u8>, &Line<'_>, OffsetDateTime), method: &str, ticket: Option<PaymentHash>) -> String {
+        let client = Client::of("2001:db8::5".parse().unwrap());
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let (status, took) = (StatusCode::PAYMENT_REQUIRED, Duration::from_micros(12_900));
+        let line =
+            Line { client: &client, method: &method, service: ticket.map(|_| "sms"), status, code: "payment-required", ticket, took };
+        let mut text = Vec::new();
+        write(&mut text, &line, OffsetDateTime::from_unix_timestamp_nanos(1_795_645_903_308_692_499).unwrap());
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn as_words() {
+        let hash = PaymentHash::from_bytes([0xab; 32]);
+        assert_eq!(
+            said(human, "POST", Some(hash)),
+            format!(
+                "2026-11-25T22:31:43.308692Z  INFO access: client=2001:db8::5 method=\"POST\" service=\"sms\" status=402 \
+                 code=\"payment-required\" ticket=\"{}\" ms=12\n",
+                "ab".repeat(32)
+            )
+        );
+        assert!(said(human, "MADE-UP-BY-SOMEBODY", None).contains("method=\"other\" service=\"-\" status=402"));
+    }
+
+    #[test]
+    fn as_json() {
+        let line: serde_json::Value = serde_json::from_str(&said(json, "GET", None)).unwrap();
+        let expected = serde_json::json!({
+            "timestamp": "2026-11-25T22:31:43.308692Z", "level": "INFO", "client": "2001:db8::5", "method": "GET", "service": "-",
+            "status": 402, "code": "payment-required", "ticket": "-", "ms": 12, "target": "access"
+        });
+        assert_eq!(line, expected);
+    }
 }

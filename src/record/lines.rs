@@ -4,11 +4,6 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tracing::Metadata;
-use tracing_subscriber::fmt::MakeWriter;
-
-use super::access_log;
-
 /// How long lines are gathered. A crash loses no more than these.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -42,6 +37,21 @@ impl Lines {
         Ok(Self(shared))
     }
 
+    /// Adds one line, which `write` puts behind those that wait.
+    pub fn add(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut waiting = self.0.waiting();
+        if waiting.text.len() > MOST {
+            waiting.dropped += 1;
+            return;
+        }
+        let is_first = waiting.text.is_empty();
+        write(&mut waiting.text);
+        drop(waiting);
+        if is_first {
+            self.0.some.notify_one();
+        }
+    }
+
     /// Writes what waits.
     pub fn flush(&self) {
         self.0.write();
@@ -72,51 +82,5 @@ impl Shared {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Where one line goes.
-pub enum Sink<'a> {
-    /// Among those that are gathered.
-    Gathered(&'a Lines),
-    /// Out, at once.
-    AtOnce(io::Stderr),
-}
-
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Sink<'a>;
-
-    fn make_writer(&'a self) -> Sink<'a> {
-        Sink::AtOnce(io::stderr())
-    }
-
-    fn make_writer_for(&'a self, line: &Metadata<'_>) -> Sink<'a> {
-        if line.target() == access_log::TARGET { Sink::Gathered(self) } else { self.make_writer() }
-    }
-}
-
-impl Write for Sink<'_> {
-    /// Takes whole lines, as the formatter gives them.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let shared = match self {
-            Self::AtOnce(out) => return out.write(line),
-            Self::Gathered(Lines(shared)) => shared,
-        };
-        let mut waiting = shared.waiting();
-        if waiting.text.len() + line.len() > MOST {
-            waiting.dropped += 1;
-            return Ok(line.len());
-        }
-        let is_first = waiting.text.is_empty();
-        waiting.text.extend_from_slice(line);
-        drop(waiting);
-        if is_first {
-            shared.some.notify_one();
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::{Sleep, sleep};
 
 use super::Upstream;
+use super::pool::Connection;
 
 /// Any fault of a body under way.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -53,6 +53,11 @@ pub struct StreamedRequest {
 }
 
 impl RequestBody {
+    /// Of a request that has none.
+    pub fn none() -> Self {
+        Self::Whole(Full::default())
+    }
+
     /// `idle`: longest time in which nothing comes.
     pub fn streamed(body: Incoming, limit: BodyLimit, idle: Duration) -> Self {
         Self::Streamed(Box::new(StreamedRequest { body, left: limit.bytes, limit, idle: Idle::new(idle) }))
@@ -130,14 +135,14 @@ impl Idle {
 /// What comes from an upstream. Once read to its end, the connection goes back to the pool; dropped before, it is closed.
 pub struct ResponseBody {
     inner: Incoming,
-    connection: Option<(SendRequest<RequestBody>, Arc<Upstream>)>,
+    connection: Option<(Connection, Arc<Upstream>)>,
     idle: Idle,
 }
 
 impl ResponseBody {
-    pub(super) fn new(inner: Incoming, sender: SendRequest<RequestBody>, upstream: Arc<Upstream>) -> Self {
+    pub(super) fn new(inner: Incoming, connection: Connection, upstream: Arc<Upstream>) -> Self {
         let idle = Idle::new(upstream.timeout);
-        let mut body = Self { inner, connection: Some((sender, upstream)), idle };
+        let mut body = Self { inner, connection: Some((connection, upstream)), idle };
         if body.inner.is_end_stream() {
             body.give_back();
         }
@@ -145,8 +150,8 @@ impl ResponseBody {
     }
 
     fn give_back(&mut self) {
-        if let Some((sender, upstream)) = self.connection.take() {
-            upstream.pool.put(sender);
+        if let Some((connection, upstream)) = self.connection.take() {
+            upstream.pool.put(connection);
         }
     }
 }

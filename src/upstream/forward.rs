@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::body::{RequestBody, ResponseBody};
+use super::pool::{Connection, Reply};
 use super::window::SendWindow;
 use super::{Reuse, Upstream};
 
@@ -30,7 +30,7 @@ enum Tried {
 /// `window` nothing is sent after it has closed, however long the process was stopped in between.
 pub async fn forward(
     upstream: &Arc<Upstream>,
-    mut request: Request<RequestBody>,
+    request: Request<RequestBody>,
     reuse: Reuse,
     deadline: Instant,
     window: Option<SendWindow>,
@@ -40,13 +40,15 @@ pub async fn forward(
     if too_late() {
         return late();
     }
+    // Boxed, because it is moved from hand to hand.
+    let mut request = Box::new(request);
     if let Reuse::IdleFor(limit) = reuse
-        && let Some(sender) = upstream.pool.take(limit)
+        && let Some(connection) = upstream.pool.take(limit)
     {
-        match attempt(upstream, sender, request, deadline).await {
+        match attempt(upstream, connection, request, deadline).await {
             Tried::Answered(response) => return Sent::Yes(response),
             Tried::Lost(why) => return Sent::Unknown(why),
-            Tried::NotSent(back) => request = *back,
+            Tried::NotSent(back) => request = back,
         }
     }
     // Boxed, because it is rare and would be most of what each request's future carries about.
@@ -61,7 +63,7 @@ pub async fn forward(
     if too_late() {
         return late();
     }
-    match attempt(upstream, sender, request, deadline).await {
+    match attempt(upstream, Connection::new(sender), request, deadline).await {
         Tried::Answered(response) => {
             upstream.health.worked();
             Sent::Yes(response)
@@ -71,19 +73,13 @@ pub async fn forward(
     }
 }
 
-async fn attempt(
-    upstream: &Arc<Upstream>,
-    mut sender: SendRequest<RequestBody>,
-    request: Request<RequestBody>,
-    deadline: Instant,
-) -> Tried {
-    match timeout_at(deadline, sender.try_send_request(request)).await {
-        Ok(Ok(response)) => Tried::Answered(response.map(|body| ResponseBody::new(body, sender, Arc::clone(upstream)))),
-        Ok(Err(mut error)) => match error.take_message() {
-            // hyper gives a request back only if it wrote nothing of it.
-            Some(request) => Tried::NotSent(Box::new(request)),
-            None => Tried::Lost(error.into_error().to_string()),
-        },
-        Err(_) => Tried::Lost(format!("no answer within {:?}", upstream.timeout)),
+async fn attempt(upstream: &Arc<Upstream>, connection: Connection, request: Box<Request<RequestBody>>, deadline: Instant) -> Tried {
+    match connection.send(request, deadline).await {
+        Reply::Answered(response, connection) => {
+            Tried::Answered(response.map(|body| ResponseBody::new(body, connection, Arc::clone(upstream))))
+        }
+        Reply::NotSent(request) => Tried::NotSent(request),
+        Reply::Failed(error) => Tried::Lost(error.to_string()),
+        Reply::TooSlow => Tried::Lost(format!("no answer within {:?}", upstream.timeout)),
     }
 }

@@ -1,10 +1,16 @@
 //! Idle connections to one upstream, last in first out, so that under little load few stay open.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, Response};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::body::RequestBody;
 
@@ -14,6 +20,51 @@ const CAPACITY: usize = 128;
 /// Longest that one is kept, whatever its user allows: below the idle limit of most servers.
 const MAX_IDLE: Duration = Duration::from_secs(4);
 
+/// A connection and the limit on its answers, which is set anew for each: that costs less than a timer for each.
+pub struct Connection {
+    sender: SendRequest<RequestBody>,
+    patience: Pin<Box<Sleep>>,
+}
+
+/// What came of a request.
+pub(super) enum Reply {
+    /// The head of an answer, and the connection that its body comes on.
+    Answered(Response<Incoming>, Connection),
+    /// Not a byte was written.
+    NotSent(Box<Request<RequestBody>>),
+    /// It may have been sent.
+    Failed(hyper::Error),
+    /// No answer in time.
+    TooSlow,
+}
+
+impl Connection {
+    /// Fresh.
+    pub fn new(sender: SendRequest<RequestBody>) -> Self {
+        Self { sender, patience: Box::pin(sleep_until(Instant::now())) }
+    }
+
+    /// Sends a request and waits for the head of its answer until `deadline`.
+    pub(super) async fn send(mut self, request: Box<Request<RequestBody>>, deadline: Instant) -> Reply {
+        self.patience.as_mut().reset(deadline);
+        let mut asking = pin!(self.sender.try_send_request(*request));
+        let patience = &mut self.patience;
+        let asked = poll_fn(|cx| match asking.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            Poll::Pending => patience.as_mut().poll(cx).map(|()| None),
+        });
+        match asked.await {
+            Some(Ok(response)) => Reply::Answered(response, self),
+            Some(Err(mut error)) => match error.take_message() {
+                // hyper gives a request back only if it wrote nothing of it.
+                Some(request) => Reply::NotSent(Box::new(request)),
+                None => Reply::Failed(error.into_error()),
+            },
+            None => Reply::TooSlow,
+        }
+    }
+}
+
 /// The idle connections.
 #[derive(Default)]
 pub struct Pool {
@@ -21,35 +72,35 @@ pub struct Pool {
 }
 
 struct Idle {
-    sender: SendRequest<RequestBody>,
+    connection: Connection,
     since: Instant,
 }
 
 impl Pool {
     /// The connection that was used last, if it was idle for less than `max_idle` and shows no end.
-    pub fn take(&self, max_idle: Duration) -> Option<SendRequest<RequestBody>> {
+    pub fn take(&self, max_idle: Duration) -> Option<Connection> {
         let max_idle = max_idle.min(MAX_IDLE);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let age = |one: &Idle| now.saturating_duration_since(one.since);
         // The oldest are in front. One that closed in the middle is met there in the end.
-        while idle.front().is_some_and(|oldest| oldest.sender.is_closed() || age(oldest) >= MAX_IDLE) {
+        while idle.front().is_some_and(|oldest| oldest.connection.sender.is_closed() || age(oldest) >= MAX_IDLE) {
             idle.pop_front();
         }
         // One whose answer was read just now may still be finishing; it is left for the next.
-        let at = idle.iter().rposition(|one| one.sender.is_ready() && age(one) < max_idle)?;
-        idle.remove(at).map(|one| one.sender)
+        let at = idle.iter().rposition(|one| one.connection.sender.is_ready() && age(one) < max_idle)?;
+        idle.remove(at).map(|one| one.connection)
     }
 
     /// Keeps a connection whose answer was read to its end.
-    pub fn put(&self, sender: SendRequest<RequestBody>) {
-        if sender.is_closed() {
+    pub fn put(&self, connection: Connection) {
+        if connection.sender.is_closed() {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() >= CAPACITY {
             idle.pop_front();
         }
-        idle.push_back(Idle { sender, since: Instant::now() });
+        idle.push_back(Idle { connection, since: Instant::now() });
     }
 }

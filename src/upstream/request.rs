@@ -1,41 +1,49 @@
 //! What a request to an upstream looks like: what is stripped, what is set, what is pinned.
 
 use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::header::{
-    self, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
-};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri, Version};
 
 use super::Upstream;
 use super::body::{BodyLimit, RequestBody};
 
-/// Fields about one connection only (RFC 9110 section 7.6.1), and older ones of that kind.
-const HOP_BY_HOP: [HeaderName; 11] = [
-    CONNECTION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::EXPECT,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-];
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Fields by which a client could pose as a proxy of ours, or hand a macaroon on.
-const NEVER_FROM_CLIENTS: [&str; 8] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-real-ip",
-    "macaroon",
-    "grpc-metadata-macaroon",
-];
+/// Whether a field is about one connection only (RFC 9110 section 7.6.1), or an older one of that kind.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "expect"
+            | "keep-alive"
+            | "proxy-connection"
+            | "http2-settings"
+    )
+}
+
+/// Whether by a field a client could pose as a proxy of ours, or hand a macaroon on; or whether it is written anew.
+fn is_never_from_clients(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "forwarded"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | "x-forwarded-port"
+            | "x-real-ip"
+            | "macaroon"
+            | "grpc-metadata-macaroon"
+            | "content-length"
+    )
+}
 
 /// A paid service's request: only what was priced, the listed headers and the operator's own.
 pub fn paid(
@@ -98,20 +106,17 @@ pub fn free(
     request: Request<Incoming>,
     client: &HeaderValue,
     proto: &'static str,
-    limit: BodyLimit,
+    limit: &BodyLimit,
 ) -> Option<Request<RequestBody>> {
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
-    strip_connection(&mut headers);
-    for name in NEVER_FROM_CLIENTS {
-        headers.remove(name);
-    }
+    strip(&mut headers, is_never_from_clients);
     strip_credentials(&mut headers);
-    headers.remove(CONTENT_LENGTH);
-    headers.insert("x-forwarded-for", client.clone());
-    headers.insert("x-forwarded-proto", HeaderValue::from_static(proto));
+    headers.insert(X_FORWARDED_FOR, client.clone());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     let uri = with_query(upstream, parts.uri.query())?;
-    Some(finish(upstream, &parts.method, uri, headers, RequestBody::streamed(body, limit, upstream.timeout)))
+    let body = if body.is_end_stream() { RequestBody::none() } else { RequestBody::streamed(body, limit.clone(), upstream.timeout) };
+    Some(finish(upstream, &parts.method, uri, headers, body))
 }
 
 /// The operator's fixed parameters, then the client's of other names: never two of one name. `None` if that is no URL any more.
@@ -145,20 +150,29 @@ fn finish<B>(upstream: &Upstream, method: &Method, uri: Uri, mut headers: Header
 
 /// Removes what is about the connection, with every name in any `Connection` line.
 pub fn strip_connection(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    strip(headers, |_| false);
+}
+
+/// The same, and what is `unwanted`.
+fn strip(headers: &mut HeaderMap, unwanted: fn(&HeaderName) -> bool) {
+    let mut gone: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name) || unwanted(name)).cloned().collect();
+    for name in headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
+        let name = name.trim_ascii();
+        // Nearly always it is one of these, which name no field that isn't gone anyway.
+        if !matches!(name, b"keep-alive" | b"close") {
+            gone.extend(HeaderName::from_bytes(name));
+        }
+    }
+    for name in gone {
         headers.remove(name);
     }
 }
 
 /// Removes our own credentials and leaves another scheme's.
 fn strip_credentials(headers: &mut HeaderMap) {
+    if !headers.contains_key(AUTHORIZATION) {
+        return;
+    }
     let others: Vec<HeaderValue> =
         headers.get_all(AUTHORIZATION).iter().filter(|value| !crate::l402::credential::is_l402(value.as_bytes())).cloned().collect();
     headers.remove(AUTHORIZATION);

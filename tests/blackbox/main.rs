@@ -23,6 +23,7 @@ mod payer_steps;
 mod payments;
 mod postgres;
 mod secrets;
+mod slow_clients;
 mod smuggling;
 mod tls;
 mod upstream_truth;

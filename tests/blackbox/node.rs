@@ -32,7 +32,8 @@ fn each_condition_has_its_own_word_stops_the_sale_only_and_heals() {
         assert!(refused.header("retry-after").is_some());
         assert_eq!(world.redeem(&ticket, SMS).status, 200, "{condition}: paid tickets are redeemed");
         assert_eq!(http::get(world.address, "/status").status, 200);
-        assert_eq!(world.metric(&format!("farebox_node_state{{state=\"{word}\"}}")), 1.0);
+        // The calls above may have met it in a state between two.
+        wait_until(&format!("the metric to say {word}"), || world.metric(&format!("farebox_node_state{{state=\"{word}\"}}")) == 1.0);
         assert_eq!(world.metric("farebox_node_state{state=\"ok\"}"), 0.0);
         assert!(world.gate.output().contains("node: "), "said in the log");
         let (status, said) = Process::run(&["check", "--config", "farebox.toml"], world.folder.path());

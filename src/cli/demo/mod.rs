@@ -11,6 +11,7 @@ use super::serve::Server;
 use super::{bind, stop_signal};
 use crate::config::Config;
 use crate::lightning::play::{PlayNode, wallet};
+use crate::record::access_log::AccessLog;
 
 pub(super) async fn run(gate: SocketAddr, wallet: SocketAddr, outbox: SocketAddr, state_dir: Option<PathBuf>) -> Result<ExitCode, String> {
     let folder = Folder::new(state_dir)?;
@@ -25,7 +26,8 @@ pub(super) async fn run(gate: SocketAddr, wallet: SocketAddr, outbox: SocketAddr
     tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
     tokio::spawn(node.serve(grpc));
     tokio::spawn(outbox::serve(outbox));
-    let server = Server::start(config).await.map_err(|error| format!("{error} (`--gate` changes the gate's address)"))?;
+    let server =
+        Server::start(config, AccessLog::none()).await.map_err(|error| format!("{error} (`--gate` changes the gate's address)"))?;
     println!("{}", instructions(server.gate_address, wallet_address, outbox_address));
     server.until(stop_signal()).await
 }

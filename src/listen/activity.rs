@@ -1,0 +1,143 @@
+//! What happens on a connection, by which it is seen when nothing does any more.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::sleep;
+
+use crate::gate::answer::Body;
+use crate::upstream::body::BodyError;
+
+/// Longest pause of an upstream in the middle of its answer that keeps a connection.
+const UPSTREAM_PAUSE: Duration = Duration::from_secs(180);
+
+/// How often it is looked whether a connection is idle.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Requests that are being handled, and a count of everything that moves.
+#[derive(Default)]
+pub struct Activity {
+    handled: AtomicU32,
+    events: AtomicU64,
+    /// Bodies that wait for more from an upstream, as far as they were asked.
+    waiting: AtomicU32,
+    /// Whether the client takes nothing just now.
+    blocked: AtomicBool,
+}
+
+/// A request that is being handled, until this goes.
+pub struct UnderWay(Arc<Activity>);
+
+impl Activity {
+    /// A request came.
+    pub fn begin(self: &Arc<Self>) -> UnderWay {
+        self.handled.fetch_add(1, Ordering::Relaxed);
+        self.events.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Whether the client takes nothing just now; who says so has a limit for that.
+    pub fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    /// Ends when for `limit` no request came and none was answered. Parts of a head don't count. It takes one timer for a connection, where
+    /// hyper's own limit takes one for each request.
+    pub async fn idle(&self, limit: Duration) {
+        let (mut before, mut still) = (self.events.load(Ordering::Relaxed), Duration::ZERO);
+        while still < limit {
+            sleep(LOOK).await;
+            let now = self.events.load(Ordering::Relaxed);
+            let busy = self.handled.load(Ordering::Relaxed) > 0
+                || self.waiting.load(Ordering::Relaxed) > 0
+                || self.blocked.load(Ordering::Relaxed);
+            still = if busy || now != before { Duration::ZERO } else { still + LOOK };
+            before = now;
+        }
+    }
+
+    /// Ends when nothing was handled and nothing moved for `period`. HTTP/2 has no such limit of its own, and a client that opens no
+    /// window for an answer would keep its connection for ever.
+    pub async fn quiet(&self, period: Duration) {
+        let (mut before, mut still) = (self.events.load(Ordering::Relaxed), Duration::ZERO);
+        loop {
+            sleep(period).await;
+            let now = self.events.load(Ordering::Relaxed);
+            still = if now == before { still + period } else { Duration::ZERO };
+            before = now;
+            // A body that was asked and had nothing waits for its upstream, which has a limit of its own; but one whose client opens no
+            // window isn't asked again, and looks the same.
+            let waits = self.waiting.load(Ordering::Relaxed) > 0 && still < UPSTREAM_PAUSE;
+            if !still.is_zero() && !waits && self.handled.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.handled.fetch_sub(1, Ordering::Relaxed);
+        self.0.events.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A body that tells when the client takes something of it.
+pub struct Watched {
+    body: Body,
+    activity: Arc<Activity>,
+    waits: bool,
+}
+
+impl Watched {
+    /// Tells `activity`.
+    pub fn new(body: Body, activity: Arc<Activity>) -> Self {
+        Self { body, activity, waits: false }
+    }
+
+    fn set_waits(&mut self, waits: bool) {
+        match (self.waits, waits) {
+            (false, true) => {
+                self.activity.waiting.fetch_add(1, Ordering::Relaxed);
+            }
+            (true, false) => {
+                self.activity.waiting.fetch_sub(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+        self.waits = waits;
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.set_waits(false);
+    }
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.set_waits(frame.is_pending());
+        if frame.is_ready() {
+            self.activity.events.fetch_add(1, Ordering::Relaxed);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
