@@ -39,7 +39,6 @@ pub(super) const TABLES: &str = "
         unredeemed_msat INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (day, service)
     ) WITHOUT ROWID;
-    PRAGMA user_version = 2;
 ";
 
 /// Paid and not delivered: neither noted as served nor, where a crash came before the note, delivered by its row.

@@ -102,17 +102,6 @@ fn what_is_forgotten_is_kept_as_sums() {
     assert_eq!(day(&path, now), before);
 }
 
-#[test]
-fn a_ledger_of_the_first_layout_is_taken_along() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ledger.db");
-    drop(Store::open(&path).unwrap());
-    let old = "DROP TABLE challenges; DROP TABLE days; PRAGMA user_version = 1;";
-    rusqlite::Connection::open(&path).unwrap().execute_batch(old).unwrap();
-    let store = Store::open(&path).unwrap();
-    store.note(&[Entry::Minted(minted(1, UnixTime::now()))], true).unwrap();
-}
-
 /// The payment and the stream's index are one step: neither is there without the other.
 #[tokio::test]
 async fn a_failed_commit_neither_marks_a_payment_nor_moves_the_index() {

@@ -2,6 +2,7 @@
 //! transaction (group commit), so that a durable claim costs a share of a disk sync.
 
 mod accounts;
+mod layout;
 mod store;
 mod writer;
 
@@ -59,7 +60,7 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// Written by a later version.
-    #[error("{} has the layout {found}, which is newer than this Farebox knows ({}); run the newer version", .path.display(), store::LAYOUT)]
+    #[error("{} has the layout {found}, which is newer than this Farebox knows ({}); run the newer version", .path.display(), layout::LAYOUT)]
     Newer {
         /// The database.
         path: PathBuf,
@@ -321,6 +322,9 @@ fn sync_folder(file: &Path) -> Result<(), OpenError> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod store_tests;
 
 #[cfg(test)]
 mod accounts_tests;

@@ -1,5 +1,6 @@
 //! The tables and their statements.
 
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -8,50 +9,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, named_params, params};
 
-use super::accounts::{self, Column};
+use super::accounts::Column;
+use super::layout::{self, LAYOUT};
 use super::{OpenError, Summary};
 use crate::l402::PaymentHash;
 use crate::redemption::accounts::{DAY, Sum};
 use crate::redemption::kept::Kept;
 use crate::redemption::ledger::{Claimed, Settled, Settlement};
-use crate::redemption::state::{self, Attempt, ClaimId, Horizon, Resolution, Row, State};
+use crate::redemption::state::{self, Attempt, ClaimId, Horizon, Outcome, Resolution, Row, State};
 use crate::time::UnixTime;
-
-/// Number of the layout below, in `PRAGMA user_version`.
-pub(super) const LAYOUT: i64 = 2;
-
-const TABLES: &str = "
-    CREATE TABLE tickets (
-        hash        BLOB PRIMARY KEY,  -- payment hash, 32 bytes
-        service     TEXT NOT NULL,
-        request     BLOB NOT NULL,     -- keyed digest of the request that it was bought for, 32 bytes
-        valid_until INTEGER NOT NULL,  -- Unix seconds, as minted
-        price_msat  INTEGER NOT NULL,
-        state       INTEGER NOT NULL,  -- 1 claimed, 2 free, 3 delivered, 4 parked, 5 revoked
-        claim       BLOB NOT NULL,     -- id of the latest try, 16 bytes
-        attempts    INTEGER NOT NULL,  -- tries that certainly did nothing
-        doubtful    INTEGER NOT NULL,  -- 1 if some try may have been served
-        changed     INTEGER NOT NULL   -- Unix milliseconds
-    ) WITHOUT ROWID;
-    CREATE INDEX tickets_by_age ON tickets (valid_until) WHERE state IN (3, 5);
-    -- SQLite uses a partial index only where its very condition stands in the query.
-    CREATE INDEX tickets_few ON tickets (state) WHERE state IN (1, 4, 5);
-    CREATE TABLE answers (
-        hash      BLOB PRIMARY KEY,
-        status    INTEGER NOT NULL,
-        headers   TEXT NOT NULL,       -- JSON: [[name, value], ..]
-        body      BLOB,                -- NULL: too long to keep or cut short
-        stored_at INTEGER NOT NULL     -- Unix milliseconds
-    );
-    CREATE INDEX answers_by_age ON answers (stored_at);
-    CREATE TABLE secrets (
-        fingerprint  BLOB PRIMARY KEY, -- of a master secret that has minted
-        needed_until INTEGER NOT NULL  -- Unix seconds: until then tickets of it are worth something
-    ) WITHOUT ROWID;
-    CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-    INSERT INTO marks VALUES ('watermark', 0);
-    PRAGMA user_version = 1;
-";
 
 /// Rows that one step of pruning deletes at most, so that claims don't wait for it.
 const PRUNE_STEP: u32 = 200;
@@ -59,13 +25,16 @@ const PRUNE_STEP: u32 = 200;
 /// How long a spent row outlives its ticket.
 const PRUNE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// `valid_until` of a row that is gone; and day, service and price of what was delivered.
-type Spent = (u64, Option<(u64, String, u64)>);
+/// Id and `valid_until` of a row that is gone; and day, service and price of what was delivered.
+type Spent = (i64, u64, Option<(u64, String, u64)>);
 
 /// An open database that only the writer's thread uses.
 pub(super) struct Store {
     connection: Connection,
     watermark: u64,
+    /// Tickets that were claimed for the first time, by this store, and are not settled: where they lie. A store that had an error is
+    /// thrown away, and this with it.
+    under_way: HashMap<PaymentHash, i64>,
 }
 
 impl Store {
@@ -78,16 +47,10 @@ impl Store {
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(in_sqlite)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 4000;").map_err(in_sqlite)?;
-        let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(in_sqlite)?;
-        match found {
-            0 => connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} {} COMMIT;", accounts::TABLES)).map_err(in_sqlite)?,
-            1 => connection.execute_batch(&format!("BEGIN IMMEDIATE; {} COMMIT;", accounts::TABLES)).map_err(in_sqlite)?,
-            LAYOUT => {}
-            found => return Err(OpenError::Newer { path: path.to_owned(), found }),
-        }
+        layout::prepare(&connection).map_err(in_sqlite)?.map_err(|found| OpenError::Newer { path: path.to_owned(), found })?;
         let watermark =
             connection.query_row("SELECT value FROM marks WHERE name = 'watermark'", [], |row| row.get(0)).map_err(in_sqlite)?;
-        Ok(Self { connection, watermark })
+        Ok(Self { connection, watermark, under_way: HashMap::new() })
     }
 
     /// Looks at a database that somebody else may be writing.
@@ -143,8 +106,15 @@ impl Store {
         let _ = self.connection.execute_batch("ROLLBACK");
     }
 
-    pub(super) fn claim(&self, attempt: &Attempt, now: UnixTime, replay: Duration) -> rusqlite::Result<Claimed> {
+    pub(super) fn claim(&mut self, attempt: &Attempt, now: UnixTime, replay: Duration) -> rusqlite::Result<Claimed> {
         let horizon = Horizon { replay, watermark: self.watermark };
+        // Nearly every ticket is handed in once: written at once, and looked at only if it is there.
+        if let (claim, Some(first)) = state::claim(None, attempt, now, horizon)
+            && let Some(id) = self.insert(&attempt.hash, &first)?
+        {
+            self.under_way.insert(attempt.hash, id);
+            return Ok(Claimed { claim, kept: None, doubtful: false });
+        }
         let row = self.row(&attempt.hash)?;
         let (claim, next) = state::claim(row.as_ref(), attempt, now, horizon);
         let doubtful = next.as_ref().is_some_and(|next| next.doubtful);
@@ -155,14 +125,25 @@ impl Store {
         Ok(Claimed { claim, kept, doubtful })
     }
 
-    pub(super) fn settle(&self, settlement: &Settlement, now: UnixTime) -> rusqlite::Result<Settled> {
+    pub(super) fn settle(&mut self, settlement: &Settlement, now: UnixTime) -> rusqlite::Result<Settled> {
+        if let Some(id) = self.under_way.remove(&settlement.hash)
+            && settlement.outcome == Outcome::Delivered
+            && self.deliver_first(id, settlement.claim, now)?
+        {
+            if let Some(kept) = &settlement.kept {
+                self.keep(id, kept, now)?;
+            }
+            return Ok(Settled::Done { attempts: 0 });
+        }
         let row = self.row(&settlement.hash)?;
         let Some(next) = row.and_then(|row| state::settle(&row, settlement.claim, settlement.outcome, now).ok()) else {
             return Ok(Settled::Stale);
         };
         self.write(&settlement.hash, &next)?;
-        if let Some(kept) = &settlement.kept {
-            self.keep(&settlement.hash, kept, now)?;
+        if let Some(kept) = &settlement.kept
+            && let Some(id) = self.id(&settlement.hash)?
+        {
+            self.keep(id, kept, now)?;
         }
         Ok(Settled::Done { attempts: next.attempts })
     }
@@ -236,18 +217,24 @@ impl Store {
         let stale = signed(now.minus(replay).millis());
         let answers = self
             .connection
-            .prepare_cached("DELETE FROM answers WHERE hash IN (SELECT hash FROM answers WHERE stored_at < ?1 LIMIT ?2)")?
+            // Those of the oldest tickets. One that was stored late keeps others waiting for as long as it is given back itself.
+            .prepare_cached(
+                "DELETE FROM answers WHERE ticket IN (SELECT ticket FROM
+                    (SELECT ticket, stored_at FROM answers ORDER BY ticket LIMIT ?2) WHERE stored_at < ?1)",
+            )?
             .execute(params![stale, PRUNE_STEP])?;
         let cutoff = now.minus(PRUNE_MARGIN).seconds();
         // A day before their tickets, which say what of them was delivered.
         let challenges = self.prune_challenges(now, cutoff + DAY, PRUNE_STEP)?;
         let gone = self.delete_spent(signed(cutoff), stale)?;
-        for (_, delivered) in &gone {
+        for (id, _, delivered) in &gone {
+            // Its number may be given to another ticket.
+            self.connection.prepare_cached("DELETE FROM answers WHERE ticket = ?1")?.execute(params![id])?;
             if let Some((day, service, price_msat)) = delivered {
                 self.add_to_day(Column::Redeemed, *day, service, Sum { count: 1, msat: *price_msat })?;
             }
         }
-        if let Some(newest) = gone.iter().map(|(valid_until, _)| *valid_until).max().filter(|newest| *newest > self.watermark) {
+        if let Some(newest) = gone.iter().map(|(_, valid_until, _)| *valid_until).max().filter(|newest| *newest > self.watermark) {
             self.connection.execute("UPDATE marks SET value = ?1 WHERE name = 'watermark'", params![signed(newest)])?;
             // If the commit fails this store is thrown away, and the one that takes its place reads the mark again.
             self.watermark = newest;
@@ -259,14 +246,14 @@ impl Store {
     fn delete_spent(&self, cutoff: i64, stale: i64) -> rusqlite::Result<Vec<Spent>> {
         self.connection
             .prepare_cached(
-                "DELETE FROM tickets WHERE hash IN (SELECT hash FROM tickets
+                "DELETE FROM tickets WHERE id IN (SELECT id FROM tickets
                     WHERE state IN (3, 5) AND valid_until < ?1 AND changed < ?2 LIMIT ?3)
-                 RETURNING valid_until, state, changed, service, price_msat",
+                 RETURNING valid_until, state, changed, service, price_msat, id",
             )?
             .query_map(params![cutoff, stale, PRUNE_STEP], |row| {
                 let delivered = row.get::<_, i16>(1)? == State::Delivered.number();
                 let day = UnixTime::from_millis(row.get(2)?).seconds() / DAY;
-                Ok((row.get(0)?, if delivered { Some((day, row.get(3)?, row.get(4)?)) } else { None }))
+                Ok((row.get(5)?, row.get(0)?, if delivered { Some((day, row.get(3)?, row.get(4)?)) } else { None }))
             })?
             .collect()
     }
@@ -317,10 +304,47 @@ impl Store {
         Ok(())
     }
 
-    fn keep(&self, hash: &PaymentHash, kept: &Kept, now: UnixTime) -> rusqlite::Result<()> {
+    /// Writes a first claim; `None` if the ticket is there already.
+    fn insert(&self, hash: &PaymentHash, row: &Row) -> rusqlite::Result<Option<i64>> {
+        let written = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (hash) DO NOTHING",
+            )?
+            .execute(params![
+                hash.as_bytes(),
+                row.service,
+                row.request,
+                signed(row.valid_until),
+                signed(row.price_msat),
+                row.state.number(),
+                row.claim.as_bytes(),
+                row.attempts,
+                signed(row.changed.millis()),
+                row.doubtful,
+            ])?;
+        Ok((written == 1).then(|| self.connection.last_insert_rowid()))
+    }
+
+    /// What `state::settle` makes of a first claim that was delivered; `false` if it isn't there as it was left.
+    fn deliver_first(&self, id: i64, claim: ClaimId, now: UnixTime) -> rusqlite::Result<bool> {
+        let written = self
+            .connection
+            .prepare_cached("UPDATE tickets SET state = 3, changed = ?3 WHERE id = ?1 AND claim = ?2 AND state = 1")?
+            .execute(params![id, claim.as_bytes(), signed(now.millis())])?;
+        Ok(written == 1)
+    }
+
+    fn id(&self, hash: &PaymentHash) -> rusqlite::Result<Option<i64>> {
+        let mut select = self.connection.prepare_cached("SELECT id FROM tickets WHERE hash = ?1")?;
+        select.query_row(params![hash.as_bytes()], |row| row.get(0)).optional()
+    }
+
+    fn keep(&self, ticket: i64, kept: &Kept, now: UnixTime) -> rusqlite::Result<()> {
         let headers = serde_json::to_string(&kept.headers).unwrap_or_else(|_| "[]".to_owned());
         self.connection.prepare_cached("INSERT OR REPLACE INTO answers VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-            hash.as_bytes(),
+            ticket,
             kept.status,
             headers,
             kept.body.as_deref(),
@@ -331,7 +355,7 @@ impl Store {
 
     fn kept(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Kept>> {
         self.connection
-            .prepare_cached("SELECT status, headers, body FROM answers WHERE hash = ?1")?
+            .prepare_cached("SELECT status, headers, body FROM answers WHERE ticket = (SELECT id FROM tickets WHERE hash = ?1)")?
             .query_row(params![hash.as_bytes()], |row| {
                 let headers: String = row.get(1)?;
                 let body: Option<Vec<u8>> = row.get(2)?;

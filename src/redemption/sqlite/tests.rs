@@ -119,13 +119,13 @@ fn pruning_leaves_a_watermark_and_keeps_what_is_still_worth_something() {
     }
     let (hash_until, week) = (attempt(1, 1).minted_valid_until, Duration::from_secs(7 * 24 * 3600 + 2000));
     assert!(!store.prune(now.plus(Duration::from_secs(2000)), TERMS.replay).unwrap());
-    let claim = |store: &Store, ticket, at| store.claim(&attempt(ticket, 9), at, TERMS.replay).unwrap().claim;
-    assert_eq!(claim(&store, 1, now), Claim::Replay, "not before its time");
+    let claim = |store: &mut Store, ticket, at| store.claim(&attempt(ticket, 9), at, TERMS.replay).unwrap().claim;
+    assert_eq!(claim(&mut store, 1, now), Claim::Replay, "not before its time");
     store.prune(now.plus(week), TERMS.replay).unwrap();
     // The clock is set back: the row is gone, and its ticket is refused all the same.
-    assert_eq!(claim(&store, 1, now), Claim::Worthless(Why::Expired));
-    assert_eq!(claim(&store, 3, now), Claim::Parked);
-    assert!(matches!(claim(&store, 2, now), Claim::Spaced { .. }));
+    assert_eq!(claim(&mut store, 1, now), Claim::Worthless(Why::Expired));
+    assert_eq!(claim(&mut store, 3, now), Claim::Parked);
+    assert!(matches!(claim(&mut store, 2, now), Claim::Spaced { .. }));
     let newer = Attempt { minted_valid_until: hash_until + 5, valid_until: hash_until + 5, ..attempt(4, 1) };
     assert_eq!(store.claim(&newer, now, TERMS.replay).unwrap().claim, Claim::Granted);
 }
