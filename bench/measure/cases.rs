@@ -14,41 +14,44 @@ use http_body_util::Full;
 use hyper::Request;
 use rustls::pki_types::CertificateDer;
 
+use crate::growth;
 use crate::load::{Outcome, Sender, Target, ours, wrk};
 use crate::processes::{Folder, Process, port, proxy, until_it_listens, upstream};
 use crate::table::{Round, Table};
 
-const ROUNDS: usize = 5;
+pub const ROUNDS: usize = 5;
 
 /// Seconds of each load by wrk.
 const SECONDS: f64 = 2.0;
 
 /// Tickets in each round of a case that uses them up.
-const TICKETS: usize = 10_000;
+pub const TICKETS: usize = 10_000;
 
 const CONNECTIONS: u32 = 64;
 
 const SMS: &str = r#"{"message":"Hello, this is a test SMS!","phone_number":"+1234567890"}"#;
 
 /// A gate and where it listens.
-struct Gate {
-    process: Process,
-    address: SocketAddr,
+pub struct Gate {
+    pub process: Process,
+    pub address: SocketAddr,
     ops: SocketAddr,
 }
 
 /// How a gate differs.
 #[derive(Default, Clone)]
-struct Settings<'a> {
-    name: &'a str,
-    tls: bool,
-    mint_ahead: u32,
-    postgres: Option<&'a str>,
+pub struct Settings<'a> {
+    pub name: &'a str,
+    /// Most open challenges; none at 0.
+    pub open: u32,
+    pub tls: bool,
+    pub mint_ahead: u32,
+    pub postgres: Option<&'a str>,
 }
 
-struct Bench<'a> {
+pub struct Bench<'a> {
     farebox: &'a str,
-    folder: &'a Path,
+    pub folder: &'a Path,
     upstream: u16,
     grpc: u16,
     wallet: SocketAddr,
@@ -60,9 +63,10 @@ fn at(port: u16) -> SocketAddr {
 }
 
 impl Bench<'_> {
-    async fn gate(&self, settings: &Settings<'_>) -> Gate {
+    pub async fn gate(&self, settings: &Settings<'_>) -> Gate {
         let (listen, ops) = (port(), port());
-        let Settings { name, tls, mint_ahead, postgres } = settings;
+        let Settings { name, open, tls, mint_ahead, postgres } = settings;
+        let open = if *open == 0 { 10_000_000 } else { *open };
         let listener = if *tls { "certificate = \"tls.crt\"\nkey = \"tls.key\"" } else { "plain_http = true" };
         let ledger = postgres.map_or(String::new(), |_| "[ledger]\npostgres = { env = \"LEDGER\" }".to_owned());
         let (upstream, grpc) = (self.upstream, self.grpc);
@@ -81,8 +85,8 @@ network = "regtest"
 mint_ahead = {mint_ahead}
 {ledger}
 [limits]
-unpaid_per_client = 10000000
-unpaid_total = 10000000
+unpaid_per_client = {open}
+unpaid_total = {open}
 [[service]]
 name = "free"
 method = "GET"
@@ -139,12 +143,12 @@ properties = {{ phone_number = {{ type = "string", format = "e164" }}, message =
         }
     }
 
-    fn target(&self, gate: &Gate, tls: bool, http2: bool) -> Target {
+    pub fn target(&self, gate: &Gate, tls: bool, http2: bool) -> Target {
         Target { address: gate.address, from: None, tls: tls.then(|| Arc::clone(&self.roots)), http2 }
     }
 
     /// Buys tickets: challenges from the gate, paid with the play node's wallet.
-    async fn buy(&self, gate: &Gate, tls: bool, count: usize, make: fn(Option<&str>) -> Request<Full<Bytes>>) -> Vec<String> {
+    pub async fn buy(&self, gate: &Gate, tls: bool, count: usize, make: fn(Option<&str>) -> Request<Full<Bytes>>) -> Vec<String> {
         let (bought, left) = (Rc::new(RefCell::new(Vec::with_capacity(count))), Rc::new(Cell::new(count)));
         let local = tokio::task::LocalSet::new();
         for _ in 0..8 {
@@ -177,7 +181,7 @@ properties = {{ phone_number = {{ type = "string", format = "e164" }}, message =
     }
 }
 
-fn post(ticket: Option<&str>) -> Request<Full<Bytes>> {
+pub fn post(ticket: Option<&str>) -> Request<Full<Bytes>> {
     let mut request = Request::post("/sms").header("host", "localhost").header("content-type", "application/json");
     if let Some(ticket) = ticket {
         request = request.header("authorization", ticket);
@@ -193,18 +197,18 @@ fn get(path: &'static str, ticket: Option<&str>) -> Request<Full<Bytes>> {
     request.body(Full::default()).unwrap()
 }
 
-fn get_pass(ticket: Option<&str>) -> Request<Full<Bytes>> {
+pub fn get_pass(ticket: Option<&str>) -> Request<Full<Bytes>> {
     get("/pass", ticket)
 }
 
-async fn measured(process: &Process, load: impl Future<Output = Outcome>) -> Round {
+pub async fn measured(process: &Process, load: impl Future<Output = Outcome>) -> Round {
     let before = process.cpu();
     let outcome = load.await;
     Round { cpu: (process.cpu() - before) as f64 / outcome.requests as f64, outcome }
 }
 
 /// Requests made by a function, so many of them.
-fn times(count: usize, make: impl Fn(usize) -> Request<Full<Bytes>> + 'static) -> impl Fn() -> Option<Request<Full<Bytes>>> + 'static {
+pub fn times(count: usize, make: impl Fn(usize) -> Request<Full<Bytes>> + 'static) -> impl Fn() -> Option<Request<Full<Bytes>>> + 'static {
     let next = Cell::new(0);
     move || {
         let n = next.get();
@@ -263,6 +267,15 @@ pub async fn run(farebox: &str, words: &[String]) {
     over_tls(&bench, &nginx_at, &mut table, &wanted).await;
     beside_buyers(&bench, &mut table, &wanted).await;
     with_postgres(&bench, &nginx_at, &mut table, &wanted).await;
+    if wanted("flood") {
+        growth::flood(&bench, &mut table).await;
+    }
+    if wanted("cached") {
+        growth::cached(&bench, &mut table).await;
+    }
+    if wanted("million") {
+        growth::ten_million(&bench, &mut table).await;
+    }
     table.notes.push(format!("nginx: peak {} KiB", nginx.peak()));
     table.print();
 }
@@ -280,12 +293,17 @@ impl Nginx<'_> {
 }
 
 async fn in_the_clear(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, wanted: &dyn Fn(&str) -> bool) {
-    let cases = ["free", "pass", "single-use", "replay", "challenge", "challenge, stock"];
+    let cases = ["free", "bare", "pass", "single-use", "replay", "challenge", "challenge, stock"];
     if !cases.iter().any(|case| wanted(case)) {
         return;
     }
     let gate = bench.gate(&Settings { name: "plain", ..Settings::default() }).await;
     let stocked = bench.gate(&Settings { name: "stocked", mint_ahead: 2000, ..Settings::default() }).await;
+    let floor = at(port());
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["bare", &floor.to_string(), &at(bench.upstream).to_string()]);
+    let bare = Process::start(command, &bench.folder.join("bare.log"));
+    until_it_listens(floor.port()).await;
     let target = bench.target(&gate, false, false);
     let url = |path: &str| format!("http://{}{path}", gate.address);
     table.notes.push(format!("memory: {} KiB after the start", gate.process.resident()));
@@ -295,6 +313,9 @@ async fn in_the_clear(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, w
     assert_eq!(sender.send(post(Some(&spent))).await.0, 200);
     for _ in 0..ROUNDS {
         table.add("nginx", "-", nginx.plain().await);
+        if wanted("free") || wanted("bare") {
+            table.add("bare hyper", "nginx", measured(&bare, wrk(&format!("http://{floor}/free"), CONNECTIONS, SECONDS, &[], None)).await);
+        }
         if wanted("free") {
             table.add("free", "nginx", measured(&gate.process, wrk(&url("/free"), CONNECTIONS, SECONDS, &[], None)).await);
         }
@@ -319,7 +340,9 @@ async fn in_the_clear(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, w
             stock(bench, &gate, &stocked, table).await;
         }
     }
-    table.notes.push(format!("memory: {} KiB at the most, with {} tickets redeemed", gate.process.peak(), ROUNDS * TICKETS));
+    if wanted("single-use") {
+        table.notes.push(format!("memory: {} KiB at the most, with {} tickets redeemed", gate.process.peak(), ROUNDS * TICKETS));
+    }
 }
 
 /// A burst at a fixed rate that is no larger than the stock, against free requests at the same rate.
@@ -417,32 +440,7 @@ async fn beside_buyers(bench: &Bench<'_>, table: &mut Table, wanted: &dyn Fn(&st
             }
         }
     }
-    flood(bench, &gate, table, before).await;
-}
-
-/// Challenges for many addresses: what each of them takes, and what becomes of the paid ones' latency.
-async fn flood(bench: &Bench<'_>, gate: &Gate, table: &mut Table, at_the_start: u64) {
-    const CHALLENGES: usize = 50_000;
-    let before = gate.process.resident();
-    let each = CHALLENGES / 50;
-    for n in 0..50_u8 {
-        let from = Target { from: Some(IpAddr::V4(Ipv4Addr::new(127, 1, n, 1))), ..bench.target(gate, false, false) };
-        ours(&from, 16, &[402], None, times(each, |_| post(None))).await;
-    }
-    let after = gate.process.resident();
-    table.notes.push(format!(
-        "memory: {at_the_start} KiB, {before} KiB after the rounds, {after} KiB after a flood of {CHALLENGES} challenges: {:.0} B each",
-        (after.saturating_sub(before)) as f64 * 1024.0 / CHALLENGES as f64
-    ));
-    let idle = {
-        let mut connections = Vec::new();
-        for _ in 0..1000 {
-            connections.push(tokio::net::TcpStream::connect(gate.address).await.unwrap());
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        gate.process.resident()
-    };
-    table.notes.push(format!("memory: {:.1} KiB for each idle connection", idle.saturating_sub(after) as f64 / 1000.0));
+    growth::challenges(bench, &gate, table, before).await;
 }
 
 async fn with_postgres(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, wanted: &dyn Fn(&str) -> bool) {

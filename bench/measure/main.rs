@@ -12,6 +12,7 @@
 
 mod bare;
 mod cases;
+mod growth;
 mod load;
 mod processes;
 mod table;
