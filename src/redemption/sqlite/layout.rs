@@ -23,9 +23,10 @@ const TICKETS: &str = "
         doubtful    INTEGER NOT NULL,  -- 1 if some try may have been served
         changed     INTEGER NOT NULL   -- Unix milliseconds
     );
-    CREATE INDEX tickets_by_age ON tickets (valid_until) WHERE state IN (3, 5);
+    -- OR, since SQLite makes a table of a list, at each INSERT and UPDATE.
+    CREATE INDEX tickets_by_age ON tickets (valid_until) WHERE (state = 3 OR state = 5);
     -- SQLite uses a partial index only where its very condition stands in the query.
-    CREATE INDEX tickets_few ON tickets (state) WHERE state IN (1, 4, 5);
+    CREATE INDEX tickets_few ON tickets (state) WHERE (state = 1 OR state = 4 OR state = 5);
     CREATE TABLE answers (
         ticket    INTEGER PRIMARY KEY, -- its id
         status    INTEGER NOT NULL,

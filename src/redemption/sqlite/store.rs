@@ -151,7 +151,7 @@ impl Store {
     /// The newest tickets, of one state or of any, read beside the writer.
     pub(super) fn list(path: &Path, state: Option<State>, limit: u32) -> Result<Vec<(PaymentHash, Row)>, OpenError> {
         read_only(path, |connection| {
-            let few = "state IN (1, 4, 5) AND state = ?1";
+            let few = "(state = 1 OR state = 4 OR state = 5) AND state = ?1";
             let condition = match state {
                 Some(State::Claimed | State::Parked | State::Revoked) => few,
                 Some(State::Free | State::Delivered) => "state = ?1",
@@ -189,7 +189,8 @@ impl Store {
     }
 
     pub(super) fn revoked(&self) -> rusqlite::Result<Vec<PaymentHash>> {
-        let mut select = self.connection.prepare_cached("SELECT hash FROM tickets WHERE state = 5 AND state IN (1, 4, 5)")?;
+        let mut select =
+            self.connection.prepare_cached("SELECT hash FROM tickets WHERE state = 5 AND (state = 1 OR state = 4 OR state = 5)")?;
         select.query_map([], |row| row.get(0).map(PaymentHash::from_bytes))?.collect()
     }
 
@@ -206,8 +207,10 @@ impl Store {
     /// Parks what is claimed; at start nobody alive holds it.
     pub(super) fn park_orphans(&mut self, now: UnixTime) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
-        let parked = transaction
-            .execute("UPDATE tickets SET state = 4, changed = ?1 WHERE state = 1 AND state IN (1, 4, 5)", params![signed(now.millis())])?;
+        let parked = transaction.execute(
+            "UPDATE tickets SET state = 4, changed = ?1 WHERE state = 1 AND (state = 1 OR state = 4 OR state = 5)",
+            params![signed(now.millis())],
+        )?;
         transaction.commit()?;
         Ok(parked as u64)
     }
@@ -247,7 +250,7 @@ impl Store {
         self.connection
             .prepare_cached(
                 "DELETE FROM tickets WHERE id IN (SELECT id FROM tickets
-                    WHERE state IN (3, 5) AND valid_until < ?1 AND changed < ?2 LIMIT ?3)
+                    WHERE (state = 3 OR state = 5) AND valid_until < ?1 AND changed < ?2 LIMIT ?3)
                  RETURNING valid_until, state, changed, service, price_msat, id",
             )?
             .query_map(params![cutoff, stale, PRUNE_STEP], |row| {
