@@ -230,6 +230,25 @@ fn an_index_of_another_node_is_found_out() {
     assert_eq!(stats(&world)["paid"], 3);
 }
 
+/// Promise 4: the stream seems well and tells nothing. Who would be given a new invoice is looked up before.
+#[test]
+fn nobody_is_asked_to_pay_again_for_what_a_silent_stream_did_not_tell() {
+    let (_lnd, play, mut world) = watched();
+    let first = world.ask(SMS);
+    world.pay(&first);
+    wait_until("paid", || state(&world, &first) == "paid");
+    let second = world.ask(SMS);
+    wait_until("the challenge to be on record", || stats(&world)["minted"] == 2);
+    world.gate.kill();
+    rusqlite_set_index(&world, 1000);
+    // From now on its invoice isn't remembered, so it can't be given again.
+    world.restart();
+    wait_until_watching(&world);
+    assert_eq!(play.pay(&second.invoice).status, 200);
+    let answer = world.redeem(&format!("L402 {}:", second.macaroon), SMS);
+    assert_eq!((answer.status, answer.header("www-authenticate")), (200, None), "{answer:?}");
+}
+
 fn database(world: &World) -> rusqlite::Connection {
     rusqlite::Connection::open(world.folder.path().join("state/ledger.db")).unwrap()
 }
