@@ -131,15 +131,15 @@ pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     if text.len() > MAX_LENGTH.div_ceil(3) * 4 {
         return None;
     }
-    let standard: Vec<u8> = text
-        .iter()
-        .map(|byte| match byte {
-            b'-' => b'+',
-            b'_' => b'/',
-            other => *other,
-        })
-        .collect();
-    BASE64.decode(standard).ok()
+    if !text.iter().any(|byte| matches!(byte, b'-' | b'_')) {
+        return BASE64.decode(text).ok();
+    }
+    let standard = |byte: &u8| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => *other,
+    };
+    BASE64.decode(text.iter().map(standard).collect::<Vec<_>>()).ok()
 }
 
 /// Standard alphabet with padding: how macaroons go out.

@@ -249,6 +249,16 @@ fn nobody_is_asked_to_pay_again_for_what_a_silent_stream_did_not_tell() {
     assert_eq!((answer.status, answer.header("www-authenticate")), (200, None), "{answer:?}");
 }
 
+/// Nothing is sold meanwhile: the stream's end has the node looked at, long before its next turn.
+#[test]
+fn the_end_of_the_stream_shows_in_the_nodes_state_at_once() {
+    let (_lnd, play, world) = watched();
+    play.order("locked");
+    let started = Instant::now();
+    wait_until("locked", || world.ready()["node"]["status"] == "locked");
+    assert!(started.elapsed() < Duration::from_secs(5), "it was found by the look that comes every ten seconds");
+}
+
 fn database(world: &World) -> rusqlite::Connection {
     rusqlite::Connection::open(world.folder.path().join("state/ledger.db")).unwrap()
 }

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use self::breaker::{Breaker, Refused};
 pub use self::inspect::{Channels, Info};
 use self::line::Line;
-use self::payments::Subscription;
+use self::payments::{Subscription, Watched};
 use super::lnrpc::lightning_client::LightningClient;
 use super::lnrpc::state_client::StateClient;
 use super::lnrpc::{self, WalletState};
@@ -70,7 +70,7 @@ pub struct Lnd {
     state: Mutex<Standpoint>,
     breaker: Breaker,
     look_ups: Semaphore,
-    look_now: Notify,
+    look_now: Arc<Notify>,
     generation: AtomicU64,
     observer: Observer,
 }
@@ -93,7 +93,7 @@ impl Lnd {
             line: Line::new(provider),
             state: Mutex::new(Standpoint { trouble: Some(Trouble::NotTried), held_until: None }),
             look_ups: Semaphore::new(MAX_LOOK_UPS),
-            look_now: Notify::new(),
+            look_now: Arc::default(),
             generation: AtomicU64::new(0),
             observer,
         }
@@ -238,7 +238,8 @@ impl Node for Lnd {
     }
 
     fn payments(&self, after: u64) -> Box<dyn Payments> {
-        Box::new(Subscription::start(self.line.ready(&self.settings), after))
+        let subscription = Subscription::start(self.line.ready(&self.settings), after);
+        Box::new(Watched { subscription, ended: Arc::clone(&self.look_now) })
     }
 
     fn generation(&self) -> u64 {

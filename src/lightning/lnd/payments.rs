@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tonic::{Response, Status, Streaming};
 
 use super::line::Ready;
@@ -60,9 +62,21 @@ impl Subscription {
     }
 }
 
-impl Payments for Subscription {
+/// A subscription whose end says that the node should be looked at: it may have been locked or stopped.
+pub(super) struct Watched {
+    pub(super) subscription: Subscription,
+    pub(super) ended: Arc<Notify>,
+}
+
+impl Payments for Watched {
     fn next(&mut self) -> NextPayment<'_> {
-        Box::pin(self.following())
+        Box::pin(async {
+            let next = self.subscription.following().await;
+            if !matches!(next, Ok(Some(_))) {
+                self.ended.notify_one();
+            }
+            next
+        })
     }
 }
 

@@ -18,6 +18,12 @@ use crate::time::UnixTime;
 /// Most tasks in one transaction.
 const BATCH: usize = 512;
 
+/// From so many tasks in a transaction on, the next one waits for more to come: one disk sync serves them all.
+const MANY: usize = 12;
+
+/// For so long.
+const GATHER: Duration = Duration::from_millis(1);
+
 /// Pause between two looks for rows to forget, when the last one found few.
 const PRUNE_PAUSE: Duration = Duration::from_secs(60);
 
@@ -91,14 +97,19 @@ impl Writer {
     /// Ends when every sender is gone. Between tasks it prunes, and tries to get a failed database back.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Task>>) {
         let mut tasks = Vec::with_capacity(BATCH);
+        let mut last = 0;
         while let Some(first) = queue.blocking_recv() {
             tasks.push(first);
+            if last >= MANY {
+                std::thread::sleep(GATHER);
+            }
             while tasks.len() < BATCH {
                 match queue.try_recv() {
                     Ok(more) => tasks.push(more),
                     Err(_) => break,
                 }
             }
+            last = tasks.len();
             let committed = self.commit(&mut tasks);
             for task in tasks.drain(..) {
                 task.finish(committed.clone());
