@@ -175,7 +175,10 @@ pub fn members(status: StatusCode, code: Code, detail: &str, charged: bool, retr
 
 /// A JSON body that no cache may keep.
 pub fn json(status: StatusCode, content_type: &'static str, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::Whole(Full::from(format!("{body}\n"))));
+    // To a vector: by way of `Display` it takes twice as long. A `Value` has nothing that could fail.
+    let mut text = serde_json::to_vec(body).unwrap_or_default();
+    text.push(b'\n');
+    let mut response = Response::new(Body::Whole(Full::from(text)));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

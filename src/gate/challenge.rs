@@ -126,19 +126,16 @@ async fn mint(sale: &Sale<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
         valid_until,
     }));
     let mut token_id = [0_u8; 32];
-    let ticket = getrandom::fill(&mut token_id).ok().and_then(|()| {
-        let kind = match sale.offer.sells {
-            Sells::SingleUse => Kind::SingleUse { request: request_digest(gate.ring.minting(), sale.service, sale.offer, sale.order) },
-            Sells::Pass { uses, .. } => Kind::Pass { uses },
-        };
-        let terms = mint::Ticket { service: &sale.service.name, payment_hash: invoice.payment_hash, token_id, valid_until, kind };
-        mint::ticket(&gate.ring, &terms)
-    });
-    let macaroon = ticket.ok_or_else(|| {
-        error!("a macaroon could not be made");
+    getrandom::fill(&mut token_id).map_err(|error| {
+        error!(%error, "there is no randomness for a ticket");
         unavailable(Code::Internal, "A ticket could not be made.").into_answer()
     })?;
-    Ok((invoice, macaroon, expires))
+    let kind = match sale.offer.sells {
+        Sells::SingleUse => Kind::SingleUse { request: request_digest(gate.ring.minting(), sale.service, sale.offer, sale.order) },
+        Sells::Pass { uses, .. } => Kind::Pass { uses },
+    };
+    let terms = mint::Ticket { service: &sale.service.name, payment_hash: invoice.payment_hash, token_id, valid_until, kind };
+    Ok((invoice, mint::ticket(&gate.ring, &terms), expires))
 }
 
 /// How long a ticket is worth something after its invoice could be paid.

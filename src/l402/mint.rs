@@ -19,8 +19,8 @@ pub struct Ticket<'a> {
     pub kind: Kind,
 }
 
-/// The macaroon in binary. `None` only if the macaroon crate refuses to write it.
-pub fn ticket(ring: &KeyRing, ticket: &Ticket<'_>) -> Option<Vec<u8>> {
+/// The macaroon in binary.
+pub fn ticket(ring: &KeyRing, ticket: &Ticket<'_>) -> Vec<u8> {
     let identifier = Identifier { payment_hash: ticket.payment_hash, token_id: ticket.token_id };
     let root_key = ring.minting().root_key(&identifier);
     let caveats = match &ticket.kind {

@@ -29,7 +29,7 @@ impl Bakery {
             })
             .collect();
         let id = MacaroonId { nonce: random()?.to_vec(), storage_id: b"0".to_vec(), ops };
-        macaroon::create(&self.root_key, Some(LOCATION), &id.write(), &[]).ok_or_else(|| "the macaroon can't be written".to_owned())
+        Ok(macaroon::create(&self.root_key, Some(LOCATION), &id.write(), &[]))
     }
 
     /// Whether the macaroon handed in as hex may call the method; `Err` in LND's words.
