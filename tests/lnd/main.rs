@@ -14,6 +14,7 @@
 mod support;
 
 mod detection;
+mod private_channels;
 mod purchases;
 mod regtest;
 mod same_answers;

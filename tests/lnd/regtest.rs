@@ -170,6 +170,7 @@ pub struct Regtest {
     pub seller: Lnd,
     pub payer: Lnd,
     home: PathBuf,
+    backend: Vec<String>,
 }
 
 /// The one network of all tests, for one test at a time. It ends, and its folder goes, when this process does.
@@ -211,8 +212,8 @@ impl Regtest {
         let mut backend = words(&["--bitcoin.node=btcd", "--noseedbackup", "--btcd.rpcuser=farebox", "--btcd.rpcpass=farebox"]);
         backend.push(format!("--btcd.rpchost=127.0.0.1:{rpc}"));
         backend.push(format!("--btcd.rpccert={}", chain.join("rpc.cert").display()));
-        let (seller, payer) = (Lnd::new(&home, "seller", backend.clone()), Lnd::new(&home, "payer", backend));
-        let mut network = Self { btcd: None, btcd_arguments, rpc, seller, payer, home };
+        let (seller, payer) = (Lnd::new(&home, "seller", backend.clone()), Lnd::new(&home, "payer", backend.clone()));
+        let mut network = Self { btcd: None, btcd_arguments, rpc, seller, payer, home, backend };
         network.start_btcd();
         network.payer.start();
         // It serves only once there are blocks.
@@ -226,12 +227,8 @@ impl Regtest {
         for node in [&network.seller, &network.payer] {
             wait_until("the chain to be seen", || node.cli(&["getinfo"])["synced_to_chain"] == true);
         }
-        network.connect();
-        let key = network.seller.cli(&["getinfo"])["identity_pubkey"].as_str().unwrap().to_owned();
-        wait_until("the channel to be funded", || {
-            network.payer.try_cli(&["openchannel", &format!("--node_key={key}"), "--local_amt=10000000"]).is_ok()
-        });
-        network.mine(6);
+        // The seller can pay too: it gets some sat.
+        network.open_channel(&network.seller, &["--push_amt=300000"]);
         network.wait_for_channel();
         network
     }
@@ -270,11 +267,11 @@ impl Regtest {
 
     /// Until payments can flow.
     pub fn wait_for_channel(&self) {
-        self.connect();
+        self.connect(&self.seller);
         wait_until("the channel to be active at both ends", || {
             [&self.seller, &self.payer].iter().all(|node| {
                 let channels = node.try_cli(&["listchannels"]).unwrap_or_default();
-                channels["channels"][0]["active"] == true
+                channels["channels"].as_array().is_some_and(|channels| channels.iter().any(|channel| channel["active"] == true))
             })
         });
         // Active is not yet usable: payments tell.
@@ -284,10 +281,29 @@ impl Regtest {
         });
     }
 
-    fn connect(&self) {
-        let key = self.seller.cli(&["getinfo"])["identity_pubkey"].as_str().unwrap().to_owned();
+    fn connect(&self, to: &Lnd) -> String {
+        let key = to.cli(&["getinfo"])["identity_pubkey"].as_str().unwrap().to_owned();
         // Says so if they are connected already.
-        let _ = self.payer.try_cli(&["connect", &format!("{key}@127.0.0.1:{}", self.seller.peers)]);
+        let _ = self.payer.try_cli(&["connect", &format!("{key}@127.0.0.1:{}", to.peers)]);
+        key
+    }
+
+    /// From the payer.
+    fn open_channel(&self, to: &Lnd, more: &[&str]) {
+        let key = format!("--node_key={}", self.connect(to));
+        let arguments = [&["openchannel", &key, "--local_amt=10000000"], more].concat();
+        wait_until("the channel to be funded", || self.payer.try_cli(&arguments).is_ok());
+        self.mine(6);
+    }
+
+    /// A further node, with one private channel from the payer. The seller is no peer of it, and can pay it by way of the payer only.
+    pub fn start_hidden(&self) -> Lnd {
+        let mut hidden = Lnd::new(&self.home, "hidden", self.backend.clone());
+        hidden.start_and_wait();
+        wait_until("the chain to be seen", || hidden.cli(&["getinfo"])["synced_to_chain"] == true);
+        self.open_channel(&hidden, &["--private"]);
+        wait_until("the private channel", || hidden.cli(&["listchannels"])["channels"][0]["active"] == true);
+        hidden
     }
 
     pub fn mine(&self, blocks: u32) {
