@@ -11,7 +11,6 @@ const GATHER: Duration = Duration::from_millis(20);
 const MOST: usize = 1024 * 1024;
 
 /// Where lines go in.
-#[derive(Clone)]
 pub struct Lines(Arc<Shared>);
 
 #[derive(Default)]

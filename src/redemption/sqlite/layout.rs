@@ -1,6 +1,7 @@
 //! The tables, and how older ones become these.
 
 use rusqlite::Connection;
+use tracing::info;
 
 use super::accounts;
 
@@ -72,6 +73,9 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Result<(), i6
         LAYOUT => return Ok(Ok(())),
         newer => return Ok(Err(newer)),
     };
+    if found != 0 {
+        info!(from = found, to = LAYOUT, "the ledger is being rewritten; this takes some ten seconds for each million of tickets");
+    }
     connection.execute_batch(&format!("BEGIN IMMEDIATE; {} PRAGMA user_version = {LAYOUT}; COMMIT;", steps.concat()))?;
     Ok(Ok(()))
 }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod layout;
+mod prune;
 mod store;
 mod writer;
 

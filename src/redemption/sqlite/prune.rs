@@ -1,0 +1,68 @@
+//! Forgets what is worth nothing any more, a little at a time.
+
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::accounts::Column;
+use super::store::{Store, signed};
+use crate::redemption::accounts::{DAY, Sum};
+use crate::redemption::state::State;
+use crate::time::UnixTime;
+
+/// Rows that one step of pruning deletes at most, so that claims don't wait for it.
+const PRUNE_STEP: u32 = 200;
+
+/// How long a spent row outlives its ticket.
+const PRUNE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Id and `valid_until` of a row that is gone; and day, service and price of what was delivered.
+type Spent = (i64, u64, Option<(u64, String, u64)>);
+
+impl Store {
+    /// One small step of forgetting; `true` if there may be more. Free and parked rows stay: they are still worth something.
+    pub(super) fn prune(&mut self, now: UnixTime, replay: Duration) -> rusqlite::Result<bool> {
+        let stale = signed(now.minus(replay).millis());
+        let answers = self
+            .connection()
+            // Those of the oldest tickets. One that was stored late keeps others waiting for as long as it is given back itself.
+            .prepare_cached(
+                "DELETE FROM answers WHERE ticket IN (SELECT ticket FROM
+                    (SELECT ticket, stored_at FROM answers ORDER BY ticket LIMIT ?2) WHERE stored_at < ?1)",
+            )?
+            .execute(params![stale, PRUNE_STEP])?;
+        let cutoff = now.minus(PRUNE_MARGIN).seconds();
+        // A day before their tickets, which say what of them was delivered.
+        let challenges = self.prune_challenges(now, cutoff + DAY, PRUNE_STEP)?;
+        let gone = self.delete_spent(signed(cutoff), stale)?;
+        for (id, _, delivered) in &gone {
+            // Its number may be given to another ticket.
+            self.connection().prepare_cached("DELETE FROM answers WHERE ticket = ?1")?.execute(params![id])?;
+            if let Some((day, service, price_msat)) = delivered {
+                self.add_to_day(Column::Redeemed, *day, service, Sum { count: 1, msat: *price_msat })?;
+            }
+        }
+        if let Some(newest) = gone.iter().map(|(_, valid_until, _)| *valid_until).max().filter(|newest| *newest > self.watermark) {
+            self.connection().execute("UPDATE marks SET value = ?1 WHERE name = 'watermark'", params![signed(newest)])?;
+            // If the commit fails this store is thrown away, and the one that takes its place reads the mark again.
+            self.watermark = newest;
+        }
+        let step = PRUNE_STEP as usize;
+        Ok(gone.len() == step || answers == step || challenges == PRUNE_STEP)
+    }
+
+    fn delete_spent(&self, cutoff: i64, stale: i64) -> rusqlite::Result<Vec<Spent>> {
+        self.connection()
+            .prepare_cached(
+                "DELETE FROM tickets WHERE id IN (SELECT id FROM tickets
+                    WHERE (state = 3 OR state = 5) AND valid_until < ?1 AND changed < ?2 LIMIT ?3)
+                 RETURNING valid_until, state, changed, service, price_msat, id",
+            )?
+            .query_map(params![cutoff, stale, PRUNE_STEP], |row| {
+                let delivered = row.get::<_, i16>(1)? == State::Delivered.number();
+                let day = UnixTime::from_millis(row.get(2)?).seconds() / DAY;
+                Ok((row.get(5)?, row.get(0)?, if delivered { Some((day, row.get(3)?, row.get(4)?)) } else { None }))
+            })?
+            .collect()
+    }
+}
