@@ -88,7 +88,12 @@ fn unavailable(code: Code, detail: &str) -> Problem {
 /// An invoice of the node's, the macaroon over it, and when the invoice runs out.
 async fn mint(sale: &Sale<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
     let gate = sale.gate;
-    let mut place = gate.unpaid.reserve(client::key(sale.client.address()), Instant::now()).map_err(|no_place| {
+    let client = client::key(sale.client.address());
+    let pause = gate.unpaid.pause(client, Instant::now());
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
+    let mut place = gate.unpaid.reserve(client, Instant::now()).map_err(|no_place| {
         let detail = "There are too many unpaid invoices. Pay one, or wait until the oldest has run out.";
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUnpaid, detail);
         problem.retry(Retry::NewTicket).after(no_place.0).into_answer()

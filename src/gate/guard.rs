@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::l402::PaymentHash;
 
+/// Longest time for which a challenge is put off.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// The unpaid challenges. One counts from before its invoice is asked for until it is redeemed or its invoice has run out.
 pub struct Unpaid {
     per_client: usize,
@@ -49,6 +52,20 @@ impl Unpaid {
     /// Limits per client and in all; `lifetime` is the invoices'.
     pub fn new(per_client: usize, total: usize, lifetime: Duration) -> Self {
         Self { per_client, total, lifetime, open: Mutex::default() }
+    }
+
+    /// How long a client's next challenge is to be put off: not at all while less than half of all places are taken, then the longer
+    /// the fewer are left, and longest where there is none, in all or for this client. Who asks again and again without paying, from
+    /// however many addresses, so takes ever less of the machine from those who pay.
+    pub fn pause(&self, client: IpAddr, now: Instant) -> Duration {
+        let open = self.open(now);
+        let own = open.clients.get(&client).map_or(0, BTreeSet::len);
+        if own >= self.per_client || open.challenges.len() >= self.total {
+            return LONGEST_PAUSE;
+        }
+        let half = self.total / 2;
+        let over = open.challenges.len().saturating_sub(half);
+        LONGEST_PAUSE.mul_f64(over as f64 / (self.total - half) as f64)
     }
 
     /// Takes a place for a client's challenge.
@@ -183,6 +200,22 @@ mod tests {
         assert_eq!(unpaid.count(later + LIFETIME), 0);
         let open = unpaid.open.lock().unwrap();
         assert!(open.clients.is_empty() && open.by_hash.is_empty() && open.challenges.is_empty());
+    }
+
+    #[test]
+    fn the_fewer_places_are_left_the_longer_the_next_is_put_off() {
+        let (unpaid, now) = (Unpaid::new(6, 10, LIFETIME), Instant::now());
+        let mut pauses = Vec::new();
+        for n in 0..10 {
+            pauses.push(unpaid.pause(client(n % 2), now).as_millis());
+            buy(&unpaid, n % 2, n, now).unwrap();
+        }
+        assert_eq!(pauses, [0, 0, 0, 0, 0, 0, 200, 400, 600, 800]);
+        assert_eq!(unpaid.pause(client(9), now), LONGEST_PAUSE, "no place at all");
+        assert_eq!(unpaid.pause(client(9), now + LIFETIME), Duration::ZERO);
+        let unpaid = Unpaid::new(1, 10, LIFETIME);
+        buy(&unpaid, 1, 1, now).unwrap();
+        assert_eq!((unpaid.pause(client(1), now), unpaid.pause(client(2), now)), (LONGEST_PAUSE, Duration::ZERO), "none for this one");
     }
 
     #[test]

@@ -56,8 +56,10 @@ fn unpaid_invoices_have_a_limit_per_client_and_in_all() {
     let ask = |client: &str| world.post(&[("X-Forwarded-For", client)], SMS);
     let challenges: Vec<_> = (0..3).map(|_| ask("192.0.2.1")).collect();
     assert!(challenges.iter().all(|answer| answer.status == 402));
+    let asked = std::time::Instant::now();
     let refused = ask("192.0.2.1");
     assert_eq!((refused.status, refused.code().as_str()), (429, "too-many-unpaid"));
+    assert!(asked.elapsed() > std::time::Duration::from_millis(900), "who asks again and again is put off");
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=600).contains(&wait));
     assert_eq!(ask("6.6.6.6, 192.0.2.1").status, 429, "what the client itself wrote is not believed");
