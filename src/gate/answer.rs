@@ -9,7 +9,9 @@ use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde::ser::{SerializeMap as _, Serializer};
+use serde_json::{Map, Value};
 
 use super::code::Code;
 use crate::redemption::kept::Kept;
@@ -143,9 +145,8 @@ impl Problem {
 
     /// As it is sent.
     pub fn into_answer(self) -> Answer {
-        let mut body = members(self.status, self.code, &self.detail, self.charged, self.retry);
-        body.extend(self.more);
-        let mut response = json(self.status, "application/problem+json", &Value::Object(body));
+        let members = Members { status: self.status, code: self.code, detail: &self.detail, charged: self.charged, retry: self.retry };
+        let mut response = json(self.status, "application/problem+json", &WithMembers { members, more: &self.more });
         if let Some(pause) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds(pause));
         }
@@ -157,26 +158,51 @@ impl Problem {
 }
 
 /// The members that errors and the 402 have in common.
-pub fn members(status: StatusCode, code: Code, detail: &str, charged: bool, retry: Retry) -> Map<String, Value> {
-    let common = json!({
-        "type": format!("urn:farebox:problem:{}", code.word()),
-        "title": status.canonical_reason().unwrap_or("Error"),
-        "status": status.as_u16(),
-        "code": code.word(),
-        "detail": detail,
-        "charged": charged,
-        "retry": retry.word(),
-    });
-    match common {
-        Value::Object(members) => members,
-        _ => Map::new(),
+pub struct Members<'a> {
+    /// The response's.
+    pub status: StatusCode,
+    /// What is wrong.
+    pub code: Code,
+    /// The same in words.
+    pub detail: &'a str,
+    /// Whether the ticket is spent by this.
+    pub charged: bool,
+    /// What to do with the ticket.
+    pub retry: Retry,
+}
+
+/// These, and more of one's own.
+#[derive(Serialize)]
+pub struct WithMembers<'a, M> {
+    /// In common.
+    #[serde(flatten)]
+    pub members: Members<'a>,
+    /// One's own.
+    #[serde(flatten)]
+    pub more: M,
+}
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("type", &format_args!("urn:farebox:problem:{}", self.code.word()))?;
+        members.serialize_entry("title", self.status.canonical_reason().unwrap_or("Error"))?;
+        members.serialize_entry("status", &self.status.as_u16())?;
+        members.serialize_entry("code", self.code.word())?;
+        members.serialize_entry("detail", self.detail)?;
+        members.serialize_entry("charged", &self.charged)?;
+        members.serialize_entry("retry", self.retry.word())?;
+        members.end()
     }
 }
 
 /// A JSON body that no cache may keep.
-pub fn json(status: StatusCode, content_type: &'static str, body: &Value) -> Response<Body> {
-    // To a vector: by way of `Display` it takes twice as long. A `Value` has nothing that could fail.
-    let mut text = serde_json::to_vec(body).unwrap_or_default();
+pub fn json(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Response<Body> {
+    let mut text = Vec::with_capacity(1024);
+    // What is written here are texts and numbers: nothing that could fail.
+    if serde_json::to_writer(&mut text, body).is_err() {
+        text.clear();
+    }
     text.push(b'\n');
     let mut response = Response::new(Body::Whole(Full::from(text)));
     *response.status_mut() = status;

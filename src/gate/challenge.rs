@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::{StatusCode, Version};
-use serde_json::Value;
+use serde::Serialize;
 use tracing::error;
 
 use super::admit::{Buyer, Pending, request_digest};
-use super::answer::{self, Answer, Problem, Retry};
+use super::answer::{self, Answer, Members, Problem, Retry, WithMembers};
 use super::client::{self, Client, Peer};
 use super::code::Code;
 use super::site::{Offer, Sells, Service};
@@ -159,29 +159,47 @@ struct Offered<'a> {
     expires: UnixTime,
 }
 
+/// The same, as the body of a 402 says it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Terms<'a> {
+    macaroon: &'a str,
+    invoice: &'a str,
+    payment_hash: String,
+    price_sats: u64,
+    price_msat: u64,
+    expires_at: u64,
+    service: &'a str,
+    next: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass_until: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass_uses: Option<u32>,
+}
+
 fn payment_required(sale: &Sale<'_>, why: Code, offered: &Offered<'_>) -> Answer {
-    let detail = detail(why);
-    let mut body = answer::members(StatusCode::PAYMENT_REQUIRED, why, detail, false, Retry::NewTicket);
+    let status = StatusCode::PAYMENT_REQUIRED;
+    let members = Members { status, code: why, detail: detail(why), charged: false, retry: Retry::NewTicket };
     let token = encode_base64(offered.macaroon);
-    let next = next_command(sale, &token);
-    let essentials = [
-        ("macaroon", Value::from(token)),
-        ("invoice", Value::from(offered.invoice)),
-        ("paymentHash", Value::from(offered.hash.to_string())),
-        ("priceSats", Value::from(sale.offer.price.sat())),
-        ("priceMsat", Value::from(sale.offer.price.get())),
-        ("expiresAt", Value::from(offered.expires.seconds())),
-        ("service", Value::from(&*sale.service.name)),
-        ("next", Value::from(next)),
-    ];
-    body.extend(essentials.map(|(name, value)| (name.to_owned(), value)));
-    if let Sells::Pass { time, uses } = sale.offer.sells {
-        body.insert("passUntil".to_owned(), offered.expires.plus(time).seconds().into());
-        body.extend(uses.map(|uses| ("passUses".to_owned(), uses.into())));
-    }
+    let (pass_until, pass_uses) = match sale.offer.sells {
+        Sells::Pass { time, uses } => (Some(offered.expires.plus(time).seconds()), uses),
+        Sells::SingleUse => (None, None),
+    };
+    let terms = Terms {
+        macaroon: &token,
+        invoice: offered.invoice,
+        payment_hash: offered.hash.to_string(),
+        price_sats: sale.offer.price.sat(),
+        price_msat: sale.offer.price.get(),
+        expires_at: offered.expires.seconds(),
+        service: &sale.service.name,
+        next: next_command(sale, &token),
+        pass_until,
+        pass_uses,
+    };
     // Not problem+json: some clients look for this type.
-    let mut response = answer::json(StatusCode::PAYMENT_REQUIRED, "application/json", &Value::Object(body));
-    if let Ok(line) = HeaderValue::from_str(&www_authenticate(offered.macaroon, offered.invoice)) {
+    let mut response = answer::json(status, "application/json", &WithMembers { members, more: terms });
+    if let Ok(line) = HeaderValue::from_str(&www_authenticate(&token, offered.invoice)) {
         response.headers_mut().insert(WWW_AUTHENTICATE, line);
     }
     Answer { response, code: why }

@@ -164,7 +164,8 @@ impl Lnd {
             private: self.settings.private,
             ..Default::default()
         });
-        let answered = self.within(async { LightningClient::new(line.channel()).add_invoice(request).await }).await;
+        // Boxed, because it is large and moved from hand to hand.
+        let answered = self.within(Box::pin(async { LightningClient::new(line.channel()).add_invoice(request).await })).await;
         call.end(!matches!(&answered, Err(NoInvoice { trouble: Trouble::Silent(_), .. })));
         let checked = check(self.settings.network, &wanted, answered?);
         checked.map_err(|why| NoInvoice { trouble: Trouble::WrongInvoice(why), may_exist: true })
