@@ -49,7 +49,7 @@ pub struct Sale<'a> {
 }
 
 /// Offers a ticket: a new one, or the same pending one again to who holds it.
-pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes) -> Result<Answer, Answer> {
+pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes<'_>) -> Result<Answer, Answer> {
     refuse_if_down(sale)?;
     if let Some(Pending { ticket, macaroon }) = &buyer.pending
         && let Some((invoice, until)) = sale.gate.unpaid.pending(&ticket.payment_hash, Instant::now())

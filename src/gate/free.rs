@@ -17,7 +17,14 @@ use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request::{self, strip_connection};
 
 /// Passes a request on and its answer back.
-pub async fn pass(gate: &Gate, service: &Service, peer: &Peer, client: &Client, request: Request<Incoming>, notes: &mut Notes) -> Answer {
+pub async fn pass(
+    gate: &Gate,
+    service: &Service,
+    peer: &Peer,
+    client: &Client,
+    request: Request<Incoming>,
+    notes: &mut Notes<'_>,
+) -> Answer {
     let upstream = &service.upstream;
     let proto = if peer.tls { "https" } else { "http" };
     let too_large = || {

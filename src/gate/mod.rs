@@ -92,9 +92,9 @@ pub struct Gate {
 
 /// What is noted about a request on its way, for its log line and the counters.
 #[derive(Default)]
-pub struct Notes {
+pub struct Notes<'a> {
     /// The service that it was for.
-    pub service: Option<Arc<Service>>,
+    pub service: Option<&'a Service>,
     /// The ticket that it brought or was offered.
     pub ticket: Option<PaymentHash>,
     /// How long the upstream took.
@@ -102,17 +102,17 @@ pub struct Notes {
 }
 
 /// Answers a request. Infallible: whatever goes wrong is an answer too.
-pub async fn handle(gate: Arc<Gate>, peer: Peer, request: Request<Incoming>) -> Response<Body> {
+pub async fn handle(gate: &Arc<Gate>, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
     let mut notes = Notes::default();
     let method = request.method().clone();
-    let client = client::client(&peer, request.headers(), &gate.site.limits.trusted_proxies);
-    let Answer { mut response, code } = match way(&gate, &peer, &client, request, &mut notes).await {
+    let client = client::client(peer, request.headers(), &gate.site.limits.trusted_proxies);
+    let Answer { mut response, code } = match way(gate, peer, &client, request, &mut notes).await {
         Ok(answer) | Err(answer) => answer,
     };
     allow_browsers(&mut response);
     let took = started.elapsed();
-    let service = notes.service.as_deref();
+    let service = notes.service;
     match service {
         Some(service) => service.metrics.request(code, took.saturating_sub(notes.upstream.unwrap_or_default())),
         None => gate.metrics.unrouted(code),
@@ -130,7 +130,13 @@ pub async fn handle(gate: Arc<Gate>, peer: Peer, request: Request<Incoming>) -> 
 }
 
 /// accept - route - read - validate - admit - sell or redeem. `Err` is an answer that ends the way early.
-async fn way(gate: &Arc<Gate>, peer: &Peer, client: &Client, request: Request<Incoming>, notes: &mut Notes) -> Result<Answer, Answer> {
+async fn way<'a>(
+    gate: &'a Arc<Gate>,
+    peer: &Peer,
+    client: &Client,
+    request: Request<Incoming>,
+    notes: &mut Notes<'a>,
+) -> Result<Answer, Answer> {
     let service = match route::route(&gate.site, &request) {
         Ok(Route::Service(service)) => service,
         Ok(Route::Status) => return Box::pin(status::answer(gate, &request, notes)).await,
@@ -139,12 +145,12 @@ async fn way(gate: &Arc<Gate>, peer: &Peer, client: &Client, request: Request<In
             return Err(answer);
         }
     };
-    notes.service = Some(Arc::clone(&service));
+    notes.service = Some(service);
     let Some(offer) = &service.offer else {
-        return Ok(free::pass(gate, &service, peer, client, request, notes).await);
+        return Ok(free::pass(gate, service, peer, client, request, notes).await);
     };
     // Boxed, so that a free request doesn't carry about what only a paid one needs.
-    Box::pin(paid_way(gate, &service, offer, peer, client, request, notes)).await
+    Box::pin(paid_way(gate, service, offer, peer, client, request, notes)).await
 }
 
 async fn paid_way(
@@ -154,7 +160,7 @@ async fn paid_way(
     peer: &Peer,
     client: &Client,
     request: Request<Incoming>,
-    notes: &mut Notes,
+    notes: &mut Notes<'_>,
 ) -> Result<Answer, Answer> {
     let whole = read::whole(request, &gate.site.limits).await?;
     let order = validate::order(offer, &whole.head, whole.body)?;

@@ -47,7 +47,7 @@ pub enum Redeemed {
 }
 
 /// Redeems a ticket, or says what became of it.
-pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes) -> Redeemed {
+pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes<'_>) -> Redeemed {
     let (gate, hash) = (sale.gate, verified.ticket().payment_hash);
     notes.ticket = Some(hash);
     if gate.revoked.contains(&hash) {

@@ -26,7 +26,7 @@ use crate::upstream::window::SendWindow;
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Serves one request on a pass, or says why the pass doesn't do.
-pub async fn ride(sale: &Sale<'_>, pass: &VerifiedPass, notes: &mut Notes) -> Redeemed {
+pub async fn ride(sale: &Sale<'_>, pass: &VerifiedPass, notes: &mut Notes<'_>) -> Redeemed {
     let hash = pass.ticket().payment_hash;
     notes.ticket = Some(hash);
     // Nothing else would stop a revoked pass.
@@ -47,7 +47,7 @@ pub async fn ride(sale: &Sale<'_>, pass: &VerifiedPass, notes: &mut Notes) -> Re
     }
 }
 
-async fn uncounted(sale: &Sale<'_>, notes: &mut Notes) -> Answer {
+async fn uncounted(sale: &Sale<'_>, notes: &mut Notes<'_>) -> Answer {
     let Some(request) = upstream_request(sale) else { return internal() };
     let started = Instant::now();
     let window = SendWindow::open_for(sale.service.upstream.timeout);
@@ -66,7 +66,7 @@ async fn uncounted(sale: &Sale<'_>, notes: &mut Notes) -> Answer {
 }
 
 /// Takes the first use that is left: after the ones that are known here to be used, then those that were given back.
-async fn counted(sale: &Sale<'_>, pass: &VerifiedPass, uses: u32, notes: &mut Notes) -> Redeemed {
+async fn counted(sale: &Sale<'_>, pass: &VerifiedPass, uses: u32, notes: &mut Notes<'_>) -> Redeemed {
     let hash = pass.ticket().payment_hash;
     let ride = ride_of(sale, hash);
     if ride.is_exhausted() {

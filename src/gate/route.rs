@@ -13,15 +13,15 @@ use super::site::{Service, Site};
 use super::status;
 
 /// Whom a request is for.
-pub enum Route {
+pub enum Route<'a> {
     /// One of the operator's services.
-    Service(Arc<Service>),
+    Service(&'a Arc<Service>),
     /// Ourselves: how a ticket stands.
     Status,
 }
 
 /// Whom a request is for; `Err` is the answer to one that is for nobody.
-pub fn route<B>(site: &Site, request: &Request<B>) -> Result<Route, Answer> {
+pub fn route<'a, B>(site: &'a Site, request: &Request<B>) -> Result<Route<'a>, Answer> {
     let host = host(request).map_err(|what| Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, what).into_answer())?;
     let path = request.uri().path();
     let here = || {
@@ -31,7 +31,7 @@ pub fn route<B>(site: &Site, request: &Request<B>) -> Result<Route, Answer> {
     // A service that names the host goes before one that takes any.
     let of_method = |named: bool| here().find(|service| service.method == request.method() && service.host.is_some() == named);
     if let Some(service) = of_method(true).or_else(|| of_method(false)) {
-        return Ok(Route::Service(Arc::clone(service)));
+        return Ok(Route::Service(service));
     }
     if path == status::PATH {
         let is_preflight = request.method() == Method::OPTIONS;

@@ -94,7 +94,7 @@ struct Held {
 }
 
 /// Answers a request for the path.
-pub async fn answer<B>(gate: &Arc<Gate>, request: &Request<B>, notes: &mut Notes) -> Result<Answer, Answer> {
+pub async fn answer<'a, B>(gate: &'a Arc<Gate>, request: &Request<B>, notes: &mut Notes<'a>) -> Result<Answer, Answer> {
     let Some(payments) = &gate.payments else {
         let detail = "This gate does not watch for payments, so it can't tell how a ticket stands.";
         return Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, detail).into_answer());
@@ -106,7 +106,7 @@ pub async fn answer<B>(gate: &Arc<Gate>, request: &Request<B>, notes: &mut Notes
     }
     let asked = Asked::read(request.uri().query()).map_err(|what| bad_request(&what))?;
     let held = held(gate, request.headers())?;
-    notes.service = Some(Arc::clone(&held.service));
+    notes.service = gate.site.services.iter().find(|service| Arc::ptr_eq(service, &held.service)).map(|service| &**service);
     notes.ticket = Some(held.ticket.payment_hash);
     if wants_events(request.headers()) {
         return events(gate, payments, held).await;

@@ -42,6 +42,13 @@ pub enum Protocol {
     Http2,
 }
 
+/// What the requests of one connection share.
+struct Shared {
+    gate: Arc<Gate>,
+    peer: Peer,
+    activity: Arc<Activity>,
+}
+
 /// Serves a connection until it ends, or until `stop` and then the end of what is under way.
 pub async fn serve<S>(socket: S, protocol: Protocol, peer: Peer, gate: Arc<Gate>, stop: CancellationToken)
 where
@@ -49,14 +56,15 @@ where
 {
     let activity = Arc::new(Activity::default());
     let io = TokioIo::new(Patient::new(socket, WRITE_LIMIT, Arc::clone(&activity)));
-    let watched = Arc::clone(&activity);
+    // Counted by this connection alone: all connections on all processors would pass the gate's own count from one to the other.
+    let shared = Arc::new(Shared { gate, peer, activity: Arc::clone(&activity) });
     let service = service_fn(move |request: Request<Incoming>| {
-        let (gate, peer, watched) = (Arc::clone(&gate), peer.clone(), Arc::clone(&watched));
-        let under_way = watched.begin();
+        let shared = Arc::clone(&shared);
         async move {
-            let response = handle(gate, peer, request).await;
+            let under_way = shared.activity.begin();
+            let response = handle(&shared.gate, &shared.peer, request).await;
             drop(under_way);
-            Ok::<_, Infallible>(response.map(|body| Watched::new(body, watched)))
+            Ok::<_, Infallible>(response.map(|body| Watched::new(body, Arc::clone(&shared.activity))))
         }
     });
     // What a client does to its own connection is no error of ours.

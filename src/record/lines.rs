@@ -17,8 +17,8 @@ pub struct Lines(Arc<Shared>);
 struct Shared {
     waiting: Mutex<Waiting>,
     some: Condvar,
-    /// One writes at a time, so that lines stay in their order.
-    writing: Mutex<()>,
+    /// One writes at a time, so that lines stay in their order. It holds the text that was written last, to be filled again.
+    writing: Mutex<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -70,10 +70,15 @@ impl Shared {
     }
 
     fn write(&self) {
-        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Waiting { mut text, dropped } = std::mem::take(&mut *self.waiting());
+        let mut text = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        text.clear();
+        let dropped = {
+            let mut waiting = self.waiting();
+            std::mem::swap(&mut waiting.text, &mut text);
+            std::mem::take(&mut waiting.dropped)
+        };
         if dropped > 0 {
-            let _ = writeln!(text, "{dropped} access lines were dropped: standard error takes them too slowly");
+            let _ = writeln!(*text, "{dropped} access lines were dropped: standard error takes them too slowly");
         }
         // There is nobody to tell.
         let _ = io::stderr().write_all(&text);
