@@ -3,14 +3,14 @@
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::Request;
+use hyper::{Request, Response};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
@@ -28,7 +28,7 @@ use crate::redemption::accounts::Entry;
 use crate::redemption::kept::Kept;
 use crate::redemption::ledger::{Claimed, LedgerError, Settled, Settlement};
 use crate::redemption::state::{Attempt, Claim, ClaimId, Outcome, Why, spacing};
-use crate::upstream::body::RequestBody;
+use crate::upstream::body::{RequestBody, ResponseBody};
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request;
 use crate::upstream::window::SendWindow;
@@ -193,7 +193,7 @@ impl Flight {
         gate.watchers.tell(&attempt.hash);
 
         let started = Instant::now();
-        let asking = ask_until_known(Arc::clone(&gate), Arc::clone(&service), order, request, window, doubtful);
+        let asking = pin!(ask_until_known(Arc::clone(&gate), Arc::clone(&service), order, request, window, doubtful));
         // Should it panic, the ticket is parked instead of being claimed for ever.
         let done = caught(asking).await.unwrap_or_else(|| Done::nothing(Outcome::Unknown));
         let Done { outcome, kept, refusal, rest: rest_of_body } = done;
@@ -226,8 +226,7 @@ impl Flight {
 }
 
 /// What a future gives; `None` if it panics, after which it isn't touched again. A task of its own would do the same and cost two switches.
-async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
+async fn caught<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
         Err(_) => Poll::Ready(None),
@@ -278,7 +277,8 @@ pub(super) struct Done {
 }
 
 impl Done {
-    fn nothing(outcome: Outcome) -> Self {
+    /// Without an answer.
+    pub(super) fn nothing(outcome: Outcome) -> Self {
         Self { outcome, kept: None, refusal: None, rest: None }
     }
 }
@@ -310,20 +310,37 @@ async fn ask_until_known(
     }
 }
 
-pub(super) async fn ask(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>, window: SendWindow) -> Done {
+async fn ask(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>, window: SendWindow) -> Done {
     let deadline = Instant::now() + service.upstream.timeout;
+    match send(service, request, window, deadline).await {
+        Ok(response) => judge(gate, service, order, response, deadline).await,
+        Err(outcome) => Done::nothing(outcome),
+    }
+}
+
+/// Sends a request, and waits for the head of the answer. `Err` is what it comes to without one.
+pub(super) async fn send(
+    service: &Service,
+    request: Request<Bytes>,
+    window: SendWindow,
+    deadline: Instant,
+) -> Result<Response<ResponseBody>, Outcome> {
     let request = request.map(|body| RequestBody::Whole(Full::new(body)));
-    let response = match forward(&service.upstream, request, service.reuse, deadline, Some(window)).await {
-        Sent::Yes(response) => response,
+    match forward(&service.upstream, request, service.reuse, deadline, Some(window)).await {
+        Sent::Yes(response) => Ok(response),
         Sent::No(why) => {
             warn!(service = %service.name, "not sent: {why}");
-            return Done::nothing(Outcome::NotSent);
+            Err(Outcome::NotSent)
         }
         Sent::Unknown(why) => {
             warn!(service = %service.name, "outcome unknown: {why}");
-            return Done::nothing(Outcome::Unknown);
+            Err(Outcome::Unknown)
         }
-    };
+    }
+}
+
+/// Reads an answer and says what it means.
+pub(super) async fn judge(gate: &Gate, service: &Service, order: &Order, response: Response<ResponseBody>, deadline: Instant) -> Done {
     let Read { head, body, rest } = read(response, gate.site.limits.stored_answer, deadline).await;
     let outcome = service.meaning.of(head.status, &head.headers, body.as_deref());
     match outcome {
@@ -354,11 +371,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_end_too() {
-        assert_eq!(caught(async { 7 }).await, Some(7));
+        assert_eq!(caught(pin!(async { 7 })).await, Some(7));
         let panics = async {
             tokio::task::yield_now().await;
             panic!("on purpose");
         };
-        assert_eq!(caught::<()>(panics).await, None);
+        assert_eq!(caught::<()>(pin!(panics)).await, None);
     }
 }

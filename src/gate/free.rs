@@ -1,7 +1,7 @@
 //! A free service: the request is passed on as it comes.
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALT_SVC, WWW_AUTHENTICATE};
+use hyper::header::{ALT_SVC, HeaderMap, WWW_AUTHENTICATE};
 use hyper::{Request, StatusCode};
 use tokio::time::Instant;
 use tracing::debug;
@@ -14,7 +14,7 @@ use super::{Gate, Notes, read};
 use crate::l402::credential::is_l402;
 use crate::upstream::body::BodyLimit;
 use crate::upstream::forward::{Sent, forward};
-use crate::upstream::request::{self, strip_connection};
+use crate::upstream::request::{self, strip};
 
 /// Passes a request on and its answer back.
 pub async fn pass(
@@ -35,8 +35,8 @@ pub async fn pass(
         read::drain(request.into_body(), &gate.site.limits).await;
         return too_large();
     }
-    let limit = BodyLimit::new(gate.site.limits.body);
-    let Some(request) = request::free(upstream, request, client.header(), proto, &limit) else {
+    let limit = (!request.body().is_end_stream()).then(|| BodyLimit::new(gate.site.limits.body));
+    let Some(request) = request::free(upstream, request, client.header(), proto, limit.as_ref()) else {
         return Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, "The query is too long.").into_answer();
     };
     let started = Instant::now();
@@ -45,8 +45,7 @@ pub async fn pass(
     match sent {
         Sent::Yes(response) => {
             let mut response = response.map(|body| Body::Streamed(Box::new(body)));
-            strip_connection(response.headers_mut());
-            strip_challenges(&mut response);
+            strip_ours(response.headers_mut());
             Answer { response, code: Code::Passed }
         }
         Sent::No(why) => {
@@ -54,7 +53,7 @@ pub async fn pass(
             let detail = "The service behind this gate does not answer. Nothing was sent.";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::UpstreamUnreachable, detail).into_answer()
         }
-        Sent::Unknown(_) if limit.was_passed() => too_large(),
+        Sent::Unknown(_) if limit.is_some_and(|limit| limit.was_passed()) => too_large(),
         Sent::Unknown(why) => {
             debug!(service = %service.name, "no answer: {why}");
             let detail = "The service behind this gate took the request and gave no answer.";
@@ -63,11 +62,15 @@ pub async fn pass(
     }
 }
 
-/// One client library pays whatever bears an L402 challenge, whatever the status: only our own may.
-fn strip_challenges(response: &mut hyper::Response<Body>) {
-    let headers = response.headers_mut();
-    headers.remove(ALT_SVC);
-    if headers.get_all(WWW_AUTHENTICATE).iter().any(|value| is_l402(value.as_bytes())) {
+/// Removes what is about the connection. And challenges: one client library pays whatever bears an L402 challenge, whatever the status,
+/// so only our own may.
+fn strip_ours(headers: &mut HeaderMap) {
+    let mut challenges = false;
+    strip(headers, |name| {
+        challenges |= *name == WWW_AUTHENTICATE;
+        *name == ALT_SVC
+    });
+    if challenges && headers.get_all(WWW_AUTHENTICATE).iter().any(|value| is_l402(value.as_bytes())) {
         headers.remove(WWW_AUTHENTICATE);
     }
 }

@@ -1,18 +1,20 @@
-//! What is read of an upstream's answer: to keep it for repeats, or for the words of a refusal.
+//! What becomes of an upstream's answer: it is passed on as it comes, or read to keep it for repeats or for the words of a refusal.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
+use super::answer::{Answer, Body};
+use super::code::Code;
 use super::site::Service;
 use crate::order::Order;
 use crate::redemption::kept::Kept;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::outcome::clean;
-use crate::upstream::request::strip_connection;
+use crate::upstream::request::strip;
 
 /// Most bytes of header fields that are kept with an answer.
 const MAX_KEPT_HEADERS: usize = 8 * 1024;
@@ -48,31 +50,46 @@ pub(super) async fn read(response: Response<ResponseBody>, limit: usize, deadlin
     }
 }
 
-/// A delivered answer as it is stored. A status that is none of success can't stand for a delivery.
+/// A delivered answer as it is stored.
 pub(super) fn keep(head: Parts, body: Option<Bytes>) -> Kept {
-    let status = if head.status.is_success() { head.status } else { StatusCode::OK };
-    Kept { status: status.as_u16(), headers: kept_headers(head.headers), body }
+    Kept { status: delivered_status(head.status).as_u16(), headers: kept_headers(head.headers), body }
+}
+
+/// Whether a field of a delivered answer is about us or about accounts, and so not for the payer.
+fn is_not_for_payers(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "www-authenticate"
+            | "authentication-info"
+            | "set-cookie"
+            | "alt-svc"
+            | "strict-transport-security"
+            | "date"
+            | "cache-control"
+            | "access-control-allow-origin"
+    )
+}
+
+/// A status that is none of success can't stand for a delivery.
+fn delivered_status(status: StatusCode) -> StatusCode {
+    if status.is_success() { status } else { StatusCode::OK }
+}
+
+/// A delivered answer that isn't kept, as it comes.
+pub(super) fn passed_on(response: Response<ResponseBody>) -> Answer {
+    let mut response = response.map(|body| Body::Streamed(Box::new(body)));
+    *response.status_mut() = delivered_status(response.status());
+    strip(response.headers_mut(), is_not_for_payers);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Answer { response, code: Code::Delivered }
 }
 
 /// The fields that belong to the answer, without those about the connection, about us, or about accounts.
 fn kept_headers(mut headers: HeaderMap) -> Vec<(String, String)> {
-    const NOT_KEPT: [&str; 8] = [
-        "www-authenticate",
-        "authentication-info",
-        "set-cookie",
-        "alt-svc",
-        "strict-transport-security",
-        "date",
-        "cache-control",
-        "access-control-allow-origin",
-    ];
-    strip_connection(&mut headers);
+    strip(&mut headers, is_not_for_payers);
     headers.remove(CONTENT_LENGTH);
     let mut weight = 0;
-    let text = |(name, value): (&HeaderName, &HeaderValue)| {
-        let value = value.to_str().ok()?.to_owned();
-        (!NOT_KEPT.contains(&name.as_str())).then(|| (name.as_str().to_owned(), value))
-    };
+    let text = |(name, value): (&HeaderName, &HeaderValue)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()));
     let fits = |(name, value): &(String, String)| {
         weight += name.len() + value.len();
         weight <= MAX_KEPT_HEADERS

@@ -14,7 +14,8 @@ use super::admit::VerifiedPass;
 use super::answer::{Answer, Problem, Retry, delivered};
 use super::challenge::Sale;
 use super::code::Code;
-use super::flight::{Done, Ending, NotSent, ask, claim_id, lease, upstream_request};
+use super::flight::{Done, Ending, NotSent, claim_id, judge, lease, send, upstream_request};
+use super::keep::passed_on;
 use super::paid::{Redeemed, answer, in_flight, internal, ledger_down, not_sent_problem, take_off, too_busy};
 use crate::l402::PaymentHash;
 use crate::redemption::memory::Boarding;
@@ -49,11 +50,22 @@ pub async fn ride(sale: &Sale<'_>, pass: &VerifiedPass, notes: &mut Notes<'_>) -
 
 async fn uncounted(sale: &Sale<'_>, notes: &mut Notes<'_>) -> Answer {
     let Some(request) = upstream_request(sale) else { return internal() };
-    let started = Instant::now();
-    let window = SendWindow::open_for(sale.service.upstream.timeout);
-    let Done { outcome, kept, refusal, rest } = ask(sale.gate, sale.service, sale.order, request, window).await;
+    let (service, started) = (sale.service, Instant::now());
+    let deadline = started + service.upstream.timeout;
+    let sent = send(service, request, SendWindow::open_for(service.upstream.timeout), deadline).await;
+    let done = match sent {
+        // Nothing of it is kept, so it needn't be read to be passed on.
+        Ok(response) if service.meaning.is_delivered_by(response.status(), response.headers()) => {
+            notes.upstream = Some(started.elapsed());
+            service.metrics.redemption(Outcome::Delivered, 0);
+            return passed_on(response);
+        }
+        Ok(response) => judge(sale.gate, service, sale.order, response, deadline).await,
+        Err(outcome) => Done::nothing(outcome),
+    };
+    let Done { outcome, kept, refusal, rest } = done;
     notes.upstream = Some(started.elapsed());
-    sale.service.metrics.redemption(outcome, 0);
+    service.metrics.redemption(outcome, 0);
     match (outcome, kept) {
         (Outcome::Delivered, Some(kept)) => delivered(&kept, false, rest),
         (Outcome::NotSent, _) => not_sent_problem(&NotSent { refusal, retry_after: spacing(1) }).into_answer(),

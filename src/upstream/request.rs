@@ -1,7 +1,7 @@
 //! What a request to an upstream looks like: what is stripped, what is set, what is pinned.
 
 use bytes::Bytes;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri, Version};
 
@@ -100,13 +100,14 @@ impl KeyPlace {
     }
 }
 
-/// A free service's request: the client's own, without what belongs to its connection or to us. `None` if its query is no URL.
+/// A free service's request: the client's own, without what belongs to its connection or to us; with its body if there is a `limit` for
+/// that. `None` if its query is no URL.
 pub fn free(
     upstream: &Upstream,
     request: Request<Incoming>,
     client: &HeaderValue,
     proto: &'static str,
-    limit: &BodyLimit,
+    limit: Option<&BodyLimit>,
 ) -> Option<Request<RequestBody>> {
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
@@ -115,7 +116,7 @@ pub fn free(
     headers.insert(X_FORWARDED_FOR, client.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     let uri = with_query(upstream, parts.uri.query())?;
-    let body = if body.is_end_stream() { RequestBody::none() } else { RequestBody::streamed(body, limit.clone(), upstream.timeout) };
+    let body = limit.map_or_else(RequestBody::none, |limit| RequestBody::streamed(body, limit.clone(), upstream.timeout));
     Some(finish(upstream, &parts.method, uri, headers, body))
 }
 
@@ -148,19 +149,16 @@ fn finish<B>(upstream: &Upstream, method: &Method, uri: Uri, mut headers: Header
     request
 }
 
-/// Removes what is about the connection, with every name in any `Connection` line.
-pub fn strip_connection(headers: &mut HeaderMap) {
-    strip(headers, |_| false);
-}
-
-/// The same, and what is `unwanted`.
-fn strip(headers: &mut HeaderMap, unwanted: fn(&HeaderName) -> bool) {
-    let mut gone: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name) || unwanted(name)).cloned().collect();
-    for name in headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
-        let name = name.trim_ascii();
-        // Nearly always it is one of these, which name no field that isn't gone anyway.
-        if !matches!(name, b"keep-alive" | b"close") {
-            gone.extend(HeaderName::from_bytes(name));
+/// Removes what is about the connection, with every name in any `Connection` line, and what is `unwanted`, which is asked of every name.
+pub fn strip(headers: &mut HeaderMap, mut unwanted: impl FnMut(&HeaderName) -> bool) {
+    let mut gone: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name) || is_hop_by_hop(name)).cloned().collect();
+    if gone.contains(&CONNECTION) {
+        for name in headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
+            let name = name.trim_ascii();
+            // Nearly always it is one of these, which name no field that isn't gone anyway.
+            if !matches!(name, b"keep-alive" | b"close") {
+                gone.extend(HeaderName::from_bytes(name));
+            }
         }
     }
     for name in gone {
@@ -203,7 +201,7 @@ mod tests {
             ("x-three", "3"),
             ("te", "trailers"),
         ]);
-        strip_connection(&mut headers);
+        strip(&mut headers, |_| false);
         assert_eq!(headers, map(&[("x-three", "3")]));
     }
 

@@ -156,3 +156,22 @@ fn a_pass_whose_last_use_may_come_back_is_not_spent() {
     });
     assert_eq!(call(&world, "/once", Some(&pass)).code(), "ticket-spent");
 }
+
+#[test]
+fn the_answer_to_a_pass_comes_as_the_upstream_gives_it_without_what_is_not_the_payer_s() {
+    let world = World::with(Options { limits: "stored_answer = \"16KiB\"".into(), more: SERVICES.into(), ..Options::default() });
+    let (_, pass) = buy(&world, "/by-time");
+    let headers = "Content-Type: text/plain\r\nX-Own: 1\r\nSet-Cookie: account=1\r\nWWW-Authenticate: L402 macaroon=\"a\", invoice=\"b\"\r\n\
+                   Cache-Control: public\r\nAlt-Svc: h3\r\nConnection: x-hop\r\nX-Hop: 1\r\n";
+    let long = vec![b'x'; 300_000];
+    world.upstream.behave(Behaviour::Answer { status: 201, headers, body: long.clone() });
+    let answer = call(&world, "/by-time", Some(&pass));
+    assert_eq!((answer.status, answer.body == long), (201, true), "longer than what is kept of an answer");
+    assert_eq!((answer.header("x-own"), answer.header("cache-control")), (Some("1"), Some("no-store")));
+    for name in ["set-cookie", "www-authenticate", "alt-svc", "x-hop"] {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+    world.upstream.behave(Behaviour::CutShort);
+    let cut = http::try_send(world.address, "GET", "/by-time", &[("Authorization", &pass)], b"");
+    assert!(cut.is_none(), "what breaks off breaks off for the payer: {cut:?}");
+}
