@@ -136,6 +136,13 @@ properties = {{ phone_number = {{ type = "string", format = "e164" }}, message =
         gate
     }
 
+    /// A program that does the least that could be called the same.
+    fn floor(&self, name: &str, arguments: &[&str]) -> Process {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg(name).args(arguments);
+        Process::start(command, &self.folder.join(format!("{name}.log")))
+    }
+
     async fn until_it_sells(&self, gate: &Gate, tls: bool) {
         let mut sender = Sender::connect(&self.target(gate, tls, false)).await;
         while sender.send(post(None)).await.0 != 402 {
@@ -187,6 +194,12 @@ pub fn post(ticket: Option<&str>) -> Request<Full<Bytes>> {
         request = request.header("authorization", ticket);
     }
     request.body(Full::from(SMS)).unwrap()
+}
+
+fn no_call() -> Request<Full<Bytes>> {
+    let mut request = post(None);
+    *request.uri_mut() = "/no-call".parse().unwrap();
+    request
 }
 
 fn get(path: &'static str, ticket: Option<&str>) -> Request<Full<Bytes>> {
@@ -300,10 +313,12 @@ async fn in_the_clear(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, w
     let gate = bench.gate(&Settings { name: "plain", ..Settings::default() }).await;
     let stocked = bench.gate(&Settings { name: "stocked", mint_ahead: 2000, ..Settings::default() }).await;
     let floor = at(port());
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["bare", &floor.to_string(), &at(bench.upstream).to_string()]);
-    let bare = Process::start(command, &bench.folder.join("bare.log"));
+    let bare = bench.floor("bare", &[&floor.to_string(), &at(bench.upstream).to_string()]);
+    let shop = at(port());
+    let node = bench.folder.join("lnd");
+    let seller = bench.floor("seller", &[&shop.to_string(), &at(bench.grpc).to_string(), &node.to_string_lossy()]);
     until_it_listens(floor.port()).await;
+    until_it_listens(shop.port()).await;
     let target = bench.target(&gate, false, false);
     let url = |path: &str| format!("http://{}{path}", gate.address);
     table.notes.push(format!("memory: {} KiB after the start", gate.process.resident()));
@@ -333,8 +348,16 @@ async fn in_the_clear(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, w
             table.add("replay", "nginx", measured(&gate.process, wrk(&url("/sms"), CONNECTIONS, SECONDS, &headers, Some(SMS))).await);
         }
         if wanted("challenge") {
+            let shop = Target { address: shop, ..target.clone() };
+            let load = ours(&shop, 16, &[402], None, times(TICKETS, |_| post(None)));
+            let sold = measured(&seller, load).await;
+            table.add("bare seller", "nginx", sold);
+            let load = ours(&shop, 16, &[402], None, times(TICKETS, |_| no_call()));
+            let call = sold.cpu - measured(&seller, load).await.cpu;
             let load = ours(&target, 16, &[402], None, times(TICKETS, |_| post(None)));
-            table.add("challenge", "nginx", measured(&gate.process, load).await);
+            let challenge = measured(&gate.process, load).await;
+            table.add("challenge", "nginx", challenge);
+            table.add("challenge, without the call", "nginx", Round { cpu: challenge.cpu - call, ..challenge });
         }
         if wanted("challenge, stock") {
             stock(bench, &gate, &stocked, table).await;

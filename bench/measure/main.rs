@@ -15,6 +15,7 @@ mod cases;
 mod growth;
 mod load;
 mod processes;
+mod seller;
 mod table;
 
 fn main() {
@@ -25,6 +26,12 @@ fn main() {
         let (listen, upstream) = (addresses.next().unwrap(), addresses.next().unwrap());
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         return runtime.block_on(bare::forward(listen, upstream));
+    }
+    if farebox == "seller" {
+        let arguments: Vec<String> = arguments.collect();
+        let (listen, grpc) = (arguments[0].parse().unwrap(), arguments[1].parse().unwrap());
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        return runtime.block_on(seller::sell(listen, grpc, arguments[2].as_ref()));
     }
     let wanted: Vec<String> = arguments.collect();
     rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
