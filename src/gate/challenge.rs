@@ -13,6 +13,7 @@ use super::admit::{Buyer, Pending, request_digest};
 use super::answer::{self, Answer, Members, Problem, Retry, WithMembers};
 use super::client::{self, Client, Peer};
 use super::code::Code;
+use super::guard::Reservation;
 use super::site::{Offer, Sells, Service};
 use super::stock::{self, Fresh};
 use super::{Gate, Notes, route};
@@ -59,7 +60,7 @@ pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes<'_>) -> Resul
         let offered = Offered { macaroon, invoice: &invoice, hash: ticket.payment_hash, expires: UnixTime::now().plus(left) };
         return Ok(payment_required(sale, buyer.why, &offered));
     }
-    let (invoice, macaroon, expires) = mint(sale).await?;
+    let (invoice, macaroon, expires) = mint(sale, notes).await?;
     notes.ticket = Some(invoice.payment_hash);
     sale.service.metrics.challenge(sale.offer.price);
     let offered = Offered { macaroon: &macaroon, invoice: &invoice.bolt11, hash: invoice.payment_hash, expires };
@@ -85,19 +86,31 @@ fn unavailable(code: Code, detail: &str) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry(Retry::NewTicket).after(SOON)
 }
 
+/// A place for one more challenge, after a pause where there are few.
+async fn reserve<'a>(sale: &Sale<'a>, notes: &mut Notes<'_>) -> Result<Reservation<'a>, Answer> {
+    let (unpaid, asked) = (&sale.gate.unpaid, Instant::now());
+    let place = match unpaid.reserve(client::key(sale.client.address()), asked) {
+        Ok(place) if place.pause().is_zero() => return Ok(place),
+        Ok(place) => {
+            tokio::time::sleep(place.pause()).await;
+            // Much may have happened since it was looked last.
+            refuse_if_down(sale).map(|()| place)
+        }
+        Err(no_place) => {
+            unpaid.put_off().await;
+            let detail = "There are too many unpaid invoices. Pay one, or wait until the oldest has run out.";
+            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUnpaid, detail);
+            Err(problem.retry(Retry::NewTicket).after(no_place.0).into_answer())
+        }
+    };
+    notes.put_off = asked.elapsed();
+    place
+}
+
 /// An invoice of the node's, the macaroon over it, and when the invoice runs out.
-async fn mint(sale: &Sale<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
+async fn mint(sale: &Sale<'_>, notes: &mut Notes<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
     let gate = sale.gate;
-    let client = client::key(sale.client.address());
-    let pause = gate.unpaid.pause(client, Instant::now());
-    if !pause.is_zero() {
-        tokio::time::sleep(pause).await;
-    }
-    let mut place = gate.unpaid.reserve(client, Instant::now()).map_err(|no_place| {
-        let detail = "There are too many unpaid invoices. Pay one, or wait until the oldest has run out.";
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUnpaid, detail);
-        problem.retry(Retry::NewTicket).after(no_place.0).into_answer()
-    })?;
+    let mut place = reserve(sale, notes).await?;
     place.asking();
     let ahead = sale.offer.stock.take(gate.node.generation(), Instant::now());
     sale.service.metrics.stock(ahead.is_some());

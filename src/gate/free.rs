@@ -1,8 +1,8 @@
 //! A free service: the request is passed on as it comes.
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALT_SVC, HeaderMap, WWW_AUTHENTICATE};
-use hyper::{Request, StatusCode};
+use hyper::header::{ALT_SVC, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use hyper::{Request, StatusCode, Version};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -45,6 +45,8 @@ pub async fn pass(
     match sent {
         Sent::Yes(response) => {
             let mut response = response.map(|body| Body::Streamed(Box::new(body)));
+            // Else a client of ours would be answered by the upstream's version, without a sign of the end.
+            *response.version_mut() = Version::HTTP_11;
             strip_ours(response.headers_mut());
             Answer { response, code: Code::Passed }
         }
@@ -65,11 +67,16 @@ pub async fn pass(
 /// Removes what is about the connection. And challenges: one client library pays whatever bears an L402 challenge, whatever the status,
 /// so only our own may.
 fn strip_ours(headers: &mut HeaderMap) {
-    let mut challenges = false;
+    let (mut challenges, mut coded) = (false, false);
     strip(headers, |name| {
         challenges |= *name == WWW_AUTHENTICATE;
+        coded |= *name == TRANSFER_ENCODING;
         *name == ALT_SVC
     });
+    // A length beside a coding counts for nothing (RFC 9112 section 6.3).
+    if coded {
+        headers.remove(CONTENT_LENGTH);
+    }
     if challenges && headers.get_all(WWW_AUTHENTICATE).iter().any(|value| is_l402(value.as_bytes())) {
         headers.remove(WWW_AUTHENTICATE);
     }

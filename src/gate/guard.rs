@@ -5,10 +5,16 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
 use crate::l402::PaymentHash;
 
 /// Longest time for which a challenge is put off.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Most of those who are refused that are kept waiting for it; the others are refused at once.
+const WAITING: usize = 1000;
 
 /// The unpaid challenges. One counts from before its invoice is asked for until it is redeemed or its invoice has run out.
 pub struct Unpaid {
@@ -16,6 +22,7 @@ pub struct Unpaid {
     total: usize,
     lifetime: Duration,
     open: Mutex<Open>,
+    waiting: Semaphore,
 }
 
 #[derive(Default)]
@@ -42,6 +49,7 @@ pub struct Reservation<'a> {
     unpaid: &'a Unpaid,
     number: u64,
     asked: bool,
+    pause: Duration,
 }
 
 /// There is no place; there may be one after this time.
@@ -51,21 +59,7 @@ pub struct NoPlace(pub Duration);
 impl Unpaid {
     /// Limits per client and in all; `lifetime` is the invoices'.
     pub fn new(per_client: usize, total: usize, lifetime: Duration) -> Self {
-        Self { per_client, total, lifetime, open: Mutex::default() }
-    }
-
-    /// How long a client's next challenge is to be put off: not at all while less than half of all places are taken, then the longer
-    /// the fewer are left, and longest where there is none, in all or for this client. Who asks again and again without paying, from
-    /// however many addresses, so takes ever less of the machine from those who pay.
-    pub fn pause(&self, client: IpAddr, now: Instant) -> Duration {
-        let open = self.open(now);
-        let own = open.clients.get(&client).map_or(0, BTreeSet::len);
-        if own >= self.per_client || open.challenges.len() >= self.total {
-            return LONGEST_PAUSE;
-        }
-        let half = self.total / 2;
-        let over = open.challenges.len().saturating_sub(half);
-        LONGEST_PAUSE.mul_f64(over as f64 / (self.total - half) as f64)
+        Self { per_client, total, lifetime, open: Mutex::default(), waiting: Semaphore::new(WAITING) }
     }
 
     /// Takes a place for a client's challenge.
@@ -75,6 +69,7 @@ impl Unpaid {
         if open.challenges.len() >= self.total {
             return Err(open.challenges.first_key_value().map_or(NoPlace(self.lifetime), |(_, oldest)| wait(oldest)));
         }
+        let number_taken = open.challenges.len();
         let own = open.clients.get(&client);
         if own.map_or(0, BTreeSet::len) >= self.per_client {
             let oldest = own.and_then(BTreeSet::first).and_then(|number| open.challenges.get(number));
@@ -85,7 +80,17 @@ impl Unpaid {
         open.clients.entry(client).or_default().insert(number);
         open.challenges
             .insert(number, Challenge { client, until: now + self.lifetime, runs_out: now + self.lifetime, hash: None, invoice: None });
-        Ok(Reservation { unpaid: self, number, asked: false })
+        let half = self.total / 2;
+        let over = number_taken.saturating_sub(half);
+        let pause = LONGEST_PAUSE.mul_f64(over as f64 / (self.total - half) as f64);
+        Ok(Reservation { unpaid: self, number, asked: false, pause })
+    }
+
+    /// Waits with a refusal for as long as a challenge is put off at most.
+    pub async fn put_off(&self) {
+        if let Ok(_turn) = self.waiting.try_acquire() {
+            sleep(LONGEST_PAUSE).await;
+        }
     }
 
     /// The invoice of a challenge that is still open.
@@ -137,6 +142,12 @@ impl Open {
 }
 
 impl Reservation<'_> {
+    /// How long the challenge is to be put off: not at all while less than half of all places are taken, then the longer the fewer are
+    /// left. Who asks again and again without paying, from however many addresses, so takes ever less of the machine from those who pay.
+    pub fn pause(&self) -> Duration {
+        self.pause
+    }
+
     /// From here on the node may store an invoice, whether we hear of it or not.
     pub fn asking(&mut self) {
         self.asked = true;
@@ -156,6 +167,8 @@ impl Reservation<'_> {
             challenge.hash = Some(hash);
             challenge.invoice = Some(invoice.into());
             challenge.runs_out = until;
+            // It was asked for later than its place was taken, if it was put off.
+            challenge.until = challenge.until.max(until);
             open.by_hash.insert(hash, self.number);
         }
     }
@@ -204,18 +217,29 @@ mod tests {
 
     #[test]
     fn the_fewer_places_are_left_the_longer_the_next_is_put_off() {
-        let (unpaid, now) = (Unpaid::new(6, 10, LIFETIME), Instant::now());
-        let mut pauses = Vec::new();
-        for n in 0..10 {
-            pauses.push(unpaid.pause(client(n % 2), now).as_millis());
-            buy(&unpaid, n % 2, n, now).unwrap();
+        let (unpaid, now) = (Unpaid::new(10, 10, LIFETIME), Instant::now());
+        let held: Vec<_> = (0..10).map(|_| unpaid.reserve(client(1), now).unwrap()).collect();
+        let pauses: Vec<_> = held.iter().map(|place| place.pause().as_millis()).collect();
+        assert_eq!(pauses, [0, 0, 0, 0, 0, 0, 200, 400, 600, 800], "who is put off counts");
+        drop(held);
+        assert_eq!(unpaid.reserve(client(1), now).unwrap().pause(), Duration::ZERO);
+        assert_eq!(Unpaid::new(1, 1, LIFETIME).reserve(client(1), now).unwrap().pause(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_bounded_number_of_refusals_waits() {
+        let (unpaid, started) = (Unpaid::new(1, 1, LIFETIME), Instant::now());
+        let unpaid = Arc::new(unpaid);
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..=WAITING {
+            let unpaid = Arc::clone(&unpaid);
+            all.spawn(async move { unpaid.put_off().await });
         }
-        assert_eq!(pauses, [0, 0, 0, 0, 0, 0, 200, 400, 600, 800]);
-        assert_eq!(unpaid.pause(client(9), now), LONGEST_PAUSE, "no place at all");
-        assert_eq!(unpaid.pause(client(9), now + LIFETIME), Duration::ZERO);
-        let unpaid = Unpaid::new(1, 10, LIFETIME);
-        buy(&unpaid, 1, 1, now).unwrap();
-        assert_eq!((unpaid.pause(client(1), now), unpaid.pause(client(2), now)), (LONGEST_PAUSE, Duration::ZERO), "none for this one");
+        let mut at_once = 0;
+        while all.join_next().await.is_some() {
+            at_once += u32::from(started.elapsed() < LONGEST_PAUSE);
+        }
+        assert_eq!(at_once, 1);
     }
 
     #[test]

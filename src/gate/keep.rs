@@ -77,10 +77,14 @@ fn delivered_status(status: StatusCode) -> StatusCode {
 
 /// A delivered answer that isn't kept, as it comes.
 pub(super) fn passed_on(response: Response<ResponseBody>) -> Answer {
-    let mut response = response.map(|body| Body::Streamed(Box::new(body)));
-    *response.status_mut() = delivered_status(response.status());
-    strip(response.headers_mut(), is_not_for_payers);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let (mut head, body) = response.into_parts();
+    strip(&mut head.headers, is_not_for_payers);
+    // The framing is ours: what the upstream says of its length may contradict itself, or belong to another status.
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let mut response = Response::new(Body::Streamed(Box::new(body)));
+    *response.status_mut() = delivered_status(head.status);
+    *response.headers_mut() = head.headers;
     Answer { response, code: Code::Delivered }
 }
 

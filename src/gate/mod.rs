@@ -99,6 +99,8 @@ pub struct Notes<'a> {
     pub ticket: Option<PaymentHash>,
     /// How long the upstream took.
     pub upstream: Option<Duration>,
+    /// How long it was made to wait on purpose.
+    pub put_off: Duration,
 }
 
 /// Answers a request. Infallible: whatever goes wrong is an answer too.
@@ -114,7 +116,7 @@ pub async fn handle(gate: &Arc<Gate>, peer: &Peer, request: Request<Incoming>) -
     let took = started.elapsed();
     let service = notes.service;
     match service {
-        Some(service) => service.metrics.request(code, took.saturating_sub(notes.upstream.unwrap_or_default())),
+        Some(service) => service.metrics.request(code, took.saturating_sub(notes.upstream.unwrap_or_default() + notes.put_off)),
         None => gate.metrics.unrouted(code),
     }
     gate.access.write(&Line {

@@ -60,8 +60,8 @@ where
     let shared = Arc::new(Shared { gate, peer, activity: Arc::clone(&activity) });
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
+        let under_way = shared.activity.begin();
         async move {
-            let under_way = shared.activity.begin();
             let response = handle(&shared.gate, &shared.peer, request).await;
             drop(under_way);
             Ok::<_, Infallible>(response.map(|body| Watched::new(body, Arc::clone(&shared.activity))))

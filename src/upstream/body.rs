@@ -162,7 +162,13 @@ impl Body for ResponseBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = ready!(this.idle.watch(cx, |cx| Pin::new(&mut this.inner).poll_frame(cx)));
+        let frame = loop {
+            match ready!(this.idle.watch(cx, |cx| Pin::new(&mut this.inner).poll_frame(cx))) {
+                // Trailers: nobody asked for them, and they would pass by all that looks at the header.
+                Ok(Some(frame)) if !frame.is_data() => {}
+                frame => break frame,
+            }
+        };
         if matches!(&frame, Ok(None)) || frame.is_ok() && this.inner.is_end_stream() {
             this.give_back();
         }

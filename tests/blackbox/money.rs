@@ -72,6 +72,24 @@ fn unpaid_invoices_have_a_limit_per_client_and_in_all() {
     assert_eq!(ask("192.0.2.1").status, 402, "and makes room");
 }
 
+/// Promise 5 holds for who was put off, too.
+#[test]
+fn what_goes_down_while_a_buyer_is_put_off_is_not_sold() {
+    let world = World::with(Options { limits: "unpaid_per_client = 10\nunpaid_total = 10".into(), ..Options::default() });
+    let (_, ticket) = world.buy(SMS);
+    for _ in 0..8 {
+        assert_eq!(world.post(&[], SMS).status, 402);
+    }
+    std::thread::scope(|scope| {
+        let put_off = scope.spawn(|| world.post(&[], SMS));
+        wait_until("the buyer to have a place", || world.metric("farebox_unpaid_challenges") == 10.0);
+        world.upstream.stop();
+        assert_eq!(world.redeem(&ticket, SMS).code(), "upstream-unreachable", "which shows that it is down");
+        let answer = put_off.join().unwrap();
+        assert_eq!((answer.status, answer.code().as_str()), (503, "upstream-down"));
+    });
+}
+
 #[test]
 fn it_starts_without_a_node_sells_nothing_and_heals() {
     let lnd = tempfile::tempdir().unwrap();

@@ -18,6 +18,8 @@ pub enum Behaviour {
     CloseAfterReading,
     /// Promises more body than it sends.
     CutShort,
+    /// Exactly these bytes, and closes.
+    Raw(&'static str),
     /// By turns: takes it soon or a little later, refuses it, takes it and closes. What it refuses it marks with `x-refused`.
     Moody,
 }
@@ -183,6 +185,10 @@ fn connection(stream: TcpStream, shared: &Shared) {
             }
             Behaviour::CutShort => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 400\r\n\r\nOkay");
+                return;
+            }
+            Behaviour::Raw(bytes) => {
+                let _ = stream.write_all(bytes.as_bytes());
                 return;
             }
             Behaviour::CloseAfterReading | Behaviour::CloseBeforeReading => return,
