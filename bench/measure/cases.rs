@@ -424,6 +424,8 @@ async fn beside_buyers(bench: &Bench<'_>, table: &mut Table, wanted: &dyn Fn(&st
         return;
     }
     let gate = bench.gate(&Settings { name: "beside", ..Settings::default() }).await;
+    // What the machine does by itself: the same buyers, who ask another process.
+    let elsewhere = bench.gate(&Settings { name: "elsewhere", ..Settings::default() }).await;
     let target = bench.target(&gate, false, false);
     let spent = bench.buy(&gate, false, 1, post).await.remove(0);
     assert_eq!(Sender::connect(&target).await.send(post(Some(&spent))).await.0, 200);
@@ -432,7 +434,7 @@ async fn beside_buyers(bench: &Bench<'_>, table: &mut Table, wanted: &dyn Fn(&st
     let pace = Some(Duration::from_millis(1));
     let before = gate.process.resident();
     for _ in 0..ROUNDS {
-        for condition in ["quiet", "beside buyers", "beside a silent node"] {
+        for condition in ["quiet", "beside buyers", "buyers at another gate", "beside a silent node"] {
             if condition == "beside a silent node" {
                 bench.order("silent").await;
             }
@@ -441,7 +443,8 @@ async fn beside_buyers(bench: &Bench<'_>, table: &mut Table, wanted: &dyn Fn(&st
             let buying = async {
                 if buys {
                     let stopped = Rc::clone(&stop);
-                    let from = Target { from: Some(IpAddr::V4(Ipv4Addr::new(127, 0, 3, 7))), ..target.clone() };
+                    let asked = if condition == "buyers at another gate" { &elsewhere } else { &gate };
+                    let from = Target { from: Some(IpAddr::V4(Ipv4Addr::new(127, 0, 3, 7))), ..bench.target(asked, false, false) };
                     let every = Some(Duration::from_millis(5));
                     ours(&from, 16, &[402, 429, 503], every, move || (!stopped.get()).then(|| post(None))).await;
                 }

@@ -91,7 +91,7 @@ where
                     () = activity.quiet(WRITE_LIMIT) => {}
                 }
             };
-            until_stopped(connection, http2::Connection::graceful_shutdown, ended, &activity).await;
+            Box::pin(until_stopped(connection, http2::Connection::graceful_shutdown, ended, &activity)).await;
         }
     }
 }

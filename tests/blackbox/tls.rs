@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::support::world::{Options, PATH};
-use crate::support::{Challenge, Response, SMS, World};
+use crate::support::{Behaviour, Challenge, Response, SMS, World};
 
 pub fn certificate(folder: &Path, name: &str) {
     let key = rcgen::KeyPair::generate().unwrap();
@@ -63,7 +63,9 @@ async fn send(address: SocketAddr, ca: &Path, alpn: &[u8], ticket: Option<&str>,
     };
     let status = response.status().as_u16();
     let headers = response.headers().iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect();
-    Response { status, headers, body: response.into_body().collect().await.unwrap().to_bytes().to_vec() }
+    let body = response.into_body().collect().await.unwrap();
+    assert!(body.trailers().is_none(), "nobody asked for trailers");
+    Response { status, headers, body: body.to_bytes().to_vec() }
 }
 
 fn tls_world() -> (World, tempfile::TempDir) {
@@ -86,11 +88,16 @@ async fn both_protocols_sell_and_deliver() {
         let ticket = format!("L402 {}:{preimage}", challenge.macaroon);
         let answer = send(world.address, &ca, alpn, Some(&ticket), PATH, SMS).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, "Okay"));
-        assert_eq!(world.upstream.count(), n * 2 + 1);
+        assert_eq!(world.upstream.count(), n * 3 + 1);
         // hyper would drop the body of a request that comes with another HTTP version.
         let free = send(world.address, &ca, alpn, None, "/free", "streamed on").await;
         assert_eq!(free.status, 200);
         assert_eq!(world.upstream.last().body, b"streamed on");
+        world.upstream.behave(Behaviour::Raw(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nOkay\r\n0\r\nWWW-Authenticate: L402 macaroon=\"a\", invoice=\"b\"\r\n\r\n",
+        ));
+        assert_eq!(send(world.address, &ca, alpn, None, "/free", "").await.text(), "Okay");
+        world.upstream.behave(Behaviour::okay());
     }
 }
 
@@ -101,7 +108,7 @@ async fn an_http2_reset_does_not_stop_a_redemption() {
     let ca = folder.path().join("gate.crt");
     let challenge = Challenge::from(send(world.address, &ca, b"h2", None, PATH, SMS).await);
     let ticket = format!("L402 {}:{}", challenge.macaroon, tokio::task::block_in_place(|| world.pay(&challenge)));
-    world.upstream.behave(crate::support::Behaviour::Stall);
+    world.upstream.behave(Behaviour::Stall);
     let (address, path, used) = (world.address, ca.clone(), ticket.clone());
     let payer = tokio::spawn(async move { send(address, &path, b"h2", Some(&used), PATH, SMS).await });
     tokio::task::block_in_place(|| crate::support::wait_until("the upstream to be asked", || world.upstream.count() == 1));
