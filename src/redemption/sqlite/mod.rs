@@ -2,6 +2,7 @@
 //! transaction (group commit), so that a durable claim costs a share of a disk sync.
 
 mod accounts;
+mod checkpoint;
 mod layout;
 mod prune;
 mod store;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use self::checkpoint::Checkpoints;
 use self::store::Store;
 use self::writer::{Batch, Job, Task, Writer};
 use super::accounts::{Accounts, ChallengeState, Days, Entry, Found, News, Receipt, Sum};
@@ -96,11 +98,14 @@ impl SqliteLedger {
     pub fn open(path: &Path, terms: Terms, observer: CommitObserver) -> Result<Self, OpenError> {
         let lock = lock(path)?;
         let mut store = Store::open(path)?;
+        let in_file = |source| OpenError::File { path: path.to_owned(), source };
+        let checkpoints = Checkpoints::start(path).map_err(in_file)?;
         let parked_at_start = store.park_orphans(UnixTime::now()).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
         sync_folder(path)?;
         let (tasks, queue) = mpsc::channel(QUEUE);
         let health = Arc::new(Mutex::new(None));
-        let writer = Writer::new(path.to_owned(), store, terms, Arc::clone(&health), observer);
+        let writer = Writer::new(path.to_owned(), store, checkpoints, terms, Arc::clone(&health), observer)
+            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
@@ -108,7 +113,7 @@ impl SqliteLedger {
                 let _lock = lock;
                 writer.run(queue);
             })
-            .map_err(|source| OpenError::File { path: path.to_owned(), source })?;
+            .map_err(in_file)?;
         Ok(Self { tasks, health, writer: Mutex::new(Some(thread)), path: path.to_owned(), parked_at_start })
     }
 

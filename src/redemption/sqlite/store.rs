@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, named_params, params};
 
 use super::layout::{self, LAYOUT};
@@ -71,6 +72,11 @@ impl Store {
             count == n
         };
         self.connection.commit_hook(Some(hook)).unwrap();
+    }
+
+    /// Calls `told` after each commit with the log and the pages in it. SQLite itself then copies none of them.
+    pub(super) fn on_commit(&mut self, told: impl FnMut(&mut Wal, i32) -> rusqlite::Result<()> + Send + 'static) -> rusqlite::Result<()> {
+        self.connection.wal_hook(Some(told))
     }
 
     pub(super) fn connection(&self) -> &Connection {

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use super::CommitObserver;
+use super::checkpoint::Checkpoints;
 use super::store::Store;
 use crate::crash_point::crash_point;
 use crate::l402::PaymentHash;
@@ -81,6 +82,7 @@ pub(super) struct Writer {
     path: PathBuf,
     /// `None` after an error, until it could be opened again.
     store: Option<Store>,
+    checkpoints: Checkpoints,
     terms: Terms,
     health: Arc<Mutex<Option<String>>>,
     observer: CommitObserver,
@@ -90,8 +92,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(path: PathBuf, store: Store, terms: Terms, health: Arc<Mutex<Option<String>>>, observer: CommitObserver) -> Self {
-        Self { path, store: Some(store), terms, health, observer, unconfirmed: Vec::new(), next_prune: Instant::now() }
+    pub(super) fn new(
+        path: PathBuf,
+        mut store: Store,
+        checkpoints: Checkpoints,
+        terms: Terms,
+        health: Arc<Mutex<Option<String>>>,
+        observer: CommitObserver,
+    ) -> rusqlite::Result<Self> {
+        checkpoints.follow(&mut store)?;
+        Ok(Self { path, store: Some(store), checkpoints, terms, health, observer, unconfirmed: Vec::new(), next_prune: Instant::now() })
     }
 
     /// Ends when every sender is gone. Between tasks it prunes, and tries to get a failed database back.
@@ -148,9 +158,11 @@ impl Writer {
         if self.store.is_some() {
             return Ok(());
         }
-        let store = Store::open(&self.path).map_err(|error| error.to_string())?;
-        let taken_back = store
-            .begin()
+        let mut store = Store::open(&self.path).map_err(|error| error.to_string())?;
+        let taken_back = self
+            .checkpoints
+            .follow(&mut store)
+            .and_then(|()| store.begin())
             .and_then(|()| store.withdraw(&self.unconfirmed))
             .and_then(|()| store.touch(UnixTime::now()))
             .and_then(|()| store.commit());
