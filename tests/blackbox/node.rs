@@ -10,7 +10,9 @@ use crate::support::{SMS, World, http, wait_until};
 fn each_condition_has_its_own_word_stops_the_sale_only_and_heals() {
     let lnd = tempfile::tempdir().unwrap();
     let play = Play::start(lnd.path());
-    let world = World::with(Options { lnd: "timeout = \"1s\"".into(), ..play.options() });
+    // Until the node is asked again buyers are served from the stock.
+    let limits = "unpaid_per_client = 1000".into();
+    let world = World::with(Options { lnd: "timeout = \"1s\"".into(), limits, ..play.options() });
     world.wait_until_node_is("ok");
     for (condition, word) in [
         ("locked", "locked"),
