@@ -69,21 +69,24 @@ impl Unpaid {
         if open.challenges.len() >= self.total {
             return Err(open.challenges.first_key_value().map_or(NoPlace(self.lifetime), |(_, oldest)| wait(oldest)));
         }
-        let number_taken = open.challenges.len();
         let own = open.clients.get(&client);
         if own.map_or(0, BTreeSet::len) >= self.per_client {
             let oldest = own.and_then(BTreeSet::first).and_then(|number| open.challenges.get(number));
             return Err(oldest.map_or(NoPlace(self.lifetime), wait));
         }
+        let pause = self.pause(open.challenges.len());
         let number = open.next;
         open.next += 1;
         open.clients.entry(client).or_default().insert(number);
         open.challenges
             .insert(number, Challenge { client, until: now + self.lifetime, runs_out: now + self.lifetime, hash: None, invoice: None });
-        let half = self.total / 2;
-        let over = number_taken.saturating_sub(half);
-        let pause = LONGEST_PAUSE.mul_f64(over as f64 / (self.total - half) as f64);
         Ok(Reservation { unpaid: self, number, asked: false, pause })
+    }
+
+    /// How long the next one is put off where so many places are taken, which are not all.
+    fn pause(&self, taken: usize) -> Duration {
+        let half = self.total / 2;
+        LONGEST_PAUSE.mul_f64(taken.saturating_sub(half) as f64 / (self.total - half) as f64)
     }
 
     /// Waits with a refusal for as long as a challenge is put off at most.

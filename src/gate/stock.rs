@@ -23,7 +23,7 @@ const SIDE_BY_SIDE: usize = 8;
 /// How often a stock is looked at when nothing is sold.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long sales are gathered while there is plenty: invoices made side by side cost a third less than one by one.
+/// How long sales are gathered while there is plenty: their invoices are made side by side, which costs less than one by one.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// How soon the node is asked again after it gave none.

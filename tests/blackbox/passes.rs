@@ -191,19 +191,11 @@ fn raw(world: &World, path: &str, ticket: &str) -> String {
 /// How long an answer is, is said by us: an upstream's word on it may contradict itself.
 #[test]
 fn the_framing_of_what_is_passed_on_is_ours() {
-    const OPEN: &str = r#"
-[[service]]
-name = "open"
-method = "GET"
-path = "/open"
-ticket = "free"
-upstream = "http://UPSTREAM/data"
-"#;
     let odd = "[service.delivered]\nstatus = [304, 200]\n";
     let by_time = SERVICES.split("[[service]]").find(|service| service.contains("/by-time")).unwrap();
-    let world = World::with(Options { more: format!("[[service]]{by_time}{odd}{OPEN}"), ..Options::default() });
+    let world = World::with(Options { more: format!("[[service]]{by_time}{odd}"), ..Options::default() });
     let (_, pass) = buy(&world, "/by-time");
-    for path in ["/by-time", "/open"] {
+    for path in ["/by-time", "/status"] {
         world.upstream.behave(Behaviour::Raw(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\nTrailer: Set-Cookie\r\n\r\n4\r\nOkay\r\n0\r\nSet-Cookie: a=b\r\n\r\n",
         ));
