@@ -37,7 +37,7 @@ fn each_condition_has_its_own_word_stops_the_sale_only_and_heals() {
         // The calls above may have met it in a state between two.
         wait_until(&format!("the metric to say {word}"), || world.metric(&format!("farebox_node_state{{state=\"{word}\"}}")) == 1.0);
         assert_eq!(world.metric("farebox_node_state{state=\"ok\"}"), 0.0);
-        assert!(world.gate.output().contains("node: "), "said in the log");
+        world.gate.wait_until_it_says("node: ");
         let (status, said) = Process::run(&["check", "--config", "farebox.toml"], world.folder.path());
         assert!(!status.success() && said.contains("FAILED   node: "), "{condition}: {said}");
         play.order("up");

@@ -260,7 +260,7 @@ fn tls_to_the_server_is_verified() {
             );
         } else {
             assert_eq!(world.post(&[], SMS).code(), "ledger-down");
-            assert!(world.gate.output().contains("certificate"), "it says why");
+            world.gate.wait_until_it_says("certificate");
         }
     }
 }

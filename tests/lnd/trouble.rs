@@ -87,7 +87,7 @@ fn a_rotated_root_key_is_told_and_a_new_macaroon_taken_up() {
     network.seller.cli(&["deletemacaroonid", "402"]);
     wait_until("the sale to stop", || ask(world.address).status == 503);
     wait_until("its cause to be told", || world.ready()["node"]["status"] == "macaroon");
-    assert!(world.gate.output().contains("LND refuses the macaroon in `lnd.macaroon`"));
+    world.gate.wait_until_it_says("LND refuses the macaroon in `lnd.macaroon`");
     network.seller.bake("farebox", &[ADD_INVOICE]);
     wait_until("the sale to open", || ask(world.address).status == 402);
 }

@@ -4,12 +4,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
-use super::wait_for;
+use super::{wait_for, wait_until};
 
 pub struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -35,9 +37,8 @@ impl Process {
         command.current_dir(folder).env("SMS_BACKEND_TOKEN", "Bearer backend-token-hunter2");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().unwrap(), &output);
-        collect(child.stderr.take().unwrap(), &output);
-        Self { child, output }
+        let readers = vec![collect(child.stdout.take().unwrap(), &output), collect(child.stderr.take().unwrap(), &output)];
+        Self { child, output, readers }
     }
 
     /// Runs to the end.
@@ -48,13 +49,18 @@ impl Process {
     pub fn run_with(arguments: &[&str], folder: &Path, environment: &[(&str, &str)]) -> (ExitStatus, String) {
         let mut process = Self::start_with(arguments, folder, environment);
         let status = process.wait();
-        // The readers end with the process; they may be a moment behind.
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        // They end with the process, but may be a moment behind.
+        process.readers.drain(..).for_each(|reader| reader.join().unwrap());
         (status, process.output())
     }
 
     pub fn output(&self) -> String {
         self.output.lock().unwrap().clone()
+    }
+
+    /// What it logs reaches us a moment after what it answers.
+    pub fn wait_until_it_says(&self, words: &str) {
+        wait_until(&format!("`{words}` in its output"), || self.output().contains(words));
     }
 
     /// The first word after `marker` in the output.
@@ -104,7 +110,7 @@ impl Drop for Process {
     }
 }
 
-fn collect(stream: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
+fn collect(stream: impl Read + Send + 'static, output: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let output = Arc::clone(output);
     std::thread::spawn(move || {
         let mut lines = BufReader::new(stream);
@@ -113,5 +119,5 @@ fn collect(stream: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
             output.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
-    });
+    })
 }
