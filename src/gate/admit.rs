@@ -179,6 +179,7 @@ fn verified(gate: &Gate, service: &Service, offer: &Offer, credential: &Credenti
     }
     let paid = verify::ticket(&gate.ring, &service.name, offer.sells != Sells::SingleUse, credential)?;
     gate.verified.insert(key, paid, 1);
+    gate.unpaid.redeemed(&paid.ticket().payment_hash, Instant::now());
     Ok(paid)
 }
 

@@ -189,7 +189,6 @@ impl Flight {
             None => return,
         };
         crash_point("after-claim");
-        gate.unpaid.redeemed(&attempt.hash, std::time::Instant::now());
         gate.watchers.tell(&attempt.hash);
 
         let started = Instant::now();
@@ -312,7 +311,7 @@ async fn ask_until_known(
 
 async fn ask(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>, window: SendWindow) -> Done {
     let deadline = Instant::now() + service.upstream.timeout;
-    match send(service, request, window, deadline).await {
+    match send(service, request, Some(window), deadline).await {
         Ok(response) => judge(gate, service, order, response, deadline).await,
         Err(outcome) => Done::nothing(outcome),
     }
@@ -322,11 +321,11 @@ async fn ask(gate: &Gate, service: &Service, order: &Order, request: Request<Byt
 pub(super) async fn send(
     service: &Service,
     request: Request<Bytes>,
-    window: SendWindow,
+    window: Option<SendWindow>,
     deadline: Instant,
 ) -> Result<Response<ResponseBody>, Outcome> {
     let request = request.map(|body| RequestBody::Whole(Full::new(body)));
-    match forward(&service.upstream, request, service.reuse, deadline, Some(window)).await {
+    match forward(&service.upstream, request, service.reuse, deadline, window).await {
         Sent::Yes(response) => Ok(response),
         Sent::No(why) => {
             warn!(service = %service.name, "not sent: {why}");

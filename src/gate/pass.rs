@@ -21,7 +21,6 @@ use crate::l402::PaymentHash;
 use crate::redemption::memory::Boarding;
 use crate::redemption::state::{Attempt, Outcome, spacing};
 use crate::time::UnixTime;
-use crate::upstream::window::SendWindow;
 
 /// How soon it is looked again whether a use of an exhausted pass was given back.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -31,16 +30,14 @@ pub async fn ride(sale: &Sale<'_>, pass: &VerifiedPass, notes: &mut Notes<'_>) -
     let hash = pass.ticket().payment_hash;
     notes.ticket = Some(hash);
     // Nothing else would stop a revoked pass.
-    if !sale.gate.revoked.is_fresh() {
-        return Redeemed::Answer(ledger_down());
-    }
-    if sale.gate.revoked.contains(&hash) {
-        return Redeemed::Worthless(Code::TicketRevoked);
+    match sale.gate.revoked.contains_for_certain(&hash) {
+        None => return Redeemed::Answer(ledger_down()),
+        Some(true) => return Redeemed::Worthless(Code::TicketRevoked),
+        Some(false) => {}
     }
     if pass.ticket().valid_until <= UnixTime::now().seconds() {
         return Redeemed::Worthless(Code::TicketExpired);
     }
-    sale.gate.unpaid.redeemed(&hash, std::time::Instant::now());
     sale.gate.books.pass_served(hash);
     match pass.uses() {
         None => Redeemed::Answer(uncounted(sale, notes).await),
@@ -52,7 +49,7 @@ async fn uncounted(sale: &Sale<'_>, notes: &mut Notes<'_>) -> Answer {
     let Some(request) = upstream_request(sale) else { return internal() };
     let (service, started) = (sale.service, Instant::now());
     let deadline = started + service.upstream.timeout;
-    let sent = send(service, request, SendWindow::open_for(service.upstream.timeout), deadline).await;
+    let sent = send(service, request, None, deadline).await;
     let done = match sent {
         // Nothing of it is kept, so it needn't be read to be passed on.
         Ok(response) if service.meaning.is_delivered_by(response.status(), response.headers()) => {

@@ -25,9 +25,11 @@ impl Revoked {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).0.contains(hash)
     }
 
-    /// Whether what is known is new enough for tickets that nothing else is asked about.
-    pub fn is_fresh(&self) -> bool {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).1.is_some_and(|read| read.elapsed() < COUNTS_FOR)
+    /// The same for tickets that nothing else is asked about; `None` if what is known is too old for them.
+    pub fn contains_for_certain(&self, hash: &PaymentHash) -> Option<bool> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fresh = known.1.is_some_and(|read| read.elapsed() < COUNTS_FOR);
+        is_fresh.then(|| known.0.contains(hash))
     }
 
     /// Reads it once.

@@ -91,6 +91,15 @@ fn a_pass_opens_its_service_for_its_time_and_no_other() {
 }
 
 #[test]
+fn a_pass_that_is_used_is_no_unpaid_challenge_any_more() {
+    let world = World::with(Options { more: SERVICES.into(), limits: "unpaid_per_client = 1".into(), ..Options::default() });
+    let (_, ticket) = buy(&world, "/by-time");
+    assert_eq!(call(&world, "/by-time", None).status, 429);
+    assert_eq!(call(&world, "/by-time", Some(&ticket)).status, 200);
+    assert_eq!(call(&world, "/by-time", None).status, 402);
+}
+
+#[test]
 fn a_counted_pass_has_its_uses_and_not_one_more() {
     let mut world = world();
     let (challenge, pass) = buy(&world, "/counted");
