@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// tokio's own name for it, which Farebox and the bare programs go by.
+const WORKERS: &str = "TOKIO_WORKER_THREADS";
+
 /// A process with its children.
 pub struct Process {
     child: Child,
@@ -76,10 +79,10 @@ pub async fn until_it_listens(port: u16) {
     }
 }
 
-/// An nginx of one worker, as there is one upstream and one proxy on two cores.
-pub fn nginx(folder: &Path, name: &str, servers: &str) -> Process {
+/// An nginx with so many workers.
+fn nginx(folder: &Path, name: &str, workers: usize, servers: &str) -> Process {
     let config = format!(
-        "daemon off; worker_processes 1; pid {folder}/{name}.pid; error_log {folder}/{name}.err;\n\
+        "daemon off; worker_processes {workers}; pid {folder}/{name}.pid; error_log {folder}/{name}.err;\n\
          events {{ worker_connections 4096; }}\n\
          http {{ access_log {folder}/{name}-access.log; keepalive_requests 100000000; client_body_temp_path {folder}/{name}-b; proxy_temp_path {folder}/{name}-p;\n\
          fastcgi_temp_path {folder}/{name}-f; uwsgi_temp_path {folder}/{name}-u; scgi_temp_path {folder}/{name}-s;\n{servers}\n}}\n",
@@ -100,11 +103,12 @@ pub fn upstream(folder: &Path, port: u16) -> Process {
     nginx(
         folder,
         "upstream",
+        1,
         &format!("server {{ listen 127.0.0.1:{port} reuseport; location / {{ default_type application/json; return 200 '{answer}'; }} }}"),
     )
 }
 
-/// What Farebox is measured against: the same forwarding, in the clear and over TLS.
+/// What Farebox is measured against: the same forwarding, in the clear and over TLS, with as many workers as Farebox has threads.
 pub fn proxy(folder: &Path, port: u16, tls_port: u16, upstream: u16) -> Process {
     let location =
         "location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $host; }";
@@ -115,7 +119,14 @@ pub fn proxy(folder: &Path, port: u16, tls_port: u16, upstream: u16) -> Process 
          ssl_protocols TLSv1.3; http2_max_requests 100000000; {location} }}",
         folder = folder.display(),
     );
-    nginx(folder, "proxy", &servers)
+    nginx(folder, "proxy", workers(), &servers)
+}
+
+/// How many threads each of the measured proxies has: one per processor, as by default, or as many as the
+/// variable says.
+pub fn workers() -> usize {
+    let set = std::env::var(WORKERS).ok().and_then(|set| set.parse().ok());
+    set.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// A folder that goes with it.
