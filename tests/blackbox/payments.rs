@@ -219,6 +219,8 @@ fn an_index_of_another_node_is_found_out() {
         world.ask(SMS)
     };
     assert_eq!(play.pay(&second.invoice).status, 200);
+    // What turns up only after a crash may be older than the accounts, and says nothing of the index.
+    wait_until("the challenge to be on record", || stats(&world)["minted"] == 2);
     // Told by a look-up at the latest when the stream begins again.
     world.crash_and_restart();
     wait_until("the second", || state(&world, &second) == "paid");
