@@ -178,6 +178,8 @@ async fn follow(gate: &Arc<Gate>, payments: &Payments) {
     let mut pause = FIRST_PAUSE;
     loop {
         let started = Instant::now();
+        // The reader that said so may have been dropped before it could write. What the stream told is told again.
+        payments.unwritten.store(false, Ordering::Relaxed);
         let why = match gate.ledger.settle_index(Arc::clone(&payments.node)).await {
             Ok(index) => {
                 let (stream, has_told) = (gate.node.payments(index), AtomicBool::new(false));

@@ -212,7 +212,7 @@ async fn standing(gate: &Gate, payments: &Payments, held: &Held) -> Result<Word,
         Some(ChallengeState::Paid) => Word::Paid,
         Some(ChallengeState::Closed) => Word::Expired,
         Some(ChallengeState::Open) if payments.state().is_ok() => Word::Unpaid,
-        Some(ChallengeState::Open) => asked_of_the_node(gate, payments, hash).await.unwrap_or(Word::Unpaid),
+        Some(ChallengeState::Open) => asked_of_the_node(gate, payments, hash).await.ok_or_else(node_down)?,
         // So old that it may have been forgotten: not to be accounted for once more.
         None if held.ticket.minted_valid_until <= UnixTime::now().seconds() => Word::Expired,
         None => {

@@ -59,6 +59,27 @@ fn a_new_certificate_and_new_macaroons_are_taken_up_from_their_files() {
     }
 }
 
+/// A host that takes the connection and says nothing, and then is gone without a word: the old socket stays open.
+#[test]
+fn a_node_that_never_shakes_hands_is_left_for_the_one_that_does() {
+    let lnd = tempfile::tempdir().unwrap();
+    let play = Play::start(lnd.path());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let world = World::with(Options { node: Some((address, play.folder.clone())), lnd: "timeout = \"1s\"".into(), ..play.options() });
+    let mut silent = Vec::new();
+    wait_until("a call", || {
+        silent.extend(listener.accept().map(|(socket, _)| socket));
+        !silent.is_empty() && world.ready()["node"]["status"] == "silent"
+    });
+    drop(listener);
+    drop(play);
+    let _play = Play::start_at(lnd.path(), &address.to_string());
+    wait_until("the sale to open", || world.post(&[], SMS).status == 402);
+    drop(silent);
+}
+
 /// The connection is lost after the invoice was stored: the buyer gets a 503, and the invoice counts as unpaid.
 #[test]
 fn a_reset_after_the_invoice_was_stored_counts_against_the_limit() {

@@ -86,11 +86,22 @@ async fn invoice(report: &mut Report, config: &Config, node: &Lnd) {
 /// Who the node is, and whether it can be paid: as far as a macaroon may ask.
 async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path>) -> Result<(), String> {
     let path = asking.unwrap_or(&config.lnd.macaroon);
-    let bytes = std::fs::read(path).map_err(|error| format!("`--macaroon`: {}: {error}", path.display()))?;
-    let may = |method: Method| compare(&bytes, &[method]).map(|permissions| permissions.missing.is_empty());
+    let read = std::fs::read(path).map_err(|error| error.to_string());
+    let may = |method: Method| {
+        let permissions = compare(read.as_ref().map_err(Clone::clone)?, &[method])?;
+        Ok::<_, String>(permissions.missing.is_empty())
+    };
     let (may_info, may_channels) = match (may(GET_INFO), may(LIST_CHANNELS)) {
         (Ok(info), Ok(channels)) => (info, channels),
-        (Err(why), _) | (_, Err(why)) => return Err(format!("`--macaroon`: {}: {why}", path.display())),
+        (Err(why), _) | (_, Err(why)) => {
+            let why = format!("{}: {why}", path.display());
+            match asking {
+                Some(_) => report.failed("node", format!("`--macaroon`: {why}")),
+                // Said to be at fault already, where it is asked whether it can mint.
+                None => report.note("node", format!("name, version and channels: unknown ({why})")),
+            }
+            return Ok(());
+        }
     };
     let settings = Settings { macaroon: path.to_owned(), ..config.lnd.clone() };
     let node = Lnd::new(settings, assemble::provider()?, Box::new(|_, _| {}));

@@ -82,7 +82,8 @@ impl Line {
             Trouble::File(format!("`lnd.certificate`: {}: {why}; it should be LND's tls.cert", settings.certificate.display()))
         })?;
         let endpoint = Endpoint::from_shared(format!("https://{}", settings.address))
-            .and_then(|endpoint| endpoint.tls_config_with_verifier(ClientTlsConfig::new(), Arc::new(pinned)))
+            // Without a limit of its own a handshake that nobody answers is waited for as long as the process lives.
+            .and_then(|endpoint| endpoint.tls_config_with_verifier(ClientTlsConfig::new().timeout(settings.timeout), Arc::new(pinned)))
             .map_err(|error| Trouble::File(format!("`lnd.address`: {error}")))?;
         Ok(endpoint
             .connect_timeout(settings.timeout)
