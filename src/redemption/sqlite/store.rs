@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -33,7 +34,11 @@ impl Store {
         let in_file = |source| OpenError::File { path: path.to_owned(), source };
         let in_sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
         // Made by us so that it, and the files that SQLite puts beside it, can be read by nobody else.
-        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(in_file)?;
+        // One that is there already is left to SQLite: closing a descriptor of ours would drop the locks that others of this process hold.
+        match OpenOptions::new().create_new(true).append(true).mode(0o600).open(path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(in_file(error)),
+            Ok(_) | Err(_) => {}
+        }
         let connection =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(in_sqlite)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;

@@ -224,3 +224,20 @@ fn a_forgotten_tickets_answer_is_nobodys() {
         (Claim::Replay, None, later.plus(Duration::from_secs(60 + 30 * 24 * 3600)))
     );
 }
+
+/// The system drops all of a process's locks on a file once any of its descriptors is closed.
+#[test]
+fn opening_it_again_leaves_the_lock_of_who_has_it_open() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let _first = Store::open(&path).unwrap();
+    let is_locked = || {
+        let of_file = format!(":{} ", std::fs::metadata(&path).unwrap().ino());
+        let of_us = format!(" {} ", std::process::id());
+        std::fs::read_to_string("/proc/locks").unwrap().lines().any(|lock| lock.contains(&of_file) && lock.contains(&of_us))
+    };
+    assert!(is_locked());
+    let _second = Store::open(&path).unwrap();
+    assert!(is_locked());
+}
