@@ -27,7 +27,7 @@ pub enum Condition {
     Syncing,
     /// It takes its time to make an invoice.
     Slow(Duration),
-    /// It takes connections and says nothing.
+    /// It takes connections and says nothing, on streams neither.
     Silent,
     /// It stores an invoice, and the connection is reset before the answer.
     Resets,
@@ -78,9 +78,9 @@ impl Condition {
         Some(Status::unknown(words))
     }
 
-    /// Whether streams go on.
+    /// Whether streams go on; a silent one has them open, and says nothing.
     pub(super) fn keeps_streams(self) -> bool {
-        matches!(self, Self::Up | Self::Slow(_) | Self::Resets | Self::Syncing)
+        matches!(self, Self::Up | Self::Slow(_) | Self::Resets | Self::Syncing | Self::Silent)
     }
 }
 

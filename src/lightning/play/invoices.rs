@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::book::{HoldError, Standing};
+use super::condition::Condition;
 use super::grpc::{Grpc, Sends, stream};
 use super::lightning::{invoice, terms};
 use crate::l402::{PaymentHash, Preimage};
@@ -71,6 +72,7 @@ impl Invoices for Grpc {
                 let standing = entry.as_ref().map(|entry| entry.standing);
                 if let Some(entry) = entry.filter(|_| standing != shown) {
                     shown = standing;
+                    let _ = condition.wait_for(|now| *now != Condition::Silent).await;
                     if sender.send(Ok(invoice(&hash, entry))).await.is_err() {
                         return;
                     }

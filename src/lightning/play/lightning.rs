@@ -1,5 +1,6 @@
 //! The play node's `lnrpc.Lightning`.
 
+use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
 use super::ALIAS;
@@ -91,13 +92,17 @@ impl Lightning for Grpc {
         let (node, mut condition) = (std::sync::Arc::clone(&self.node), self.node.control.follow());
         let mut changes = node.book.changes();
         let mut cursor = node.book.cursor(asked.add_index, asked.settle_index);
+        let (begins, begun) = oneshot::channel();
         tokio::spawn(async move {
+            let mut begins = Some(begins);
             loop {
                 changes.mark_unchanged();
                 while let Some((hash, entry)) = node.book.next(&mut cursor) {
+                    let _ = condition.wait_for(|now| *now != Condition::Silent).await;
                     if sender.send(Ok(invoice(&hash, entry))).await.is_err() {
                         return;
                     }
+                    let _ = begins.take().map(|begins| begins.send(()));
                 }
                 tokio::select! {
                     changed = changes.changed() => if changed.is_err() { return },
@@ -107,11 +112,20 @@ impl Lightning for Grpc {
                 }
             }
         });
+        // LND answers only with the first invoice, or with the end.
+        let _ = begun.await;
         Ok(Response::new(stream))
     }
 
     async fn list_channels(&self, _: Request<lnrpc::ListChannelsRequest>) -> Result<Response<lnrpc::ListChannelsResponse>, Status> {
-        let channel = lnrpc::Channel { active: true, capacity: 10_000_000, local_balance: 0, remote_balance: 9_900_000, private: false };
+        let channel = lnrpc::Channel {
+            active: true,
+            capacity: 10_000_000,
+            local_balance: 0,
+            remote_balance: 9_900_000,
+            private: false,
+            remote_constraints: Some(lnrpc::ChannelConstraints { chan_reserve_sat: 100_000 }),
+        };
         Ok(Response::new(lnrpc::ListChannelsResponse { channels: vec![channel] }))
     }
 
