@@ -8,10 +8,9 @@ use super::Report;
 use crate::cli::assemble;
 use crate::config::{Config, Ticket};
 use crate::lightning::lnd::permissions::{bake_command, compare};
-use crate::lightning::lnd::{Channels, Lnd, Settings};
+use crate::lightning::lnd::{Channels, Inbound, Lnd, Settings};
 use crate::lightning::macaroon_id::{ADD_INVOICE, GET_INFO, LIST_CHANNELS, LOOKUP_INVOICE, Method, SUBSCRIBE_INVOICES};
-use crate::lightning::{Node as _, Standing, Wanted};
-use crate::price::Msat;
+use crate::lightning::{Node as _, Standing, Trouble, Wanted};
 
 /// How long the invoice lives that is made to see that one can be made.
 const EXPIRY: Duration = Duration::from_secs(60);
@@ -22,11 +21,14 @@ pub(super) async fn check(report: &mut Report, config: &Config, asking: Option<&
     let node = Lnd::new(config.lnd.clone(), assemble::provider()?, Box::new(|_, _| {}));
     node.look().await;
     match node.state() {
+        // The invoice below tells of it.
+        Ok(()) | Err(Trouble::Macaroon(_)) => {
+            report.ok("node", format!("LND at {} serves, with the certificate in `lnd.certificate`", config.lnd.address));
+        }
         Err(trouble) => {
             report.failed("node", trouble);
             return Ok(());
         }
-        Ok(()) => report.ok("node", format!("LND at {} serves, with the certificate in `lnd.certificate`", config.lnd.address)),
     }
     invoice(report, config, &node).await;
     about_itself(report, config, asking).await
@@ -56,6 +58,10 @@ fn macaroon(report: &mut Report, config: &Config) {
     } else if permissions.wider.is_empty() {
         report.ok("macaroon", "may do exactly what this config needs");
     }
+    if !permissions.restrictions.is_empty() {
+        let restrictions = permissions.restrictions.join("`, `");
+        report.note("macaroon", format!("LND takes `lnd.macaroon` only where `{restrictions}` holds; otherwise nothing is sold"));
+    }
     if !permissions.wider.is_empty() {
         let danger = match (permissions.spends, permissions.reads_invoices && !config.detects_payments) {
             (true, _) => " Whoever gets hold of it can spend your money.",
@@ -68,8 +74,7 @@ fn macaroon(report: &mut Report, config: &Config) {
 }
 
 async fn invoice(report: &mut Report, config: &Config, node: &Lnd) {
-    let wanted = Wanted { amount: Msat::MIN, memo: "farebox check: not to be paid".to_owned(), expiry: EXPIRY };
-    let made = match node.add_invoice(wanted).await {
+    let made = match node.add_invoice(Wanted::trial(EXPIRY)).await {
         Ok(made) => made,
         Err(no_invoice) => return report.failed("invoice", no_invoice.trouble),
     };
@@ -121,7 +126,10 @@ async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path
     }
     if may_channels {
         match node.channels().await {
-            Ok(found) => channels(report, config, &found),
+            Ok(found) => match judged(found, config.lnd.private, dearest(config)) {
+                Ok(said) => report.ok("channels", said),
+                Err(said) => report.failed("channels", said),
+            },
             Err(trouble) => report.note("channels", format!("unknown ({trouble})")),
         }
     } else {
@@ -130,20 +138,47 @@ async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path
     Ok(())
 }
 
-fn channels(report: &mut Report, config: &Config, found: &Channels) {
-    let Channels { active, private, inbound_sat } = *found;
+/// The highest price of the services, in sat.
+fn dearest(config: &Config) -> u64 {
     let prices = config.services.iter().filter_map(|service| match &service.ticket {
         Ticket::Paid { price, .. } => Some(price.sat()),
         Ticket::Free => None,
     });
-    let dearest = prices.max().unwrap_or(0);
-    if active == 0 {
-        report.failed("channels", "there is no active channel: nobody can pay; open one, with inbound liquidity");
-    } else if inbound_sat < dearest {
-        report.failed("channels", format!("{active} active, which can receive {inbound_sat} sat; a service costs {dearest} sat"));
-    } else if private == active && !config.lnd.private {
-        report.failed("channels", format!("all {active} are private, and payers find no way to them; set `private = true` in [lnd]"));
-    } else {
-        report.ok("channels", format!("{active} active, which can receive {inbound_sat} sat"));
+    prices.max().unwrap_or(0)
+}
+
+/// What is said of the channels; `private` is the config's, `dearest` the highest price in sat.
+fn judged(found: Channels, private: bool, dearest: u64) -> Result<String, String> {
+    let hidden = if private { 0 } else { found.private.channels };
+    let Inbound { channels, sat } = if private { found.public.and(found.private) } else { found.public };
+    let and_hidden = match hidden {
+        0 => String::new(),
+        _ => format!("; payers find no way to {hidden} private one(s) beside, unless `private = true` in [lnd]"),
+    };
+    match (channels, hidden) {
+        (0, 0) => Err("there is no active channel: nobody can pay; open one, with inbound liquidity".to_owned()),
+        (0, _) => Err(format!("all {hidden} are private, and payers find no way to them; set `private = true` in [lnd]")),
+        _ if sat < dearest => Err(format!("{channels} active, which can receive {sat} sat; a service costs {dearest} sat{and_hidden}")),
+        _ => Ok(format!("{channels} active, which can receive {sat} sat{and_hidden}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_channels_that_payers_find_count() {
+        let found = |public: (usize, u64), private: (usize, u64)| Channels {
+            public: Inbound { channels: public.0, sat: public.1 },
+            private: Inbound { channels: private.0, sat: private.1 },
+        };
+        let says = |what: Result<String, String>, part: &str| what.unwrap_or_else(|error| format!("FAILED {error}")).contains(part);
+        assert!(says(judged(found((0, 0), (0, 0)), true, 100), "FAILED there is no active channel"));
+        assert!(says(judged(found((0, 0), (2, 9000)), false, 100), "FAILED all 2 are private"));
+        assert_eq!(judged(found((0, 0), (2, 9000)), true, 100), Ok("2 active, which can receive 9000 sat".to_owned()));
+        let mixed = judged(found((1, 50), (1, 9000)), false, 100);
+        assert!(says(mixed, "FAILED 1 active, which can receive 50 sat; a service costs 100 sat; payers find no way to 1 private"));
+        assert_eq!(judged(found((1, 50), (1, 9000)), true, 100), Ok("2 active, which can receive 9050 sat".to_owned()));
     }
 }

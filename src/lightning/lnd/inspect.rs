@@ -17,15 +17,37 @@ pub struct Info {
     pub synced: bool,
 }
 
-/// Its channels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Its active channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Channels {
-    /// How many are active.
-    pub active: usize,
-    /// Of these, how many are private.
-    pub private: usize,
-    /// The most that the active ones can receive, in sat.
-    pub inbound_sat: u64,
+    /// Those that the network knows of.
+    pub public: Inbound,
+    /// Those that only an invoice can name.
+    pub private: Inbound,
+}
+
+/// What some channels can receive.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// How many channels.
+    pub channels: usize,
+    /// The most that they can receive together, in sat: what the other ends have, but for what they must keep.
+    pub sat: u64,
+}
+
+impl Inbound {
+    /// These and others.
+    pub fn and(self, others: Self) -> Self {
+        Self { channels: self.channels + others.channels, sat: self.sat.saturating_add(others.sat) }
+    }
+
+    fn of(channels: &[lnrpc::Channel], private: bool) -> Self {
+        channels.iter().filter(|channel| channel.active && channel.private == private).fold(Self::default(), |sum, channel| {
+            let reserve = channel.remote_constraints.as_ref().map_or(0, |constraints| constraints.chan_reserve_sat);
+            let sat = u64::try_from(channel.remote_balance).unwrap_or(0).saturating_sub(reserve);
+            sum.and(Self { channels: 1, sat })
+        })
+    }
 }
 
 impl Lnd {
@@ -49,11 +71,31 @@ impl Lnd {
         let request = line.request(lnrpc::ListChannelsRequest {});
         let answer = self.within(async { LightningClient::new(line.channel()).list_channels(request).await }).await;
         let all = answer.map_err(|no| no.trouble)?.channels;
-        let active: Vec<_> = all.into_iter().filter(|channel| channel.active).collect();
-        Ok(Channels {
-            active: active.len(),
-            private: active.iter().filter(|channel| channel.private).count(),
-            inbound_sat: active.iter().map(|channel| u64::try_from(channel.remote_balance).unwrap_or(0)).sum(),
-        })
+        Ok(Channels { public: Inbound::of(&all, false), private: Inbound::of(&all, true) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inbound_is_what_active_channels_have_at_their_other_ends_but_for_the_reserve() {
+        let channel = |active, private, remote_balance, reserve: Option<u64>| lnrpc::Channel {
+            active,
+            private,
+            remote_balance,
+            remote_constraints: reserve.map(|chan_reserve_sat| lnrpc::ChannelConstraints { chan_reserve_sat }),
+            ..Default::default()
+        };
+        let all = [
+            channel(true, false, 1000, Some(100)),
+            channel(true, false, 50, Some(100)),
+            channel(true, false, 7, None),
+            channel(false, false, 9999, None),
+            channel(true, true, 500, Some(1)),
+        ];
+        assert_eq!(Inbound::of(&all, false), Inbound { channels: 3, sat: 907 });
+        assert_eq!(Inbound::of(&all, true), Inbound { channels: 1, sat: 499 });
     }
 }

@@ -14,7 +14,13 @@ pub struct Permissions {
     pub reads_invoices: bool,
     /// Whether its holder could spend.
     pub spends: bool,
+    /// What it is restricted by, such as `time-before <RFC 3339>`.
+    pub restrictions: Vec<String>,
 }
+
+/// Parts of the names of methods by which money goes away, or by which one comes to such a method.
+const SPENDING: [&str; 9] =
+    ["/Send", "OpenChannel", "CloseChannel", "BakeMacaroon", "Psbt", "/PublishTransaction", "/SubmitPackage", "/Bump", "/signrpc.Signer/"];
 
 /// Compares. `Err` if the bytes are no macaroon of LND's.
 pub fn compare(bytes: &[u8], needed: &[Method]) -> Result<Permissions, &'static str> {
@@ -34,11 +40,12 @@ pub fn compare(bytes: &[u8], needed: &[Method]) -> Result<Permissions, &'static 
         || ["LookupInvoice", "SubscribeInvoices", "ListInvoices"].iter().any(|name| uri(&format!("/lnrpc.Lightning/{name}")))
         || uri("/invoicesrpc.Invoices/SubscribeSingleInvoice")
         || uri("/invoicesrpc.Invoices/LookupInvoiceV2");
-    let spending_uri = |action: &str| ["/Send", "/OpenChannel", "/CloseChannel", "/BakeMacaroon"].iter().any(|part| action.contains(part));
+    let spending_uri = |action: &str| SPENDING.iter().any(|part| action.contains(part));
     let spends = ["offchain", "onchain", "macaroon"].iter().any(|entity| id.may(entity, "write"))
-        || id.may("macaroon", "generate")
+        || ["macaroon", "signer"].iter().any(|entity| id.may(entity, "generate"))
         || id.ops.iter().any(|op| op.entity == "uri" && op.actions.iter().any(|action| spending_uri(action)));
-    Ok(Permissions { missing, wider, reads_invoices, spends })
+    let restrictions = read.caveats.iter().map(|caveat| String::from_utf8_lossy(caveat).into_owned()).collect();
+    Ok(Permissions { missing, wider, reads_invoices, spends, restrictions })
 }
 
 /// The command that bakes a macaroon for exactly these methods.
@@ -58,13 +65,22 @@ mod tests {
             actions: actions.iter().map(|action| (*action).to_owned()).collect(),
         });
         let id = MacaroonId { nonce: vec![7; 16], storage_id: b"402".to_vec(), ops: ops.collect() };
-        macaroon::create(&[1; 32], Some("lnd"), &id.write(), &[])
+        macaroon::create(&[1; 32], Some("lnd"), &id.write(), &["time-before 2027-01-01T00:00:00Z".to_owned()])
     }
 
     #[test]
     fn exactly_what_is_needed() {
         let exact = compare(&baked(&[("uri", &["/lnrpc.Lightning/AddInvoice"])]), &[ADD_INVOICE]).unwrap();
-        assert_eq!(exact, Permissions { missing: vec![], wider: vec![], reads_invoices: false, spends: false });
+        assert_eq!(
+            exact,
+            Permissions {
+                missing: vec![],
+                wider: vec![],
+                reads_invoices: false,
+                spends: false,
+                restrictions: vec!["time-before 2027-01-01T00:00:00Z".to_owned()]
+            }
+        );
         assert_eq!(
             bake_command(&[ADD_INVOICE, SUBSCRIBE_INVOICES]),
             "lncli bakemacaroon --save_to=farebox.macaroon --root_key_id=402 uri:/lnrpc.Lightning/AddInvoice uri:/lnrpc.Lightning/SubscribeInvoices"
@@ -79,7 +95,11 @@ mod tests {
         assert_eq!(invoice.wider, ["invoices:read", "invoices:write", "onchain:read"]);
         assert!(invoice.missing.is_empty() && invoice.reads_invoices && !invoice.spends);
         assert!(compare(&baked(&[("offchain", &["write"])]), &[]).unwrap().spends);
-        assert!(compare(&baked(&[("uri", &["/routerrpc.Router/SendPaymentV2"])]), &[]).unwrap().spends);
+        assert!(compare(&baked(&[("signer", &["generate"])]), &[]).unwrap().spends);
+        for method in ["/routerrpc.Router/SendPaymentV2", "/lnrpc.Lightning/BatchOpenChannel", "/walletrpc.WalletKit/FinalizePsbt"] {
+            assert!(compare(&baked(&[("uri", &[method])]), &[]).unwrap().spends, "{method}");
+        }
+        assert!(!compare(&baked(&[("uri", &["/lnrpc.Lightning/NewAddress"])]), &[]).unwrap().spends);
         assert!(compare(b"garbage", &[]).is_err());
     }
 }
