@@ -36,6 +36,13 @@ pub struct Wanted {
     pub expiry: Duration,
 }
 
+impl Wanted {
+    /// One that is made only to see that one can be made.
+    pub fn trial(expiry: Duration) -> Self {
+        Self { amount: Msat::MIN, memo: "farebox: a trial, not to be paid".to_owned(), expiry }
+    }
+}
+
 /// An invoice that the node stores.
 #[derive(Clone, Debug)]
 pub struct Invoice {

@@ -47,6 +47,24 @@ fn each_condition_has_its_own_word_stops_the_sale_only_and_heals() {
     }
 }
 
+/// The State service takes no macaroon, and so knows nothing of this.
+#[test]
+fn a_macaroon_that_lnd_refuses_is_told_before_the_first_buyer() {
+    let lnd = tempfile::tempdir().unwrap();
+    let play = Play::start(lnd.path());
+    let baked = |name: &str| play.folder.join(format!("data/chain/bitcoin/regtest/{name}.macaroon"));
+    play.order("bake blind /lnrpc.Lightning/GetInfo");
+    play.order("bake farebox /lnrpc.Lightning/AddInvoice");
+    let shown = lnd.path().join("shown.macaroon");
+    std::fs::copy(baked("blind"), &shown).unwrap();
+    let world = World::with(Options { macaroon: Some(shown.clone()), ..play.options() });
+    world.wait_until_node_is("macaroon");
+    world.gate.wait_until_it_says("LND refuses the macaroon in `lnd.macaroon`");
+    assert_eq!(world.post(&[], SMS).code(), "node-down");
+    std::fs::copy(baked("farebox"), &shown).unwrap();
+    wait_until("the sale to open", || world.post(&[], SMS).status == 402);
+}
+
 #[test]
 fn a_new_certificate_and_new_macaroons_are_taken_up_from_their_files() {
     let lnd = tempfile::tempdir().unwrap();
@@ -165,6 +183,13 @@ fn check_reads_the_macaroon_and_names_the_right_one() {
     play.order("bake blind /lnrpc.Lightning/GetInfo");
     let (fine, said) = check(&[("invoice.macaroon", "blind.macaroon")], &[]);
     assert!(!fine && said.contains("may not call /lnrpc.Lightning/AddInvoice") && said.contains("FAILED   invoice: "), "{said}");
+    // One that can't be read says nothing of the parts that come after it.
+    let hex = play.folder.join("hex.macaroon");
+    std::fs::write(&hex, "0201036c6e64").unwrap();
+    let (fine, said) = check(&[("lnd/data/chain/bitcoin/regtest/invoice.macaroon", "lnd/hex.macaroon")], &[]);
+    assert!(!fine && said.contains("FAILED   macaroon: `lnd.macaroon`: ") && said.contains("ok       ledger: "), "{said}");
+    let (fine, said) = check(&[], &["--macaroon", hex.to_str().unwrap()]);
+    assert!(!fine && said.contains("FAILED   node: `--macaroon`: ") && said.contains("ok       ledger: "), "{said}");
     play.order("down");
     let (fine, said) = check(&[("invoice.macaroon", "blind.macaroon")], &[]);
     assert!(!fine && said.contains("may not call /lnrpc.Lightning/AddInvoice"), "read without a call: {said}");

@@ -83,7 +83,12 @@ fn a_renewed_certificate_is_taken_up() {
 #[test]
 fn a_rotated_root_key_is_told_and_a_new_macaroon_taken_up() {
     let network = network();
-    let world = open(selling(&network.seller));
+    let invoices = || network.seller.cli(&["listinvoices"])["invoices"].as_array().unwrap().len();
+    let before = invoices();
+    let world = World::with(selling(&network.seller));
+    world.wait_until_node_is("ok");
+    assert_eq!(invoices(), before, "the macaroon is shown without an invoice");
+    wait_until("the sale to open", || ask(world.address).status == 402);
     network.seller.cli(&["deletemacaroonid", "402"]);
     wait_until("the sale to stop", || ask(world.address).status == 503);
     wait_until("its cause to be told", || world.ready()["node"]["status"] == "macaroon");

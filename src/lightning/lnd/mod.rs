@@ -5,24 +5,25 @@ mod inspect;
 mod line;
 mod payments;
 pub mod permissions;
+mod standpoint;
 mod tls;
 mod trouble;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::crypto::CryptoProvider;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use tonic::{Code, Status};
-use tracing::{info, warn};
 
 use self::breaker::{Breaker, Refused};
-pub use self::inspect::{Channels, Info};
+pub use self::inspect::{Channels, Inbound, Info};
 use self::line::Line;
 use self::payments::{Subscription, Watched};
+use self::standpoint::{Question, Standpoint};
 use super::lnrpc::lightning_client::LightningClient;
 use super::lnrpc::state_client::StateClient;
 use super::lnrpc::{self, WalletState};
@@ -43,8 +44,8 @@ const MAX_LOOK_UPS: usize = 16;
 const PROBE_UP: Duration = Duration::from_secs(10);
 const PROBE_DOWN: Duration = Duration::from_secs(2);
 
-/// How long a refusal or a silence counts before `AddInvoice` is tried again, though the state says that it serves.
-const HOLD: Duration = Duration::from_secs(10);
+/// How long the invoice lives that is made only to see that one can be made.
+const TRIAL_EXPIRY: Duration = Duration::from_secs(60);
 
 /// How to reach the node.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ pub struct Settings {
 pub struct Lnd {
     settings: Settings,
     line: Line,
-    state: Mutex<Standpoint>,
+    standpoint: Standpoint,
     breaker: Breaker,
     look_ups: Semaphore,
     look_now: Arc<Notify>,
@@ -78,12 +79,6 @@ pub struct Lnd {
 /// What a call took and whether it worked, for the metrics.
 pub type Observer = Box<dyn Fn(Duration, Result<(), &Trouble>) + Send + Sync>;
 
-struct Standpoint {
-    trouble: Option<Trouble>,
-    /// Until then a good word of the State service doesn't count.
-    held_until: Option<Instant>,
-}
-
 impl Lnd {
     /// Connects to nothing yet.
     pub fn new(settings: Settings, provider: Arc<CryptoProvider>, observer: Observer) -> Self {
@@ -91,7 +86,7 @@ impl Lnd {
             breaker: Breaker::new(MAX_CALLS, PATIENCE.min(settings.timeout / 2)),
             settings,
             line: Line::new(provider),
-            state: Mutex::new(Standpoint { trouble: Some(Trouble::NotTried), held_until: None }),
+            standpoint: Standpoint::new(),
             look_ups: Semaphore::new(MAX_LOOK_UPS),
             look_now: Arc::default(),
             generation: AtomicU64::new(0),
@@ -110,16 +105,24 @@ impl Lnd {
 
     /// Asks the node once how it is, and remembers it.
     pub async fn look(&self) {
-        let seen = self.probe().await;
-        self.note(seen, false);
+        let seen = match self.wallet_state().await {
+            Ok(()) => match self.standpoint.question(Instant::now()) {
+                Question::Nothing => Ok(()),
+                Question::Later => return,
+                Question::Macaroon => self.show_macaroon().await,
+                // Says itself what it came to.
+                Question::Invoice => return drop(self.add_invoice(Wanted::trial(TRIAL_EXPIRY)).await),
+            },
+            trouble => trouble,
+        };
+        self.standpoint.looked(seen, Instant::now());
     }
 
-    async fn probe(&self) -> Result<(), Trouble> {
+    async fn wallet_state(&self) -> Result<(), Trouble> {
         let (line, changed) = self.line.fresh(&self.settings)?;
         if changed {
             self.generation.fetch_add(1, Ordering::Relaxed);
-            // What was refused was shown with the old files.
-            self.state.lock().unwrap_or_else(PoisonError::into_inner).held_until = None;
+            self.standpoint.begin_anew();
         }
         let call = async move { StateClient::new(line.channel()).get_state(lnrpc::GetStateRequest {}).await };
         match self.within(call).await.map_err(|no| no.trouble)?.state() {
@@ -128,6 +131,16 @@ impl Lnd {
             WalletState::NonExisting => Err(Trouble::NoWallet),
             WalletState::RpcActive => Err(Trouble::Syncing),
             WalletState::Unlocked | WalletState::WaitingToStart => Err(Trouble::Starting),
+        }
+    }
+
+    /// Asks for an invoice of a negative amount: LND refuses it, but only after it has taken the macaroon, and stores nothing.
+    async fn show_macaroon(&self) -> Result<(), Trouble> {
+        let line = self.line.ready(&self.settings)?;
+        let request = line.request(lnrpc::Invoice { value_msat: -1, ..Default::default() });
+        match self.within(Box::pin(async { LightningClient::new(line.channel()).add_invoice(request).await })).await {
+            Ok(_) | Err(NoInvoice { trouble: Trouble::Other(_), .. }) => Ok(()),
+            Err(no) => Err(no.trouble),
         }
     }
 
@@ -177,46 +190,16 @@ impl Lnd {
         let request = line.request(lnrpc::PaymentHash { r_hash: hash.as_bytes().to_vec(), ..Default::default() });
         let call = async {
             match LightningClient::new(line.channel()).lookup_invoice(request).await {
-                Err(status) if status.code() == Code::NotFound => Ok(tonic::Response::new(None)),
+                // Some versions of LND have words of their own where there are no invoices at all.
+                Err(status) if status.code() == Code::NotFound || status.message().contains("there are no existing invoices") => {
+                    Ok(tonic::Response::new(None))
+                }
                 answer => answer.map(|answer| answer.map(Some)),
             }
         };
         match self.within(call).await.map_err(|no| no.trouble)? {
             None => Ok(Standing::Unknown),
             Some(invoice) => payments::standing(&invoice).ok_or_else(|| Trouble::Other("an invoice whose state can't be read".to_owned())),
-        }
-    }
-
-    fn note(&self, seen: Result<(), Trouble>, hold: bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.is_ok() && !hold && state.held_until.is_some_and(|until| Instant::now() < until) {
-            return;
-        }
-        state.held_until = (seen.is_err() && hold).then(|| Instant::now() + HOLD);
-        let trouble = seen.err();
-        if state.trouble != trouble {
-            match &trouble {
-                Some(trouble) => warn!(state = trouble.word(), "node: {trouble}"),
-                None => info!(address = self.settings.address, "node: LND is up"),
-            }
-            state.trouble = trouble;
-        }
-    }
-
-    /// What an `AddInvoice` that failed says about the node.
-    fn learn(&self, trouble: &Trouble) {
-        match trouble {
-            // Says more about us, or about this one call, than about the node.
-            Trouble::Busy | Trouble::Slow(_) | Trouble::NotTried => {}
-            Trouble::Macaroon(_) | Trouble::Silent(_) | Trouble::WrongInvoice(_) | Trouble::Other(_) => {
-                self.note(Err(trouble.clone()), true);
-                // The files may have been changed.
-                self.look_now.notify_one();
-            }
-            _ => {
-                self.note(Err(trouble.clone()), false);
-                self.look_now.notify_one();
-            }
         }
     }
 }
@@ -227,8 +210,10 @@ impl Node for Lnd {
             let started = Instant::now();
             let result = self.add(wanted).await;
             (self.observer)(started.elapsed(), result.as_ref().map(|_| ()).map_err(|no| &no.trouble));
-            if let Err(no) = &result {
-                self.learn(&no.trouble);
+            match &result {
+                Ok(_) => self.standpoint.made(Instant::now()),
+                Err(no) if self.standpoint.failed(&no.trouble, started, Instant::now()) => self.look_now.notify_one(),
+                Err(_) => {}
             }
             result
         })
@@ -248,10 +233,10 @@ impl Node for Lnd {
     }
 
     fn state(&self) -> Result<(), Trouble> {
-        match &self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble {
+        match self.standpoint.trouble() {
             None if self.breaker.is_slow(Instant::now()) => Err(Trouble::Slow(self.breaker.patience())),
             None => Ok(()),
-            Some(trouble) => Err(trouble.clone()),
+            Some(trouble) => Err(trouble),
         }
     }
 }
