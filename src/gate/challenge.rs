@@ -13,7 +13,7 @@ use super::admit::{Buyer, Pending, request_digest};
 use super::answer::{self, Answer, Members, Problem, Retry, WithMembers};
 use super::client::{self, Client, Peer};
 use super::code::Code;
-use super::guard::Reservation;
+use super::guard::{OpenInvoice, Reservation};
 use super::site::{Offer, Sells, Service};
 use super::stock::{self, Fresh};
 use super::{Gate, Notes, route};
@@ -21,7 +21,7 @@ use crate::l402::PaymentHash;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
 use crate::l402::mint;
-use crate::l402::verify::Kind;
+use crate::l402::verify::{Genuine, Kind};
 use crate::lightning::{Invoice, Trouble};
 use crate::order::Order;
 use crate::redemption::accounts::{Entry, Minted};
@@ -53,11 +53,10 @@ pub struct Sale<'a> {
 pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes<'_>) -> Result<Answer, Answer> {
     refuse_if_down(sale)?;
     if let Some(Pending { ticket, macaroon }) = &buyer.pending
-        && let Some((invoice, until)) = sale.gate.unpaid.pending(&ticket.payment_hash, Instant::now())
+        && let Some(open) = sale.gate.unpaid.pending(&ticket.payment_hash, Instant::now())
     {
         notes.ticket = Some(ticket.payment_hash);
-        let left = until.saturating_duration_since(Instant::now());
-        let offered = Offered { macaroon, invoice: &invoice, hash: ticket.payment_hash, expires: UnixTime::now().plus(left) };
+        let offered = Offered { macaroon, invoice: &open.bolt11, hash: ticket.payment_hash, expires: open.expires };
         return Ok(payment_required(sale, buyer.why, &offered));
     }
     let (invoice, macaroon, expires) = mint(sale, notes).await?;
@@ -76,7 +75,13 @@ fn refuse_if_down(sale: &Sale<'_>) -> Result<(), Answer> {
     if sale.service.upstream.health.is_down() {
         return refuse(Code::UpstreamDown, "The service behind this gate does not answer at the moment, so nothing is sold.");
     }
-    if gate.node.state().is_err() {
+    let is_down = match gate.node.state() {
+        Ok(()) => false,
+        // Invoices that are there needn't be waited for.
+        Err(Trouble::Slow(_)) => !sale.offer.stock.has_some(gate.node.generation(), Instant::now()),
+        Err(_) => true,
+    };
+    if is_down {
         return refuse(Code::NodeDown, "No invoices can be made at the moment, so nothing is sold. Paid tickets are still redeemed.");
     }
     Ok(())
@@ -133,7 +138,7 @@ async fn mint(sale: &Sale<'_>, notes: &mut Notes<'_>) -> Result<(Invoice, Vec<u8
             return Err(unavailable(code, detail).into_answer());
         }
     };
-    place.fill(invoice.payment_hash, &invoice.bolt11, until);
+    place.fill(invoice.payment_hash, OpenInvoice { bolt11: invoice.bolt11.as_str().into(), expires, until });
     let valid_until = expires.plus(life(gate, sale.offer)).seconds();
     gate.books.enter(Entry::Minted(Minted {
         hash: invoice.payment_hash,
@@ -162,6 +167,11 @@ pub(super) fn life(gate: &Gate, offer: &Offer) -> Duration {
         Sells::SingleUse => gate.site.times.lifetime,
         Sells::Pass { time, .. } => time,
     }
+}
+
+/// Till when a ticket's invoice can be paid, by its own word: where no row tells, or none yet.
+pub(super) fn expires(gate: &Gate, offer: &Offer, ticket: &Genuine) -> UnixTime {
+    UnixTime::from_seconds(ticket.minted_valid_until).minus(life(gate, offer))
 }
 
 /// What a 402 offers.

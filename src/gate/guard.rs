@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::l402::PaymentHash;
+use crate::time::UnixTime;
 
 /// Longest time for which a challenge is put off.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -27,7 +28,7 @@ pub struct Unpaid {
 
 #[derive(Default)]
 struct Open {
-    /// By number: that is also the order in which they run out, since all live equally long.
+    /// By number: that is the order in which they run out, but for the second by which one is put off more than the next.
     challenges: BTreeMap<u64, Challenge>,
     by_hash: HashMap<PaymentHash, u64>,
     clients: HashMap<IpAddr, BTreeSet<u64>>,
@@ -38,10 +39,23 @@ struct Challenge {
     client: IpAddr,
     /// Till when it counts.
     until: Instant,
-    /// Till when its invoice can be paid.
-    runs_out: Instant,
-    hash: Option<PaymentHash>,
-    invoice: Option<Arc<str>>,
+    sold: Option<Sold>,
+}
+
+struct Sold {
+    hash: PaymentHash,
+    invoice: OpenInvoice,
+}
+
+/// An invoice that somebody was asked to pay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenInvoice {
+    /// BOLT 11 text.
+    pub bolt11: Arc<str>,
+    /// When it runs out.
+    pub expires: UnixTime,
+    /// The same, by the clock that doesn't jump, but stands still while the machine sleeps.
+    pub until: Instant,
 }
 
 /// A place for one challenge. Dropped before the node was asked, it is free again; after that it counts until it runs out.
@@ -78,8 +92,7 @@ impl Unpaid {
         let number = open.next;
         open.next += 1;
         open.clients.entry(client).or_default().insert(number);
-        open.challenges
-            .insert(number, Challenge { client, until: now + self.lifetime, runs_out: now + self.lifetime, hash: None, invoice: None });
+        open.challenges.insert(number, Challenge { client, until: now + self.lifetime, sold: None });
         Ok(Reservation { unpaid: self, number, asked: false, pause })
     }
 
@@ -97,10 +110,10 @@ impl Unpaid {
     }
 
     /// The invoice of a challenge that is still open.
-    pub fn pending(&self, hash: &PaymentHash, now: Instant) -> Option<(Arc<str>, Instant)> {
+    pub fn pending(&self, hash: &PaymentHash, now: Instant) -> Option<OpenInvoice> {
         let open = self.open(now);
-        let challenge = open.challenges.get(open.by_hash.get(hash)?)?;
-        (challenge.runs_out > now).then_some((challenge.invoice.clone()?, challenge.runs_out))
+        let invoice = &open.challenges.get(open.by_hash.get(hash)?)?.sold.as_ref()?.invoice;
+        (invoice.until > now && invoice.expires > UnixTime::now()).then(|| invoice.clone())
     }
 
     /// It was paid and handed in.
@@ -132,8 +145,8 @@ impl Unpaid {
 impl Open {
     fn forget(&mut self, number: u64) {
         let Some(challenge) = self.challenges.remove(&number) else { return };
-        if let Some(hash) = challenge.hash {
-            self.by_hash.remove(&hash);
+        if let Some(sold) = challenge.sold {
+            self.by_hash.remove(&sold.hash);
         }
         if let Some(own) = self.clients.get_mut(&challenge.client) {
             own.remove(&number);
@@ -164,14 +177,12 @@ impl Reservation<'_> {
     /// The invoice that it stored.
     ///
     /// It may run out before those that were handed out earlier, having been made ahead: then it counts a little longer than it lives.
-    pub fn fill(self, hash: PaymentHash, invoice: &str, until: Instant) {
+    pub fn fill(self, hash: PaymentHash, invoice: OpenInvoice) {
         let mut open = self.unpaid.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(challenge) = open.challenges.get_mut(&self.number) {
-            challenge.hash = Some(hash);
-            challenge.invoice = Some(invoice.into());
-            challenge.runs_out = until;
             // It was asked for later than its place was taken, if it was put off.
-            challenge.until = challenge.until.max(until);
+            challenge.until = challenge.until.max(invoice.until);
+            challenge.sold = Some(Sold { hash, invoice });
             open.by_hash.insert(hash, self.number);
         }
     }
@@ -195,10 +206,14 @@ mod tests {
         IpAddr::from([127, 0, 0, n])
     }
 
+    fn invoice(now: Instant) -> OpenInvoice {
+        OpenInvoice { bolt11: "lnbc..".into(), expires: UnixTime::now().plus(LIFETIME), until: now + LIFETIME }
+    }
+
     fn buy(unpaid: &Unpaid, who: u8, hash: u8, now: Instant) -> Result<(), NoPlace> {
         let mut place = unpaid.reserve(client(who), now)?;
         place.asking();
-        place.fill(PaymentHash::from_bytes([hash; 32]), "lnbc..", now + LIFETIME);
+        place.fill(PaymentHash::from_bytes([hash; 32]), invoice(now));
         Ok(())
     }
 
@@ -263,7 +278,11 @@ mod tests {
         let (unpaid, now) = (Unpaid::new(9, 9, LIFETIME), Instant::now());
         buy(&unpaid, 1, 1, now).unwrap();
         let hash = PaymentHash::from_bytes([1; 32]);
-        assert_eq!(unpaid.pending(&hash, now), Some(("lnbc..".into(), now + LIFETIME)));
+        assert_eq!(unpaid.pending(&hash, now).map(|found| (found.bolt11, found.until)), Some(("lnbc..".into(), now + LIFETIME)));
         assert_eq!(unpaid.pending(&hash, now + LIFETIME), None);
+        let (slept, mut place) = (PaymentHash::from_bytes([2; 32]), unpaid.reserve(client(1), now).unwrap());
+        place.asking();
+        place.fill(slept, OpenInvoice { expires: UnixTime::now(), ..invoice(now) });
+        assert_eq!(unpaid.pending(&slept, now), None, "it ran out while the steady clock stood still");
     }
 }

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::Gate;
 use crate::l402::{PaymentHash, Preimage};
 use crate::lightning::{Payment, Payments as Stream, Standing, Trouble};
-use crate::redemption::accounts::{ChallengeState, Found, News, Receipt};
+use crate::redemption::accounts::{Challenge, ChallengeState, Found, News, Receipt};
 use crate::redemption::memory::Bounded;
 use crate::time::UnixTime;
 
@@ -37,8 +37,12 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_MOST: u32 = 500;
 const SWEEP_AFTER: Duration = Duration::from_secs(5);
 
-/// How often all open challenges are looked up until the stream has told of a payment.
-const UNTIL_TOLD_EVERY: Duration = Duration::from_secs(10);
+/// How soon all open challenges are looked up again, and then ever less often, until the stream has told of a payment.
+const UNTIL_TOLD_FIRST: Duration = Duration::from_secs(10);
+const UNTIL_TOLD_LAST: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether another instance has found the index to be another node's.
+const INDEX_EVERY: Duration = Duration::from_secs(10);
 
 /// Most challenges that are looked up when the stream begins; more can hardly be open.
 const CATCH_UP_MOST: u32 = 50_000;
@@ -102,23 +106,40 @@ pub(super) enum Unsure {
     Node,
 }
 
-/// What was paid with an invoice, if it was: `None` means that it wasn't; with `for_certain` by the node's own word, else as far as the
-/// stream tells, which may be a moment behind.
-pub(super) async fn preimage(gate: &Gate, payments: &Payments, hash: PaymentHash, for_certain: bool) -> Result<Option<Preimage>, Unsure> {
+/// Whether an invoice can certainly not be paid any more. Before that, a node that knows none is another node, or one restored; after it,
+/// LND may have forgotten it.
+pub(super) fn ran_out(expires: UnixTime) -> bool {
+    expires.plus(SWEEP_AFTER) < UnixTime::now()
+}
+
+/// What was paid with a ticket's invoice, if it was: `None` means that it wasn't; with `for_certain` by the node's own word, else as far as
+/// the stream tells, which may be a moment behind. `expires` is what the ticket says of its invoice.
+pub(super) async fn preimage(
+    gate: &Gate,
+    payments: &Payments,
+    hash: PaymentHash,
+    expires: UnixTime,
+    for_certain: bool,
+) -> Result<Option<Preimage>, Unsure> {
     if let Some(preimage) = payments.known.get(&hash) {
         return Ok(Some(preimage));
     }
-    let state = gate.ledger.challenge(hash).await.map_err(|_| Unsure::Ledger)?;
+    let row = gate.ledger.challenge(hash).await.map_err(|_| Unsure::Ledger)?;
+    let state = row.map(|row| row.state);
     match state {
-        Some(ChallengeState::Closed) => return Ok(None),
+        Some(ChallengeState::Closed) if !for_certain => return Ok(None),
         Some(ChallengeState::Open) if !for_certain && payments.state().is_ok() => return Ok(None),
-        Some(ChallengeState::Open | ChallengeState::Paid) | None => {}
+        Some(_) | None => {}
     }
+    let expires = row.map_or(expires, |row| row.expires);
     match look_up(gate, payments, hash).await {
         Ok(Standing::Settled(payment)) => Ok(Some(payment.preimage)),
         // Paid, and the node knows nothing of it: another node, or one restored.
         Ok(_) if state == Some(ChallengeState::Paid) => Err(Unsure::Node),
-        Ok(_) => Ok(None),
+        Ok(Standing::Unknown) if !ran_out(expires) => Err(Unsure::Node),
+        // Money is on its way.
+        Ok(Standing::Accepted) => Err(Unsure::Node),
+        Ok(Standing::Open | Standing::Canceled | Standing::Unknown) => Ok(None),
         Err(_) => Err(Unsure::Node),
     }
 }
@@ -259,6 +280,7 @@ async fn write_down(gate: &Gate, payments: &Payments, batch: &[Payment]) {
 /// that is another node's it never would.
 async fn catch_up(gate: &Arc<Gate>, payments: &Payments, index: u64, has_told: &AtomicBool) -> Trouble {
     sleep(SETTLED_IN).await;
+    let mut pause = UNTIL_TOLD_FIRST;
     loop {
         while gate.node.state().is_err() {
             sleep(SETTLED_IN).await;
@@ -270,6 +292,8 @@ async fn catch_up(gate: &Arc<Gate>, payments: &Payments, index: u64, has_told: &
             },
             Err(error) => return Trouble::Other(error.to_string()),
         }
+        let again = Instant::now() + pause;
+        pause = (pause * 2).min(UNTIL_TOLD_LAST);
         loop {
             if payments.begins_anew.swap(false, Ordering::Relaxed) {
                 return Trouble::Other("the saved index of the stream was another node's".to_owned());
@@ -277,12 +301,13 @@ async fn catch_up(gate: &Arc<Gate>, payments: &Payments, index: u64, has_told: &
             if !payments.unwritten.load(Ordering::Relaxed) {
                 payments.set_state(Ok(()));
             }
-            sleep(UNTIL_TOLD_EVERY).await;
+            sleep(INDEX_EVERY).await;
             // Another instance has found out.
             if gate.ledger.settle_index(Arc::clone(&payments.node)).await.is_ok_and(|now| now < index) {
                 return Trouble::Other("the saved index of the stream was set back".to_owned());
             }
-            if !has_told.load(Ordering::Relaxed) {
+            // Without an index, the stream tells of everything.
+            if index > 0 && !has_told.load(Ordering::Relaxed) && Instant::now() >= again {
                 break;
             }
         }
@@ -305,14 +330,15 @@ async fn sweep(gate: &Arc<Gate>, payments: &Payments) {
 }
 
 /// Looks up, and closes what certainly wasn't paid. Ends with the first trouble of the node's.
-async fn look_up_all(gate: &Arc<Gate>, hashes: Vec<PaymentHash>) -> Result<(), Trouble> {
+async fn look_up_all(gate: &Arc<Gate>, challenges: Vec<Challenge>) -> Result<(), Trouble> {
     let mut under_way = JoinSet::new();
     let (mut never_paid, mut trouble) = (Vec::new(), None);
-    let mut hashes = hashes.into_iter();
+    let mut challenges = challenges.into_iter();
     loop {
         while under_way.len() < SIDE_BY_SIDE && trouble.is_none() {
-            let Some(hash) = hashes.next() else { break };
-            under_way.spawn(run_out(Arc::clone(gate), hash));
+            let Some(challenge) = challenges.next() else { break };
+            let gate = Arc::clone(gate);
+            under_way.spawn(async move { is_over(&gate, &challenge).await.map(|over| over.then_some(challenge.hash)) });
         }
         match under_way.join_next().await {
             None => break,
@@ -330,13 +356,14 @@ async fn look_up_all(gate: &Arc<Gate>, hashes: Vec<PaymentHash>) -> Result<(), T
     trouble.map_or(Ok(()), Err)
 }
 
-/// The hash, if its invoice can't be paid any more and wasn't.
-async fn run_out(gate: Arc<Gate>, hash: PaymentHash) -> Result<Option<PaymentHash>, Trouble> {
-    let Some(payments) = &gate.payments else { return Ok(None) };
+/// Whether its invoice can't be paid any more and wasn't.
+async fn is_over(gate: &Gate, challenge: &Challenge) -> Result<bool, Trouble> {
+    let Some(payments) = &gate.payments else { return Ok(false) };
     loop {
-        match find(&gate, payments, hash).await {
-            Ok(Standing::Canceled | Standing::Unknown) => return Ok(Some(hash)),
-            Ok(Standing::Open | Standing::Accepted | Standing::Settled(_)) => return Ok(None),
+        match find(gate, payments, challenge.hash).await {
+            Ok(Standing::Canceled) => return Ok(true),
+            Ok(Standing::Unknown) => return Ok(ran_out(challenge.expires)),
+            Ok(Standing::Open | Standing::Accepted | Standing::Settled(_)) => return Ok(false),
             // The look-ups of an earlier round; they end soon.
             Err(Trouble::Busy) => sleep(Duration::from_millis(100)).await,
             Err(trouble) => return Err(trouble),

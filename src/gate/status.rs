@@ -16,12 +16,13 @@ use super::code::Code;
 use super::payments::{self, Payments};
 use super::site::{Sells, Service};
 use super::watchers::Watcher;
-use super::{Gate, Notes, paid};
+use super::{Gate, Notes, challenge, paid};
 use crate::l402::credential::{self, Credential, Handed};
 use crate::l402::verify::{self, Genuine, Refusal};
 use crate::l402::{PaymentHash, Preimage};
 use crate::lightning::Standing;
-use crate::redemption::accounts::{ChallengeState, Entry, Minted};
+use crate::price::Msat;
+use crate::redemption::accounts::{Challenge, ChallengeState, Entry, Minted};
 use crate::redemption::state::State;
 use crate::time::UnixTime;
 
@@ -91,6 +92,9 @@ impl Word {
 struct Held {
     service: Arc<Service>,
     ticket: Genuine,
+    price: Msat,
+    /// Till when its invoice can be paid, by its own word.
+    expires: UnixTime,
 }
 
 /// Answers a request for the path.
@@ -183,11 +187,13 @@ fn held(gate: &Gate, headers: &HeaderMap) -> Result<Held, Answer> {
 fn genuine(gate: &Gate, credential: &Credential) -> Option<Held> {
     for service in &gate.site.services {
         let Some(offer) = &service.offer else { continue };
-        match verify::ticket(&gate.ring, &service.name, offer.sells != Sells::SingleUse, credential) {
-            Ok(paid) => return Some(Held { service: Arc::clone(service), ticket: *paid.ticket() }),
-            Err(Refusal::NotPaid(ticket)) => return Some(Held { service: Arc::clone(service), ticket }),
-            Err(_) => {}
-        }
+        let ticket = match verify::ticket(&gate.ring, &service.name, offer.sells != Sells::SingleUse, credential) {
+            Ok(paid) => *paid.ticket(),
+            Err(Refusal::NotPaid(ticket)) => ticket,
+            Err(_) => continue,
+        };
+        let expires = challenge::expires(gate, offer, &ticket);
+        return Some(Held { service: Arc::clone(service), ticket, price: offer.price, expires });
     }
     None
 }
@@ -209,15 +215,15 @@ async fn standing(gate: &Gate, payments: &Payments, held: &Held) -> Result<Word,
     }
     let challenge = gate.ledger.challenge(hash).await.map_err(|_| paid::ledger_down())?;
     let word = match challenge {
-        Some(ChallengeState::Paid) => Word::Paid,
-        Some(ChallengeState::Closed) => Word::Expired,
-        Some(ChallengeState::Open) if payments.state().is_ok() => Word::Unpaid,
-        Some(ChallengeState::Open) => asked_of_the_node(gate, payments, hash).await.ok_or_else(node_down)?,
+        Some(Challenge { state: ChallengeState::Paid, .. }) => Word::Paid,
+        Some(Challenge { state: ChallengeState::Closed, .. }) => Word::Expired,
+        Some(Challenge { state: ChallengeState::Open, .. }) if payments.state().is_ok() => Word::Unpaid,
+        Some(challenge) => asked_of_the_node(gate, payments, hash, challenge.expires).await.ok_or_else(node_down)?,
         // So old that it may have been forgotten: not to be accounted for once more.
         None if held.ticket.minted_valid_until <= UnixTime::now().seconds() => Word::Expired,
         None => {
             note_down(gate, held);
-            asked_of_the_node(gate, payments, hash).await.ok_or_else(node_down)?
+            asked_of_the_node(gate, payments, hash, held.expires).await.ok_or_else(node_down)?
         }
     };
     let is_over = word == Word::Paid && held.ticket.valid_until <= UnixTime::now().seconds();
@@ -226,26 +232,24 @@ async fn standing(gate: &Gate, payments: &Payments, held: &Held) -> Result<Word,
 
 /// A challenge that no row tells of was handed out a moment before a crash. It gets one, so that its payment counts.
 fn note_down(gate: &Gate, held: &Held) {
-    let Some(offer) = &held.service.offer else { return };
-    let (life, now) = (super::challenge::life(gate, offer), UnixTime::now());
-    let expires = UnixTime::from_seconds(held.ticket.minted_valid_until).minus(life);
     gate.books.enter(Entry::Found(Minted {
         hash: held.ticket.payment_hash,
         service: Arc::clone(&held.service.name),
-        price_msat: offer.price.get(),
-        at: expires.minus(gate.site.times.invoice_expiry).min(now),
-        expires: expires.seconds(),
+        price_msat: held.price.get(),
+        at: held.expires.minus(gate.site.times.invoice_expiry).min(UnixTime::now()),
+        expires: held.expires.seconds(),
         valid_until: held.ticket.minted_valid_until,
     }));
 }
 
 /// `None` if the node can't tell now.
-async fn asked_of_the_node(gate: &Gate, payments: &Payments, hash: PaymentHash) -> Option<Word> {
-    Some(match payments::look_up(gate, payments, hash).await.ok()? {
-        Standing::Settled(_) => Word::Paid,
-        Standing::Open | Standing::Accepted => Word::Unpaid,
-        Standing::Canceled | Standing::Unknown => Word::Expired,
-    })
+async fn asked_of_the_node(gate: &Gate, payments: &Payments, hash: PaymentHash, expires: UnixTime) -> Option<Word> {
+    match payments::look_up(gate, payments, hash).await.ok()? {
+        Standing::Settled(_) => Some(Word::Paid),
+        Standing::Open | Standing::Accepted => Some(Word::Unpaid),
+        Standing::Canceled => Some(Word::Expired),
+        Standing::Unknown => payments::ran_out(expires).then_some(Word::Expired),
+    }
 }
 
 fn body(held: &Held, word: Word) -> Value {
@@ -262,7 +266,7 @@ async fn hand_over(gate: &Gate, payments: &Payments, held: &Held, word: Word, he
     if matches!(word, Word::Unpaid | Word::Expired | Word::Revoked) {
         return;
     }
-    if let Ok(Some(preimage)) = payments::preimage(gate, payments, held.ticket.payment_hash, false).await
+    if let Ok(Some(preimage)) = payments::preimage(gate, payments, held.ticket.payment_hash, held.expires, false).await
         && let Some(value) = header(&preimage)
     {
         headers.insert(PREIMAGE, value);

@@ -45,8 +45,9 @@ pub struct Fresh {
 /// One service's stock.
 pub struct Stock {
     most: usize,
-    /// How long after it was made an invoice is handed out at the latest.
+    /// How long after it was made an invoice is handed out at the latest, and how much of its time is left then.
     fresh_for: Duration,
+    left: Duration,
     shelf: Mutex<Shelf>,
     sold: Notify,
 }
@@ -62,7 +63,8 @@ struct Shelf {
 impl Stock {
     /// At most `most` invoices, which live for `expiry`. 0 switches it off.
     pub fn new(most: usize, expiry: Duration) -> Self {
-        Self { most, fresh_for: expiry / MAY_BE_GONE, shelf: Mutex::default(), sold: Notify::new() }
+        let fresh_for = expiry / MAY_BE_GONE;
+        Self { most, fresh_for, left: expiry - fresh_for, shelf: Mutex::default(), sold: Notify::new() }
     }
 
     /// A sale: an invoice, if there is one that is fresh.
@@ -80,6 +82,13 @@ impl Stock {
         drop(shelf);
         self.sold.notify_one();
         taken
+    }
+
+    /// Whether a sale would find an invoice.
+    pub fn has_some(&self, generation: u64, now: Instant) -> bool {
+        let mut shelf = self.shelf();
+        self.clear_out(&mut shelf, generation, now);
+        !shelf.invoices.is_empty()
     }
 
     /// How many there are, and how many ran out unsold.
@@ -109,8 +118,13 @@ impl Stock {
     }
 
     fn clear_out(&self, shelf: &mut Shelf, generation: u64, now: Instant) {
+        // By both clocks: the steady one stands still while the machine sleeps, the other may be set back.
+        let leaves_enough = UnixTime::now().plus(self.left);
+        let is_stale = |one: &Fresh| {
+            let is_old = now.saturating_duration_since(one.made) > self.fresh_for || one.expires < leaves_enough;
+            is_old || one.generation != generation
+        };
         // The oldest stand in front. One of another node that came late is met there in the end.
-        let is_stale = |one: &Fresh| one.generation != generation || now.saturating_duration_since(one.made) > self.fresh_for;
         while shelf.invoices.front().is_some_and(is_stale) {
             shelf.invoices.pop_front();
             shelf.wasted += 1;
@@ -180,7 +194,7 @@ mod tests {
 
     fn put(stock: &Stock, n: u8, generation: u64, made: Instant) {
         let invoice = Invoice { payment_hash: PaymentHash::from_bytes([n; 32]), bolt11: String::new() };
-        stock.put(Fresh { invoice, expires: UnixTime::from_seconds(0), until: made + EXPIRY, made, generation });
+        stock.put(Fresh { invoice, expires: UnixTime::now().plus(EXPIRY), until: made + EXPIRY, made, generation });
     }
 
     #[test]
@@ -211,5 +225,14 @@ mod tests {
         put(&stock, 3, 0, now);
         assert!(stock.take(1, now).is_none(), "another node's");
         assert_eq!(stock.counts(), (0, 2));
+    }
+
+    #[test]
+    fn one_that_has_run_out_while_the_machine_slept_is_not_handed_out() {
+        let (stock, now) = (Stock::new(9, EXPIRY), Instant::now());
+        put(&stock, 1, 0, now);
+        assert!(stock.has_some(0, now));
+        stock.shelf().invoices[0].expires = UnixTime::now().plus(EXPIRY * 4 / 5).minus(Duration::from_secs(1));
+        assert!(!stock.has_some(0, now) && stock.take(0, now).is_none());
     }
 }

@@ -3,10 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ledger::Reply;
 use crate::l402::PaymentHash;
 use crate::time::UnixTime;
+
+/// How long a process leaves challenges that are not known to be paid where they are: until then it has looked up those that were paid while
+/// it was down.
+pub const CATCH_UP: Duration = Duration::from_secs(3600);
 
 /// Seconds of a day, which begins at midnight UTC.
 pub const DAY: u64 = 86_400;
@@ -80,6 +85,17 @@ impl ChallengeState {
     }
 }
 
+/// A challenge that was written down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Challenge {
+    /// Its invoice's.
+    pub hash: PaymentHash,
+    /// How it stands.
+    pub state: ChallengeState,
+    /// Till when its invoice can be paid.
+    pub expires: UnixTime,
+}
+
 /// A payment that is news.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct News {
@@ -138,7 +154,8 @@ pub trait Accounts: Send + Sync {
     /// Writes entries down. With `challenges`, each challenge has a row, by which its payment is recognised.
     fn note(&self, entries: Vec<Entry>, challenges: bool) -> Reply<'_, ()>;
 
-    /// Payments in the order of the node's stream, with the stream's new index, in one step. Says which of them are news.
+    /// Payments in the order of the node's stream, with the stream's new index, in one step. Says which of them are news. Only `found` sets
+    /// an index back: who writes late doesn't.
     fn paid(&self, node: Arc<str>, receipts: Vec<Receipt>) -> Reply<'_, Vec<News>>;
 
     /// A payment that was looked up.
@@ -151,10 +168,10 @@ pub trait Accounts: Send + Sync {
     fn settle_index(&self, node: Arc<str>) -> Reply<'_, u64>;
 
     /// Challenges that are not known to be paid, the soonest to run out first; with `ran_out_before` (Unix seconds), only those.
-    fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> Reply<'_, Vec<PaymentHash>>;
+    fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> Reply<'_, Vec<Challenge>>;
 
     /// How a challenge stands, if it was written down.
-    fn challenge(&self, hash: PaymentHash) -> Reply<'_, Option<ChallengeState>>;
+    fn challenge(&self, hash: PaymentHash) -> Reply<'_, Option<Challenge>>;
 
     /// The accounts of each service and day, from `first_day` on.
     fn days(&self, first_day: u64) -> Reply<'_, Days>;

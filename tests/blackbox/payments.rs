@@ -251,6 +251,51 @@ fn nobody_is_asked_to_pay_again_for_what_a_silent_stream_did_not_tell() {
     assert_eq!((answer.status, answer.header("www-authenticate")), (200, None), "{answer:?}");
 }
 
+/// Promise 4: that an invoice was seen to run out is not certain enough where its holder says that it was paid.
+#[test]
+fn what_was_closed_wrongly_is_looked_up_before_anybody_is_asked_to_pay_again() {
+    let (_lnd, play, mut world) = watched();
+    let challenge = world.ask(SMS);
+    wait_until("the challenge to be on record", || stats(&world)["minted"] == 1);
+    world.gate.kill();
+    database(&world).execute("UPDATE challenges SET state = 3", []).unwrap();
+    assert_eq!(play.pay(&challenge.invoice).status, 200, "the node's first payment: index 1, which no stream replays");
+    world.restart();
+    wait_until_watching(&world);
+    let answer = world.redeem(&format!("L402 {}:", challenge.macaroon), SMS);
+    assert_eq!((answer.status, answer.header("www-authenticate")), (200, None), "{answer:?}");
+    assert_eq!(stats(&world)["paid"], 1);
+}
+
+/// Promise 4: a node that knows nothing of an invoice which can still be paid is another node, and its word counts for nothing.
+#[test]
+fn what_was_sold_at_another_node_is_neither_closed_nor_sold_again() {
+    let (_lnd, play, mut world) = watched();
+    let challenge = world.ask(SMS);
+    wait_until("the challenge to be on record", || stats(&world)["minted"] == 1);
+    let (elsewhere, path) = (tempfile::tempdir().unwrap(), world.folder.path().join("farebox.toml"));
+    let other = Play::start(elsewhere.path());
+    let at_first = std::fs::read_to_string(&path).unwrap();
+    let place = |play: &Play| (play.grpc.to_string(), play.folder.to_str().unwrap().to_owned());
+    let ((from, from_folder), (to, to_folder)) = (place(&play), place(&other));
+    std::fs::write(&path, at_first.replace(&from, &to).replace(&from_folder, &to_folder)).unwrap();
+    world.gate.kill();
+    world.restart();
+    wait_until_watching(&world);
+    assert_eq!(play.pay(&challenge.invoice).status, 200);
+    let alone = format!("L402 {}:", challenge.macaroon);
+    let unsure = world.redeem(&alone, SMS);
+    assert_eq!((unsure.status, unsure.code().as_str(), unsure.header("www-authenticate")), (503, "node-down", None), "{unsure:?}");
+    assert_ne!(state(&world, &challenge), "expired");
+    // Back at the first, all is found.
+    std::fs::write(&path, at_first).unwrap();
+    world.gate.kill();
+    world.restart();
+    wait_until("paid", || state(&world, &challenge) == "paid");
+    assert_eq!(world.redeem(&alone, SMS).status, 200);
+    assert_eq!(world.upstream.count(), 1);
+}
+
 /// Nothing is sold meanwhile: the stream's end has the node looked at, long before its next turn.
 #[test]
 fn the_end_of_the_stream_shows_in_the_nodes_state_at_once() {
@@ -291,6 +336,8 @@ fn an_invoice_that_runs_out_is_expired_and_a_payment_that_is_not_known_yet_is_ne
     let unsure = world.redeem(&format!("L402 {}:", paid.macaroon), SMS);
     assert_eq!((unsure.status, unsure.code().as_str(), unsure.header("www-authenticate")), (503, "node-down", None));
     assert_eq!(unsure.json()["retry"], "same-ticket");
+    let untold = status(&world, &paid, "");
+    assert_eq!((untold.status, untold.code().as_str()), (503, "node-down"), "not a word that may be wrong: {untold:?}");
     play.order("up");
     wait_until_watching(&world);
     assert_eq!(world.redeem(&format!("L402 {}:", paid.macaroon), SMS).status, 200);
@@ -395,7 +442,10 @@ fn a_burst_no_larger_than_the_stock_costs_no_call_to_the_node() {
     // The node takes seconds for an invoice now, and nobody waits for it.
     play.order("slow 5000");
     let started = Instant::now();
-    let sold: Vec<_> = (0..20).map(|_| world.ask(SMS)).collect();
+    let mut sold = vec![world.ask(SMS)];
+    // Who would have to wait for it is sent away; these needn't.
+    wait_until("the node to be known as slow", || world.ready()["node"]["status"] == "slow");
+    sold.extend((1..20).map(|_| world.ask(SMS)));
     assert_eq!(hits() - before, 20.0);
     assert!(started.elapsed() < Duration::from_secs(4), "somebody waited for the node");
     play.order("up");

@@ -9,8 +9,9 @@ use tokio_postgres::{Error, Row};
 use super::rows::signed;
 use super::{PostgresLedger, down};
 use crate::l402::PaymentHash;
-use crate::redemption::accounts::{Accounts, ChallengeState, Days, Entry, Found, Minted, News, Receipt, Sum};
+use crate::redemption::accounts::{Accounts, Challenge, ChallengeState, Days, Entry, Found, Minted, News, Receipt, Sum};
 use crate::redemption::ledger::{LedgerError, Reply};
+use crate::time::UnixTime;
 
 /// Writes challenges down and counts them: those that weren't counted, if there are rows ($7). What isn't to be counted yet is minted at 0.
 const NOTE: &str = "
@@ -44,7 +45,9 @@ const PAID: &str = "
         INSERT INTO farebox.days (day, service, paid, paid_msat)
         SELECT paid_at / 86400, service, count(*), sum(paid_msat)::bigint FROM marked GROUP BY 1, 2 ORDER BY 1, 2
         ON CONFLICT (day, service) DO UPDATE SET paid = days.paid + excluded.paid, paid_msat = days.paid_msat + excluded.paid_msat),
-    index AS (INSERT INTO farebox.marks VALUES ($4, $5) ON CONFLICT (name) DO UPDATE SET value = excluded.value)
+    index AS (
+        INSERT INTO farebox.marks VALUES ($4, $5)
+        ON CONFLICT (name) DO UPDATE SET value = greatest(marks.value, excluded.value))
     SELECT hash, service FROM marked";
 
 /// The same for one that was looked up: the index is set back if it had passed a payment that is news.
@@ -63,19 +66,20 @@ const FOUND: &str = "
 
 const CLOSE: &str = "UPDATE farebox.challenges SET state = 3 WHERE hash = ANY($1::bytea[]) AND state = 1";
 
-const OPEN: &str = "SELECT hash FROM farebox.challenges WHERE state = 1 AND expires < $1 ORDER BY expires LIMIT $2";
+const OPEN: &str = "SELECT hash, state, expires FROM farebox.challenges WHERE state = 1 AND expires < $1 ORDER BY expires LIMIT $2";
 
 /// Paid and not delivered: neither noted as served nor, where a crash came before the note, delivered by its row.
 const OWED: &str = "
     FROM farebox.challenges AS c WHERE c.state = 2 AND NOT c.served
         AND NOT EXISTS (SELECT FROM farebox.tickets AS t WHERE t.hash = c.hash AND t.state = 3)";
 
-/// One small step of forgetting challenges that weren't paid, an hour after they ran out; a week, where the node never said so.
+/// One small step of forgetting challenges that weren't paid, an hour after they ran out; a week, where the node never said so though it was
+/// asked ($1).
 pub(super) const PRUNE_CLOSED: &str = "
     DELETE FROM farebox.challenges WHERE hash IN (
         (SELECT hash FROM farebox.challenges WHERE state = 3 AND expires < farebox.now_ms() / 1000 - 3600 LIMIT 200)
         UNION ALL
-        (SELECT hash FROM farebox.challenges WHERE state = 1 AND expires < farebox.now_ms() / 1000 - 604800 LIMIT 200))";
+        (SELECT hash FROM farebox.challenges WHERE $1 AND state = 1 AND expires < farebox.now_ms() / 1000 - 604800 LIMIT 200))";
 
 /// One small step of forgetting paid ones whose time ended $1 seconds ago. What was never delivered is kept as a sum.
 pub(super) const PRUNE_PAID: &str = "
@@ -171,17 +175,18 @@ impl Accounts for PostgresLedger {
         })
     }
 
-    fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> Reply<'_, Vec<PaymentHash>> {
+    fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> Reply<'_, Vec<Challenge>> {
         Box::pin(async move {
             let rows = self.rows(OPEN, &[&ran_out_before.map_or(i64::MAX, signed), &i64::from(limit)]).await?;
-            rows.iter().map(hash).collect::<Result<_, _>>().map_err(down)
+            Ok(rows.iter().map(challenge).collect::<Result<Vec<_>, _>>().map_err(down)?.into_iter().flatten().collect())
         })
     }
 
-    fn challenge(&self, hash: PaymentHash) -> Reply<'_, Option<ChallengeState>> {
+    fn challenge(&self, hash: PaymentHash) -> Reply<'_, Option<Challenge>> {
         Box::pin(async move {
-            let rows = self.rows("SELECT state FROM farebox.challenges WHERE hash = $1", &[&hash.as_bytes().as_slice()]).await?;
-            Ok(rows.first().and_then(|row| ChallengeState::of_number(row.get(0))))
+            let sql = "SELECT hash, state, expires FROM farebox.challenges WHERE hash = $1";
+            let rows = self.rows(sql, &[&hash.as_bytes().as_slice()]).await?;
+            Ok(rows.first().map(challenge).transpose().map_err(down)?.flatten())
         })
     }
 
@@ -230,6 +235,12 @@ fn sum(row: &Row, at: usize) -> Sum {
 
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// `None` if this version knows no such state.
+fn challenge(row: &Row) -> Result<Option<Challenge>, Error> {
+    let (hash, expires) = (hash(row)?, UnixTime::from_seconds(unsigned(row.try_get(2)?)));
+    Ok(ChallengeState::of_number(row.try_get(1)?).map(|state| Challenge { hash, state, expires }))
 }
 
 fn hash(row: &Row) -> Result<PaymentHash, Error> {

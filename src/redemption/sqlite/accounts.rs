@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::OpenError;
 use super::store::{Store, read_only, signed};
 use crate::l402::PaymentHash;
-use crate::redemption::accounts::{ChallengeState, DAY, Days, Entry, Found, Minted, News, Receipt, Sum};
+use crate::redemption::accounts::{Challenge, ChallengeState, DAY, Days, Entry, Found, Minted, News, Receipt, Sum};
 use crate::time::UnixTime;
 
 /// What layout 2 adds to layout 1.
@@ -48,7 +48,7 @@ const UNREDEEMED: &str = "state = 2 AND served = 0
 /// How long a challenge that wasn't paid is remembered after its invoice ran out, in seconds.
 const CLOSED_FOR: u64 = 3600;
 
-/// And where the node never said that it wasn't.
+/// And where the node never said that it wasn't, though it was asked.
 const OPEN_FOR: u64 = 7 * DAY;
 
 /// A pair of columns of `days`.
@@ -203,25 +203,31 @@ impl Store {
         self.mark(&index_of(node))
     }
 
-    pub(super) fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> rusqlite::Result<Vec<PaymentHash>> {
+    pub(super) fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> rusqlite::Result<Vec<Challenge>> {
         let before = ran_out_before.map_or(i64::MAX, signed);
         self.connection()
-            .prepare_cached("SELECT hash FROM challenges WHERE state = 1 AND expires < ?1 ORDER BY expires LIMIT ?2")?
-            .query_map(params![before, limit], |row| row.get(0).map(PaymentHash::from_bytes))?
+            .prepare_cached("SELECT hash, expires FROM challenges WHERE state = 1 AND expires < ?1 ORDER BY expires LIMIT ?2")?
+            .query_map(params![before, limit], |row| {
+                let (hash, expires) = (PaymentHash::from_bytes(row.get(0)?), UnixTime::from_seconds(row.get(1)?));
+                Ok(Challenge { hash, state: ChallengeState::Open, expires })
+            })?
             .collect()
     }
 
-    pub(super) fn challenge(&self, hash: &PaymentHash) -> rusqlite::Result<Option<ChallengeState>> {
-        let state: Option<i16> = self
+    pub(super) fn challenge(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Challenge>> {
+        let row: Option<(i16, u64)> = self
             .connection()
-            .prepare_cached("SELECT state FROM challenges WHERE hash = ?1")?
-            .query_row(params![hash.as_bytes()], |row| row.get(0))
+            .prepare_cached("SELECT state, expires FROM challenges WHERE hash = ?1")?
+            .query_row(params![hash.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        Ok(state.and_then(ChallengeState::of_number))
+        Ok(row.and_then(|(state, expires)| {
+            let state = ChallengeState::of_number(state)?;
+            Some(Challenge { hash: *hash, state, expires: UnixTime::from_seconds(expires) })
+        }))
     }
 
     /// One small step of forgetting; gives how many rows went. What was paid and never delivered is kept as a sum.
-    pub(super) fn prune_challenges(&self, now: UnixTime, paid_cutoff: u64, limit: u32) -> rusqlite::Result<u32> {
+    pub(super) fn prune_challenges(&self, now: UnixTime, paid_cutoff: u64, caught_up: bool, limit: u32) -> rusqlite::Result<u32> {
         let closed = self
             .connection()
             .prepare_cached("DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges WHERE state = 3 AND expires < ?1 LIMIT ?2)")?
@@ -229,7 +235,7 @@ impl Store {
         let open = self
             .connection()
             .prepare_cached("DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges WHERE state = 1 AND expires < ?1 LIMIT ?2)")?
-            .execute(params![signed(now.seconds().saturating_sub(OPEN_FOR)), limit])?;
+            .execute(params![signed(now.seconds().saturating_sub(OPEN_FOR)), if caught_up { limit } else { 0 }])?;
         let old = "state = 2 AND valid_until < ?1 ORDER BY valid_until LIMIT ?2";
         let lost: Vec<(u64, String, u64)> = self
             .connection()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::redemption::accounts::{DAY, Entry, Found, Minted, Receipt, Sum};
+use crate::redemption::accounts::{ChallengeState, DAY, Entry, Found, Minted, Receipt, Sum};
 use crate::redemption::ledger::Terms;
 use crate::redemption::state::{Attempt, ClaimId, Outcome};
 
@@ -102,6 +102,19 @@ fn what_is_forgotten_is_kept_as_sums() {
     assert_eq!(day(&path, now), before);
 }
 
+/// What was paid while nobody looked, for however long, is looked up before it is forgotten.
+#[test]
+fn open_challenges_are_forgotten_only_once_they_could_be_looked_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, now) = (Store::open(&folder.path().join("ledger.db")).unwrap(), UnixTime::now());
+    store.note(&[Entry::Minted(minted(1, now))], true).unwrap();
+    let later = now.plus(Duration::from_secs(8 * DAY));
+    store.prune(later, TERMS.replay).unwrap();
+    assert!(store.challenge(&hash(1)).unwrap().is_some(), "this store was opened a moment ago");
+    store.prune_challenges(later, 0, true, 200).unwrap();
+    assert!(store.challenge(&hash(1)).unwrap().is_none());
+}
+
 /// The payment and the stream's index are one step: neither is there without the other.
 #[tokio::test]
 async fn a_failed_commit_neither_marks_a_payment_nor_moves_the_index() {
@@ -118,7 +131,7 @@ async fn a_failed_commit_neither_marks_a_payment_nor_moves_the_index() {
         .unwrap();
     assert!(ledger.paid("node".into(), vec![receipt(1, 4, now)]).await.is_err());
     assert_eq!(ledger.settle_index("node".into()).await.unwrap(), 0);
-    assert_eq!(ledger.challenge(hash(1)).await.unwrap(), Some(ChallengeState::Open));
+    assert_eq!(ledger.challenge(hash(1)).await.unwrap().unwrap().state, ChallengeState::Open);
     assert_eq!(ledger.paid("node".into(), vec![receipt(1, 4, now)]).await.unwrap().len(), 1, "told again, it is news");
     assert_eq!(ledger.settle_index("node".into()).await.unwrap(), 4);
 }

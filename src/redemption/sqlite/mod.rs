@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use self::checkpoint::Checkpoints;
 use self::store::Store;
 use self::writer::{Batch, Job, Task, Writer};
-use super::accounts::{Accounts, ChallengeState, Days, Entry, Found, News, Receipt, Sum};
+use super::accounts::{Accounts, Challenge, Days, Entry, Found, News, Receipt, Sum};
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
 use super::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
 use crate::crash_point::crash_point;
@@ -286,11 +286,11 @@ impl Accounts for SqliteLedger {
         Box::pin(self.ask(move |store, _| store.settle_index(&node)))
     }
 
-    fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> Reply<'_, Vec<PaymentHash>> {
+    fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> Reply<'_, Vec<Challenge>> {
         Box::pin(self.ask(move |store, _| store.open_challenges(ran_out_before, limit)))
     }
 
-    fn challenge(&self, hash: PaymentHash) -> Reply<'_, Option<ChallengeState>> {
+    fn challenge(&self, hash: PaymentHash) -> Reply<'_, Option<Challenge>> {
         Box::pin(self.ask_lightly(move |store, _| store.challenge(&hash)))
     }
 
