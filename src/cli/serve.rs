@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
-use tracing::{Level, info, warn};
+use tracing::{Level, error, info, warn};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -83,25 +83,18 @@ impl Server {
         let Self { parts, accept, ops, drain, .. } = self;
         let Parts { gate, node } = parts;
         let (stop, connections) = (gate.stopping.clone(), TaskTracker::new());
-        let watched = Arc::clone(&node);
-        tokio::spawn(async move { watched.watch().await });
+        tend("the node's state", Arc::clone(&node), |node| async move { node.watch().await });
         for service in &gate.site.services {
-            let upstream = Arc::clone(&service.upstream);
-            tokio::spawn(async move { upstream::health::watch(&upstream).await });
-            tokio::spawn(stock::watch(Arc::clone(&gate), Arc::clone(service)));
-            let (asking, service) = (Arc::clone(&gate), Arc::clone(service));
-            tokio::spawn(async move { lookup::watch(&asking, &service).await });
+            tend("an upstream's health", Arc::clone(&service.upstream), |upstream| async move { upstream::health::watch(&upstream).await });
+            let of_service = (Arc::clone(&gate), Arc::clone(service));
+            tend("a stock of invoices", of_service.clone(), |(gate, service)| stock::watch(gate, service));
+            tend("look-ups at an upstream", of_service, |(gate, service)| async move { lookup::watch(&gate, &service).await });
         }
-        let ledger = Arc::clone(&gate.ledger);
-        tokio::spawn(async move { ledger.run().await });
-        let booking = Arc::clone(&gate);
-        tokio::spawn(async move { booking.books.run(&*booking.ledger).await });
-        let following = Arc::clone(&gate);
-        tokio::spawn(async move { payments::watch(&following).await });
-        let revoking = Arc::clone(&gate);
-        tokio::spawn(async move { revoking.revoked.watch(&*revoking.ledger).await });
-        let noting = Arc::clone(&gate);
-        tokio::spawn(async move { note_secret(&noting).await });
+        tend("the ledger", Arc::clone(&gate.ledger), |ledger| async move { ledger.run().await });
+        tend("the accounts", Arc::clone(&gate), |gate| async move { gate.books.run(&*gate.ledger).await });
+        tend("payments", Arc::clone(&gate), |gate| async move { payments::watch(&gate).await });
+        tend("revoked tickets", Arc::clone(&gate), |gate| async move { gate.revoked.watch(&*gate.ledger).await });
+        tend("the minting secret", Arc::clone(&gate), |gate| async move { note_secret(&gate).await });
         tokio::spawn(ops::serve(ops, Arc::clone(&gate), stop.clone()));
         let accepting = tokio::spawn(accept.run(connections.clone(), stop.clone()));
 
@@ -130,12 +123,47 @@ impl Server {
     }
 }
 
+/// Runs what goes on beside the requests, and begins it anew should it panic: else sales would go on with nobody looking at the node, say.
+fn tend<P, F>(name: &'static str, part: P, run: impl Fn(P) -> F + Send + 'static)
+where
+    P: Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(async move {
+        while let Err(ended) = tokio::spawn(run(part.clone())).await
+            && ended.is_panic()
+        {
+            error!("{name}: what looks after it has panicked, which is a fault of Farebox's; it begins anew");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+}
+
 async fn note_secret(gate: &crate::gate::Gate) {
     loop {
         tokio::time::sleep(SECRET_NOTE).await;
         while let Err(error) = assemble::note_secret(gate).await {
             warn!(%error, "the minting secret could not be noted in the ledger");
             tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_panics_begins_anew() {
+        let runs = Arc::new(AtomicU32::new(0));
+        tend("a test", Arc::clone(&runs), |runs| async move {
+            assert!(runs.fetch_add(1, Ordering::SeqCst) >= 2, "on purpose");
+        });
+        while runs.load(Ordering::SeqCst) < 3 {
+            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
