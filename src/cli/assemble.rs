@@ -11,6 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -77,8 +78,11 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
         }),
     ));
     let stock = (config.mint_ahead, config.invoice_expiry);
-    let services =
-        config.services.into_iter().map(|written| service(written, &metrics, &provider, stock).map(Arc::new)).collect::<Result<_, _>>()?;
+    let services = config
+        .services
+        .into_iter()
+        .map(|written| service(written, &metrics, &provider, stock, config.limits.redemptions).map(Arc::new))
+        .collect::<Result<_, _>>()?;
     let site = Site {
         services,
         public_url: config.listen.public_url,
@@ -180,8 +184,14 @@ async fn open_ledger(
     }
 }
 
-fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>, stock: (usize, Duration)) -> Result<Service, String> {
-    let upstream = Arc::new(upstream(&written, provider)?);
+fn service(
+    written: Written,
+    metrics: &Metrics,
+    provider: &Arc<CryptoProvider>,
+    stock: (usize, Duration),
+    most: usize,
+) -> Result<Service, String> {
+    let upstream = Arc::new(upstream(&written, provider, most)?);
     let offer = match written.ticket {
         Ticket::Free => None,
         Ticket::Paid { sells, price, rules, without_preimage } => {
@@ -215,8 +225,8 @@ fn service(written: Written, metrics: &Metrics, provider: &Arc<CryptoProvider>, 
     })
 }
 
-/// The backend of a service; `Err` names the service.
-pub(super) fn upstream(written: &Written, provider: &Arc<CryptoProvider>) -> Result<Upstream, String> {
+/// The backend of a service, with at most `most` connections to it; `Err` names the service.
+pub(super) fn upstream(written: &Written, provider: &Arc<CryptoProvider>, most: usize) -> Result<Upstream, String> {
     let fault = |what: &str| format!("service `{}`: `upstream`: {what}", written.name);
     let authority = written.upstream.authority().ok_or_else(|| fault("names no host"))?;
     let is_tls = written.upstream.scheme_str() == Some("https");
@@ -248,6 +258,7 @@ pub(super) fn upstream(written: &Written, provider: &Arc<CryptoProvider>) -> Res
         headers: written.upstream_headers.clone(),
         timeout: written.timeout,
         pool: Pool::default(),
+        places: Arc::new(Semaphore::new(most)),
         health: Health::new(&written.name),
     })
 }

@@ -108,7 +108,7 @@ pub struct Limits {
     pub stored_answer: usize,
     /// Most connections at once.
     pub connections: usize,
-    /// Most redemptions under way at once.
+    /// Most redemptions under way at once, and connections to each backend.
     pub redemptions: usize,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,

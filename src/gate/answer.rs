@@ -29,6 +29,13 @@ pub enum Body {
     Continued(Option<Bytes>, Box<ResponseBody>),
 }
 
+impl Body {
+    /// Whether a connection to an upstream is held for as long as it lives.
+    pub fn holds_upstream(&self) -> bool {
+        matches!(self, Self::Streamed(_) | Self::Continued(..))
+    }
+}
+
 impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;

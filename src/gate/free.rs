@@ -1,7 +1,7 @@
 //! A free service: the request is passed on as it comes.
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALT_SVC, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use hyper::header::{ALT_SVC, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE};
 use hyper::{Request, StatusCode, Version};
 use tokio::time::Instant;
 use tracing::debug;
@@ -44,10 +44,14 @@ pub async fn pass(
     notes.upstream = Some(started.elapsed());
     match sent {
         Sent::Yes(response) => {
+            if has_other_coding(response.headers()) {
+                return no_answer();
+            }
             let mut response = response.map(|body| Body::Streamed(Box::new(body)));
             // Else a client of ours would be answered by the upstream's version, without a sign of the end.
             *response.version_mut() = Version::HTTP_11;
-            strip_ours(response.headers_mut());
+            let is_whole = response.body().is_end_stream();
+            strip_ours(response.headers_mut(), is_whole);
             Answer { response, code: Code::Passed }
         }
         Sent::No(why) => {
@@ -58,26 +62,48 @@ pub async fn pass(
         Sent::Unknown(_) if limit.is_some_and(|limit| limit.was_passed()) => too_large(),
         Sent::Unknown(why) => {
             debug!(service = %service.name, "no answer: {why}");
-            let detail = "The service behind this gate took the request and gave no answer.";
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, Code::OutcomeUnknown, detail).into_answer()
+            no_answer()
         }
     }
 }
 
+fn no_answer() -> Answer {
+    let detail = "The service behind this gate took the request and gave no answer that can be read.";
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, Code::OutcomeUnknown, detail).into_answer()
+}
+
+/// Whether the body is coded by more than `chunked`, which is taken off on the way: what is left would be without its label. Nobody asked for
+/// another (RFC 9112 section 6.1).
+fn has_other_coding(headers: &HeaderMap) -> bool {
+    headers.get_all(TRANSFER_ENCODING).iter().any(|value| !value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+}
+
 /// Removes what is about the connection. And challenges: one client library pays whatever bears an L402 challenge, whatever the status,
-/// so only our own may.
-fn strip_ours(headers: &mut HeaderMap) {
+/// so only our own may. `is_whole`: no more of the body comes.
+fn strip_ours(headers: &mut HeaderMap, is_whole: bool) {
     let (mut challenges, mut coded) = (false, false);
     strip(headers, |name| {
         challenges |= *name == WWW_AUTHENTICATE;
         coded |= *name == TRANSFER_ENCODING;
         *name == ALT_SVC
     });
-    // A length beside a coding counts for nothing (RFC 9112 section 6.3).
-    if coded {
-        headers.remove(CONTENT_LENGTH);
+    // The framing is ours. Where there is no body the length is that of the one which a GET would have (RFC 9110 section 8.6), unless it
+    // stands beside a coding, where it counts for nothing (RFC 9112 section 6.3).
+    if let Some(length) = headers.remove(CONTENT_LENGTH)
+        && is_whole
+        && !coded
+        && let Some(length) = one_number(&length)
+    {
+        headers.insert(CONTENT_LENGTH, length.into());
     }
     if challenges && headers.get_all(WWW_AUTHENTICATE).iter().any(|value| is_l402(value.as_bytes())) {
         headers.remove(WWW_AUTHENTICATE);
     }
+}
+
+/// A length that may be written several times over, as in `5, 5`.
+fn one_number(length: &HeaderValue) -> Option<u64> {
+    let mut numbers = length.to_str().ok()?.split(',').map(|number| number.trim().parse::<u64>().ok());
+    let first = numbers.next()??;
+    numbers.all(|number| number == Some(first)).then_some(first)
 }

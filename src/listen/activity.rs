@@ -10,6 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::sleep;
 
+use super::lent::{Lending, Lent};
 use crate::gate::answer::Body;
 use crate::upstream::body::BodyError;
 
@@ -28,6 +29,8 @@ pub struct Activity {
     waiting: AtomicU32,
     /// Whether the client takes nothing just now.
     blocked: AtomicBool,
+    /// Answers that hold a connection to an upstream.
+    lending: Lending,
 }
 
 /// A request that is being handled, until this goes.
@@ -62,11 +65,12 @@ impl Activity {
     }
 
     /// Ends when nothing was handled and nothing moved for `period`. HTTP/2 has no such limit of its own, and a client that opens no
-    /// window for an answer would keep its connection for ever.
+    /// window for an answer would keep its connection for ever. One that does so for some of its answers loses them.
     pub async fn quiet(&self, period: Duration) {
         let (mut before, mut still) = (self.events.load(Ordering::Relaxed), Duration::ZERO);
         loop {
             sleep(period).await;
+            self.lending.take_back(period, UPSTREAM_PAUSE);
             let now = self.events.load(Ordering::Relaxed);
             still = if now == before { still + period } else { Duration::ZERO };
             before = now;
@@ -89,14 +93,20 @@ impl Drop for UnderWay {
 
 /// A body that tells when the client takes something of it.
 pub struct Watched {
-    body: Body,
+    body: Source,
     activity: Arc<Activity>,
     waits: bool,
 }
 
+enum Source {
+    Own(Body),
+    Lent(Arc<Lent>),
+}
+
 impl Watched {
-    /// Tells `activity`.
-    pub fn new(body: Body, activity: Arc<Activity>) -> Self {
+    /// Tells `activity`. Where a client can leave an answer alone and go on, as with HTTP/2, it `can_be_left`.
+    pub fn new(body: Body, activity: Arc<Activity>, can_be_left: bool) -> Self {
+        let body = if can_be_left && body.holds_upstream() { Source::Lent(activity.lending.lend(body)) } else { Source::Own(body) };
         Self { body, activity, waits: false }
     }
 
@@ -125,7 +135,10 @@ impl HttpBody for Watched {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let frame = match &mut self.body {
+            Source::Own(body) => Pin::new(body).poll_frame(cx),
+            Source::Lent(lent) => lent.poll_frame(cx),
+        };
         self.set_waits(frame.is_pending());
         if frame.is_ready() {
             self.activity.events.fetch_add(1, Ordering::Relaxed);
@@ -134,10 +147,16 @@ impl HttpBody for Watched {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.body {
+            Source::Own(body) => body.is_end_stream(),
+            Source::Lent(lent) => lent.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.body {
+            Source::Own(body) => body.size_hint(),
+            Source::Lent(lent) => lent.size_hint(),
+        }
     }
 }

@@ -64,7 +64,7 @@ where
         async move {
             let response = handle(&shared.gate, &shared.peer, request).await;
             drop(under_way);
-            Ok::<_, Infallible>(response.map(|body| Watched::new(body, Arc::clone(&shared.activity))))
+            Ok::<_, Infallible>(response.map(|body| Watched::new(body, Arc::clone(&shared.activity), protocol == Protocol::Http2)))
         }
     });
     // What a client does to its own connection is no error of ours.

@@ -3,5 +3,6 @@
 pub mod accept;
 pub mod activity;
 pub mod connection;
+mod lent;
 pub mod patient;
 pub mod tls;

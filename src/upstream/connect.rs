@@ -16,6 +16,9 @@ use tokio_rustls::TlsConnector;
 use super::CONNECT_LIMIT;
 use super::body::RequestBody;
 
+/// Most of an answer that is read ahead of the client, in bytes; also the longest head.
+const MAX_BUFFER: usize = 64 * 1024;
+
 /// Where an upstream listens.
 #[derive(Clone)]
 pub struct Target {
@@ -71,7 +74,8 @@ impl Target {
 }
 
 async fn begin<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S) -> Result<SendRequest<RequestBody>, ConnectError> {
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(ConnectError::Http)?;
+    let begun = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = begun.map_err(ConnectError::Http)?;
     // Its end shows in the sender.
     tokio::spawn(connection);
     Ok(sender)

@@ -51,6 +51,9 @@ pub async fn forward(
             Tried::NotSent(back) => request = back,
         }
     }
+    let Some(place) = upstream.place() else {
+        return Sent::No("as many connections to it are open as may be".to_owned());
+    };
     // Boxed, because it is rare and would be most of what each request's future carries about.
     let sender = match Box::pin(upstream.target.connect(deadline.saturating_duration_since(Instant::now()))).await {
         Ok(sender) => sender,
@@ -63,7 +66,7 @@ pub async fn forward(
     if too_late() {
         return late();
     }
-    match attempt(upstream, Connection::new(sender), request, deadline).await {
+    match attempt(upstream, Connection::new(sender, place), request, deadline).await {
         Tried::Answered(response) => {
             upstream.health.worked();
             Sent::Yes(response)

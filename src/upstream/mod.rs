@@ -9,10 +9,12 @@ pub mod pool;
 pub mod request;
 pub mod window;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::connect::Target;
 use self::health::Health;
@@ -40,12 +42,26 @@ pub struct Upstream {
     pub fixed_names: Vec<String>,
     /// The operator's own header fields; they replace a client's.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Time limit from the connection to the end of the answer.
+    /// Time limit from the connection to the end of an answer that is kept; where it is passed on as it comes, to the end of its head, and
+    /// on each pause after.
     pub timeout: Duration,
     /// Texts that must not get into an answer's words: the values of `headers`, and their parts.
     pub secrets: Vec<String>,
     /// Idle connections.
     pub pool: Pool,
+    /// Connections that may still be opened; a stranger's free requests have no other limit.
+    pub places: Arc<Semaphore>,
     /// Whether it is known to be down.
     pub health: Health,
+}
+
+impl Upstream {
+    /// A place for one more connection, if need be that of an idle one.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let free = || Arc::clone(&self.places).try_acquire_owned().ok();
+        free().or_else(|| {
+            self.pool.let_go();
+            free()
+        })
+    }
 }

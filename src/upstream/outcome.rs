@@ -72,9 +72,7 @@ impl Meaning {
             },
         }
     }
-}
 
-impl Meaning {
     /// Whether an answer's head alone says that it was delivered, whatever comes after it.
     pub fn is_delivered_by(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         !self.needs_body() && self.of(status, headers, None) == Outcome::Delivered

@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::body::RequestBody;
@@ -24,6 +25,7 @@ const MAX_IDLE: Duration = Duration::from_secs(4);
 pub struct Connection {
     sender: SendRequest<RequestBody>,
     patience: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
 }
 
 /// What came of a request.
@@ -40,8 +42,8 @@ pub(super) enum Reply {
 
 impl Connection {
     /// Fresh.
-    pub fn new(sender: SendRequest<RequestBody>) -> Self {
-        Self { sender, patience: Box::pin(sleep_until(Instant::now())) }
+    pub fn new(sender: SendRequest<RequestBody>, place: OwnedSemaphorePermit) -> Self {
+        Self { sender, patience: Box::pin(sleep_until(Instant::now())), _place: place }
     }
 
     /// Sends a request and waits for the head of its answer until `deadline`.
@@ -90,6 +92,11 @@ impl Pool {
         // One whose answer was read just now may still be finishing; it is left for the next.
         let at = idle.iter().rposition(|one| one.connection.sender.is_ready() && age(one) < max_idle)?;
         idle.remove(at).map(|one| one.connection)
+    }
+
+    /// Closes the connection that was idle for the longest time, if there is one.
+    pub fn let_go(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     }
 
     /// Keeps a connection whose answer was read to its end.

@@ -215,6 +215,16 @@ fn the_framing_of_what_is_passed_on_is_ours() {
         let old = raw(&world, path, &pass);
         assert!(old.starts_with("HTTP/1.1 200 OK\r\n") && old.ends_with("4\r\nOkay\r\n0\r\n\r\n"), "{path}: {old}");
     }
+    for length in ["4, 4", "4\r\nContent-Length: 4"] {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nOkay");
+        world.upstream.behave(Behaviour::Raw(answer.leak()));
+        let one = raw(&world, "/status", &pass).to_ascii_lowercase();
+        assert!(one.contains("\r\ncontent-length: 4\r\n") && one.matches("content-length").count() == 1, "{one}");
+    }
+    world.upstream.behave(Behaviour::Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n4\r\nOkay\r\n0\r\n\r\n"));
+    assert_eq!(call(&world, "/status", None).status, 504, "what is left would be coded by gzip, and nobody told");
+    world.upstream.behave(Behaviour::Raw("HTTP/1.1 304 Not Modified\r\nContent-Length: 400\r\n\r\n"));
+    assert!(raw(&world, "/status", &pass).to_ascii_lowercase().contains("\r\ncontent-length: 400\r\n"), "that of the whole");
     world.upstream.behave(Behaviour::Raw("HTTP/1.1 304 Left As It Was\r\nContent-Length: 400\r\n\r\n"));
     let rewritten = raw(&world, "/by-time", &pass).to_ascii_lowercase();
     assert!(rewritten.starts_with("http/1.1 200 ok\r\n") && rewritten.contains("content-length: 0\r\n"), "{rewritten}");

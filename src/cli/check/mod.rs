@@ -149,7 +149,7 @@ async fn upstream(report: &mut Report, service: &Service) -> Result<(), String> 
     {
         report.note(&part, format!("{price}: several clients pay no more than {CLIENTS_PAY} sat unless they are told to"));
     }
-    let upstream = match assemble::upstream(service, &assemble::provider()?) {
+    let upstream = match assemble::upstream(service, &assemble::provider()?, 1) {
         Ok(upstream) => Arc::new(upstream),
         Err(error) => {
             report.failed(&part, error);

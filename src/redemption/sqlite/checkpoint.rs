@@ -70,7 +70,8 @@ impl Drop for Checkpoints {
 fn run(path: &Path, given: &Receiver<Order>) {
     while let Ok(Order::Copy) = given.recv() {
         if let Err(error) = copy(path) {
-            // The writer meets the same, and does what is to be done.
+            // No commit is lost by it: all of them stay in the log, from which the next try copies them anew. A disk that stays at fault is
+            // met by the writer in its own commits.
             warn!(%error, ledger = %path.display(), "the ledger's log could not be copied beside its writer");
         }
     }

@@ -44,7 +44,9 @@ impl Store {
         let connection =
             Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(in_sqlite)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 4000;").map_err(in_sqlite)?;
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -32768;")
+            .map_err(in_sqlite)?;
         layout::prepare(&connection).map_err(in_sqlite)?.map_err(|found| OpenError::Newer { path: path.to_owned(), found })?;
         let watermark =
             connection.query_row("SELECT value FROM marks WHERE name = 'watermark'", [], |row| row.get(0)).map_err(in_sqlite)?;
