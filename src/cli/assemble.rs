@@ -11,7 +11,6 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,6 +37,7 @@ use crate::time::UnixTime;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Target;
 use crate::upstream::health::Health;
+use crate::upstream::places::Places;
 use crate::upstream::pool::Pool;
 
 /// Tickets that are remembered as verified; each takes less than 1 KiB.
@@ -258,7 +258,7 @@ pub(super) fn upstream(written: &Written, provider: &Arc<CryptoProvider>, most: 
         headers: written.upstream_headers.clone(),
         timeout: written.timeout,
         pool: Pool::default(),
-        places: Arc::new(Semaphore::new(most)),
+        places: Places::new(most),
         health: Health::new(&written.name),
     })
 }

@@ -5,6 +5,7 @@ pub mod connect;
 pub mod forward;
 pub mod health;
 pub mod outcome;
+pub mod places;
 pub mod pool;
 pub mod request;
 pub mod window;
@@ -14,10 +15,10 @@ use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::connect::Target;
 use self::health::Health;
+use self::places::{Place, Places};
 use self::pool::Pool;
 
 /// Longest that a connection to an upstream may take, whatever the service's own limit is.
@@ -50,18 +51,17 @@ pub struct Upstream {
     /// Idle connections.
     pub pool: Pool,
     /// Connections that may still be opened; a stranger's free requests have no other limit.
-    pub places: Arc<Semaphore>,
+    pub places: Arc<Places>,
     /// Whether it is known to be down.
     pub health: Health,
 }
 
 impl Upstream {
     /// A place for one more connection, if need be that of an idle one.
-    fn place(&self) -> Option<OwnedSemaphorePermit> {
-        let free = || Arc::clone(&self.places).try_acquire_owned().ok();
-        free().or_else(|| {
+    fn place(&self) -> Option<Place> {
+        self.places.take().or_else(|| {
             self.pool.let_go();
-            free()
+            self.places.take()
         })
     }
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::body::RequestBody;
+use super::places::Place;
 
 /// Most idle connections that are kept to one upstream.
 const CAPACITY: usize = 128;
@@ -25,7 +25,7 @@ const MAX_IDLE: Duration = Duration::from_secs(4);
 pub struct Connection {
     sender: SendRequest<RequestBody>,
     patience: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// What came of a request.
@@ -42,7 +42,7 @@ pub(super) enum Reply {
 
 impl Connection {
     /// Fresh.
-    pub fn new(sender: SendRequest<RequestBody>, place: OwnedSemaphorePermit) -> Self {
+    pub fn new(sender: SendRequest<RequestBody>, place: Place) -> Self {
         Self { sender, patience: Box::pin(sleep_until(Instant::now())), _place: place }
     }
 
