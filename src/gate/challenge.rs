@@ -16,13 +16,13 @@ use super::code::Code;
 use super::guard::{OpenInvoice, Reservation};
 use super::site::{Offer, Sells, Service};
 use super::stock::{self, Fresh};
-use super::{Gate, Notes, route};
+use super::{Gate, Notes, payments, route};
 use crate::l402::PaymentHash;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
 use crate::l402::mint;
 use crate::l402::verify::{Genuine, Kind};
-use crate::lightning::{Invoice, Trouble};
+use crate::lightning::{Invoice, Standing, Trouble};
 use crate::order::Order;
 use crate::redemption::accounts::{Entry, Minted};
 use crate::time::UnixTime;
@@ -53,7 +53,7 @@ pub struct Sale<'a> {
 pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes<'_>) -> Result<Answer, Answer> {
     refuse_if_down(sale)?;
     if let Some(Pending { ticket, macaroon }) = &buyer.pending
-        && let Some(open) = sale.gate.unpaid.pending(&ticket.payment_hash, Instant::now())
+        && let Some(open) = still_open(sale, ticket).await
     {
         notes.ticket = Some(ticket.payment_hash);
         let offered = Offered { macaroon, invoice: &open.bolt11, hash: ticket.payment_hash, expires: open.expires };
@@ -64,6 +64,21 @@ pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes<'_>) -> Resul
     sale.service.metrics.challenge(sale.offer.price);
     let offered = Offered { macaroon: &macaroon, invoice: &invoice.bolt11, hash: invoice.payment_hash, expires };
     Ok(payment_required(sale, buyer.why, &offered))
+}
+
+/// The invoice that a pending challenge is paid by: as it is remembered here or, where it was sold before a restart or by another instance, as
+/// the node has it.
+async fn still_open(sale: &Sale<'_>, ticket: &Genuine) -> Option<OpenInvoice> {
+    let gate = sale.gate;
+    if let Some(open) = gate.unpaid.pending(&ticket.payment_hash, Instant::now()) {
+        return Some(open);
+    }
+    let expires = expires(gate, sale.offer, ticket);
+    let left = expires.since(UnixTime::now())?;
+    match payments::look_up(gate, gate.payments.as_ref()?, ticket.payment_hash).await {
+        Ok(Standing::Open(bolt11)) => Some(OpenInvoice { bolt11: bolt11.into(), expires, until: Instant::now() + left }),
+        _ => None,
+    }
 }
 
 fn refuse_if_down(sale: &Sale<'_>) -> Result<(), Answer> {

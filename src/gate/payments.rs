@@ -139,7 +139,7 @@ pub(super) async fn preimage(
         Ok(Standing::Unknown) if !ran_out(expires) => Err(Unsure::Node),
         // Money is on its way.
         Ok(Standing::Accepted) => Err(Unsure::Node),
-        Ok(Standing::Open | Standing::Canceled | Standing::Unknown) => Ok(None),
+        Ok(Standing::Open(_) | Standing::Canceled | Standing::Unknown) => Ok(None),
         Err(_) => Err(Unsure::Node),
     }
 }
@@ -363,7 +363,7 @@ async fn is_over(gate: &Gate, challenge: &Challenge) -> Result<bool, Trouble> {
         match find(gate, payments, challenge.hash).await {
             Ok(Standing::Canceled) => return Ok(true),
             Ok(Standing::Unknown) => return Ok(ran_out(challenge.expires)),
-            Ok(Standing::Open | Standing::Accepted | Standing::Settled(_)) => return Ok(false),
+            Ok(Standing::Open(_) | Standing::Accepted | Standing::Settled(_)) => return Ok(false),
             // The look-ups of an earlier round; they end soon.
             Err(Trouble::Busy) => sleep(Duration::from_millis(100)).await,
             Err(trouble) => return Err(trouble),

@@ -168,10 +168,10 @@ pub struct Payment {
 }
 
 /// How an invoice stands at the node. The preimage is there only for one that is settled, though a node tells it of open ones too.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It can be paid.
-    Open,
+    /// It can be paid: its BOLT 11 text.
+    Open(Box<str>),
     /// Somebody's money is locked in; it may still be given back.
     Accepted,
     /// It was paid.

@@ -251,6 +251,22 @@ fn nobody_is_asked_to_pay_again_for_what_a_silent_stream_did_not_tell() {
     assert_eq!((answer.status, answer.header("www-authenticate")), (200, None), "{answer:?}");
 }
 
+#[test]
+fn a_pending_challenge_is_given_again_after_a_restart_too() {
+    let (_lnd, _play, mut world) = watched();
+    let challenge = world.ask(SMS);
+    wait_until("the challenge to be on record", || stats(&world)["minted"] == 1);
+    world.crash_and_restart();
+    wait_until_watching(&world);
+    let again = Challenge::from(world.redeem(&format!("L402 {}:", challenge.macaroon), SMS));
+    assert_eq!((&again.invoice, &again.macaroon), (&challenge.invoice, &challenge.macaroon), "one invoice, one macaroon");
+    assert_eq!(again.response.json()["expiresAt"], challenge.response.json()["expiresAt"]);
+    world.pay(&challenge);
+    wait_until("paid", || state(&world, &challenge) == "paid");
+    assert_eq!(world.redeem(&format!("L402 {}:", challenge.macaroon), SMS).status, 200);
+    assert_eq!(stats(&world)["minted"], 1);
+}
+
 /// Promise 4: that an invoice was seen to run out is not certain enough where its holder says that it was paid.
 #[test]
 fn what_was_closed_wrongly_is_looked_up_before_anybody_is_asked_to_pay_again() {

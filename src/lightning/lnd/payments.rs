@@ -83,7 +83,7 @@ impl Payments for Watched {
 /// `None` if it can't be read.
 pub(super) fn standing(invoice: &lnrpc::Invoice) -> Option<Standing> {
     Some(match InvoiceState::try_from(invoice.state).ok()? {
-        InvoiceState::Open => Standing::Open,
+        InvoiceState::Open => Standing::Open(invoice.payment_request.as_str().into()),
         InvoiceState::Accepted => Standing::Accepted,
         InvoiceState::Canceled => Standing::Canceled,
         InvoiceState::Settled => {
@@ -120,7 +120,7 @@ mod tests {
             settle_date: 1_700_000_000,
             ..Default::default()
         };
-        assert!(matches!(standing(&invoice(InvoiceState::Open)), Some(Standing::Open)));
+        assert!(matches!(standing(&invoice(InvoiceState::Open)), Some(Standing::Open(_))));
         assert!(matches!(standing(&invoice(InvoiceState::Accepted)), Some(Standing::Accepted)));
         assert!(matches!(standing(&invoice(InvoiceState::Canceled)), Some(Standing::Canceled)));
         let Some(Standing::Settled(payment)) = standing(&invoice(InvoiceState::Settled)) else { panic!() };
