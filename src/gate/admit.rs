@@ -1,16 +1,16 @@
 //! Whether a request brings a ticket: genuine, paid, for this service, and bought for this request or for another.
 
 use std::borrow::Cow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use super::code::Code;
-use super::payments::{self, Unsure};
+use super::payments;
 use super::site::{Offer, Sells, Service};
-use super::{Gate, answer, challenge, paid};
+use super::{Gate, answer, challenge};
 use crate::l402::credential::{self, Credential, Handed, Proof};
 use crate::l402::root_key::Keys;
 use crate::l402::verify::{self, Genuine, Kind, Paid, Refusal};
@@ -162,13 +162,7 @@ pub async fn paid_meanwhile(
                 Err(refusal) => Admitted::Buyer(Buyer { why: code(&refusal), pending: None }),
             })
         }
-        // Perhaps it was paid: nobody is asked to pay again.
-        Err(Unsure::Ledger) => Err(paid::ledger_down()),
-        Err(Unsure::Node) => {
-            let detail = "Whether this was paid can't be found out at the moment. Send the same request again later, or with the preimage.";
-            let problem = answer::Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::NodeDown, detail);
-            Err(problem.retry(answer::Retry::SameTicket).after(Duration::from_secs(5)).into_answer())
-        }
+        Err(why) => Err(challenge::unsure(&why)),
     }
 }
 

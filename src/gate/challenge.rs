@@ -14,15 +14,16 @@ use super::answer::{self, Answer, Members, Problem, Retry, WithMembers};
 use super::client::{self, Client, Peer};
 use super::code::Code;
 use super::guard::{OpenInvoice, Reservation};
+use super::payments::{self, Left, Unsure};
 use super::site::{Offer, Sells, Service};
 use super::stock::{self, Fresh};
-use super::{Gate, Notes, payments, route};
+use super::{Gate, Notes, paid, route};
 use crate::l402::PaymentHash;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
 use crate::l402::mint;
 use crate::l402::verify::{Genuine, Kind};
-use crate::lightning::{Invoice, Standing, Trouble};
+use crate::lightning::{Invoice, Trouble};
 use crate::order::Order;
 use crate::redemption::accounts::{Entry, Minted};
 use crate::time::UnixTime;
@@ -53,7 +54,7 @@ pub struct Sale<'a> {
 pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes<'_>) -> Result<Answer, Answer> {
     refuse_if_down(sale)?;
     if let Some(Pending { ticket, macaroon }) = &buyer.pending
-        && let Some(open) = still_open(sale, ticket).await
+        && let Some(open) = still_open(sale, ticket).await?
     {
         notes.ticket = Some(ticket.payment_hash);
         let offered = Offered { macaroon, invoice: &open.bolt11, hash: ticket.payment_hash, expires: open.expires };
@@ -67,17 +68,40 @@ pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes<'_>) -> Resul
 }
 
 /// The invoice that a pending challenge is paid by: as it is remembered here or, where it was sold before a restart or by another instance, as
-/// the node has it.
-async fn still_open(sale: &Sale<'_>, ticket: &Genuine) -> Option<OpenInvoice> {
-    let gate = sale.gate;
-    if let Some(open) = gate.unpaid.pending(&ticket.payment_hash, Instant::now()) {
-        return Some(open);
+/// the node has it. `Err` where it was paid, or may have been.
+async fn still_open(sale: &Sale<'_>, ticket: &Genuine) -> Result<Option<OpenInvoice>, Answer> {
+    let (gate, hash) = (sale.gate, ticket.payment_hash);
+    if let Some(open) = gate.unpaid.pending(&hash, Instant::now()) {
+        return Ok(Some(open));
     }
-    let expires = expires(gate, sale.offer, ticket);
-    let left = expires.since(UnixTime::now())?;
-    match payments::look_up(gate, gate.payments.as_ref()?, ticket.payment_hash).await {
-        Ok(Standing::Open(bolt11)) => Some(OpenInvoice { bolt11: bolt11.into(), expires, until: Instant::now() + left }),
-        _ => None,
+    let Some(payments) = &gate.payments else { return Ok(None) };
+    match payments::left(gate, payments, hash, expires(gate, sale.offer, ticket)).await {
+        Ok(Left::Open { bolt11, expires }) => {
+            let left = expires.since(UnixTime::now()).unwrap_or_default();
+            Ok(Some(OpenInvoice { bolt11: bolt11.into(), expires, until: Instant::now() + left }))
+        }
+        Ok(Left::Over) => Ok(None),
+        // Paid since it was looked a moment ago.
+        Ok(Left::Paid(_)) if sale.offer.without_preimage => Err(unsure(&Unsure::Node)),
+        Ok(Left::Paid(_)) => {
+            let detail = "The invoice of this ticket is paid. Send the same request again with the preimage, which your wallet shows; \
+                          /l402/status tells it to who holds the macaroon.";
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::PreimageMissing, detail);
+            Err(problem.retry(Retry::SameTicket).into_answer())
+        }
+        Err(why) => Err(unsure(&why)),
+    }
+}
+
+/// Perhaps it was paid: nobody is asked to pay again.
+pub(super) fn unsure(why: &Unsure) -> Answer {
+    match why {
+        Unsure::Ledger => paid::ledger_down(),
+        Unsure::Node => {
+            let detail = "Whether this was paid can't be found out at the moment. Send the same request again later, or with the preimage.";
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::NodeDown, detail);
+            problem.retry(Retry::SameTicket).after(SOON).into_answer()
+        }
     }
 }
 
@@ -186,7 +210,10 @@ pub(super) fn life(gate: &Gate, offer: &Offer) -> Duration {
 
 /// Till when a ticket's invoice can be paid, by its own word: where no row tells, or none yet.
 pub(super) fn expires(gate: &Gate, offer: &Offer, ticket: &Genuine) -> UnixTime {
-    UnixTime::from_seconds(ticket.minted_valid_until).minus(life(gate, offer))
+    let expires = UnixTime::from_seconds(ticket.minted_valid_until).minus(life(gate, offer));
+    // No invoice of today's can be paid so late: this one is of a time when tickets lived longer.
+    let latest = UnixTime::now().plus(gate.site.times.invoice_expiry).plus(Duration::from_secs(60));
+    if expires > latest { UnixTime::from_seconds(0) } else { expires }
 }
 
 /// What a 402 offers.

@@ -76,6 +76,8 @@ codes! {
 
     /// Unused, but bought for another request.
     TicketForAnotherRequest = "ticket-for-another-request",
+    /// Paid, by the node's word, and handed in without its preimage.
+    PreimageMissing = "preimage-missing",
     /// Somebody else redeems it at this moment.
     InFlight = "in-flight",
     /// Tried again too soon.

@@ -125,22 +125,45 @@ pub(super) async fn preimage(
         return Ok(Some(preimage));
     }
     let row = gate.ledger.challenge(hash).await.map_err(|_| Unsure::Ledger)?;
-    let state = row.map(|row| row.state);
-    match state {
+    match row.map(|row| row.state) {
         Some(ChallengeState::Closed) if !for_certain => return Ok(None),
         Some(ChallengeState::Open) if !for_certain && payments.state().is_ok() => return Ok(None),
         Some(_) | None => {}
     }
+    Ok(match asked(gate, payments, hash, row, expires).await? {
+        Left::Paid(preimage) => Some(preimage),
+        Left::Open { .. } | Left::Over => None,
+    })
+}
+
+/// What certainly is with a challenge.
+pub(super) enum Left {
+    /// It can be paid.
+    Open { bolt11: Box<str>, expires: UnixTime },
+    /// It can't be paid any more, and wasn't.
+    Over,
+    /// It was paid.
+    Paid(Preimage),
+}
+
+/// What is with a challenge of which nothing is remembered here: nobody is asked to pay another as long as this one may have been, or may be.
+pub(super) async fn left(gate: &Gate, payments: &Payments, hash: PaymentHash, expires: UnixTime) -> Result<Left, Unsure> {
+    let row = gate.ledger.challenge(hash).await.map_err(|_| Unsure::Ledger)?;
+    asked(gate, payments, hash, row, expires).await
+}
+
+async fn asked(gate: &Gate, payments: &Payments, hash: PaymentHash, row: Option<Challenge>, expires: UnixTime) -> Result<Left, Unsure> {
     let expires = row.map_or(expires, |row| row.expires);
-    match look_up(gate, payments, hash).await {
-        Ok(Standing::Settled(payment)) => Ok(Some(payment.preimage)),
+    match look_up(gate, payments, hash).await.map_err(|_| Unsure::Node)? {
+        Standing::Settled(payment) => Ok(Left::Paid(payment.preimage)),
         // Paid, and the node knows nothing of it: another node, or one restored.
-        Ok(_) if state == Some(ChallengeState::Paid) => Err(Unsure::Node),
-        Ok(Standing::Unknown) if !ran_out(expires) => Err(Unsure::Node),
-        // Money is on its way.
-        Ok(Standing::Accepted) => Err(Unsure::Node),
-        Ok(Standing::Open(_) | Standing::Canceled | Standing::Unknown) => Ok(None),
-        Err(_) => Err(Unsure::Node),
+        _ if row.is_some_and(|row| row.state == ChallengeState::Paid) => Err(Unsure::Node),
+        Standing::Open { expires, .. } if expires <= UnixTime::now() => Ok(Left::Over),
+        Standing::Open { bolt11, expires } => Ok(Left::Open { bolt11, expires }),
+        Standing::Canceled => Ok(Left::Over),
+        Standing::Unknown if ran_out(expires) => Ok(Left::Over),
+        // Another node's; or money is on its way.
+        Standing::Unknown | Standing::Accepted => Err(Unsure::Node),
     }
 }
 
@@ -191,6 +214,8 @@ fn remember(gate: &Gate, payments: &Payments, payment: &Payment) {
 /// Follows for as long as it is polled. Returns at once where payments aren't detected.
 pub async fn watch(gate: &Arc<Gate>) {
     let Some(payments) = &gate.payments else { return };
+    // It may begin anew after a panic.
+    payments.set_state(Err(Trouble::NotTried));
     let never = tokio::join!(follow(gate, payments), sweep(gate, payments), count(gate));
     let ((), (), ()) = never;
 }
@@ -363,7 +388,7 @@ async fn is_over(gate: &Gate, challenge: &Challenge) -> Result<bool, Trouble> {
         match find(gate, payments, challenge.hash).await {
             Ok(Standing::Canceled) => return Ok(true),
             Ok(Standing::Unknown) => return Ok(ran_out(challenge.expires)),
-            Ok(Standing::Open(_) | Standing::Accepted | Standing::Settled(_)) => return Ok(false),
+            Ok(Standing::Open { .. } | Standing::Accepted | Standing::Settled(_)) => return Ok(false),
             // The look-ups of an earlier round; they end soon.
             Err(Trouble::Busy) => sleep(Duration::from_millis(100)).await,
             Err(trouble) => return Err(trouble),

@@ -246,7 +246,7 @@ fn note_down(gate: &Gate, held: &Held) {
 async fn asked_of_the_node(gate: &Gate, payments: &Payments, hash: PaymentHash, expires: UnixTime) -> Option<Word> {
     match payments::look_up(gate, payments, hash).await.ok()? {
         Standing::Settled(_) => Some(Word::Paid),
-        Standing::Open(_) | Standing::Accepted => Some(Word::Unpaid),
+        Standing::Open { .. } | Standing::Accepted => Some(Word::Unpaid),
         Standing::Canceled => Some(Word::Expired),
         Standing::Unknown => payments::ran_out(expires).then_some(Word::Expired),
     }

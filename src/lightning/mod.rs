@@ -170,8 +170,13 @@ pub struct Payment {
 /// How an invoice stands at the node. The preimage is there only for one that is settled, though a node tells it of open ones too.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It can be paid: its BOLT 11 text.
-    Open(Box<str>),
+    /// It can be paid.
+    Open {
+        /// Its BOLT 11 text.
+        bolt11: Box<str>,
+        /// When it runs out.
+        expires: UnixTime,
+    },
     /// Somebody's money is locked in; it may still be given back.
     Accepted,
     /// It was paid.

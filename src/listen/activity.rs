@@ -17,6 +17,10 @@ use crate::upstream::body::BodyError;
 /// Longest pause of an upstream in the middle of its answer that keeps a connection.
 const UPSTREAM_PAUSE: Duration = Duration::from_secs(180);
 
+/// Longest time in which a client may take nothing of an answer while it goes on with others. It is asked for as much at once as fits between,
+/// which takes a slow line a while.
+const LEFT_ALONE: Duration = Duration::from_secs(120);
+
 /// How often it is looked whether a connection is idle.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -65,12 +69,11 @@ impl Activity {
     }
 
     /// Ends when nothing was handled and nothing moved for `period`. HTTP/2 has no such limit of its own, and a client that opens no
-    /// window for an answer would keep its connection for ever. One that does so for some of its answers loses them.
+    /// window for an answer would keep its connection for ever.
     pub async fn quiet(&self, period: Duration) {
         let (mut before, mut still) = (self.events.load(Ordering::Relaxed), Duration::ZERO);
         loop {
             sleep(period).await;
-            self.lending.take_back(period, UPSTREAM_PAUSE);
             let now = self.events.load(Ordering::Relaxed);
             still = if now == before { still + period } else { Duration::ZERO };
             before = now;
@@ -80,6 +83,16 @@ impl Activity {
             if !still.is_zero() && !waits && self.handled.load(Ordering::Relaxed) == 0 {
                 return;
             }
+        }
+    }
+}
+
+impl Activity {
+    /// Takes back answers of which a client takes nothing while it goes on with others, for as long as it is polled.
+    pub async fn take_back(&self) {
+        loop {
+            sleep(LEFT_ALONE / 4).await;
+            self.lending.take_back(LEFT_ALONE / 4, LEFT_ALONE, UPSTREAM_PAUSE);
         }
     }
 }

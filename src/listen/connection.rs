@@ -89,6 +89,7 @@ where
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = activity.quiet(WRITE_LIMIT) => {}
+                    () = activity.take_back() => {}
                 }
             };
             Box::pin(until_stopped(connection, http2::Connection::graceful_shutdown, ended, &activity)).await;

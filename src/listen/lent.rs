@@ -5,7 +5,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +19,8 @@ const MANY: usize = 512;
 
 /// One answer.
 pub(super) struct Lent {
-    body: Mutex<Option<Body>>,
+    /// With whom to tell should it be taken back while it waits.
+    body: Mutex<(Option<Body>, Option<Waker>)>,
     polls: AtomicU32,
     /// It was asked, and waits for its upstream.
     waits: AtomicBool,
@@ -27,24 +28,28 @@ pub(super) struct Lent {
 
 impl Lent {
     pub(super) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match &mut *self.body() {
+        let (body, waker) = &mut *self.body();
+        let frame = match body {
             Some(body) => Pin::new(body).poll_frame(cx),
             None => Poll::Ready(Some(Err("nothing of it was taken for too long".into()))),
         };
+        if frame.is_pending() {
+            *waker = Some(cx.waker().clone());
+        }
         self.polls.fetch_add(1, Ordering::Relaxed);
         self.waits.store(frame.is_pending(), Ordering::Relaxed);
         frame
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.body().as_ref().is_some_and(HttpBody::is_end_stream)
+        self.body().0.as_ref().is_some_and(HttpBody::is_end_stream)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.body().as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
+        self.body().0.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 
-    fn body(&self) -> MutexGuard<'_, Option<Body>> {
+    fn body(&self) -> MutexGuard<'_, (Option<Body>, Option<Waker>)> {
         self.body.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -62,7 +67,7 @@ struct Loan {
 
 impl Lending {
     pub(super) fn lend(&self, body: Body) -> Arc<Lent> {
-        let lent = Arc::new(Lent { body: Mutex::new(Some(body)), polls: AtomicU32::new(0), waits: AtomicBool::new(false) });
+        let lent = Arc::new(Lent { body: Mutex::new((Some(body), None)), polls: AtomicU32::new(0), waits: AtomicBool::new(false) });
         let mut loans = self.loans();
         if loans.len() >= MANY {
             loans.retain(|loan| loan.lent.strong_count() > 0);
@@ -71,19 +76,24 @@ impl Lending {
         lent
     }
 
-    /// To be called every `period`: takes back what the client left alone for as long, or for `pause` if its upstream was waited for.
-    pub(super) fn take_back(&self, period: Duration, pause: Duration) {
+    /// To be called every `period`: takes back what the client left alone for `limit`, or for `pause` if its upstream was waited for.
+    pub(super) fn take_back(&self, period: Duration, limit: Duration, pause: Duration) {
         self.loans().retain_mut(|loan| {
             let Some(lent) = loan.lent.upgrade() else { return false };
             let polls = Some(lent.polls.load(Ordering::Relaxed));
             loan.still = if polls == loan.polls { loan.still + period } else { Duration::ZERO };
             loan.polls = polls;
-            let limit = if lent.waits.load(Ordering::Relaxed) { pause } else { period };
+            let limit = if lent.waits.load(Ordering::Relaxed) { pause } else { limit };
             if loan.still < limit {
                 return true;
             }
             // With it goes the connection to the upstream.
-            *lent.body() = None;
+            let waker = {
+                let mut body = lent.body();
+                body.0 = None;
+                body.1.take()
+            };
+            waker.iter().for_each(Waker::wake_by_ref);
             false
         });
     }
@@ -100,10 +110,11 @@ mod tests {
     use super::*;
 
     const PERIOD: Duration = Duration::from_secs(30);
+    const LIMIT: Duration = Duration::from_secs(60);
     const PAUSE: Duration = Duration::from_secs(180);
 
     fn asked(lent: &Lent) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        lent.poll_frame(&mut Context::from_waker(std::task::Waker::noop()))
+        lent.poll_frame(&mut Context::from_waker(Waker::noop()))
     }
 
     #[test]
@@ -111,11 +122,11 @@ mod tests {
         let lending = Lending::default();
         let (left, taken) = (lending.lend(Body::Whole(Full::from("a"))), lending.lend(Body::Whole(Full::from("b"))));
         for _ in 0..3 {
-            lending.take_back(PERIOD, PAUSE);
+            lending.take_back(PERIOD, LIMIT, PAUSE);
             let _ = asked(&taken);
         }
         assert!(matches!(asked(&left), Poll::Ready(Some(Err(_)))));
-        assert!(taken.body().is_some() && lending.loans().len() == 1);
+        assert!(taken.body().0.is_some() && lending.loans().len() == 1);
     }
 
     #[test]
@@ -124,10 +135,10 @@ mod tests {
         let (_sender, events) = tokio::sync::mpsc::channel(1);
         let waiting = lending.lend(Body::Events(events));
         assert!(asked(&waiting).is_pending());
-        (0..=5).for_each(|_| lending.take_back(PERIOD, PAUSE));
-        assert!(waiting.body().is_some());
-        lending.take_back(PERIOD, PAUSE);
-        assert!(waiting.body().is_none());
+        (0..=5).for_each(|_| lending.take_back(PERIOD, LIMIT, PAUSE));
+        assert!(waiting.body().0.is_some());
+        lending.take_back(PERIOD, LIMIT, PAUSE);
+        assert!(waiting.body().0.is_none());
     }
 
     #[test]

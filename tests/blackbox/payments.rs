@@ -267,6 +267,27 @@ fn a_pending_challenge_is_given_again_after_a_restart_too() {
     assert_eq!(stats(&world)["minted"], 1);
 }
 
+/// Promise 4: also where the preimage is asked for, nobody who hands in the macaroon alone is sold another while the first is paid.
+#[test]
+fn who_has_paid_and_sends_no_preimage_is_told_so_after_a_restart_instead_of_asked_to_pay_again() {
+    let lnd = tempfile::tempdir().unwrap();
+    let play = Play::start(lnd.path());
+    let mut world = World::with(Options { service: String::new(), ..play.watched() });
+    wait_until_watching(&world);
+    let challenge = world.ask(SMS);
+    wait_until("the challenge to be on record", || stats(&world)["minted"] == 1);
+    world.gate.kill();
+    let paid = play.pay(&challenge.invoice);
+    assert_eq!(paid.status, 200);
+    world.restart();
+    wait_until_watching(&world);
+    let told = world.redeem(&format!("L402 {}:", challenge.macaroon), SMS);
+    assert_eq!((told.status, told.code().as_str(), told.header("www-authenticate")), (422, "preimage-missing", None), "{told:?}");
+    assert_eq!((told.json()["retry"].as_str(), told.json()["charged"].as_bool()), (Some("same-ticket"), Some(false)));
+    let preimage = status(&world, &challenge, "").header("l402-preimage").unwrap().to_owned();
+    assert_eq!(world.redeem(&format!("L402 {}:{preimage}", challenge.macaroon), SMS).status, 200);
+}
+
 /// Promise 4: that an invoice was seen to run out is not certain enough where its holder says that it was paid.
 #[test]
 fn what_was_closed_wrongly_is_looked_up_before_anybody_is_asked_to_pay_again() {
@@ -447,7 +468,8 @@ fn two_instances_count_a_payment_once() {
 fn a_burst_no_larger_than_the_stock_costs_no_call_to_the_node() {
     let lnd = tempfile::tempdir().unwrap();
     let play = Play::start(lnd.path());
-    let world = World::with(Options { limits: "unpaid_per_client = 1000".into(), ..play.options() });
+    let limits = "unpaid_per_client = 1000".into();
+    let world = World::with(Options { limits, lnd: "timeout = \"30s\"".into(), ..play.options() });
     world.wait_until_node_is("ok");
     let stock = || world.metric("farebox_stock{service=\"send-sms\"}");
     assert_eq!(stock(), 0.0, "none when nothing sells");

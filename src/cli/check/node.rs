@@ -81,7 +81,7 @@ async fn invoice(report: &mut Report, config: &Config, node: &Lnd) {
     report.ok("invoice", format!("made one of 1 sat on {}, which nobody will pay and which runs out in a minute", config.lnd.network));
     if config.detects_payments {
         match node.look_up(made.payment_hash).await {
-            Ok(Standing::Open(_)) => report.ok("payments", "that invoice could be looked up"),
+            Ok(Standing::Open { .. }) => report.ok("payments", "that invoice could be looked up"),
             Ok(_) => report.failed("payments", "that invoice could be looked up, but isn't open; is another LND at `lnd.address`?"),
             Err(trouble) => report.failed("payments", trouble),
         }

@@ -105,6 +105,7 @@ impl Lnd {
 
     /// Asks the node once how it is, and remembers it.
     pub async fn look(&self) {
+        let before = self.standpoint.look();
         let seen = match self.wallet_state().await {
             Ok(()) => match self.standpoint.question(Instant::now()) {
                 Question::Nothing => Ok(()),
@@ -115,7 +116,7 @@ impl Lnd {
             },
             trouble => trouble,
         };
-        self.standpoint.looked(seen, Instant::now());
+        self.standpoint.looked(before, seen, Instant::now());
     }
 
     async fn wallet_state(&self) -> Result<(), Trouble> {

@@ -83,7 +83,12 @@ impl Payments for Watched {
 /// `None` if it can't be read.
 pub(super) fn standing(invoice: &lnrpc::Invoice) -> Option<Standing> {
     Some(match InvoiceState::try_from(invoice.state).ok()? {
-        InvoiceState::Open => Standing::Open(invoice.payment_request.as_str().into()),
+        InvoiceState::Open => {
+            // LND's word for a day is 0.
+            let lives = if invoice.expiry == 0 { 86_400 } else { invoice.expiry };
+            let expires = u64::try_from(invoice.creation_date.saturating_add(lives)).unwrap_or(0);
+            Standing::Open { bolt11: invoice.payment_request.as_str().into(), expires: UnixTime::from_seconds(expires) }
+        }
         InvoiceState::Accepted => Standing::Accepted,
         InvoiceState::Canceled => Standing::Canceled,
         InvoiceState::Settled => {
@@ -120,7 +125,7 @@ mod tests {
             settle_date: 1_700_000_000,
             ..Default::default()
         };
-        assert!(matches!(standing(&invoice(InvoiceState::Open)), Some(Standing::Open(_))));
+        assert!(matches!(standing(&invoice(InvoiceState::Open)), Some(Standing::Open { .. })));
         assert!(matches!(standing(&invoice(InvoiceState::Accepted)), Some(Standing::Accepted)));
         assert!(matches!(standing(&invoice(InvoiceState::Canceled)), Some(Standing::Canceled)));
         let Some(Standing::Settled(payment)) = standing(&invoice(InvoiceState::Settled)) else { panic!() };

@@ -8,8 +8,9 @@ use tracing::{info, warn};
 
 use crate::lightning::Trouble;
 
-/// How soon it is tried whether what a call found wrong has passed.
-const HOLD: Duration = Duration::from_secs(10);
+/// How soon it is tried whether what a call found wrong has passed: doubling from the first to the last.
+const FIRST_HOLD: Duration = Duration::from_secs(10);
+const LAST_HOLD: Duration = Duration::from_secs(60);
 
 /// The same for an invoice that wasn't what was asked for: LND keeps each one, and hardly changes.
 const HOLD_WRONG: Duration = Duration::from_secs(600);
@@ -19,13 +20,22 @@ pub(super) struct Standpoint(Mutex<Known>);
 
 struct Known {
     trouble: Option<Trouble>,
-    /// The trouble is one that the State service knows nothing of; from then on it may be tried whether it has passed.
+    /// A call found something wrong; from then on it may be tried whether it has passed.
     try_from: Option<Instant>,
+    hold: Duration,
+    /// Only an invoice can show that it has passed.
+    needs_invoice: bool,
     /// LND took our macaroon, since it was away and since our files have changed.
     macaroon_taken: bool,
     /// When it made an invoice last.
     made: Option<Instant>,
+    /// How many calls for an invoice have told something.
+    told: u64,
 }
+
+/// How many calls had told something before a look began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Before(u64);
 
 /// What else has to be asked of an LND that says that it serves.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,7 +52,15 @@ pub(super) enum Question {
 
 impl Standpoint {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Known { trouble: Some(Trouble::NotTried), try_from: None, macaroon_taken: false, made: None }))
+        Self(Mutex::new(Known {
+            trouble: Some(Trouble::NotTried),
+            try_from: None,
+            hold: FIRST_HOLD,
+            needs_invoice: false,
+            macaroon_taken: false,
+            made: None,
+            told: 0,
+        }))
     }
 
     pub(super) fn trouble(&self) -> Option<Trouble> {
@@ -52,48 +70,65 @@ impl Standpoint {
     /// The files are others: what was found wrong with the old ones needn't be.
     pub(super) fn begin_anew(&self) {
         let mut known = self.known();
-        (known.try_from, known.macaroon_taken) = (None, false);
+        (known.try_from, known.hold, known.needs_invoice, known.macaroon_taken) = (None, FIRST_HOLD, false, false);
+    }
+
+    /// A look at the node begins.
+    pub(super) fn look(&self) -> Before {
+        Before(self.known().told)
     }
 
     pub(super) fn question(&self, now: Instant) -> Question {
         let known = self.known();
-        match (&known.trouble, known.try_from) {
-            (_, Some(from)) if now < from => Question::Later,
-            (Some(Trouble::Silent(_) | Trouble::Other(_) | Trouble::WrongInvoice(_)), Some(_)) => Question::Invoice,
+        match known.try_from {
+            Some(from) if now < from => Question::Later,
+            _ if known.needs_invoice => Question::Invoice,
             _ if known.macaroon_taken => Question::Nothing,
             _ => Question::Macaroon,
         }
     }
 
-    /// What a look at the node came to.
-    pub(super) fn looked(&self, seen: Result<(), Trouble>, now: Instant) {
+    /// What a look at the node came to. A call that told something meanwhile knows better.
+    pub(super) fn looked(&self, before: Before, seen: Result<(), Trouble>, now: Instant) {
         let mut known = self.known();
+        if known.told != before.0 {
+            return;
+        }
         known.macaroon_taken = seen.is_ok();
-        known.try_from = matches!(seen, Err(Trouble::Macaroon(_))).then(|| now + HOLD);
+        known.try_from = matches!(seen, Err(Trouble::Macaroon(_))).then(|| now + FIRST_HOLD);
         known.set(seen.err());
     }
 
     /// An invoice was made.
     pub(super) fn made(&self, now: Instant) {
         let mut known = self.known();
-        (known.try_from, known.macaroon_taken, known.made) = (None, true, Some(now));
+        known.told += 1;
+        (known.try_from, known.hold, known.needs_invoice) = (None, FIRST_HOLD, false);
+        (known.macaroon_taken, known.made) = (true, Some(now));
         known.set(None);
     }
 
     /// A call for an invoice that began at `started` came to nothing. Says whether the node should be looked at.
     pub(super) fn failed(&self, trouble: &Trouble, started: Instant, now: Instant) -> bool {
         let mut known = self.known();
-        let hold = match trouble {
+        let (try_from, needs_invoice) = match trouble {
             // Says more about us than about the node.
             Trouble::Busy | Trouble::Slow(_) | Trouble::NotTried => return false,
             // Says more about this one call than about the node.
             Trouble::Silent(_) | Trouble::Other(_) if known.made.is_some_and(|made| made > started) => return false,
-            Trouble::Macaroon(_) | Trouble::Silent(_) | Trouble::Other(_) => Some(HOLD),
-            Trouble::WrongInvoice(_) => Some(HOLD_WRONG),
-            _ => None,
+            Trouble::Silent(_) | Trouble::Other(_) => {
+                // Calls that were under way together fail together, and count as one.
+                if known.try_from.is_none_or(|from| from <= now) {
+                    known.hold = if known.needs_invoice { (known.hold * 2).min(LAST_HOLD) } else { FIRST_HOLD };
+                }
+                (Some(now + known.hold), true)
+            }
+            Trouble::WrongInvoice(_) => (Some(now + HOLD_WRONG), true),
+            Trouble::Macaroon(_) => (Some(now + FIRST_HOLD), known.needs_invoice),
+            _ => (None, known.needs_invoice),
         };
-        known.try_from = hold.map(|hold| now + hold);
-        known.macaroon_taken = false;
+        known.told += 1;
+        (known.try_from, known.needs_invoice, known.macaroon_taken) = (try_from, needs_invoice, false);
         known.set(Some(trouble.clone()));
         true
     }
@@ -124,52 +159,74 @@ mod tests {
     }
 
     fn silent() -> Trouble {
-        Trouble::Silent(HOLD)
+        Trouble::Silent(FIRST_HOLD)
+    }
+
+    fn looked(standpoint: &Standpoint, seen: Result<(), Trouble>, now: Instant) {
+        standpoint.looked(standpoint.look(), seen, now);
     }
 
     #[test]
     fn a_macaroon_is_shown_once_and_again_after_the_node_was_away_or_the_files_changed() {
         let (standpoint, now) = (Standpoint::new(), Instant::now());
         assert_eq!(standpoint.question(now), Question::Macaroon, "before the first buyer");
-        standpoint.looked(Ok(()), now);
+        looked(&standpoint, Ok(()), now);
         assert_eq!((standpoint.trouble(), standpoint.question(now)), (None, Question::Nothing));
         standpoint.begin_anew();
         assert_eq!(standpoint.question(now), Question::Macaroon);
         standpoint.made(now);
         assert_eq!(standpoint.question(now), Question::Nothing);
-        standpoint.looked(Err(Trouble::Locked), now);
+        looked(&standpoint, Err(Trouble::Locked), now);
         assert_eq!(standpoint.question(now), Question::Macaroon);
     }
 
     #[test]
     fn a_refused_macaroon_stays_refused_until_it_is_taken() {
         let (standpoint, now) = (Standpoint::new(), Instant::now());
-        standpoint.looked(Ok(()), now);
+        looked(&standpoint, Ok(()), now);
         assert!(standpoint.failed(&refused(), now, now));
         assert_eq!(standpoint.question(now), Question::Later);
         for tries in 1..4 {
-            let then = now + HOLD * tries;
+            let then = now + FIRST_HOLD * tries;
             assert_eq!((standpoint.trouble(), standpoint.question(then)), (Some(refused()), Question::Macaroon));
-            standpoint.looked(Err(refused()), then);
+            looked(&standpoint, Err(refused()), then);
         }
         standpoint.begin_anew();
         assert_eq!(standpoint.question(now), Question::Macaroon, "a new file is tried at once");
-        standpoint.looked(Ok(()), now);
+        looked(&standpoint, Ok(()), now);
         assert_eq!(standpoint.trouble(), None);
     }
 
     #[test]
     fn what_only_an_invoice_can_tell_stays_until_one_is_made() {
-        for (trouble, hold) in [(silent(), HOLD), (Trouble::WrongInvoice("another network".to_owned()), HOLD_WRONG)] {
+        for (trouble, hold) in [(silent(), FIRST_HOLD), (Trouble::WrongInvoice("another network".to_owned()), HOLD_WRONG)] {
             let (standpoint, now) = (Standpoint::new(), Instant::now());
-            standpoint.looked(Ok(()), now);
+            looked(&standpoint, Ok(()), now);
             assert!(standpoint.failed(&trouble, now, now));
             assert_eq!(standpoint.question(now + hold - Duration::from_millis(1)), Question::Later);
             assert_eq!((standpoint.trouble(), standpoint.question(now + hold)), (Some(trouble.clone()), Question::Invoice));
             standpoint.failed(&trouble, now + hold, now + hold);
             assert_eq!(standpoint.question(now + hold), Question::Later);
+            // It was away in between: that makes nothing right.
+            looked(&standpoint, Err(Trouble::Locked), now + hold);
+            assert_eq!(standpoint.question(now + hold), Question::Invoice);
             standpoint.made(now + hold * 2);
             assert_eq!((standpoint.trouble(), standpoint.question(now)), (None, Question::Nothing));
+        }
+    }
+
+    #[test]
+    fn a_node_that_stores_invoices_and_says_nothing_is_tried_ever_less_often() {
+        let (standpoint, mut now) = (Standpoint::new(), Instant::now());
+        for hold in [10, 20, 40, 60, 60] {
+            // Those that wait for it at once are one try.
+            for _ in 0..5 {
+                standpoint.failed(&silent(), now, now);
+            }
+            let hold = Duration::from_secs(hold);
+            assert_eq!(standpoint.question(now + hold - Duration::from_millis(1)), Question::Later, "{hold:?}");
+            now += hold;
+            assert_eq!(standpoint.question(now), Question::Invoice, "{hold:?}");
         }
     }
 
@@ -180,8 +237,17 @@ mod tests {
         let later = now + Duration::from_secs(5);
         assert!(!standpoint.failed(&silent(), now, later) && standpoint.trouble().is_none());
         assert!(standpoint.failed(&silent(), now + Duration::from_secs(2), later) && standpoint.trouble().is_some());
-        standpoint.looked(Err(Trouble::Locked), later);
+        looked(&standpoint, Err(Trouble::Locked), later);
         assert!(!standpoint.failed(&Trouble::Busy, later, later));
         assert_eq!(standpoint.trouble(), Some(Trouble::Locked), "our own limits say nothing of the node");
+    }
+
+    #[test]
+    fn a_look_says_nothing_where_a_call_told_something_meanwhile() {
+        let (standpoint, now) = (Standpoint::new(), Instant::now());
+        let before = standpoint.look();
+        standpoint.failed(&refused(), now, now);
+        standpoint.looked(before, Ok(()), now);
+        assert_eq!(standpoint.trouble(), Some(refused()));
     }
 }
