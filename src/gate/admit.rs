@@ -8,9 +8,8 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use super::code::Code;
-use super::payments;
 use super::site::{Offer, Sells, Service};
-use super::{Gate, answer, challenge};
+use super::{Gate, answer, challenge, invoice_state};
 use crate::l402::credential::{self, Credential, Handed, Proof};
 use crate::l402::root_key::Keys;
 use crate::l402::verify::{self, Genuine, Kind, Paid, Refusal};
@@ -147,7 +146,7 @@ pub async fn paid_meanwhile(
     let (Pending { ticket, macaroon }, why) = pending;
     // Who would be given a new invoice has certainly not paid the old one.
     let for_certain = gate.unpaid.pending(&ticket.payment_hash, Instant::now()).is_none();
-    match payments::preimage(gate, payments, ticket.payment_hash, challenge::expires(gate, offer, &ticket), for_certain).await {
+    match invoice_state::preimage(gate, payments, ticket.payment_hash, challenge::expires(gate, offer, &ticket), for_certain).await {
         Ok(None) => Ok(Admitted::Buyer(Buyer { why, pending: Some(Pending { ticket, macaroon }) })),
         Ok(Some(preimage)) => {
             let credential = Credential { macaroon, proof: Proof::Preimage(preimage) };

@@ -14,7 +14,7 @@ use super::answer::{self, Answer, Members, Problem, Retry, WithMembers};
 use super::client::{self, Client, Peer};
 use super::code::Code;
 use super::guard::{OpenInvoice, Reservation};
-use super::payments::{self, Left, Unsure};
+use super::invoice_state::{self, Left, Unsure};
 use super::site::{Offer, Sells, Service};
 use super::stock::{self, Fresh};
 use super::{Gate, Notes, paid, route};
@@ -75,7 +75,7 @@ async fn still_open(sale: &Sale<'_>, ticket: &Genuine) -> Result<Option<OpenInvo
         return Ok(Some(open));
     }
     let Some(payments) = &gate.payments else { return Ok(None) };
-    match payments::left(gate, payments, hash, expires(gate, sale.offer, ticket)).await {
+    match invoice_state::left(gate, payments, hash, expires(gate, sale.offer, ticket)).await {
         Ok(Left::Open { bolt11, expires }) => {
             let left = expires.since(UnixTime::now()).unwrap_or_default();
             Ok(Some(OpenInvoice { bolt11: bolt11.into(), expires, until: Instant::now() + left }))

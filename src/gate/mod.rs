@@ -9,6 +9,7 @@ pub mod code;
 pub mod flight;
 pub mod free;
 pub mod guard;
+mod invoice_state;
 mod keep;
 pub mod lookup;
 pub mod paid;

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::Gate;
 use crate::l402::{PaymentHash, Preimage};
 use crate::lightning::{Payment, Payments as Stream, Standing, Trouble};
-use crate::redemption::accounts::{Challenge, ChallengeState, Found, News, Receipt};
+use crate::redemption::accounts::{Challenge, Found, News, Receipt};
 use crate::redemption::memory::Bounded;
 use crate::time::UnixTime;
 
@@ -36,6 +36,9 @@ const AT_ONCE: usize = 256;
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_MOST: u32 = 500;
 const SWEEP_AFTER: Duration = Duration::from_secs(5);
+
+/// How long after it ran out a challenge is given up of which the node still says that it may be paid. Should it be, it counts all the same.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How soon all open challenges are looked up again, and then ever less often, until the stream has told of a payment.
 const UNTIL_TOLD_FIRST: Duration = Duration::from_secs(10);
@@ -83,6 +86,11 @@ impl Payments {
         }
     }
 
+    /// What was paid with an invoice, if that is at hand.
+    pub(super) fn known(&self, hash: &PaymentHash) -> Option<Preimage> {
+        self.known.get(hash)
+    }
+
     /// `Err` while payments are not heard of as they come.
     pub fn state(&self) -> Result<(), Trouble> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -100,71 +108,10 @@ impl Payments {
     }
 }
 
-/// Why it can't be said whether something was paid.
-pub(super) enum Unsure {
-    Ledger,
-    Node,
-}
-
 /// Whether an invoice can certainly not be paid any more. Before that, a node that knows none is another node, or one restored; after it,
 /// LND may have forgotten it.
 pub(super) fn ran_out(expires: UnixTime) -> bool {
     expires.plus(SWEEP_AFTER) < UnixTime::now()
-}
-
-/// What was paid with a ticket's invoice, if it was: `None` means that it wasn't; with `for_certain` by the node's own word, else as far as
-/// the stream tells, which may be a moment behind. `expires` is what the ticket says of its invoice.
-pub(super) async fn preimage(
-    gate: &Gate,
-    payments: &Payments,
-    hash: PaymentHash,
-    expires: UnixTime,
-    for_certain: bool,
-) -> Result<Option<Preimage>, Unsure> {
-    if let Some(preimage) = payments.known.get(&hash) {
-        return Ok(Some(preimage));
-    }
-    let row = gate.ledger.challenge(hash).await.map_err(|_| Unsure::Ledger)?;
-    match row.map(|row| row.state) {
-        Some(ChallengeState::Closed) if !for_certain => return Ok(None),
-        Some(ChallengeState::Open) if !for_certain && payments.state().is_ok() => return Ok(None),
-        Some(_) | None => {}
-    }
-    Ok(match asked(gate, payments, hash, row, expires).await? {
-        Left::Paid(preimage) => Some(preimage),
-        Left::Open { .. } | Left::Over => None,
-    })
-}
-
-/// What certainly is with a challenge.
-pub(super) enum Left {
-    /// It can be paid.
-    Open { bolt11: Box<str>, expires: UnixTime },
-    /// It can't be paid any more, and wasn't.
-    Over,
-    /// It was paid.
-    Paid(Preimage),
-}
-
-/// What is with a challenge of which nothing is remembered here: nobody is asked to pay another as long as this one may have been, or may be.
-pub(super) async fn left(gate: &Gate, payments: &Payments, hash: PaymentHash, expires: UnixTime) -> Result<Left, Unsure> {
-    let row = gate.ledger.challenge(hash).await.map_err(|_| Unsure::Ledger)?;
-    asked(gate, payments, hash, row, expires).await
-}
-
-async fn asked(gate: &Gate, payments: &Payments, hash: PaymentHash, row: Option<Challenge>, expires: UnixTime) -> Result<Left, Unsure> {
-    let expires = row.map_or(expires, |row| row.expires);
-    match look_up(gate, payments, hash).await.map_err(|_| Unsure::Node)? {
-        Standing::Settled(payment) => Ok(Left::Paid(payment.preimage)),
-        // Paid, and the node knows nothing of it: another node, or one restored.
-        _ if row.is_some_and(|row| row.state == ChallengeState::Paid) => Err(Unsure::Node),
-        Standing::Open { expires, .. } if expires <= UnixTime::now() => Ok(Left::Over),
-        Standing::Open { bolt11, expires } => Ok(Left::Open { bolt11, expires }),
-        Standing::Canceled => Ok(Left::Over),
-        Standing::Unknown if ran_out(expires) => Ok(Left::Over),
-        // Another node's; or money is on its way.
-        Standing::Unknown | Standing::Accepted => Err(Unsure::Node),
-    }
 }
 
 /// Asks the node for a stranger, and remembers a payment.
@@ -388,7 +335,8 @@ async fn is_over(gate: &Gate, challenge: &Challenge) -> Result<bool, Trouble> {
         match find(gate, payments, challenge.hash).await {
             Ok(Standing::Canceled) => return Ok(true),
             Ok(Standing::Unknown) => return Ok(ran_out(challenge.expires)),
-            Ok(Standing::Open { .. } | Standing::Accepted | Standing::Settled(_)) => return Ok(false),
+            Ok(Standing::Settled(_)) => return Ok(false),
+            Ok(Standing::Open { .. } | Standing::Accepted) => return Ok(challenge.expires.plus(GIVEN_UP_AFTER) < UnixTime::now()),
             // The look-ups of an earlier round; they end soon.
             Err(Trouble::Busy) => sleep(Duration::from_millis(100)).await,
             Err(trouble) => return Err(trouble),

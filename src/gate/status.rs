@@ -16,7 +16,7 @@ use super::code::Code;
 use super::payments::{self, Payments};
 use super::site::{Sells, Service};
 use super::watchers::Watcher;
-use super::{Gate, Notes, challenge, paid};
+use super::{Gate, Notes, challenge, invoice_state, paid};
 use crate::l402::credential::{self, Credential, Handed};
 use crate::l402::verify::{self, Genuine, Refusal};
 use crate::l402::{PaymentHash, Preimage};
@@ -266,7 +266,7 @@ async fn hand_over(gate: &Gate, payments: &Payments, held: &Held, word: Word, he
     if matches!(word, Word::Unpaid | Word::Expired | Word::Revoked) {
         return;
     }
-    if let Ok(Some(preimage)) = payments::preimage(gate, payments, held.ticket.payment_hash, held.expires, false).await
+    if let Ok(Some(preimage)) = invoice_state::preimage(gate, payments, held.ticket.payment_hash, held.expires, false).await
         && let Some(value) = header(&preimage)
     {
         headers.insert(PREIMAGE, value);

@@ -3,15 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::ledger::Reply;
 use crate::l402::PaymentHash;
 use crate::time::UnixTime;
-
-/// How long a process leaves challenges that are not known to be paid where they are: until then it has looked up those that were paid while
-/// it was down.
-pub const CATCH_UP: Duration = Duration::from_secs(3600);
 
 /// Seconds of a day, which begins at midnight UTC.
 pub const DAY: u64 = 86_400;

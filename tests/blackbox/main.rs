@@ -11,6 +11,8 @@
 
 mod support;
 
+// Early in the alphabet, because it takes minutes.
+mod abandoned_answers;
 mod answers;
 mod crash;
 mod exactly_once;

@@ -212,7 +212,7 @@ impl Node for Lnd {
             let result = self.add(wanted).await;
             (self.observer)(started.elapsed(), result.as_ref().map(|_| ()).map_err(|no| &no.trouble));
             match &result {
-                Ok(_) => self.standpoint.made(Instant::now()),
+                Ok(_) => self.standpoint.made(started, Instant::now()),
                 Err(no) if self.standpoint.failed(&no.trouble, started, Instant::now()) => self.look_now.notify_one(),
                 Err(_) => {}
             }

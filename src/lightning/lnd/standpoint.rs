@@ -20,6 +20,8 @@ pub(super) struct Standpoint(Mutex<Known>);
 
 struct Known {
     trouble: Option<Trouble>,
+    /// Since when it is as it is.
+    since: Option<Instant>,
     /// A call found something wrong; from then on it may be tried whether it has passed.
     try_from: Option<Instant>,
     hold: Duration,
@@ -54,6 +56,7 @@ impl Standpoint {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Known {
             trouble: Some(Trouble::NotTried),
+            since: None,
             try_from: None,
             hold: FIRST_HOLD,
             needs_invoice: false,
@@ -96,16 +99,21 @@ impl Standpoint {
         }
         known.macaroon_taken = seen.is_ok();
         known.try_from = matches!(seen, Err(Trouble::Macaroon(_))).then(|| now + FIRST_HOLD);
-        known.set(seen.err());
+        known.set(seen.err(), now);
     }
 
-    /// An invoice was made.
-    pub(super) fn made(&self, now: Instant) {
+    /// An invoice was made by a call that began at `started`.
+    pub(super) fn made(&self, started: Instant, now: Instant) {
         let mut known = self.known();
+        (known.hold, known.needs_invoice, known.made) = (FIRST_HOLD, false, Some(now));
+        let is_passed = matches!(known.trouble, Some(Trouble::Silent(_) | Trouble::Other(_) | Trouble::WrongInvoice(_)));
+        if !is_passed && known.trouble.is_some() && known.since.is_some_and(|since| since > started) {
+            // That is younger than the call: LND made the invoice, and was locked then, say.
+            return;
+        }
         known.told += 1;
-        (known.try_from, known.hold, known.needs_invoice) = (None, FIRST_HOLD, false);
-        (known.macaroon_taken, known.made) = (true, Some(now));
-        known.set(None);
+        (known.try_from, known.macaroon_taken) = (None, true);
+        known.set(None, now);
     }
 
     /// A call for an invoice that began at `started` came to nothing. Says whether the node should be looked at.
@@ -129,7 +137,7 @@ impl Standpoint {
         };
         known.told += 1;
         (known.try_from, known.needs_invoice, known.macaroon_taken) = (try_from, needs_invoice, false);
-        known.set(Some(trouble.clone()));
+        known.set(Some(trouble.clone()), now);
         true
     }
 
@@ -139,8 +147,9 @@ impl Standpoint {
 }
 
 impl Known {
-    fn set(&mut self, trouble: Option<Trouble>) {
+    fn set(&mut self, trouble: Option<Trouble>, now: Instant) {
         if self.trouble != trouble {
+            self.since = Some(now);
             match &trouble {
                 Some(trouble) => warn!(state = trouble.word(), "node: {trouble}"),
                 None => info!("node: LND is up"),
@@ -174,7 +183,7 @@ mod tests {
         assert_eq!((standpoint.trouble(), standpoint.question(now)), (None, Question::Nothing));
         standpoint.begin_anew();
         assert_eq!(standpoint.question(now), Question::Macaroon);
-        standpoint.made(now);
+        standpoint.made(now, now);
         assert_eq!(standpoint.question(now), Question::Nothing);
         looked(&standpoint, Err(Trouble::Locked), now);
         assert_eq!(standpoint.question(now), Question::Macaroon);
@@ -210,7 +219,7 @@ mod tests {
             // It was away in between: that makes nothing right.
             looked(&standpoint, Err(Trouble::Locked), now + hold);
             assert_eq!(standpoint.question(now + hold), Question::Invoice);
-            standpoint.made(now + hold * 2);
+            standpoint.made(now + hold * 2, now + hold * 2);
             assert_eq!((standpoint.trouble(), standpoint.question(now)), (None, Question::Nothing));
         }
     }
@@ -233,13 +242,26 @@ mod tests {
     #[test]
     fn one_silent_call_says_nothing_where_others_were_answered_since() {
         let (standpoint, now) = (Standpoint::new(), Instant::now());
-        standpoint.made(now + Duration::from_secs(1));
+        standpoint.made(now, now + Duration::from_secs(1));
         let later = now + Duration::from_secs(5);
         assert!(!standpoint.failed(&silent(), now, later) && standpoint.trouble().is_none());
         assert!(standpoint.failed(&silent(), now + Duration::from_secs(2), later) && standpoint.trouble().is_some());
         looked(&standpoint, Err(Trouble::Locked), later);
         assert!(!standpoint.failed(&Trouble::Busy, later, later));
         assert_eq!(standpoint.trouble(), Some(Trouble::Locked), "our own limits say nothing of the node");
+    }
+
+    #[test]
+    fn an_invoice_that_comes_late_says_nothing_of_what_was_seen_since_it_was_asked_for() {
+        let (standpoint, now) = (Standpoint::new(), Instant::now());
+        looked(&standpoint, Err(Trouble::Locked), now + Duration::from_secs(1));
+        standpoint.made(now, now + Duration::from_secs(2));
+        assert_eq!(standpoint.trouble(), Some(Trouble::Locked));
+        standpoint.made(now + Duration::from_secs(1), now + Duration::from_secs(2));
+        assert_eq!(standpoint.trouble(), None);
+        standpoint.failed(&silent(), now + Duration::from_secs(2), now + Duration::from_secs(3));
+        standpoint.made(now + Duration::from_secs(2), now + Duration::from_secs(4));
+        assert_eq!(standpoint.trouble(), None, "it isn't silent");
     }
 
     #[test]

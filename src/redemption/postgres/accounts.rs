@@ -73,13 +73,10 @@ const OWED: &str = "
     FROM farebox.challenges AS c WHERE c.state = 2 AND NOT c.served
         AND NOT EXISTS (SELECT FROM farebox.tickets AS t WHERE t.hash = c.hash AND t.state = 3)";
 
-/// One small step of forgetting challenges that weren't paid, an hour after they ran out; a week, where the node never said so though it was
-/// asked ($1).
+/// One small step of forgetting challenges that weren't paid, an hour after they ran out. What is open stays until it was looked up.
 pub(super) const PRUNE_CLOSED: &str = "
     DELETE FROM farebox.challenges WHERE hash IN (
-        (SELECT hash FROM farebox.challenges WHERE state = 3 AND expires < farebox.now_ms() / 1000 - 3600 LIMIT 200)
-        UNION ALL
-        (SELECT hash FROM farebox.challenges WHERE $1 AND state = 1 AND expires < farebox.now_ms() / 1000 - 604800 LIMIT 200))";
+        SELECT hash FROM farebox.challenges WHERE state = 3 AND expires < farebox.now_ms() / 1000 - 3600 LIMIT 200)";
 
 /// One small step of forgetting paid ones whose time ended $1 seconds ago. What was never delivered is kept as a sum.
 pub(super) const PRUNE_PAID: &str = "

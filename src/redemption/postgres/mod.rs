@@ -19,7 +19,6 @@ use self::accounts::{PRUNE_CLOSED, PRUNE_PAID};
 use self::line::{Line, Link, Opened, Way, open, words};
 use self::rows::{millis, read_claim, read_row, signed};
 use self::statements::{NOTE_SECRET, PRUNE_ANSWERS, PRUNE_TICKETS, RESOLVE, REVOKE, ROW, SECRETS_IN_USE, SWEEP, TOUCH};
-use super::accounts::CATCH_UP;
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
 use super::state::{Attempt, ClaimId, Outcome, Resolution, Row, State};
 use crate::l402::PaymentHash;
@@ -70,8 +69,6 @@ pub struct PostgresLedger {
     /// Why nothing could be written, at the last try.
     trouble: Mutex<Option<String>>,
     observer: Box<dyn Fn(Duration) + Send + Sync>,
-    /// When this process opened it.
-    opened: Instant,
 }
 
 impl PostgresLedger {
@@ -107,7 +104,6 @@ impl PostgresLedger {
             first: Mutex::new(first),
             trouble: Mutex::default(),
             observer,
-            opened: Instant::now(),
         })
     }
 
@@ -171,7 +167,7 @@ impl PostgresLedger {
             let margin = i64::try_from(PRUNE_MARGIN.as_secs()).unwrap_or(i64::MAX);
             for _ in 0..PRUNE_STEPS {
                 // A day before their tickets, which say what of them was delivered.
-                let closed = link.client.execute(PRUNE_CLOSED, &[&(self.opened.elapsed() >= CATCH_UP)]).await.map_err(down)?;
+                let closed = link.client.execute(PRUNE_CLOSED, &[]).await.map_err(down)?;
                 let paid = link.client.execute(PRUNE_PAID, &[&(margin - DAY)]).await.map_err(down)?;
                 let answers = link.client.execute(PRUNE_ANSWERS, &[&replay]).await.map_err(down)?;
                 let tickets = link.client.execute(PRUNE_TICKETS, &[&margin, &replay]).await.map_err(down)?;

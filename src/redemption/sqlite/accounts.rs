@@ -48,9 +48,6 @@ const UNREDEEMED: &str = "state = 2 AND served = 0
 /// How long a challenge that wasn't paid is remembered after its invoice ran out, in seconds.
 const CLOSED_FOR: u64 = 3600;
 
-/// And where the node never said that it wasn't, though it was asked.
-const OPEN_FOR: u64 = 7 * DAY;
-
 /// A pair of columns of `days`.
 #[derive(Clone, Copy)]
 pub(super) enum Column {
@@ -226,16 +223,12 @@ impl Store {
         }))
     }
 
-    /// One small step of forgetting; gives how many rows went. What was paid and never delivered is kept as a sum.
-    pub(super) fn prune_challenges(&self, now: UnixTime, paid_cutoff: u64, caught_up: bool, limit: u32) -> rusqlite::Result<u32> {
+    /// One small step of forgetting; gives how many rows went. What is open stays until it was looked up. What was paid and never delivered is kept as a sum.
+    pub(super) fn prune_challenges(&self, now: UnixTime, paid_cutoff: u64, limit: u32) -> rusqlite::Result<u32> {
         let closed = self
             .connection()
             .prepare_cached("DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges WHERE state = 3 AND expires < ?1 LIMIT ?2)")?
             .execute(params![signed(now.seconds().saturating_sub(CLOSED_FOR)), limit])?;
-        let open = self
-            .connection()
-            .prepare_cached("DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges WHERE state = 1 AND expires < ?1 LIMIT ?2)")?
-            .execute(params![signed(now.seconds().saturating_sub(OPEN_FOR)), if caught_up { limit } else { 0 }])?;
         let old = "state = 2 AND valid_until < ?1 ORDER BY valid_until LIMIT ?2";
         let lost: Vec<(u64, String, u64)> = self
             .connection()
@@ -252,7 +245,7 @@ impl Store {
             .connection()
             .prepare_cached(&format!("DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges WHERE {old})"))?
             .execute(params![signed(paid_cutoff), limit])?;
-        Ok(u32::try_from(closed.max(paid).max(open)).unwrap_or(u32::MAX))
+        Ok(u32::try_from(closed.max(paid)).unwrap_or(u32::MAX))
     }
 
     /// Read beside the writer.

@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::accounts::Column;
 use super::store::{Store, signed};
-use crate::redemption::accounts::{CATCH_UP, DAY, Sum};
+use crate::redemption::accounts::{DAY, Sum};
 use crate::redemption::state::State;
 use crate::time::UnixTime;
 
@@ -33,8 +33,7 @@ impl Store {
             .execute(params![stale, PRUNE_STEP])?;
         let cutoff = now.minus(PRUNE_MARGIN).seconds();
         // A day before their tickets, which say what of them was delivered.
-        let caught_up = self.opened.elapsed() >= CATCH_UP;
-        let challenges = self.prune_challenges(now, cutoff + DAY, caught_up, PRUNE_STEP)?;
+        let challenges = self.prune_challenges(now, cutoff + DAY, PRUNE_STEP)?;
         let gone = self.delete_spent(signed(cutoff), stale)?;
         for (id, _, delivered) in &gone {
             // Its number may be given to another ticket.

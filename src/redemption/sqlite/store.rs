@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::hooks::Wal;
@@ -27,8 +27,6 @@ pub(super) struct Store {
     /// Tickets that were claimed for the first time, by this store, and are not settled: where they lie. A store that had an error is
     /// thrown away, and this with it.
     under_way: HashMap<PaymentHash, i64>,
-    /// When it was opened.
-    pub(super) opened: Instant,
 }
 
 impl Store {
@@ -50,7 +48,7 @@ impl Store {
         layout::prepare(&connection).map_err(in_sqlite)?.map_err(|found| OpenError::Newer { path: path.to_owned(), found })?;
         let watermark =
             connection.query_row("SELECT value FROM marks WHERE name = 'watermark'", [], |row| row.get(0)).map_err(in_sqlite)?;
-        Ok(Self { connection, watermark, under_way: HashMap::new(), opened: Instant::now() })
+        Ok(Self { connection, watermark, under_way: HashMap::new() })
     }
 
     /// Looks at a database that somebody else may be writing.
