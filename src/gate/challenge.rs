@@ -53,12 +53,12 @@ pub struct Sale<'a> {
 /// Offers a ticket: a new one, or the same pending one again to who holds it.
 pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes<'_>) -> Result<Answer, Answer> {
     refuse_if_down(sale)?;
-    if let Some(Pending { ticket, macaroon }) = &buyer.pending
-        && let Some(open) = still_open(sale, ticket).await?
-    {
+    if let Some(Pending { ticket, macaroon }) = &buyer.pending {
         notes.ticket = Some(ticket.payment_hash);
-        let offered = Offered { macaroon, invoice: &open.bolt11, hash: ticket.payment_hash, expires: open.expires };
-        return Ok(payment_required(sale, buyer.why, &offered));
+        if let Some(open) = still_open(sale, ticket).await? {
+            let offered = Offered { macaroon, invoice: &open.bolt11, hash: ticket.payment_hash, expires: open.expires };
+            return Ok(payment_required(sale, buyer.why, &offered));
+        }
     }
     let (invoice, macaroon, expires) = mint(sale, notes).await?;
     notes.ticket = Some(invoice.payment_hash);
