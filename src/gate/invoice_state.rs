@@ -53,13 +53,20 @@ pub(super) async fn left(gate: &Gate, payments: &Payments, hash: PaymentHash, ex
     asked(gate, payments, hash, row, expires).await
 }
 
-async fn asked(gate: &Gate, payments: &Payments, hash: PaymentHash, row: Option<Challenge>, expires: UnixTime) -> Result<Left, Unsure> {
+/// The same by the node's own word, where the row is at hand. `expires` counts where there is none.
+pub(super) async fn asked(
+    gate: &Gate,
+    payments: &Payments,
+    hash: PaymentHash,
+    row: Option<Challenge>,
+    expires: UnixTime,
+) -> Result<Left, Unsure> {
     let expires = row.map_or(expires, |row| row.expires);
     match look_up(gate, payments, hash).await.map_err(|_| Unsure::Node)? {
         Standing::Settled(payment) => Ok(Left::Paid(payment.preimage)),
         // Paid, and the node knows nothing of it: another node, or one restored.
         _ if row.is_some_and(|row| row.state == ChallengeState::Paid) => Err(Unsure::Node),
-        Standing::Open { expires, .. } if expires <= UnixTime::now() => Ok(Left::Over),
+        Standing::Open { expires, .. } if ran_out(expires) => Ok(Left::Over),
         Standing::Open { bolt11, expires } => Ok(Left::Open { bolt11, expires }),
         Standing::Canceled => Ok(Left::Over),
         Standing::Unknown if ran_out(expires) => Ok(Left::Over),

@@ -336,7 +336,8 @@ async fn is_over(gate: &Gate, challenge: &Challenge) -> Result<bool, Trouble> {
             Ok(Standing::Canceled) => return Ok(true),
             Ok(Standing::Unknown) => return Ok(ran_out(challenge.expires)),
             Ok(Standing::Settled(_)) => return Ok(false),
-            Ok(Standing::Open { .. } | Standing::Accepted) => return Ok(challenge.expires.plus(GIVEN_UP_AFTER) < UnixTime::now()),
+            Ok(Standing::Open { expires, .. }) => return Ok(expires.plus(GIVEN_UP_AFTER) < UnixTime::now()),
+            Ok(Standing::Accepted) => return Ok(challenge.expires.plus(GIVEN_UP_AFTER) < UnixTime::now()),
             // The look-ups of an earlier round; they end soon.
             Err(Trouble::Busy) => sleep(Duration::from_millis(100)).await,
             Err(trouble) => return Err(trouble),

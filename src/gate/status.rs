@@ -13,14 +13,14 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::{self, Answer, Body, Problem, Retry};
 use super::code::Code;
-use super::payments::{self, Payments};
+use super::invoice_state::{self, Left};
+use super::payments::Payments;
 use super::site::{Sells, Service};
 use super::watchers::Watcher;
-use super::{Gate, Notes, challenge, invoice_state, paid};
+use super::{Gate, Notes, challenge, paid};
+use crate::l402::Preimage;
 use crate::l402::credential::{self, Credential, Handed};
 use crate::l402::verify::{self, Genuine, Refusal};
-use crate::l402::{PaymentHash, Preimage};
-use crate::lightning::Standing;
 use crate::price::Msat;
 use crate::redemption::accounts::{Challenge, ChallengeState, Entry, Minted};
 use crate::redemption::state::State;
@@ -218,12 +218,12 @@ async fn standing(gate: &Gate, payments: &Payments, held: &Held) -> Result<Word,
         Some(Challenge { state: ChallengeState::Paid, .. }) => Word::Paid,
         Some(Challenge { state: ChallengeState::Closed, .. }) => Word::Expired,
         Some(Challenge { state: ChallengeState::Open, .. }) if payments.state().is_ok() => Word::Unpaid,
-        Some(challenge) => asked_of_the_node(gate, payments, hash, challenge.expires).await.ok_or_else(node_down)?,
+        Some(_) => asked_of_the_node(gate, payments, held, challenge).await?,
         // So old that it may have been forgotten: not to be accounted for once more.
         None if held.ticket.minted_valid_until <= UnixTime::now().seconds() => Word::Expired,
         None => {
             note_down(gate, held);
-            asked_of_the_node(gate, payments, hash, held.expires).await.ok_or_else(node_down)?
+            asked_of_the_node(gate, payments, held, None).await?
         }
     };
     let is_over = word == Word::Paid && held.ticket.valid_until <= UnixTime::now().seconds();
@@ -242,13 +242,12 @@ fn note_down(gate: &Gate, held: &Held) {
     }));
 }
 
-/// `None` if the node can't tell now.
-async fn asked_of_the_node(gate: &Gate, payments: &Payments, hash: PaymentHash, expires: UnixTime) -> Option<Word> {
-    match payments::look_up(gate, payments, hash).await.ok()? {
-        Standing::Settled(_) => Some(Word::Paid),
-        Standing::Open { .. } | Standing::Accepted => Some(Word::Unpaid),
-        Standing::Canceled => Some(Word::Expired),
-        Standing::Unknown => payments::ran_out(expires).then_some(Word::Expired),
+async fn asked_of_the_node(gate: &Gate, payments: &Payments, held: &Held, row: Option<Challenge>) -> Result<Word, Answer> {
+    match invoice_state::asked(gate, payments, held.ticket.payment_hash, row, held.expires).await {
+        Ok(Left::Paid(_)) => Ok(Word::Paid),
+        Ok(Left::Open { .. }) => Ok(Word::Unpaid),
+        Ok(Left::Over) => Ok(Word::Expired),
+        Err(_) => Err(node_down()),
     }
 }
 
