@@ -26,7 +26,10 @@ fn rules() -> Rules {
             "message": { "type": "string", "minLength": 1, "maxLength": 120 }
         }
     });
-    Rules { takes: Takes::Json("application/json".to_owned(), Bind::Json), schema: Some(Schema::compile(schema).unwrap()) }
+    Rules {
+        takes: Takes::Json("application/json".to_owned(), Bind::Json),
+        schema: Some(Schema::compile(schema).unwrap()),
+    }
 }
 
 fn parts(c: &mut Criterion) {
@@ -44,16 +47,33 @@ fn parts(c: &mut Criterion) {
     let credential = Credential { macaroon: bytes.clone(), proof: Proof::Preimage(preimage) };
     let caveats = macaroon::read_any(&bytes).unwrap().caveats;
     let rules = rules();
-    let bound = Bound { service: "send-sms", method: "POST", path: "/sms", content_type: "application/json", body: SMS };
+    let bound = Bound {
+        service: "send-sms",
+        method: "POST",
+        path: "/sms",
+        content_type: "application/json",
+        body: SMS,
+    };
 
     c.bench_function("credential: read", |b| {
-        b.iter(|| matches!(credential::read([black_box(header.as_bytes())].into_iter(), std::iter::empty()), Handed::Credentials(_)));
+        b.iter(|| {
+            matches!(
+                credential::read([black_box(header.as_bytes())].into_iter(), std::iter::empty()),
+                Handed::Credentials(_)
+            )
+        });
     });
     c.bench_function("ticket: mint", |b| b.iter(|| mint::ticket(black_box(&ring), &terms)));
-    c.bench_function("ticket: verify", |b| b.iter(|| verify::ticket(&ring, "send-sms", false, black_box(&credential)).is_ok()));
-    c.bench_function("caveats: read", |b| b.iter(|| caveat::read("send-sms", black_box(&caveats)).is_ok()));
+    c.bench_function("ticket: verify", |b| {
+        b.iter(|| verify::ticket(&ring, "send-sms", false, black_box(&credential)).is_ok())
+    });
+    c.bench_function("caveats: read", |b| {
+        b.iter(|| caveat::read("send-sms", black_box(&caveats)).is_ok())
+    });
     c.bench_function("order: check", |b| {
-        b.iter(|| rules.check(Some(b"application/json"), None, black_box(Bytes::from_static(SMS))).is_ok());
+        b.iter(|| {
+            rules.check(Some(b"application/json"), None, black_box(Bytes::from_static(SMS))).is_ok()
+        });
     });
     c.bench_function("order: digest", |b| b.iter(|| digest(&[5; 32], black_box(&bound))));
 }

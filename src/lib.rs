@@ -1,12 +1,17 @@
-//! Farebox: a reverse proxy that sells single HTTP requests over Lightning (L402), exactly once each.
+//! Farebox: a reverse proxy that sells single HTTP requests over Lightning (L402), exactly once
+//! each.
 //!
 //! ```text
-//!  accept -- route -- read -- validate -- admit --+- no ticket -- price -- guard -- challenge --> 402
-//!  (TLS,     (which   (bounded (schema,           |
-//!   h1/h2)   service)  body)   order, digest)     +- ticket -- verify -- claim (durable) -- forward -- settle --> answer
+//!  accept -- route -- read -- validate -- admit --+-- no ticket
+//!  (TLS,     (which   (bounded (schema,           |   price -- guard -- challenge --> 402
+//!   h1/h2)   service)  body)   order, digest)     |
+//!                                                 +-- ticket
+//!                                                     verify -- claim (durable) -- forward
+//!                                                     -- settle --> answer
 //! ```
 //!
-//! Arrows point down only: `cli -> listen -> gate -> { order, price, l402, lightning, redemption, upstream, record }`.
+//! Arrows point down only: `cli -> listen -> gate -> { order, price, l402, lightning, redemption,
+//! upstream, record }`.
 
 /// The subcommands.
 pub mod cli;

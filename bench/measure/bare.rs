@@ -30,7 +30,11 @@ pub async fn forward(listen: SocketAddr, upstream: SocketAddr) {
     }
 }
 
-async fn one(mut request: Request<Incoming>, upstream: SocketAddr, idle: Idle) -> Result<Response<Incoming>, Infallible> {
+async fn one(
+    mut request: Request<Incoming>,
+    upstream: SocketAddr,
+    idle: Idle,
+) -> Result<Response<Incoming>, Infallible> {
     let pooled = idle.lock().unwrap().pop();
     let mut sender = match pooled {
         Some(sender) => sender,

@@ -67,8 +67,10 @@ impl Bench<'_> {
         let (listen, ops) = (port(), port());
         let Settings { name, open, tls, mint_ahead, postgres } = settings;
         let open = if *open == 0 { 10_000_000 } else { *open };
-        let listener = if *tls { "certificate = \"tls.crt\"\nkey = \"tls.key\"" } else { "plain_http = true" };
-        let ledger = postgres.map_or(String::new(), |_| "[ledger]\npostgres = { env = \"LEDGER\" }".to_owned());
+        let listener =
+            if *tls { "certificate = \"tls.crt\"\nkey = \"tls.key\"" } else { "plain_http = true" };
+        let ledger = postgres
+            .map_or(String::new(), |_| "[ledger]\npostgres = { env = \"LEDGER\" }".to_owned());
         let (upstream, grpc) = (self.upstream, self.grpc);
         let config = format!(
             r#"state_dir = "state-{name}"
@@ -112,7 +114,9 @@ upstream = "http://127.0.0.1:{upstream}/"
 type = "object"
 required = ["phone_number", "message"]
 additionalProperties = false
-properties = {{ phone_number = {{ type = "string", format = "e164" }}, message = {{ type = "string", minLength = 1, maxLength = 120 }} }}
+[service.input.properties]
+phone_number = {{ type = "string", format = "e164" }}
+message = {{ type = "string", minLength = 1, maxLength = 120 }}
 "#
         );
         let file = self.folder.join(format!("{name}.toml"));
@@ -151,17 +155,35 @@ properties = {{ phone_number = {{ type = "string", format = "e164" }}, message =
     }
 
     pub fn target(&self, gate: &Gate, tls: bool, http2: bool) -> Target {
-        Target { address: gate.address, from: None, tls: tls.then(|| Arc::clone(&self.roots)), http2 }
+        Target {
+            address: gate.address,
+            from: None,
+            tls: tls.then(|| Arc::clone(&self.roots)),
+            http2,
+        }
     }
 
     /// Buys tickets: challenges from the gate, paid with the play node's wallet.
-    pub async fn buy(&self, gate: &Gate, tls: bool, count: usize, make: fn(Option<&str>) -> Request<Full<Bytes>>) -> Vec<String> {
-        let (bought, left) = (Rc::new(RefCell::new(Vec::with_capacity(count))), Rc::new(Cell::new(count)));
+    pub async fn buy(
+        &self,
+        gate: &Gate,
+        tls: bool,
+        count: usize,
+        make: fn(Option<&str>) -> Request<Full<Bytes>>,
+    ) -> Vec<String> {
+        let (bought, left) =
+            (Rc::new(RefCell::new(Vec::with_capacity(count))), Rc::new(Cell::new(count)));
         let local = tokio::task::LocalSet::new();
         for _ in 0..8 {
             let (bought, left) = (Rc::clone(&bought), Rc::clone(&left));
             let mut seller = Sender::connect(&self.target(gate, tls, false)).await;
-            let mut wallet = Sender::connect(&Target { address: self.wallet, from: None, tls: None, http2: false }).await;
+            let mut wallet = Sender::connect(&Target {
+                address: self.wallet,
+                from: None,
+                tls: None,
+                http2: false,
+            })
+            .await;
             local.spawn_local(async move {
                 while left.get() > 0 {
                     left.set(left.get() - 1);
@@ -169,7 +191,10 @@ properties = {{ phone_number = {{ type = "string", format = "e164" }}, message =
                     assert_eq!(status, 402, "{body:?}");
                     let challenge: serde_json::Value = serde_json::from_slice(&body).unwrap();
                     let text = |name: &str| challenge[name].as_str().unwrap().to_owned();
-                    let pay = Request::post("/pay").header("host", "wallet").body(Full::from(text("invoice"))).unwrap();
+                    let pay = Request::post("/pay")
+                        .header("host", "wallet")
+                        .body(Full::from(text("invoice")))
+                        .unwrap();
                     let (status, preimage) = wallet.send(pay).await;
                     assert_eq!(status, 200, "{preimage:?}");
                     let preimage = String::from_utf8_lossy(&preimage).trim().to_owned();
@@ -182,14 +207,19 @@ properties = {{ phone_number = {{ type = "string", format = "e164" }}, message =
     }
 
     async fn order(&self, words: &'static str) {
-        let mut wallet = Sender::connect(&Target { address: self.wallet, from: None, tls: None, http2: false }).await;
-        let order = Request::post("/node").header("host", "wallet").body(Full::from(words)).unwrap();
+        let mut wallet =
+            Sender::connect(&Target { address: self.wallet, from: None, tls: None, http2: false })
+                .await;
+        let order =
+            Request::post("/node").header("host", "wallet").body(Full::from(words)).unwrap();
         assert_eq!(wallet.send(order).await.0, 200);
     }
 }
 
 pub fn post(ticket: Option<&str>) -> Request<Full<Bytes>> {
-    let mut request = Request::post("/sms").header("host", "localhost").header("content-type", "application/json");
+    let mut request = Request::post("/sms")
+        .header("host", "localhost")
+        .header("content-type", "application/json");
     if let Some(ticket) = ticket {
         request = request.header("authorization", ticket);
     }
@@ -221,7 +251,10 @@ pub async fn measured(process: &Process, load: impl Future<Output = Outcome>) ->
 }
 
 /// Requests made by a function, so many of them.
-pub fn times(count: usize, make: impl Fn(usize) -> Request<Full<Bytes>> + 'static) -> impl Fn() -> Option<Request<Full<Bytes>>> + 'static {
+pub fn times(
+    count: usize,
+    make: impl Fn(usize) -> Request<Full<Bytes>> + 'static,
+) -> impl Fn() -> Option<Request<Full<Bytes>>> + 'static {
     let next = Cell::new(0);
     move || {
         let n = next.get();
@@ -241,24 +274,46 @@ fn certificate(folder: &Path) -> Arc<rustls::ClientConfig> {
 
 /// A server of its own, if its programs are there.
 fn postgres(folder: &Path, port: u16) -> Option<(Process, String)> {
-    let bin = fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|entry| entry.path().join("bin")).max()?;
+    let bin = fs::read_dir("/usr/lib/postgresql")
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path().join("bin"))
+        .max()?;
     let data = folder.join("postgres");
     let prepare = format!(
-        "chmod 755 {folder} && mkdir {data} && chown postgres {data} && setpriv --reuid postgres --regid postgres --clear-groups {bin}/initdb -D {data} -A trust -U postgres >/dev/null",
+        "chmod 755 {folder} && mkdir {data} && chown postgres {data} && setpriv --reuid postgres \
+         --regid postgres --clear-groups {bin}/initdb -D {data} -A trust -U postgres >/dev/null",
         folder = folder.display(),
         data = data.display(),
         bin = bin.display()
     );
-    Command::new("sh").args(["-c", &prepare]).status().ok().filter(std::process::ExitStatus::success)?;
+    Command::new("sh")
+        .args(["-c", &prepare])
+        .status()
+        .ok()
+        .filter(std::process::ExitStatus::success)?;
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]).arg(bin.join("postgres"));
-    command.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-k", ""]);
-    Some((Process::start(command, &folder.join("postgres.log")), format!("postgresql://postgres@127.0.0.1:{port}/postgres")))
+    command
+        .args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"])
+        .arg(bin.join("postgres"));
+    command.arg("-D").arg(&data).args([
+        "-p",
+        &port.to_string(),
+        "-c",
+        "listen_addresses=127.0.0.1",
+        "-k",
+        "",
+    ]);
+    Some((
+        Process::start(command, &folder.join("postgres.log")),
+        format!("postgresql://postgres@127.0.0.1:{port}/postgres"),
+    ))
 }
 
 /// Measures the cases whose names have one of the words, or all.
 pub async fn run(farebox: &str, words: &[String]) {
-    let wanted = |case: &str| words.is_empty() || words.iter().any(|word| case.contains(word.as_str()));
+    let wanted =
+        |case: &str| words.is_empty() || words.iter().any(|word| case.contains(word.as_str()));
     let folder = Folder::new();
     let roots = certificate(&folder.0);
     let (up, plain, tls, grpc, wallet) = (port(), port(), port(), port(), port());
@@ -301,22 +356,35 @@ struct Nginx<'a> {
 
 impl Nginx<'_> {
     async fn plain(&self) -> Round {
-        measured(self.process, wrk(&format!("http://127.0.0.1:{}/free", self.plain), CONNECTIONS, SECONDS, &[], None)).await
+        measured(
+            self.process,
+            wrk(&format!("http://127.0.0.1:{}/free", self.plain), CONNECTIONS, SECONDS, &[], None),
+        )
+        .await
     }
 }
 
-async fn in_the_clear(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, wanted: &dyn Fn(&str) -> bool) {
+async fn in_the_clear(
+    bench: &Bench<'_>,
+    nginx: &Nginx<'_>,
+    table: &mut Table,
+    wanted: &dyn Fn(&str) -> bool,
+) {
     let cases = ["free", "bare", "pass", "single-use", "replay", "challenge", "challenge, stock"];
     if !cases.iter().any(|case| wanted(case)) {
         return;
     }
     let gate = bench.gate(&Settings { name: "plain", ..Settings::default() }).await;
-    let stocked = bench.gate(&Settings { name: "stocked", mint_ahead: 2000, ..Settings::default() }).await;
+    let stocked =
+        bench.gate(&Settings { name: "stocked", mint_ahead: 2000, ..Settings::default() }).await;
     let floor = at(port());
     let bare = bench.floor("bare", &[&floor.to_string(), &at(bench.upstream).to_string()]);
     let shop = at(port());
     let node = bench.folder.join("lnd");
-    let seller = bench.floor("seller", &[&shop.to_string(), &at(bench.grpc).to_string(), &node.to_string_lossy()]);
+    let seller = bench.floor(
+        "seller",
+        &[&shop.to_string(), &at(bench.grpc).to_string(), &node.to_string_lossy()],
+    );
     until_it_listens(floor.port()).await;
     until_it_listens(shop.port()).await;
     let target = bench.target(&gate, false, false);
@@ -329,23 +397,49 @@ async fn in_the_clear(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, w
     for _ in 0..ROUNDS {
         table.add("nginx", "-", nginx.plain().await);
         if wanted("free") || wanted("bare") {
-            table.add("bare hyper", "nginx", measured(&bare, wrk(&format!("http://{floor}/free"), CONNECTIONS, SECONDS, &[], None)).await);
+            table.add(
+                "bare hyper",
+                "nginx",
+                measured(
+                    &bare,
+                    wrk(&format!("http://{floor}/free"), CONNECTIONS, SECONDS, &[], None),
+                )
+                .await,
+            );
         }
         if wanted("free") {
-            table.add("free", "nginx", measured(&gate.process, wrk(&url("/free"), CONNECTIONS, SECONDS, &[], None)).await);
+            table.add(
+                "free",
+                "nginx",
+                measured(&gate.process, wrk(&url("/free"), CONNECTIONS, SECONDS, &[], None)).await,
+            );
         }
         if wanted("pass") {
             let headers = [("Authorization", pass.as_str())];
-            table.add("pass", "nginx", measured(&gate.process, wrk(&url("/pass"), CONNECTIONS, SECONDS, &headers, None)).await);
+            table.add(
+                "pass",
+                "nginx",
+                measured(&gate.process, wrk(&url("/pass"), CONNECTIONS, SECONDS, &headers, None))
+                    .await,
+            );
         }
         if wanted("single-use") {
             let tickets = bench.buy(&gate, false, TICKETS, post).await;
-            let load = ours(&target, 128, &[200], None, times(TICKETS, move |n| post(Some(&tickets[n]))));
+            let load =
+                ours(&target, 128, &[200], None, times(TICKETS, move |n| post(Some(&tickets[n]))));
             table.add("single-use", "nginx", measured(&gate.process, load).await);
         }
         if wanted("replay") {
             let headers = [("Authorization", spent.as_str()), ("Content-Type", "application/json")];
-            table.add("replay", "nginx", measured(&gate.process, wrk(&url("/sms"), CONNECTIONS, SECONDS, &headers, Some(SMS))).await);
+            table.add(
+                "replay",
+                "nginx",
+                measured(
+                    &gate.process,
+                    wrk(&url("/sms"), CONNECTIONS, SECONDS, &headers, Some(SMS)),
+                )
+                .await,
+            );
         }
         if wanted("challenge") {
             let shop = Target { address: shop, ..target.clone() };
@@ -357,30 +451,41 @@ async fn in_the_clear(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, w
             let load = ours(&target, 16, &[402], None, times(TICKETS, |_| post(None)));
             let challenge = measured(&gate.process, load).await;
             table.add("challenge", "nginx", challenge);
-            table.add("challenge, without the call", "nginx", Round { cpu: challenge.cpu - call, ..challenge });
+            table.add(
+                "challenge, without the call",
+                "nginx",
+                Round { cpu: challenge.cpu - call, ..challenge },
+            );
         }
         if wanted("challenge, stock") {
             stock(bench, &gate, &stocked, table).await;
         }
     }
     if wanted("single-use") {
-        table.notes.push(format!("memory: {} KiB at the most, with {} tickets redeemed", gate.process.peak(), ROUNDS * TICKETS));
+        table.notes.push(format!(
+            "memory: {} KiB at the most, with {} tickets redeemed",
+            gate.process.peak(),
+            ROUNDS * TICKETS
+        ));
     }
 }
 
-/// A burst at a fixed rate that is no larger than the stock, against free requests at the same rate.
+/// A burst at a fixed rate that is no larger than the stock, against free requests at the same
+/// rate.
 async fn stock(bench: &Bench<'_>, gate: &Gate, stocked: &Gate, table: &mut Table) {
     const BURST: usize = 1000;
     let pace = Some(Duration::from_millis(1));
     let there = || metric(stocked.ops, "farebox_stock{service=\"sms\"}");
     // What was sold once is in stock for the next time.
     if there().await < BURST as f64 {
-        ours(&bench.target(stocked, false, false), 16, &[402], None, times(BURST, |_| post(None))).await;
+        ours(&bench.target(stocked, false, false), 16, &[402], None, times(BURST, |_| post(None)))
+            .await;
         while there().await < BURST as f64 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    let (plain, from_stock) = (bench.target(gate, false, false), bench.target(stocked, false, false));
+    let (plain, from_stock) =
+        (bench.target(gate, false, false), bench.target(stocked, false, false));
     let free = ours(&plain, 16, &[200], pace, times(BURST, |_| get("/free", None)));
     table.add("free, 1000/s", "-", measured(&gate.process, free).await);
     let burst = ours(&from_stock, 16, &[402], pace, times(BURST, |_| post(None)));
@@ -391,7 +496,12 @@ async fn stock(bench: &Bench<'_>, gate: &Gate, stocked: &Gate, table: &mut Table
     }
 }
 
-async fn over_tls(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, wanted: &dyn Fn(&str) -> bool) {
+async fn over_tls(
+    bench: &Bench<'_>,
+    nginx: &Nginx<'_>,
+    table: &mut Table,
+    wanted: &dyn Fn(&str) -> bool,
+) {
     if !wanted("tls") {
         return;
     }
@@ -404,21 +514,31 @@ async fn over_tls(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, wante
             let (target, connections) = (bench.target(&gate, true, http2), 64);
             let base = Target { address: at(nginx.tls), ..target.clone() };
             let named = |case: &str| format!("{version}, {case}");
-            let load = ours(&base, connections, &[200], None, times(REQUESTS, |_| get("/free", None)));
+            let load =
+                ours(&base, connections, &[200], None, times(REQUESTS, |_| get("/free", None)));
             table.add(&named("nginx"), "-", measured(nginx.process, load).await);
-            let load = ours(&target, connections, &[200], None, times(REQUESTS, |_| get("/free", None)));
+            let load =
+                ours(&target, connections, &[200], None, times(REQUESTS, |_| get("/free", None)));
             table.add(&named("free"), &named("nginx"), measured(&gate.process, load).await);
             let ticket = pass.clone();
-            let load = ours(&target, connections, &[200], None, times(REQUESTS, move |_| get("/pass", Some(&ticket))));
+            let load = ours(
+                &target,
+                connections,
+                &[200],
+                None,
+                times(REQUESTS, move |_| get("/pass", Some(&ticket))),
+            );
             table.add(&named("pass"), &named("nginx"), measured(&gate.process, load).await);
             let tickets = bench.buy(&gate, true, TICKETS, post).await;
-            let load = ours(&target, 128, &[200], None, times(TICKETS, move |n| post(Some(&tickets[n]))));
+            let load =
+                ours(&target, 128, &[200], None, times(TICKETS, move |n| post(Some(&tickets[n]))));
             table.add(&named("single-use"), &named("nginx"), measured(&gate.process, load).await);
         }
     }
 }
 
-/// Free and replayed requests while others buy, from many addresses, and while the node says nothing.
+/// Free and replayed requests while others buy, from many addresses, and while the node says
+/// nothing.
 async fn beside_buyers(bench: &Bench<'_>, table: &mut Table, wanted: &dyn Fn(&str) -> bool) {
     if !wanted("beside") {
         return;
@@ -434,7 +554,9 @@ async fn beside_buyers(bench: &Bench<'_>, table: &mut Table, wanted: &dyn Fn(&st
     let pace = Some(Duration::from_millis(1));
     let before = gate.process.resident();
     for _ in 0..ROUNDS {
-        for condition in ["quiet", "beside buyers", "buyers at another gate", "beside a silent node"] {
+        for condition in
+            ["quiet", "beside buyers", "buyers at another gate", "beside a silent node"]
+        {
             if condition == "beside a silent node" {
                 bench.order("silent").await;
             }
@@ -443,16 +565,28 @@ async fn beside_buyers(bench: &Bench<'_>, table: &mut Table, wanted: &dyn Fn(&st
             let buying = async {
                 if buys {
                     let stopped = Rc::clone(&stop);
-                    let asked = if condition == "buyers at another gate" { &elsewhere } else { &gate };
-                    let from = Target { from: Some(IpAddr::V4(Ipv4Addr::new(127, 0, 3, 7))), ..bench.target(asked, false, false) };
+                    let asked =
+                        if condition == "buyers at another gate" { &elsewhere } else { &gate };
+                    let from = Target {
+                        from: Some(IpAddr::V4(Ipv4Addr::new(127, 0, 3, 7))),
+                        ..bench.target(asked, false, false)
+                    };
                     let every = Some(Duration::from_millis(5));
-                    ours(&from, 16, &[402, 429, 503], every, move || (!stopped.get()).then(|| post(None))).await;
+                    ours(&from, 16, &[402, 429, 503], every, move || {
+                        (!stopped.get()).then(|| post(None))
+                    })
+                    .await;
                 }
             };
             let free = async {
-                let free = measured(&gate.process, ours(&target, 8, &[200], pace, times(REQUESTS, |_| get("/free", None)))).await;
+                let free = measured(
+                    &gate.process,
+                    ours(&target, 8, &[200], pace, times(REQUESTS, |_| get("/free", None))),
+                )
+                .await;
                 let ticket = spent.clone();
-                let replay = ours(&target, 8, &[200], pace, times(REQUESTS, move |_| post(Some(&ticket))));
+                let replay =
+                    ours(&target, 8, &[200], pace, times(REQUESTS, move |_| post(Some(&ticket))));
                 let replay = measured(&gate.process, replay).await;
                 stop.set(true);
                 (free, replay)
@@ -469,7 +603,12 @@ async fn beside_buyers(bench: &Bench<'_>, table: &mut Table, wanted: &dyn Fn(&st
     growth::challenges(bench, &gate, table, before).await;
 }
 
-async fn with_postgres(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, wanted: &dyn Fn(&str) -> bool) {
+async fn with_postgres(
+    bench: &Bench<'_>,
+    nginx: &Nginx<'_>,
+    table: &mut Table,
+    wanted: &dyn Fn(&str) -> bool,
+) {
     if !wanted("postgres") {
         return;
     }
@@ -479,18 +618,26 @@ async fn with_postgres(bench: &Bench<'_>, nginx: &Nginx<'_>, table: &mut Table, 
         return;
     };
     until_it_listens(database).await;
-    let gate = bench.gate(&Settings { name: "postgres", postgres: Some(&url), ..Settings::default() }).await;
+    let gate = bench
+        .gate(&Settings { name: "postgres", postgres: Some(&url), ..Settings::default() })
+        .await;
     for _ in 0..ROUNDS {
         table.add("nginx, beside postgres", "-", nginx.plain().await);
         let tickets = bench.buy(&gate, false, TICKETS / 4, post).await;
         let target = bench.target(&gate, false, false);
-        let load = ours(&target, 128, &[200], None, times(TICKETS / 4, move |n| post(Some(&tickets[n]))));
-        table.add("postgres, single-use", "nginx, beside postgres", measured(&gate.process, load).await);
+        let load =
+            ours(&target, 128, &[200], None, times(TICKETS / 4, move |n| post(Some(&tickets[n]))));
+        table.add(
+            "postgres, single-use",
+            "nginx, beside postgres",
+            measured(&gate.process, load).await,
+        );
     }
 }
 
 async fn metric(ops: SocketAddr, name: &str) -> f64 {
-    let mut sender = Sender::connect(&Target { address: ops, from: None, tls: None, http2: false }).await;
+    let mut sender =
+        Sender::connect(&Target { address: ops, from: None, tls: None, http2: false }).await;
     let (_, text) = sender.send(get("/metrics", None)).await;
     let text = String::from_utf8_lossy(&text).into_owned();
     text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0.0)

@@ -1,4 +1,5 @@
-//! The load: wrk where one request is repeated, and a generator of our own where each has a ticket of its own, or must be answered 402.
+//! The load: wrk where one request is repeated, and a generator of our own where each has a ticket
+//! of its own, or must be answered 402.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -27,7 +28,13 @@ pub struct Outcome {
 }
 
 /// Repeats one request on so many connections.
-pub async fn wrk(url: &str, connections: u32, seconds: f64, headers: &[(&str, &str)], body: Option<&str>) -> Outcome {
+pub async fn wrk(
+    url: &str,
+    connections: u32,
+    seconds: f64,
+    headers: &[(&str, &str)],
+    body: Option<&str>,
+) -> Outcome {
     let script = std::env::temp_dir().join(format!("farebox-wrk-{}.lua", std::process::id()));
     let mut lua = String::new();
     if let Some(body) = body {
@@ -37,15 +44,29 @@ pub async fn wrk(url: &str, connections: u32, seconds: f64, headers: &[(&str, &s
         lua.push_str(&format!("wrk.headers[\"{name}\"] = \"{value}\"\n"));
     }
     lua.push_str(
-        "done = function(s, l, r) io.write(string.format(\"RESULT %d %f %f %f %d\\n\", s.requests, s.duration / 1e6, l:percentile(50), \
-         l:percentile(99), s.errors.status + s.errors.connect + s.errors.read + s.errors.write + s.errors.timeout)) end\n",
+        "done = function(s, l, r) io.write(string.format(\"RESULT %d %f %f %f %d\\n\", \
+         s.requests, s.duration / 1e6, l:percentile(50), \
+         l:percentile(99), s.errors.status + s.errors.connect + s.errors.read + s.errors.write + \
+         s.errors.timeout)) end\n",
     );
     std::fs::write(&script, lua).unwrap();
     let mut command = Command::new("wrk");
-    command.args(["-t1", &format!("-c{connections}"), &format!("-d{}s", seconds.ceil()), "--latency", "-s"]).arg(&script).arg(url);
+    command
+        .args([
+            "-t1",
+            &format!("-c{connections}"),
+            &format!("-d{}s", seconds.ceil()),
+            "--latency",
+            "-s",
+        ])
+        .arg(&script)
+        .arg(url);
     let done = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    let line = said.lines().find_map(|line| line.strip_prefix("RESULT ")).unwrap_or_else(|| panic!("wrk: {said}"));
+    let line = said
+        .lines()
+        .find_map(|line| line.strip_prefix("RESULT "))
+        .unwrap_or_else(|| panic!("wrk: {said}"));
     let fields: Vec<f64> = line.split(' ').map(|field| field.parse().unwrap()).collect();
     assert!(fields[4] == 0.0, "{url}: {} answers were not 2xx, or did not come", fields[4]);
     Outcome { requests: fields[0] as u64, seconds: fields[1], p50: fields[2], p99: fields[3] }
@@ -82,21 +103,30 @@ impl Sender {
             None => Self::over(socket, false).await,
             Some(config) => {
                 let mut config = (**config).clone();
-                config.alpn_protocols = vec![if target.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+                config.alpn_protocols =
+                    vec![if target.http2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
                 let name = ServerName::try_from("localhost").unwrap();
-                let stream = TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap();
+                let stream =
+                    TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap();
                 Self::over(stream, target.http2).await
             }
         }
     }
 
-    async fn over<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static>(stream: S, http2: bool) -> Self {
+    async fn over<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static>(
+        stream: S,
+        http2: bool,
+    ) -> Self {
         if http2 {
-            let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+            let (sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                    .await
+                    .unwrap();
             tokio::spawn(connection);
             Self::Two(sender)
         } else {
-            let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+            let (sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
             tokio::spawn(connection);
             Self::One(sender)
         }
@@ -117,8 +147,8 @@ impl Sender {
     }
 }
 
-/// Sends what `next` makes until it gives nothing, on so many connections; with `pace`, no faster than one in so long. Each answer has to
-/// have the expected status.
+/// Sends what `next` makes until it gives nothing, on so many connections; with `pace`, no faster
+/// than one in so long. Each answer has to have the expected status.
 pub async fn ours(
     target: &Target,
     connections: usize,
@@ -126,7 +156,8 @@ pub async fn ours(
     pace: Option<Duration>,
     next: impl Fn() -> Option<Request<Full<Bytes>>> + 'static,
 ) -> Outcome {
-    let (next, times, ticks) = (Rc::new(next), Rc::new(RefCell::new(Vec::<u64>::new())), Rc::new(Cell::new(0_u32)));
+    let (next, times, ticks) =
+        (Rc::new(next), Rc::new(RefCell::new(Vec::<u64>::new())), Rc::new(Cell::new(0_u32)));
     let expected: Rc<[u16]> = expected.into();
     let mut senders = Vec::new();
     for _ in 0..connections {
@@ -134,7 +165,8 @@ pub async fn ours(
     }
     let (local, started) = (LocalSet::new(), Instant::now());
     for mut sender in senders {
-        let (next, times, ticks, expected) = (Rc::clone(&next), Rc::clone(&times), Rc::clone(&ticks), Rc::clone(&expected));
+        let (next, times, ticks, expected) =
+            (Rc::clone(&next), Rc::clone(&times), Rc::clone(&ticks), Rc::clone(&expected));
         local.spawn_local(async move {
             loop {
                 if let Some(pace) = pace {
@@ -145,7 +177,11 @@ pub async fn ours(
                 let Some(request) = next() else { return };
                 let sent = Instant::now();
                 let (status, body) = sender.send(request).await;
-                assert!(expected.contains(&status), "{status} instead of {expected:?}: {}", String::from_utf8_lossy(&body));
+                assert!(
+                    expected.contains(&status),
+                    "{status} instead of {expected:?}: {}",
+                    String::from_utf8_lossy(&body)
+                );
                 times.borrow_mut().push(sent.elapsed().as_micros() as u64);
             }
         });
@@ -154,6 +190,11 @@ pub async fn ours(
     let seconds = started.elapsed().as_secs_f64();
     let mut times = times.take();
     times.sort_unstable();
-    let at = |part: f64| times.get(((times.len() as f64 * part) as usize).min(times.len().saturating_sub(1))).copied().unwrap_or(0) as f64;
+    let at = |part: f64| {
+        times
+            .get(((times.len() as f64 * part) as usize).min(times.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(0) as f64
+    };
     Outcome { requests: times.len() as u64, seconds, p50: at(0.5), p99: at(0.99) }
 }

@@ -1,5 +1,5 @@
-//! Farebox beside nginx: CPU time per request of the proxy's processes, requests per second, latency, memory. Nothing here is a test; an
-//! answer that isn't the expected one ends the run.
+//! Farebox beside nginx: CPU time per request of the proxy's processes, requests per second,
+//! latency, memory. Nothing here is a test; an answer that isn't the expected one ends the run.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

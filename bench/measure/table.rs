@@ -11,7 +11,8 @@ pub struct Round {
     pub outcome: Outcome,
 }
 
-/// All rounds by case, in the order in which the cases first came, each with the case that it is compared with.
+/// All rounds by case, in the order in which the cases first came, each with the case that it is
+/// compared with.
 #[derive(Default)]
 pub struct Table {
     order: Vec<(String, String)>,
@@ -36,12 +37,22 @@ impl Table {
             let of = |value: fn(&Round) -> f64| median(rounds.iter().map(value).collect());
             let ratios: Vec<f64> = match self.rounds.get(against) {
                 // Round by round, since the machine may slow down between them.
-                Some(base) => rounds.iter().zip(base).map(|(round, base)| round.cpu / base.cpu).collect(),
+                Some(base) => {
+                    rounds.iter().zip(base).map(|(round, base)| round.cpu / base.cpu).collect()
+                }
                 None => Vec::new(),
             };
-            let (least, most) = (ratios.iter().copied().fold(f64::MAX, f64::min), ratios.iter().copied().fold(0.0, f64::max));
-            let ratio = if ratios.is_empty() { "-".to_owned() } else { format!("{:.2}", median(ratios.clone())) };
-            let spread = if ratios.is_empty() { "-".to_owned() } else { format!("{least:.2} to {most:.2}") };
+            let (least, most) = (
+                ratios.iter().copied().fold(f64::MAX, f64::min),
+                ratios.iter().copied().fold(0.0, f64::max),
+            );
+            let ratio = if ratios.is_empty() {
+                "-".to_owned()
+            } else {
+                format!("{:.2}", median(ratios.clone()))
+            };
+            let spread =
+                if ratios.is_empty() { "-".to_owned() } else { format!("{least:.2} to {most:.2}") };
             println!(
                 "| {case} | {:.1} | {against} | {ratio} | {spread} | {:.0} | {:.0} | {:.0} |",
                 of(|round| round.cpu),

@@ -67,7 +67,8 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     let (ledger, secrets) = open_ledger(&config, &metrics, &provider).await?;
     let longest_life = longest_life(&config);
-    let ring = KeyRing::new(&secrets, config.lnd.network.name()).ok_or("there is no master secret")?;
+    let ring =
+        KeyRing::new(&secrets, config.lnd.network.name()).ok_or("there is no master secret")?;
     let observed = Arc::clone(&metrics);
     let node = Arc::new(Lnd::new(
         config.lnd.clone(),
@@ -81,7 +82,9 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
     let services = config
         .services
         .into_iter()
-        .map(|written| service(written, &metrics, &provider, stock, config.limits.redemptions).map(Arc::new))
+        .map(|written| {
+            service(written, &metrics, &provider, stock, config.limits.redemptions).map(Arc::new)
+        })
         .collect::<Result<_, _>>()?;
     let site = Site {
         services,
@@ -105,13 +108,19 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
         ring,
         node: Arc::clone(&node) as _,
         ledger,
-        unpaid: Unpaid::new(config.limits.unpaid_per_client, config.limits.unpaid_total, config.invoice_expiry),
+        unpaid: Unpaid::new(
+            config.limits.unpaid_per_client,
+            config.limits.unpaid_total,
+            config.invoice_expiry,
+        ),
         verified: Bounded::new(VERIFIED),
         recent: Bounded::new(RECENT),
         revoked: Revoked::default(),
         rides: Bounded::new(RIDES),
         books: Books::new(config.detects_payments),
-        payments: config.detects_payments.then(|| Payments::new(format!("{} {}", config.lnd.network, config.lnd.address).into())),
+        payments: config.detects_payments.then(|| {
+            Payments::new(format!("{} {}", config.lnd.network, config.lnd.address).into())
+        }),
         watchers: Watchers::default(),
         flights: Flights::new(config.limits.redemptions),
         stopping: CancellationToken::new(),
@@ -122,7 +131,8 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
     Ok(Parts { gate, node })
 }
 
-/// How long a ticket of any of the services may be worth something, after its invoice could be paid.
+/// How long a ticket of any of the services may be worth something, after its invoice could be
+/// paid.
 fn longest_life(config: &Config) -> Duration {
     let passes = config.services.iter().filter_map(|service| match &service.ticket {
         Ticket::Paid { sells: Sells::Pass { time, .. }, .. } => Some(*time),
@@ -131,10 +141,14 @@ fn longest_life(config: &Config) -> Duration {
     passes.fold(config.tickets.lifetime, Duration::max)
 }
 
-/// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the minting secret will be about.
+/// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the
+/// minting secret will be about.
 pub(super) async fn note_secret(gate: &Gate) -> Result<(), crate::redemption::ledger::LedgerError> {
     let times = &gate.site.times;
-    let until = UnixTime::now().plus(times.invoice_expiry).plus(times.longest_life).plus(SECRET_NOTE * 3 / 2);
+    let until = UnixTime::now()
+        .plus(times.invoice_expiry)
+        .plus(times.longest_life)
+        .plus(SECRET_NOTE * 3 / 2);
     gate.ledger.note_secret(gate.ring.minting().fingerprint(), until).await
 }
 
@@ -143,7 +157,8 @@ pub(super) fn provider() -> Result<Arc<CryptoProvider>, String> {
     CryptoProvider::get_default().cloned().ok_or_else(|| "there is no cryptography".to_owned())
 }
 
-/// Opens the ledger, and loads the master secrets that fit to it. The minting one is noted before anything is sold.
+/// Opens the ledger, and loads the master secrets that fit to it. The minting one is noted before
+/// anything is sold.
 async fn open_ledger(
     config: &Config,
     metrics: &Arc<Metrics>,
@@ -156,29 +171,43 @@ async fn open_ledger(
     match &config.ledger {
         LedgerPlace::Sqlite(path) => {
             if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).map_err(|error| format!("`state_dir`: {} can't be made: {error}", folder.display()))?;
+                std::fs::create_dir_all(folder).map_err(|error| {
+                    format!("`state_dir`: {} can't be made: {error}", folder.display())
+                })?;
             }
-            let ledger = SqliteLedger::open(path, terms, observer).map_err(|error| format!("ledger: {error}"))?;
+            let ledger = SqliteLedger::open(path, terms, observer)
+                .map_err(|error| format!("ledger: {error}"))?;
             if ledger.parked_at_start() > 0 {
-                tracing::warn!(tickets = ledger.parked_at_start(), "parked: the last run ended in the middle of their redemption");
+                tracing::warn!(
+                    tickets = ledger.parked_at_start(),
+                    "parked: the last run ended in the middle of their redemption"
+                );
             }
             let now = UnixTime::now();
             let in_use = ledger.secrets_in_use(now).await.map_err(|error| error.to_string())?;
             let secrets = master_secret::load(&config.tickets, &in_use, true)?;
             if let Some(minting) = secrets.first() {
                 let fingerprint = Keys::derive(minting, "").fingerprint();
-                ledger.note_secret(fingerprint, now.plus(needed_for)).await.map_err(|error| error.to_string())?;
+                ledger
+                    .note_secret(fingerprint, now.plus(needed_for))
+                    .await
+                    .map_err(|error| error.to_string())?;
             }
             Ok((Arc::new(ledger), secrets))
         }
         LedgerPlace::Postgres { url, ca } => {
             // Never made here: all instances need the same.
             let secrets = master_secret::load(&config.tickets, &[], false)?;
-            let known: Vec<[u8; 16]> = secrets.iter().map(|secret| *Keys::derive(secret, "").fingerprint().as_bytes()).collect();
+            let known: Vec<[u8; 16]> = secrets
+                .iter()
+                .map(|secret| *Keys::derive(secret, "").fingerprint().as_bytes())
+                .collect();
             let minting = known.first().copied().ok_or("there is no master secret")?;
             let tls = client_config("ledger.postgres_ca", ca.as_deref(), provider)?;
             let secret_terms = SecretTerms { known, minting, needed_for };
-            let ledger = PostgresLedger::open(url, tls, terms, secret_terms, observer).await.map_err(|why| format!("ledger: {why}"))?;
+            let ledger = PostgresLedger::open(url, tls, terms, secret_terms, observer)
+                .await
+                .map_err(|why| format!("ledger: {why}"))?;
             Ok((Arc::new(ledger), secrets))
         }
     }
@@ -195,7 +224,10 @@ fn service(
     let offer = match written.ticket {
         Ticket::Free => None,
         Ticket::Paid { sells, price, rules, without_preimage } => {
-            let content_type = Some(rules.content_type()).filter(|media| !media.is_empty()).map(HeaderValue::from_str).transpose();
+            let content_type = Some(rules.content_type())
+                .filter(|media| !media.is_empty())
+                .map(HeaderValue::from_str)
+                .transpose();
             Some(Offer {
                 sells,
                 content_type: content_type.map_err(|error| error.to_string())?,
@@ -226,7 +258,11 @@ fn service(
 }
 
 /// The backend of a service, with at most `most` connections to it; `Err` names the service.
-pub(super) fn upstream(written: &Written, provider: &Arc<CryptoProvider>, most: usize) -> Result<Upstream, String> {
+pub(super) fn upstream(
+    written: &Written,
+    provider: &Arc<CryptoProvider>,
+    most: usize,
+) -> Result<Upstream, String> {
     let fault = |what: &str| format!("service `{}`: `upstream`: {what}", written.name);
     let authority = written.upstream.authority().ok_or_else(|| fault("names no host"))?;
     let is_tls = written.upstream.scheme_str() == Some("https");
@@ -234,23 +270,39 @@ pub(super) fn upstream(written: &Written, provider: &Arc<CryptoProvider>, most: 
     let path = written.upstream.path_and_query().map_or("/", |path| path.as_str());
     let mut path = path.to_owned();
     if !written.upstream_query.is_empty() {
-        let pairs = written.upstream_query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let pairs =
+            written.upstream_query.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let more = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         path.push(if path.contains('?') { '&' } else { '?' });
         path.push_str(&more);
     }
     let uri: Uri = path.parse().map_err(|_| fault("has a path that can't be asked for"))?;
-    let secrets = written.upstream_headers.iter().filter_map(|(_, value)| value.to_str().ok()).flat_map(secret_texts);
+    let secrets = written
+        .upstream_headers
+        .iter()
+        .filter_map(|(_, value)| value.to_str().ok())
+        .flat_map(secret_texts);
     let secrets = secrets.chain(uri.query().into_iter().flat_map(|query| {
-        query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, value)| value.to_owned()).filter(|value| value.len() > 3)
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(_, value)| value.to_owned())
+            .filter(|value| value.len() > 3)
     }));
-    let secrets = secrets.chain(written.upstream_query.iter().map(|(_, value)| value.to_string()).filter(|value| value.len() > 3));
+    let secrets = secrets.chain(
+        written
+            .upstream_query
+            .iter()
+            .map(|(_, value)| value.to_string())
+            .filter(|value| value.len() > 3),
+    );
     Ok(Upstream {
         fixed_names: written.fixed_names.clone(),
         target: Target {
             host: authority.host().trim_matches(['[', ']']).to_owned(),
             port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
-            authority: HeaderValue::from_str(authority.as_str()).map_err(|error| fault(&error.to_string()))?,
+            authority: HeaderValue::from_str(authority.as_str())
+                .map_err(|error| fault(&error.to_string()))?,
             tls,
         },
         secrets: secrets.collect(),
@@ -263,12 +315,16 @@ pub(super) fn upstream(written: &Written, provider: &Arc<CryptoProvider>, most: 
     })
 }
 
-/// A header's value, and its parts: `Basic dXNlcjpwYXNz` is also `dXNlcjpwYXNz`, `user:pass` and `pass`.
+/// A header's value, and its parts: `Basic dXNlcjpwYXNz` is also `dXNlcjpwYXNz`, `user:pass` and
+/// `pass`.
 fn secret_texts(value: &str) -> Vec<String> {
     let mut texts = vec![value.to_owned()];
     for part in value.split_whitespace().skip(1) {
         texts.push(part.to_owned());
-        let decoded = base64::engine::general_purpose::STANDARD.decode(part).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let decoded = base64::engine::general_purpose::STANDARD
+            .decode(part)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
         if let Some(decoded) = decoded {
             texts.extend(decoded.split_once(':').map(|(_, password)| password.to_owned()));
             texts.insert(0, decoded);
@@ -279,30 +335,43 @@ fn secret_texts(value: &str) -> Vec<String> {
 }
 
 /// https is always verified: against the operator's roots, or the system's.
-fn client_tls(written: &Written, provider: &Arc<CryptoProvider>) -> Result<Arc<ClientConfig>, String> {
+fn client_tls(
+    written: &Written,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<ClientConfig>, String> {
     let config = client_config("upstream_ca", written.upstream_ca.as_deref(), provider);
-    let mut config = ClientConfig::clone(&*config.map_err(|what| format!("service `{}`: {what}", written.name))?);
+    let mut config = ClientConfig::clone(
+        &*config.map_err(|what| format!("service `{}`: {what}", written.name))?,
+    );
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
 /// How servers are verified: against the roots in the file that `key` names, or the system's.
-pub(super) fn client_config(key: &str, ca: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Arc<ClientConfig>, String> {
+pub(super) fn client_config(
+    key: &str,
+    ca: Option<&Path>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(path) => {
             let fault = |what: String| format!("`{key}`: {}: {what}", path.display());
-            let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let (added, _) = roots.add_parsable_certificates(certificates.map_err(|error| fault(error.to_string()))?);
+            let certificates = CertificateDer::pem_file_iter(path)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+            let (added, _) = roots
+                .add_parsable_certificates(certificates.map_err(|error| fault(error.to_string()))?);
             if added == 0 {
                 return Err(fault("it holds no certificate".to_owned()));
             }
         }
         None => {
-            let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            let (added, _) =
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if added == 0 {
                 tracing::warn!(
-                    "the system has no root certificates: no TLS server can be verified; install ca-certificates, or set `{key}`"
+                    "the system has no root certificates: no TLS server can be verified; install \
+                     ca-certificates, or set `{key}`"
                 );
             }
         }

@@ -1,4 +1,5 @@
-//! Loads the master secret, or makes it at the very first start; never a new one while tickets of an old one are worth something.
+//! Loads the master secret, or makes it at the very first start; never a new one while tickets of
+//! an old one are worth something.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -10,44 +11,67 @@ use crate::config::secret::Source;
 use crate::l402::root_key::{Keys, MasterSecret};
 
 /// All secrets, the minting one first. With `may_make`, a missing file is made.
-pub(super) fn load(tickets: &Tickets, in_use: &[[u8; 16]], may_make: bool) -> Result<Vec<MasterSecret>, String> {
+pub(super) fn load(
+    tickets: &Tickets,
+    in_use: &[[u8; 16]],
+    may_make: bool,
+) -> Result<Vec<MasterSecret>, String> {
     if let Source::File(path) = &tickets.master_secret {
         let path = tickets.state_dir.join(path);
         if may_make && in_use.is_empty() && !path.exists() {
-            make(&path).map_err(|error| format!("`tickets.master_secret`: {} can't be made: {error}", path.display()))?;
+            make(&path).map_err(|error| {
+                format!("`tickets.master_secret`: {} can't be made: {error}", path.display())
+            })?;
         }
     }
     let secrets = read(tickets)?;
-    let known = |fingerprint: &[u8; 16]| secrets.iter().any(|secret| Keys::derive(secret, "").fingerprint().as_bytes() == fingerprint);
+    let known = |fingerprint: &[u8; 16]| {
+        secrets
+            .iter()
+            .any(|secret| Keys::derive(secret, "").fingerprint().as_bytes() == fingerprint)
+    };
     let missing = in_use.iter().filter(|fingerprint| !known(fingerprint)).count();
     if missing > 0 {
         return Err(format!(
-            "`tickets.master_secret`: {missing} secret(s) that tickets are still signed with are missing. Paid tickets would be \
-             worthless, so Farebox does not start. Put the old secret back, as a further line below the new one."
+            "`tickets.master_secret`: {missing} secret(s) that tickets are still signed with are \
+             missing. Paid tickets would be \
+             worthless, so Farebox does not start. Put the old secret back, as a further line \
+             below the new one."
         ));
     }
     Ok(secrets)
 }
 
 fn read(tickets: &Tickets) -> Result<Vec<MasterSecret>, String> {
-    let text = tickets.master_secret.read(&tickets.state_dir).map_err(|what| format!("`tickets.master_secret`: {what}"))?;
+    let text = tickets
+        .master_secret
+        .read(&tickets.state_dir)
+        .map_err(|what| format!("`tickets.master_secret`: {what}"))?;
     let mut secrets = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let secret = MasterSecret::from_hex(line.trim());
-        secrets.push(secret.ok_or_else(|| format!("`tickets.master_secret`: line {} is not 64 hex digits", number + 1))?);
+        secrets.push(secret.ok_or_else(|| {
+            format!("`tickets.master_secret`: line {} is not 64 hex digits", number + 1)
+        })?);
     }
     if secrets.is_empty() {
-        return Err("`tickets.master_secret`: there is no secret in it; it should hold lines of 64 hex digits".to_owned());
+        return Err(
+            "`tickets.master_secret`: there is no secret in it; it should hold lines of 64 \
+                    hex digits"
+                .to_owned(),
+        );
     }
     Ok(secrets)
 }
 
 /// Written beside its place, synced, and only then given its name, which must not be taken.
 fn make(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut secret = zeroize::Zeroizing::new([0_u8; 32]);
-    getrandom::fill(secret.as_mut_slice()).map_err(|error| std::io::Error::other(error.to_string()))?;
+    getrandom::fill(secret.as_mut_slice())
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
     let beside = path.with_extension(format!("new-{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(format!("{}\n", hex::encode(secret.as_slice())).as_bytes())?;
@@ -103,7 +127,12 @@ mod tests {
         assert!(!path.exists(), "none was made");
         let new_line = "ab".repeat(32);
         fs::write(&path, &new_line).unwrap();
-        assert!(load(&tickets(folder.path()), &in_use, true).err().unwrap().contains("still signed with"));
+        assert!(
+            load(&tickets(folder.path()), &in_use, true)
+                .err()
+                .unwrap()
+                .contains("still signed with")
+        );
         fs::write(&path, format!("{new_line}\n{old_line}")).unwrap();
         assert_eq!(load(&tickets(folder.path()), &in_use, true).unwrap().len(), 2);
     }

@@ -41,7 +41,8 @@ enum Command {
         /// The config file.
         #[arg(long)]
         config: PathBuf,
-        /// A macaroon of LND's that may ask for its name and channels (`readonly.macaroon`, say), where the one in the config may not.
+        /// A macaroon of LND's that may ask for its name and channels (`readonly.macaroon`, say),
+        /// where the one in the config may not.
         #[arg(long)]
         macaroon: Option<PathBuf>,
     },
@@ -53,7 +54,8 @@ enum Command {
         #[command(subcommand)]
         ask: TicketsCommand,
     },
-    /// Try Farebox on this machine: a gate, a play node with play money, and an outbox that plays the SMS backend.
+    /// Try Farebox on this machine: a gate, a play node with play money, and an outbox that plays
+    /// the SMS backend.
     Demo {
         /// Where the gate listens.
         #[arg(long, default_value = "127.0.0.1:8402")]
@@ -131,7 +133,9 @@ impl TicketsCommand {
         match self {
             Self::List { state, limit } => Ask::List { state, limit },
             Self::Show { ticket } => Ask::Show(ticket),
-            Self::Resolve { ticket, delivered: true, .. } => Ask::Resolve(ticket, Resolution::Delivered),
+            Self::Resolve { ticket, delivered: true, .. } => {
+                Ask::Resolve(ticket, Resolution::Delivered)
+            }
             Self::Resolve { ticket, .. } => Ask::Resolve(ticket, Resolution::Release),
             Self::Stats { days } => Ask::Stats { days },
             Self::Revoke { ticket } => Ask::Revoke(ticket),
@@ -140,7 +144,8 @@ impl TicketsCommand {
 }
 
 fn state(word: &str) -> Result<State, String> {
-    crate::ops::tickets::state_of(word).ok_or_else(|| "one of claimed, free, delivered, parked, revoked".to_owned())
+    crate::ops::tickets::state_of(word)
+        .ok_or_else(|| "one of claimed, free, delivered, parked, revoked".to_owned())
 }
 
 fn hash(text: &str) -> Result<PaymentHash, String> {
@@ -161,7 +166,9 @@ pub fn run() -> ExitCode {
             Command::Serve { config } => serve::run(&config).await,
             Command::Check { config, macaroon } => check::run(&config, macaroon.as_deref()).await,
             Command::Tickets { config, ask } => tickets::run(&config, ask.ask()).await,
-            Command::Demo { gate, wallet, outbox, state_dir } => demo::run(gate, wallet, outbox, state_dir).await,
+            Command::Demo { gate, wallet, outbox, state_dir } => {
+                demo::run(gate, wallet, outbox, state_dir).await
+            }
             Command::Play { dir, grpc, wallet } => play::run(&dir, grpc, wallet).await,
         }
     });
@@ -182,7 +189,8 @@ fn fail(what: &str) -> ExitCode {
 async fn stop_signal() -> Result<(), String> {
     use tokio::signal::unix::{SignalKind, signal};
     let handler = |kind| signal(kind).map_err(|error| format!("signals can't be handled: {error}"));
-    let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -192,5 +200,7 @@ async fn stop_signal() -> Result<(), String> {
 
 /// Binds, or says which key of the config or option to change.
 async fn bind(what: &str, address: SocketAddr) -> Result<tokio::net::TcpListener, String> {
-    tokio::net::TcpListener::bind(address).await.map_err(|error| format!("{what} can't listen on {address}: {error}"))
+    tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("{what} can't listen on {address}: {error}"))
 }

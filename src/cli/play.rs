@@ -8,11 +8,17 @@ use std::sync::Arc;
 use super::{bind, stop_signal};
 use crate::lightning::play::{PlayNode, wallet};
 
-pub(super) async fn run(dir: &Path, grpc: SocketAddr, wallet: SocketAddr) -> Result<ExitCode, String> {
+pub(super) async fn run(
+    dir: &Path,
+    grpc: SocketAddr,
+    wallet: SocketAddr,
+) -> Result<ExitCode, String> {
     let node = PlayNode::open(dir).map_err(|error| error.to_string())?;
     let grpc = bind("`--grpc`: the play node", grpc).await?;
     let wallet = bind("`--wallet`: the wallet", wallet).await?;
-    let address = |listener: &tokio::net::TcpListener| listener.local_addr().map_err(|error| error.to_string());
+    let address = |listener: &tokio::net::TcpListener| {
+        listener.local_addr().map_err(|error| error.to_string())
+    };
     eprintln!("Play node (play money, regtest): a simulated LND.");
     eprintln!("  gRPC         {}", address(&grpc)?);
     eprintln!("  certificate  {}", node.layout().certificate.display());

@@ -27,13 +27,16 @@ use crate::{ops, upstream};
 pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
     let config = Config::read(path).map_err(|error| error.to_string())?;
     init_log(config.log);
-    let access = AccessLog::start(config.log).map_err(|error| format!("the access log can't start: {error}"))?;
+    let access = AccessLog::start(config.log)
+        .map_err(|error| format!("the access log can't start: {error}"))?;
     let server = Server::start(config, access).await?;
-    info!(gate = %server.gate_address, ops = %server.ops_address, "farebox {} serves", env!("CARGO_PKG_VERSION"));
+    let (gate, ops) = (server.gate_address, server.ops_address);
+    info!(%gate, %ops, "farebox {} serves", env!("CARGO_PKG_VERSION"));
     server.until(stop_signal()).await
 }
 
-/// Lines on standard error. No bridge from the `log` crate: some libraries would write secrets through it.
+/// Lines on standard error. No bridge from the `log` crate: some libraries would write secrets
+/// through it.
 fn init_log(format: LogFormat) {
     // Ours only: some libraries log what a stranger makes them.
     let ours = Targets::new().with_target("farebox", Level::INFO);
@@ -61,13 +64,16 @@ impl Server {
         let (address, ops_address, drain, connections) =
             (config.listen.address, config.ops, config.listen.drain, config.limits.connections);
         let tls = match &config.listen.tls {
-            Some((certificate, key)) => Some(tls::server_config(certificate, key, assemble::provider()?)?),
+            Some((certificate, key)) => {
+                Some(tls::server_config(certificate, key, assemble::provider()?)?)
+            }
             None => None,
         };
         let parts = assemble::assemble(config, access).await?;
         let listener = bind("`listen.address`: the gate", address).await?;
         let ops = bind("`ops.address`: the operator's listener", ops_address).await?;
-        let local = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+        let local =
+            |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         Ok(Self {
             gate_address: local(&listener)?,
             ops_address: local(&ops)?,
@@ -79,22 +85,39 @@ impl Server {
     }
 
     /// Serves until `stopped`, then drains.
-    pub(super) async fn until(self, stopped: impl Future<Output = Result<(), String>>) -> Result<ExitCode, String> {
+    pub(super) async fn until(
+        self,
+        stopped: impl Future<Output = Result<(), String>>,
+    ) -> Result<ExitCode, String> {
         let Self { parts, accept, ops, drain, .. } = self;
         let Parts { gate, node } = parts;
         let (stop, connections) = (gate.stopping.clone(), TaskTracker::new());
         tend("the node's state", Arc::clone(&node), |node| async move { node.watch().await });
         for service in &gate.site.services {
-            tend("an upstream's health", Arc::clone(&service.upstream), |upstream| async move { upstream::health::watch(&upstream).await });
+            tend("an upstream's health", Arc::clone(&service.upstream), |upstream| async move {
+                upstream::health::watch(&upstream).await
+            });
             let of_service = (Arc::clone(&gate), Arc::clone(service));
-            tend("a stock of invoices", of_service.clone(), |(gate, service)| stock::watch(gate, service));
-            tend("look-ups at an upstream", of_service, |(gate, service)| async move { lookup::watch(&gate, &service).await });
+            tend("a stock of invoices", of_service.clone(), |(gate, service)| {
+                stock::watch(gate, service)
+            });
+            tend("look-ups at an upstream", of_service, |(gate, service)| async move {
+                lookup::watch(&gate, &service).await
+            });
         }
         tend("the ledger", Arc::clone(&gate.ledger), |ledger| async move { ledger.run().await });
-        tend("the accounts", Arc::clone(&gate), |gate| async move { gate.books.run(&*gate.ledger).await });
+        tend("the accounts", Arc::clone(&gate), |gate| async move {
+            gate.books.run(&*gate.ledger).await
+        });
         tend("payments", Arc::clone(&gate), |gate| async move { payments::watch(&gate).await });
-        tend("revoked tickets", Arc::clone(&gate), |gate| async move { gate.revoked.watch(&*gate.ledger).await });
-        tend("the minting secret", Arc::clone(&gate), |gate| async move { note_secret(&gate).await });
+        tend("revoked tickets", Arc::clone(&gate), |gate| async move {
+            gate.revoked.watch(&*gate.ledger).await
+        });
+        tend(
+            "the minting secret",
+            Arc::clone(&gate),
+            |gate| async move { note_secret(&gate).await },
+        );
         tokio::spawn(ops::serve(ops, Arc::clone(&gate), stop.clone()));
         let accepting = tokio::spawn(accept.run(connections.clone(), stop.clone()));
 
@@ -123,7 +146,8 @@ impl Server {
     }
 }
 
-/// Runs what goes on beside the requests, and begins it anew should it panic: else sales would go on with nobody looking at the node, say.
+/// Runs what goes on beside the requests, and begins it anew should it panic: else sales would go
+/// on with nobody looking at the node, say.
 fn tend<P, F>(name: &'static str, part: P, run: impl Fn(P) -> F + Send + 'static)
 where
     P: Clone + Send + 'static,
@@ -133,7 +157,10 @@ where
         while let Err(ended) = tokio::spawn(run(part.clone())).await
             && ended.is_panic()
         {
-            error!("{name}: what looks after it has panicked, which is a fault of Farebox's; it begins anew");
+            error!(
+                "{name}: what looks after it has panicked, which is a fault of Farebox's; it \
+                 begins anew"
+            );
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     });

@@ -1,5 +1,5 @@
-//! `farebox tickets`: looks at tickets and says what became of them. A running `serve` is asked over its second listener; without
-//! one, the ledger is opened here.
+//! `farebox tickets`: looks at tickets and says what became of them. A running `serve` is asked
+//! over its second listener; without one, the ledger is opened here.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,10 +24,16 @@ pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
         Err(_) => {
             let terms = Terms { replay: config.tickets.replay };
             let LedgerPlace::Sqlite(path) = &config.ledger else {
-                return Err(format!("no `serve` answers at `ops.address` {}; start one: it knows the database", config.ops));
+                return Err(format!(
+                    "no `serve` answers at `ops.address` {}; start one: it knows the database",
+                    config.ops
+                ));
             };
-            let ledger = SqliteLedger::open(path, terms, Box::new(|_| {})).map_err(|error| error.to_string())?;
-            tickets::answer(&ledger, ask, config.detects_payments).await.map_err(|no| no.to_string())?
+            let ledger = SqliteLedger::open(path, terms, Box::new(|_| {}))
+                .map_err(|error| error.to_string())?;
+            tickets::answer(&ledger, ask, config.detects_payments)
+                .await
+                .map_err(|no| no.to_string())?
         }
     };
     match ask {
@@ -40,14 +46,28 @@ pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
 async fn over_http(socket: TcpStream, ops: SocketAddr, ask: Ask) -> Result<Value, String> {
     let fault = |error: &dyn std::fmt::Display| format!("`ops.address` {ops}: {error}");
     let (method, target) = tickets::write(&ask);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(|error| fault(&error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
+        .await
+        .map_err(|error| fault(&error))?;
     tokio::spawn(connection);
-    let request = Request::builder().method(method).uri(target).header("host", ops.to_string()).body(Empty::<Bytes>::new());
-    let response = sender.send_request(request.map_err(|error| fault(&error))?).await.map_err(|error| fault(&error))?;
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header("host", ops.to_string())
+        .body(Empty::<Bytes>::new());
+    let response = sender
+        .send_request(request.map_err(|error| fault(&error))?)
+        .await
+        .map_err(|error| fault(&error))?;
     let good = response.status().is_success();
     let body = response.into_body().collect().await.map_err(|error| fault(&error))?.to_bytes();
-    let answer: Value = serde_json::from_slice(&body).map_err(|_| fault(&"this is no Farebox; is `ops.address` right?"))?;
-    if good { Ok(answer) } else { Err(answer.get("error").and_then(Value::as_str).unwrap_or("refused").to_owned()) }
+    let answer: Value = serde_json::from_slice(&body)
+        .map_err(|_| fault(&"this is no Farebox; is `ops.address` right?"))?;
+    if good {
+        Ok(answer)
+    } else {
+        Err(answer.get("error").and_then(Value::as_str).unwrap_or("refused").to_owned())
+    }
 }
 
 /// A line per service and day. `-` is what isn't known.

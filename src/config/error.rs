@@ -43,7 +43,8 @@ impl Reporter<'_> {
         ConfigError { path: self.path.to_owned(), line: None, what: what.into() }
     }
 
-    /// The TOML reader's error, with a suggestion for a mistyped key. Its own display would print the line, and so perhaps a secret.
+    /// The TOML reader's error, with a suggestion for a mistyped key. Its own display would print
+    /// the line, and so perhaps a secret.
     pub(super) fn toml(&self, error: &toml::de::Error) -> ConfigError {
         let mut what = error.message().trim().replace('\n', ", ");
         if let Some(suggestion) = suggestion(&what) {

@@ -230,7 +230,8 @@ impl<'de> Deserialize<'de> for Input {
             }
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Input, A::Error> {
-                toml::Table::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Input::Inline)
+                toml::Table::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+                    .map(Input::Inline)
             }
         }
         reader.deserialize_any(Either)

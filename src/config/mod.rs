@@ -1,4 +1,5 @@
-//! What the operator wrote, made safe: checked, typed, immutable. Nothing is opened or bound by reading it.
+//! What the operator wrote, made safe: checked, typed, immutable. Nothing is opened or bound by
+//! reading it.
 
 mod answers;
 mod error;
@@ -65,7 +66,8 @@ pub enum LedgerPlace {
     Postgres {
         /// Its address, with its password.
         url: Zeroizing<String>,
-        /// PEM file with the roots that its certificate is verified against; `None` for the system's.
+        /// PEM file with the roots that its certificate is verified against; `None` for the
+        /// system's.
         ca: Option<PathBuf>,
     },
 }
@@ -118,7 +120,9 @@ impl Config {
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path);
-        let text = text.map_err(|error| Reporter { path, text: "" }.whole(format!("can't read the config: {error}")))?;
+        let text = text.map_err(|error| {
+            Reporter { path, text: "" }.whole(format!("can't read the config: {error}"))
+        })?;
         Self::parse(path, &text)
     }
 
@@ -130,7 +134,8 @@ impl Config {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let state_dir = folder.join(file.state_dir.unwrap_or_else(|| PathBuf::from("/var/lib/farebox")));
+        let state_dir =
+            folder.join(file.state_dir.unwrap_or_else(|| PathBuf::from("/var/lib/farebox")));
         let services = services(&report, folder, file.service, file.lnd.detect_payments)?;
         Ok(Self {
             path: path.to_owned(),
@@ -152,30 +157,47 @@ impl Config {
     }
 }
 
-fn ledger(report: &Reporter<'_>, folder: &Path, state_dir: &Path, ledger: file::Ledger) -> Result<LedgerPlace, ConfigError> {
+fn ledger(
+    report: &Reporter<'_>,
+    folder: &Path,
+    state_dir: &Path,
+    ledger: file::Ledger,
+) -> Result<LedgerPlace, ConfigError> {
     match (ledger.postgres, ledger.sqlite) {
-        (Some(_), Some(sqlite)) => Err(report.at(sqlite.span(), "[ledger] has both `sqlite` and `postgres`; keep one of the two")),
+        (Some(_), Some(sqlite)) => Err(report
+            .at(sqlite.span(), "[ledger] has both `sqlite` and `postgres`; keep one of the two")),
         (Some(source), None) => {
-            let url = source.read(folder).map_err(|what| report.whole(format!("`ledger.postgres`: {what}")))?;
+            let url = source
+                .read(folder)
+                .map_err(|what| report.whole(format!("`ledger.postgres`: {what}")))?;
             Ok(LedgerPlace::Postgres { url, ca: ledger.postgres_ca.map(|path| folder.join(path)) })
         }
-        (None, sqlite) => Ok(LedgerPlace::Sqlite(state_dir.join(sqlite.map_or_else(|| "ledger.db".into(), Spanned::into_inner)))),
+        (None, sqlite) => Ok(LedgerPlace::Sqlite(
+            state_dir.join(sqlite.map_or_else(|| "ledger.db".into(), Spanned::into_inner)),
+        )),
     }
 }
 
-fn listen(report: &Reporter<'_>, folder: &Path, listen: file::Listen) -> Result<Listen, ConfigError> {
+fn listen(
+    report: &Reporter<'_>,
+    folder: &Path,
+    listen: file::Listen,
+) -> Result<Listen, ConfigError> {
     let tls = match (listen.certificate, listen.key, listen.plain_http) {
         (Some(certificate), Some(key), false) => Some((folder.join(certificate), folder.join(key))),
         (None, None, true) => None,
         (Some(_), Some(_), true) => {
-            return Err(
-                report.at(listen.address.span(), "[listen] has certificate and key, and also `plain_http = true`; keep one of the two")
-            );
+            return Err(report.at(
+                listen.address.span(),
+                "[listen] has certificate and key, and also \
+                                                  `plain_http = true`; keep one of the two",
+            ));
         }
         _ => {
             return Err(report.at(
                 listen.address.span(),
-                "[listen] needs both `certificate` and `key` (PEM files), or `plain_http = true` if something in front ends TLS",
+                "[listen] needs both `certificate` and `key` (PEM files), or `plain_http = true` \
+                 if something in front ends TLS",
             ));
         }
     };
@@ -191,26 +213,45 @@ fn listen(report: &Reporter<'_>, folder: &Path, listen: file::Listen) -> Result<
 fn public_url(report: &Reporter<'_>, url: &Spanned<String>) -> Result<String, ConfigError> {
     let text = url.get_ref().trim_end_matches('/');
     let good = text.parse::<hyper::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.path() == "/" && uri.query().is_none()
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some()
+            && uri.path() == "/"
+            && uri.query().is_none()
     });
     let safe = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-[]".contains(&byte));
     if good && safe {
         Ok(text.to_owned())
     } else {
-        Err(report.at(url.span(), "`public_url` should be how payers reach this gate, such as \"https://sms.example.com\""))
+        Err(report.at(
+            url.span(),
+            "`public_url` should be how payers reach this gate, such as \
+                                   \"https://sms.example.com\"",
+        ))
     }
 }
 
-fn node(report: &Reporter<'_>, folder: &Path, lnd: file::Lnd) -> Result<lnd::Settings, ConfigError> {
+fn node(
+    report: &Reporter<'_>,
+    folder: &Path,
+    lnd: file::Lnd,
+) -> Result<lnd::Settings, ConfigError> {
     let network = Network::ALL.into_iter().find(|network| network.name() == lnd.network.get_ref());
-    let network = network
-        .ok_or_else(|| report.at(lnd.network.span(), "`lnd.network` is one of \"mainnet\", \"testnet\", \"signet\", \"regtest\""))?;
+    let network = network.ok_or_else(|| {
+        report.at(
+            lnd.network.span(),
+            "`lnd.network` is one of \"mainnet\", \"testnet\", \"signet\", \"regtest\"",
+        )
+    })?;
     let address = lnd.address.get_ref();
-    let good = address.parse::<hyper::http::uri::Authority>().is_ok_and(|authority| authority.port_u16().is_some());
+    let good = address
+        .parse::<hyper::http::uri::Authority>()
+        .is_ok_and(|authority| authority.port_u16().is_some());
     if !good || address.contains('@') {
-        return Err(
-            report.at(lnd.address.span(), "`lnd.address` should be LND's gRPC listener as \"host:port\", such as \"127.0.0.1:10009\"")
-        );
+        return Err(report.at(
+            lnd.address.span(),
+            "`lnd.address` should be LND's gRPC listener as \
+                                           \"host:port\", such as \"127.0.0.1:10009\"",
+        ));
     }
     Ok(lnd::Settings {
         address: address.clone(),
@@ -222,7 +263,10 @@ fn node(report: &Reporter<'_>, folder: &Path, lnd: file::Lnd) -> Result<lnd::Set
     })
 }
 
-fn invoice_expiry(report: &Reporter<'_>, expiry: Option<&Spanned<units::Span>>) -> Result<Duration, ConfigError> {
+fn invoice_expiry(
+    report: &Reporter<'_>,
+    expiry: Option<&Spanned<units::Span>>,
+) -> Result<Duration, ConfigError> {
     let Some(expiry) = expiry else { return Ok(Duration::from_secs(600)) };
     let span = expiry.get_ref().0;
     // LND reads 0 as 24 hours.
@@ -237,22 +281,31 @@ fn mint_ahead(report: &Reporter<'_>, most: Option<&Spanned<u32>>) -> Result<usiz
     match most {
         None => Ok(100),
         Some(most) if *most.get_ref() > 10_000 => {
-            Err(report.at(most.span(), "`lnd.mint_ahead` should be at most 10000 (0 switches it off)"))
+            Err(report
+                .at(most.span(), "`lnd.mint_ahead` should be at most 10000 (0 switches it off)"))
         }
         Some(most) => Ok(*most.get_ref() as usize),
     }
 }
 
-fn tickets(report: &Reporter<'_>, state_dir: PathBuf, tickets: file::Tickets) -> Result<Tickets, ConfigError> {
+fn tickets(
+    report: &Reporter<'_>,
+    state_dir: PathBuf,
+    tickets: file::Tickets,
+) -> Result<Tickets, ConfigError> {
     let lifetime = match &tickets.lifetime {
         None => Duration::from_secs(30 * 86_400),
         Some(lifetime) if lifetime.get_ref().0 > MAX_LIFETIME => {
-            return Err(report.at(lifetime.span(), "`tickets.lifetime` is longer than a hundred years"));
+            return Err(
+                report.at(lifetime.span(), "`tickets.lifetime` is longer than a hundred years")
+            );
         }
         Some(lifetime) => lifetime.get_ref().0,
     };
     Ok(Tickets {
-        master_secret: tickets.master_secret.map_or_else(|| Source::File("master.secret".into()), Spanned::into_inner),
+        master_secret: tickets
+            .master_secret
+            .map_or_else(|| Source::File("master.secret".into()), Spanned::into_inner),
         state_dir,
         lifetime,
         replay: tickets.replay.map_or(Duration::from_secs(86_400), |span| span.0),
@@ -263,7 +316,9 @@ fn tickets(report: &Reporter<'_>, state_dir: PathBuf, tickets: file::Tickets) ->
 fn limits(report: &Reporter<'_>, limits: file::Limits) -> Result<Limits, ConfigError> {
     let at_least_one = |key: &str, value: Option<Spanned<u32>>, default: usize| match value {
         None => Ok(default),
-        Some(value) if *value.get_ref() == 0 => Err(report.at(value.span(), format!("`limits.{key}` should be at least 1"))),
+        Some(value) if *value.get_ref() == 0 => {
+            Err(report.at(value.span(), format!("`limits.{key}` should be at least 1")))
+        }
         Some(value) => Ok(value.into_inner() as usize),
     };
     let trusted_proxies = limits
@@ -273,7 +328,10 @@ fn limits(report: &Reporter<'_>, limits: file::Limits) -> Result<Limits, ConfigE
             let net = text.get_ref();
             net.parse()
                 .or_else(|_| net.parse().map(|address: std::net::IpAddr| IpNet::from(address)))
-                .map_err(|_| report.at(text.span(), format!("`{net}` is no address or network, such as \"10.0.0.1\" or \"10.0.0.0/8\"")))
+                .map_err(|_| {
+                    let example = "such as \"10.0.0.1\" or \"10.0.0.0/8\"";
+                    report.at(text.span(), format!("`{net}` is no address or network, {example}"))
+                })
         })
         .collect::<Result<_, _>>()?;
     Ok(Limits {
@@ -304,18 +362,31 @@ fn services(
         if !names.insert(service.name.clone()) {
             return Err(report.at(span, format!("two services are named `{}`", service.name)));
         }
-        if !routes.insert((service.method.to_string(), service.host.clone(), service.path.clone())) {
-            return Err(report.at(span, format!("two services match {} {}", service.method, service.path)));
+        if !routes.insert((service.method.to_string(), service.host.clone(), service.path.clone()))
+        {
+            return Err(
+                report.at(span, format!("two services match {} {}", service.method, service.path))
+            );
         }
         services.push(service);
     }
     Ok(services)
 }
 
-fn socket_address(report: &Reporter<'_>, key: &str, text: &Spanned<String>) -> Result<SocketAddr, ConfigError> {
-    text.get_ref()
-        .parse()
-        .map_err(|_| report.at(text.span(), format!("`{key}` should be an address and a port, such as \"127.0.0.1:8402\" or \"[::]:443\"")))
+fn socket_address(
+    report: &Reporter<'_>,
+    key: &str,
+    text: &Spanned<String>,
+) -> Result<SocketAddr, ConfigError> {
+    text.get_ref().parse().map_err(|_| {
+        report.at(
+            text.span(),
+            format!(
+                "`{key}` should be an address and a port, \
+                                                     such as \"127.0.0.1:8402\" or \"[::]:443\""
+            ),
+        )
+    })
 }
 
 #[cfg(test)]

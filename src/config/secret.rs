@@ -31,7 +31,8 @@ impl Source {
         match self {
             Self::File(path) => {
                 let path = folder.join(path);
-                let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|error| format!("{}: {error}", path.display()))?;
                 Ok(Zeroizing::new(text.trim_end().to_owned()))
             }
             Self::Env(name) => match std::env::var(name) {
@@ -68,17 +69,24 @@ impl<'de> Deserialize<'de> for Source {
             type Value = Source;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("{ file = \"...\" } or { env = \"NAME\" }; a secret is never written into the config itself")
+                f.write_str(
+                    "{ file = \"...\" } or { env = \"NAME\" }; a secret is never written \
+                             into the config itself",
+                )
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Source, A::Error> {
-                let fields = Fields::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                let fields =
+                    Fields::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
                 Source::try_from(fields).map_err(A::Error::custom)
             }
 
             // The value may be the secret itself, so it must not get into the message.
             fn visit_str<E: Error>(self, _: &str) -> Result<Source, E> {
-                Err(E::custom("a secret is { file = \"...\" } or { env = \"NAME\" }, never written into the config itself"))
+                Err(E::custom(
+                    "a secret is { file = \"...\" } or { env = \"NAME\" }, never written into the \
+                     config itself",
+                ))
             }
         }
         reader.deserialize_any(Only)
@@ -96,7 +104,8 @@ impl<'de> Deserialize<'de> for Value {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-                let fields = Fields::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                let fields =
+                    Fields::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
                 Source::try_from(fields).map(Value::Secret).map_err(A::Error::custom)
             }
 

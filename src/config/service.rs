@@ -92,12 +92,20 @@ pub struct Service {
     pub forward_headers: Vec<HeaderName>,
 }
 
-pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service, detects: bool) -> Result<Service, ConfigError> {
+pub(super) fn check(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: file::Service,
+    detects: bool,
+) -> Result<Service, ConfigError> {
     let name = name(report, &written.name)?;
     let title = written.title.clone().unwrap_or_else(|| name.to_string());
     let memo = match &written.memo {
         Some(memo) if memo.get_ref().len() > MAX_MEMO => {
-            return Err(report.at(memo.span(), format!("`memo` is longer than the {MAX_MEMO} bytes that fit into an invoice")));
+            return Err(report.at(
+                memo.span(),
+                format!("`memo` is longer than the {MAX_MEMO} bytes that fit into an invoice"),
+            ));
         }
         Some(memo) => memo.get_ref().clone(),
         None => title.chars().take(MAX_MEMO / 4).collect(),
@@ -106,7 +114,9 @@ pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service
     if let (Some(wanted), false) = (&written.without_preimage, detects)
         && *wanted.get_ref()
     {
-        return Err(report.at(wanted.span(), "`without_preimage` needs `detect_payments = true` in [lnd]"));
+        return Err(
+            report.at(wanted.span(), "`without_preimage` needs `detect_payments = true` in [lnd]")
+        );
     }
     let ticket = ticket(report, folder, &written, &method)?;
     let reuse = match (written.reuse, &ticket) {
@@ -120,8 +130,13 @@ pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service
         Ticket::Free => None,
     };
     let naming = answers::naming(report, &written, rules)?;
-    if let (Ticket::Paid { sells: Sells::Pass { uses: None, .. }, .. }, Some(given)) = (&ticket, &written.idempotency) {
-        return Err(report.at(given.span(), "`idempotency` has one key per use: a pass needs `pass_uses` for that"));
+    if let (Ticket::Paid { sells: Sells::Pass { uses: None, .. }, .. }, Some(given)) =
+        (&ticket, &written.idempotency)
+    {
+        return Err(report.at(
+            given.span(),
+            "`idempotency` has one key per use: a pass needs `pass_uses` for that",
+        ));
     }
     Ok(Service {
         meaning: answers::meaning(report, &written)?,
@@ -149,18 +164,34 @@ pub(super) fn check(report: &Reporter<'_>, folder: &Path, written: file::Service
 /// Lower case, digits and hyphens: it stands in caveats, metrics and logs.
 fn name(report: &Reporter<'_>, name: &Spanned<String>) -> Result<Arc<str>, ConfigError> {
     let text = name.get_ref();
-    let good = (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let good = (1..=40).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if good {
         Ok(text.as_str().into())
     } else {
-        Err(report.at(name.span(), "a service's `name` has 1 to 40 of the characters a-z, 0-9 and hyphen"))
+        Err(report.at(
+            name.span(),
+            "a service's `name` has 1 to 40 of the characters a-z, 0-9 and hyphen",
+        ))
     }
 }
 
 fn method(report: &Reporter<'_>, method: &Spanned<String>) -> Result<Method, ConfigError> {
-    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let known = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
     known.into_iter().find(|known| known.as_str() == method.get_ref()).ok_or_else(|| {
-        report.at(method.span(), "`method` is one of \"GET\", \"HEAD\", \"POST\", \"PUT\", \"PATCH\", \"DELETE\", \"OPTIONS\"")
+        report.at(
+            method.span(),
+            "`method` is one of \"GET\", \"HEAD\", \"POST\", \"PUT\", \
+                                  \"PATCH\", \"DELETE\", \"OPTIONS\"",
+        )
     })
 }
 
@@ -169,56 +200,93 @@ fn path(report: &Reporter<'_>, path: &Spanned<String>) -> Result<String, ConfigE
     let text = path.get_ref();
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b));
     let segments_good = text.strip_prefix('/').is_some_and(|rest| {
-        rest.split('/').enumerate().all(|(n, segment)| !matches!(segment, "." | "..") && (!segment.is_empty() || n > 0 || rest.is_empty()))
+        rest.split('/').enumerate().all(|(n, segment)| {
+            !matches!(segment, "." | "..") && (!segment.is_empty() || n > 0 || rest.is_empty())
+        })
     });
     if text == status::PATH {
-        return Err(report.at(path.span(), format!("`path`: {} is Farebox's own, where payers ask how their ticket stands", status::PATH)));
+        return Err(report.at(
+            path.span(),
+            format!(
+                "`path`: {} is Farebox's own, where payers ask how their ticket stands",
+                status::PATH
+            ),
+        ));
     }
     if plain && segments_good && !text.contains("//") {
         Ok(text.clone())
     } else {
-        Err(report
-            .at(path.span(), "`path` starts with / and has only the characters a-z A-Z 0-9 - . _ ~ and single slashes; it matches exactly"))
+        Err(report.at(
+            path.span(),
+            "`path` starts with / and has only the characters a-z A-Z 0-9 - . _ \
+                              ~ and single slashes; it matches exactly",
+        ))
     }
 }
 
 fn host(report: &Reporter<'_>, host: &Spanned<String>) -> Result<String, ConfigError> {
     let text = host.get_ref().to_ascii_lowercase();
-    let good = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-    if good { Ok(text) } else { Err(report.at(host.span(), "`host` is a host name without port, such as \"sms.example.com\"")) }
+    let good = !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    if good {
+        Ok(text)
+    } else {
+        Err(report
+            .at(host.span(), "`host` is a host name without port, such as \"sms.example.com\""))
+    }
 }
 
 fn upstream(report: &Reporter<'_>, upstream: &Spanned<String>) -> Result<Uri, ConfigError> {
     let fault = |what: &str| report.at(upstream.span(), format!("`upstream` {what}"));
-    let uri: Uri = upstream.get_ref().parse().map_err(|_| fault("is not a URL, such as \"http://127.0.0.1:8080/send\""))?;
+    let uri: Uri = upstream
+        .get_ref()
+        .parse()
+        .map_err(|_| fault("is not a URL, such as \"http://127.0.0.1:8080/send\""))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err(fault("should start with http:// or https://"));
     }
     let authority = uri.authority().ok_or_else(|| fault("names no host"))?;
     if authority.as_str().contains('@') {
-        return Err(fault("must not carry a password; put it into `upstream_headers` as { env = \"NAME\" } or { file = \"...\" }"));
+        return Err(fault(
+            "must not carry a password; put it into `upstream_headers` as { env = \"NAME\" } or { \
+             file = \"...\" }",
+        ));
     }
     Ok(uri)
 }
 
-fn headers(report: &Reporter<'_>, folder: &Path, written: &file::Service) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
+fn headers(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: &file::Service,
+) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
     let mut headers = Vec::new();
     for (name, value) in &written.upstream_headers {
-        let fault = |what: String| report.at(name.span(), format!("`upstream_headers`, {}: {what}", name.get_ref()));
-        let parsed = HeaderName::from_bytes(name.get_ref().as_bytes()).map_err(|_| fault("no name of a header field".to_owned()))?;
+        let fault = |what: String| {
+            report.at(name.span(), format!("`upstream_headers`, {}: {what}", name.get_ref()))
+        };
+        let parsed = HeaderName::from_bytes(name.get_ref().as_bytes())
+            .map_err(|_| fault("no name of a header field".to_owned()))?;
         let (text, is_secret) = match value {
             Value::Plain(text) => (text.clone(), false),
             Value::Secret(source) => (source.read(folder).map_err(fault)?.to_string(), true),
         };
-        let mut value = HeaderValue::from_str(&text).map_err(|_| fault("the value can't stand in a header field".to_owned()))?;
+        let mut value = HeaderValue::from_str(&text)
+            .map_err(|_| fault("the value can't stand in a header field".to_owned()))?;
         value.set_sensitive(is_secret);
         headers.push((parsed, value));
     }
     Ok(headers)
 }
 
-fn query(report: &Reporter<'_>, folder: &Path, written: &file::Service) -> Result<Vec<(String, Zeroizing<String>)>, ConfigError> {
-    let fault = |name: &Spanned<String>, what: String| report.at(name.span(), format!("`upstream_query`, {}: {what}", name.get_ref()));
+fn query(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: &file::Service,
+) -> Result<Vec<(String, Zeroizing<String>)>, ConfigError> {
+    let fault = |name: &Spanned<String>, what: String| {
+        report.at(name.span(), format!("`upstream_query`, {}: {what}", name.get_ref()))
+    };
     let read = |(name, value): (&Spanned<String>, &Value)| {
         let value = match value {
             Value::Plain(text) => Zeroizing::new(text.clone()),
@@ -229,9 +297,14 @@ fn query(report: &Reporter<'_>, folder: &Path, written: &file::Service) -> Resul
     written.upstream_query.iter().map(read).collect()
 }
 
-fn forward_headers(report: &Reporter<'_>, written: Option<&[Spanned<String>]>) -> Result<Vec<HeaderName>, ConfigError> {
+fn forward_headers(
+    report: &Reporter<'_>,
+    written: Option<&[Spanned<String>]>,
+) -> Result<Vec<HeaderName>, ConfigError> {
     let Some(written) = written else {
-        return Ok(["accept", "accept-language", "user-agent", "traceparent"].map(HeaderName::from_static).to_vec());
+        return Ok(["accept", "accept-language", "user-agent", "traceparent"]
+            .map(HeaderName::from_static)
+            .to_vec());
     };
     // These would change what is asked for, or hand our credential on.
     const REFUSED: [&str; 11] = [
@@ -250,48 +323,80 @@ fn forward_headers(report: &Reporter<'_>, written: Option<&[Spanned<String>]>) -
     written
         .iter()
         .map(|name| {
-            let parsed = HeaderName::from_bytes(name.get_ref().as_bytes())
-                .map_err(|_| report.at(name.span(), format!("`{}` is no name of a header field", name.get_ref())))?;
+            let parsed = HeaderName::from_bytes(name.get_ref().as_bytes()).map_err(|_| {
+                report.at(name.span(), format!("`{}` is no name of a header field", name.get_ref()))
+            })?;
             if REFUSED.contains(&parsed.as_str()) || parsed.as_str().starts_with("if-") {
-                return Err(report.at(name.span(), format!("`{parsed}` can't be forwarded from a client of a paid service")));
+                return Err(report.at(
+                    name.span(),
+                    format!("`{parsed}` can't be forwarded from a client of a paid service"),
+                ));
             }
             Ok(parsed)
         })
         .collect()
 }
 
-fn ticket(report: &Reporter<'_>, folder: &Path, written: &file::Service, method: &Method) -> Result<Ticket, ConfigError> {
+fn ticket(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: &file::Service,
+    method: &Method,
+) -> Result<Ticket, ConfigError> {
     let sells = match (written.ticket, &written.pass_time, &written.pass_uses) {
-        (file::Ticket::Pass, Some(time), uses) => Sells::Pass { time: pass_time(report, time)?, uses: pass_uses(report, uses.as_ref())? },
-        (file::Ticket::Pass, None, _) => return Err(report.at(written.name.span(), "a pass needs `pass_time`, such as \"24h\"")),
-        (_, Some(time), _) => return Err(report.at(time.span(), "`pass_time` is for `ticket = \"pass\"`")),
-        (_, None, Some(uses)) => return Err(report.at(uses.span(), "`pass_uses` is for `ticket = \"pass\"`")),
+        (file::Ticket::Pass, Some(time), uses) => {
+            Sells::Pass { time: pass_time(report, time)?, uses: pass_uses(report, uses.as_ref())? }
+        }
+        (file::Ticket::Pass, None, _) => {
+            return Err(report.at(written.name.span(), "a pass needs `pass_time`, such as \"24h\""));
+        }
+        (_, Some(time), _) => {
+            return Err(report.at(time.span(), "`pass_time` is for `ticket = \"pass\"`"));
+        }
+        (_, None, Some(uses)) => {
+            return Err(report.at(uses.span(), "`pass_uses` is for `ticket = \"pass\"`"));
+        }
         (_, None, None) => Sells::SingleUse,
     };
     let price = price(report, written)?;
-    let without_preimage = written.without_preimage.as_ref().is_some_and(|wanted| *wanted.get_ref());
+    let without_preimage =
+        written.without_preimage.as_ref().is_some_and(|wanted| *wanted.get_ref());
     match (written.ticket, price, &written.input) {
-        (file::Ticket::Free, Some(_), _) => Err(report.at(written.name.span(), "a free service has no price")),
-        (file::Ticket::Free, None, Some(input)) => {
-            Err(report.at(input.span(), "`input` is checked for paid services only; a free one is passed on as it comes"))
+        (file::Ticket::Free, Some(_), _) => {
+            Err(report.at(written.name.span(), "a free service has no price"))
         }
+        (file::Ticket::Free, None, Some(input)) => Err(report.at(
+            input.span(),
+            "`input` is checked for paid services only; a free one is passed on as it comes",
+        )),
         (file::Ticket::Free, None, None) => Ok(Ticket::Free),
-        (_, None, _) => Err(report.at(written.name.span(), "a paid service needs `price_sat` (or `price_msat`)")),
-        (_, Some(price), _) => Ok(Ticket::Paid { sells, price, rules: rules(report, folder, written, method)?, without_preimage }),
+        (_, None, _) => {
+            Err(report
+                .at(written.name.span(), "a paid service needs `price_sat` (or `price_msat`)"))
+        }
+        (_, Some(price), _) => Ok(Ticket::Paid {
+            sells,
+            price,
+            rules: rules(report, folder, written, method)?,
+            without_preimage,
+        }),
     }
 }
 
 fn price(report: &Reporter<'_>, written: &file::Service) -> Result<Option<Msat>, ConfigError> {
     match (&written.price_sat, &written.price_msat) {
         (None, None) => Ok(None),
-        (Some(_), Some(msat)) => Err(report.at(msat.span(), "there are both `price_sat` and `price_msat`; keep one of the two")),
+        (Some(_), Some(msat)) => Err(report
+            .at(msat.span(), "there are both `price_sat` and `price_msat`; keep one of the two")),
         (Some(sat), None) => {
             let price = Msat::from_sat(*sat.get_ref());
             price.map(Some).ok_or_else(|| report.at(sat.span(), "`price_sat` should be at least 1"))
         }
         (None, Some(msat)) => {
             let price = Msat::new(*msat.get_ref());
-            price.map(Some).ok_or_else(|| report.at(msat.span(), "`price_msat` should be at least 1000, which is 1 sat"))
+            price.map(Some).ok_or_else(|| {
+                report.at(msat.span(), "`price_msat` should be at least 1000, which is 1 sat")
+            })
         }
     }
 }
@@ -305,7 +410,10 @@ fn pass_time(report: &Reporter<'_>, time: &Spanned<Span>) -> Result<Duration, Co
     }
 }
 
-fn pass_uses(report: &Reporter<'_>, uses: Option<&Spanned<u32>>) -> Result<Option<u32>, ConfigError> {
+fn pass_uses(
+    report: &Reporter<'_>,
+    uses: Option<&Spanned<u32>>,
+) -> Result<Option<u32>, ConfigError> {
     match uses {
         Some(uses) if !(1..=MAX_USES).contains(uses.get_ref()) => {
             Err(report.at(uses.span(), format!("`pass_uses` should be between 1 and {MAX_USES}")))
@@ -314,7 +422,12 @@ fn pass_uses(report: &Reporter<'_>, uses: Option<&Spanned<u32>>) -> Result<Optio
     }
 }
 
-fn rules(report: &Reporter<'_>, folder: &Path, written: &file::Service, method: &Method) -> Result<Rules, ConfigError> {
+fn rules(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: &file::Service,
+    method: &Method,
+) -> Result<Rules, ConfigError> {
     let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
     let content_type = match &written.content_type {
         Some(given) => Some(media_type(report, given)?),
@@ -322,12 +435,20 @@ fn rules(report: &Reporter<'_>, folder: &Path, written: &file::Service, method: 
     };
     let is_json = |media: &str| media == "application/json" || media.ends_with("+json");
     let takes = match (content_type, written.bind, &written.input) {
-        (Some(media), Some(BindWord::Exact), _) if is_json(&media) => Takes::Json(media, Bind::Exact),
+        (Some(media), Some(BindWord::Exact), _) if is_json(&media) => {
+            Takes::Json(media, Bind::Exact)
+        }
         (Some(media), _, _) if is_json(&media) => Takes::Json(media, Bind::Json),
         (_, Some(BindWord::Json), _) => {
-            return Err(report.at(written.name.span(), "`bind = \"json\"` needs a JSON `content_type`"));
+            return Err(
+                report.at(written.name.span(), "`bind = \"json\"` needs a JSON `content_type`")
+            );
         }
-        (Some(_), _, Some(input)) => return Err(report.at(input.span(), "`input` is a JSON Schema: it needs a JSON `content_type`")),
+        (Some(_), _, Some(input)) => {
+            return Err(
+                report.at(input.span(), "`input` is a JSON Schema: it needs a JSON `content_type`")
+            );
+        }
         (Some(media), _, None) => Takes::Bytes(media),
         (None, _, Some(_)) => Takes::Query,
         (None, _, None) => Takes::Nothing,
@@ -339,7 +460,9 @@ fn rules(report: &Reporter<'_>, folder: &Path, written: &file::Service, method: 
     if takes == Takes::Query {
         for fixed in fixed_names(written) {
             if schema.declares(&fixed) {
-                return Err(fault(format!("it declares `{fixed}`, which is fixed by `upstream` or `upstream_query`")));
+                return Err(fault(format!(
+                    "it declares `{fixed}`, which is fixed by `upstream` or `upstream_query`"
+                )));
             }
         }
     }
@@ -349,19 +472,26 @@ fn rules(report: &Reporter<'_>, folder: &Path, written: &file::Service, method: 
 /// The parameters that the operator fixes: they replace a client's.
 fn fixed_names(written: &file::Service) -> Vec<String> {
     let in_address = written.upstream.get_ref().split_once('?').map_or("", |(_, query)| query);
-    let in_address = form_urlencoded::parse(in_address.as_bytes()).map(|(name, _)| name.into_owned());
+    let in_address =
+        form_urlencoded::parse(in_address.as_bytes()).map(|(name, _)| name.into_owned());
     in_address.chain(written.upstream_query.keys().map(|name| name.get_ref().clone())).collect()
 }
 
 fn media_type(report: &Reporter<'_>, given: &Spanned<String>) -> Result<String, ConfigError> {
     let text = given.get_ref().to_ascii_lowercase();
     let good = text.split_once('/').is_some_and(|(kind, sub)| {
-        [kind, sub].iter().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)))
+        [kind, sub].iter().all(|part| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        })
     });
     if good {
         Ok(text)
     } else {
-        Err(report.at(given.span(), "`content_type` is a media type without parameters, such as \"application/json\""))
+        Err(report.at(
+            given.span(),
+            "`content_type` is a media type without parameters, such as \"application/json\"",
+        ))
     }
 }
 

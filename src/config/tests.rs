@@ -36,12 +36,18 @@ fn changed(from: &str, to: &str) -> String {
 #[test]
 fn the_smallest_file_works_and_has_the_documented_defaults() {
     let config = parse(SMALLEST).unwrap();
-    assert!(matches!(&config.ledger, LedgerPlace::Sqlite(path) if path == Path::new("/var/lib/farebox/ledger.db")));
+    let default_ledger = "/var/lib/farebox/ledger.db";
+    assert!(
+        matches!(&config.ledger, LedgerPlace::Sqlite(path) if path == Path::new(default_ledger))
+    );
     assert_eq!(config.lnd.certificate, Path::new("/etc/farebox/tls.cert"));
     assert_eq!(config.ops.to_string(), "127.0.0.1:9402");
     assert_eq!(config.invoice_expiry.as_secs(), 600);
     assert_eq!(config.tickets.lifetime.as_secs(), 30 * 86_400);
-    assert_eq!((config.limits.unpaid_per_client, config.limits.unpaid_total, config.limits.body), (30, 10_000, 65_536));
+    assert_eq!(
+        (config.limits.unpaid_per_client, config.limits.unpaid_total, config.limits.body),
+        (30, 10_000, 65_536)
+    );
     assert_eq!(config.services[0].timeout.as_secs(), 10);
 }
 
@@ -73,7 +79,12 @@ fn what_is_missing_or_out_of_range_is_named_with_its_line() {
         ("price_sat = 100", "price_sat = 0", 17, "at least 1"),
         ("price_sat = 100", "", 13, "needs `price_sat`"),
         ("\"single-use\"", "\"pass\"", 13, "needs `pass_time`"),
-        ("price_sat = 100", "price_sat = 100\npass_time = \"1h\"", 18, "is for `ticket = \"pass\"`"),
+        (
+            "price_sat = 100",
+            "price_sat = 100\npass_time = \"1h\"",
+            18,
+            "is for `ticket = \"pass\"`",
+        ),
         ("\"regtest\"", "\"main\"", 10, "`lnd.network`"),
         ("\"127.0.0.1:8402\"", "\"localhost\"", 3, "`listen.address`"),
         ("\"127.0.0.1:10009\"", "\"127.0.0.1\"", 7, "`lnd.address`"),
@@ -86,19 +97,35 @@ fn what_is_missing_or_out_of_range_is_named_with_its_line() {
         ("http://127.0.0.1:8080/send", "ftp://127.0.0.1/send", 18, "http://"),
         ("http://127.0.0.1:8080/send", "http://user:pass@127.0.0.1/send", 18, "password"),
         ("price_sat = 100", "price_sat = 100\ntimeout = \"10\"", 18, "duration"),
-        ("price_sat = 100", "price_sat = 100\nforward_headers = [\"Range\"]", 18, "can't be forwarded"),
-        ("price_sat = 100", "price_sat = 100\ninput = { type = \"string\", format = \"e146\" }", 18, "JSON Schema"),
+        (
+            "price_sat = 100",
+            "price_sat = 100\nforward_headers = [\"Range\"]",
+            18,
+            "can't be forwarded",
+        ),
+        (
+            "price_sat = 100",
+            "price_sat = 100\ninput = { type = \"string\", format = \"e146\" }",
+            18,
+            "JSON Schema",
+        ),
         ("price_sat = 100", "price_sat = 100\ninput = \"nowhere.json\"", 18, "nowhere.json"),
     ] {
         let said = fault(&changed(from, to));
-        assert!(said.starts_with(&format!("/etc/farebox/farebox.toml:{line}: ")), "{from} -> {to}: {said}");
+        assert!(
+            said.starts_with(&format!("/etc/farebox/farebox.toml:{line}: ")),
+            "{from} -> {to}: {said}"
+        );
         assert!(said.contains(words), "{from} -> {to}: {said}");
     }
 }
 
 #[test]
 fn two_services_must_differ_in_name_and_route() {
-    let twice = format!("{SMALLEST}{}", SMALLEST.split_once("[[service]]").map(|(_, s)| format!("[[service]]{s}")).unwrap());
+    let twice = format!(
+        "{SMALLEST}{}",
+        SMALLEST.split_once("[[service]]").map(|(_, s)| format!("[[service]]{s}")).unwrap()
+    );
     assert!(fault(&twice).contains("two services are named `send-sms`"));
     let renamed = twice.replacen("\"send-sms\"", "\"other\"", 1);
     assert!(fault(&renamed).contains("two services match POST /api/l402/send-sms"));
@@ -108,8 +135,13 @@ fn two_services_must_differ_in_name_and_route() {
 #[test]
 fn secrets_come_from_files_or_the_environment_and_never_into_a_message() {
     let with = |line: &str| changed("price_sat = 100", &format!("price_sat = 100\n{line}"));
-    let said = fault(&with("upstream_headers = { Authorization = { env = \"FAREBOX_NO_SUCH_VARIABLE\" } }"));
-    assert!(said.contains("`FAREBOX_NO_SUCH_VARIABLE` is not set") && said.contains(":18:"), "{said}");
+    let said = fault(&with(
+        "upstream_headers = { Authorization = { env = \"FAREBOX_NO_SUCH_VARIABLE\" } }",
+    ));
+    assert!(
+        said.contains("`FAREBOX_NO_SUCH_VARIABLE` is not set") && said.contains(":18:"),
+        "{said}"
+    );
     let said = fault(&with("upstream_headers = { Authorization = { fil = \"x\" } }"));
     assert!(said.contains("did you mean `file`?"), "{said}");
     let said = fault(&format!("{SMALLEST}\n[tickets]\nmaster_secret = \"deadbeefsecret\"\n"));

@@ -58,7 +58,8 @@ impl<T> Visitor<'_> for Text<T> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        (self.parse)(text).ok_or_else(|| E::custom(format_args!("`{text}` is not {}", self.expecting)))
+        (self.parse)(text)
+            .ok_or_else(|| E::custom(format_args!("`{text}` is not {}", self.expecting)))
     }
 }
 
@@ -85,7 +86,17 @@ mod tests {
         assert_eq!(duration("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(duration("30d"), Some(Duration::from_secs(30 * 86_400)));
         assert_eq!(size("64KiB"), Some(65_536));
-        for bad in ["", "10", "s", "10 s", "-1s", "1.5h", "10sec", "99999999999999999999d", "9999999999999999999d"] {
+        for bad in [
+            "",
+            "10",
+            "s",
+            "10 s",
+            "-1s",
+            "1.5h",
+            "10sec",
+            "99999999999999999999d",
+            "9999999999999999999d",
+        ] {
             assert_eq!(duration(bad), None, "{bad}");
         }
         for bad in ["", "64", "64kb", "64KB", "-1B"] {

@@ -1,4 +1,5 @@
-//! Whether a request brings a ticket: genuine, paid, for this service, and bought for this request or for another.
+//! Whether a request brings a ticket: genuine, paid, for this service, and bought for this request
+//! or for another.
 
 use std::borrow::Cow;
 use std::time::Instant;
@@ -88,13 +89,26 @@ impl VerifiedTicket {
 }
 
 /// Looks at everything that was handed in, and takes the best of it.
-pub fn admit(gate: &Gate, service: &Service, offer: &Offer, headers: &HeaderMap, order: &Order) -> Admitted {
-    let macaroon_lines = ["macaroon", "grpc-metadata-macaroon"].into_iter().flat_map(|name| headers.get_all(name));
-    let handed =
-        credential::read(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes), macaroon_lines.map(HeaderValue::as_bytes));
+pub fn admit(
+    gate: &Gate,
+    service: &Service,
+    offer: &Offer,
+    headers: &HeaderMap,
+    order: &Order,
+) -> Admitted {
+    let macaroon_lines =
+        ["macaroon", "grpc-metadata-macaroon"].into_iter().flat_map(|name| headers.get_all(name));
+    let handed = credential::read(
+        headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes),
+        macaroon_lines.map(HeaderValue::as_bytes),
+    );
     let credentials = match handed {
-        Handed::Nothing => return Admitted::Buyer(Buyer { why: Code::PaymentRequired, pending: None }),
-        Handed::Unreadable => return Admitted::Buyer(Buyer { why: Code::TicketUnreadable, pending: None }),
+        Handed::Nothing => {
+            return Admitted::Buyer(Buyer { why: Code::PaymentRequired, pending: None });
+        }
+        Handed::Unreadable => {
+            return Admitted::Buyer(Buyer { why: Code::TicketUnreadable, pending: None });
+        }
         Handed::Credentials(credentials) => credentials,
     };
     let (mut for_another, mut refused): (Option<VerifiedTicket>, Option<Buyer>) = (None, None);
@@ -118,7 +132,10 @@ pub fn admit(gate: &Gate, service: &Service, offer: &Offer, headers: &HeaderMap,
                     }
                     _ => None,
                 };
-                if refused.as_ref().is_none_or(|before: &Buyer| before.pending.is_none() && pending.is_some()) {
+                if refused
+                    .as_ref()
+                    .is_none_or(|before: &Buyer| before.pending.is_none() && pending.is_some())
+                {
                     refused = Some(Buyer { why: code(&refusal), pending });
                 }
             }
@@ -131,7 +148,8 @@ pub fn admit(gate: &Gate, service: &Service, offer: &Offer, headers: &HeaderMap,
     }
 }
 
-/// Where the service allows it, takes the node's word instead of the preimage of who handed in a macaroon alone.
+/// Where the service allows it, takes the node's word instead of the preimage of who handed in a
+/// macaroon alone.
 pub async fn paid_meanwhile(
     gate: &Gate,
     service: &Service,
@@ -140,13 +158,25 @@ pub async fn paid_meanwhile(
     admitted: Admitted,
 ) -> Result<Admitted, answer::Answer> {
     let (pending, payments) = match (admitted, &gate.payments) {
-        (Admitted::Buyer(Buyer { pending: Some(pending), why }), Some(payments)) if offer.without_preimage => ((pending, why), payments),
+        (Admitted::Buyer(Buyer { pending: Some(pending), why }), Some(payments))
+            if offer.without_preimage =>
+        {
+            ((pending, why), payments)
+        }
         (admitted, _) => return Ok(admitted),
     };
     let (Pending { ticket, macaroon }, why) = pending;
     // Who would be given a new invoice has certainly not paid the old one.
     let for_certain = gate.unpaid.pending(&ticket.payment_hash, Instant::now()).is_none();
-    match invoice_state::preimage(gate, payments, ticket.payment_hash, challenge::expires(gate, offer, &ticket), for_certain).await {
+    match invoice_state::preimage(
+        gate,
+        payments,
+        ticket.payment_hash,
+        challenge::expires(gate, offer, &ticket),
+        for_certain,
+    )
+    .await
+    {
         Ok(None) => Ok(Admitted::Buyer(Buyer { why, pending: Some(Pending { ticket, macaroon }) })),
         Ok(Some(preimage)) => {
             let credential = Credential { macaroon, proof: Proof::Preimage(preimage) };
@@ -165,18 +195,25 @@ pub async fn paid_meanwhile(
     }
 }
 
-fn verified(gate: &Gate, service: &Service, offer: &Offer, credential: &Credential) -> Result<Paid, Refusal> {
+fn verified(
+    gate: &Gate,
+    service: &Service,
+    offer: &Offer,
+    credential: &Credential,
+) -> Result<Paid, Refusal> {
     let key = cache_key(&service.name, credential);
     if let Some(paid) = gate.verified.get(&key) {
         return Ok(paid);
     }
-    let paid = verify::ticket(&gate.ring, &service.name, offer.sells != Sells::SingleUse, credential)?;
+    let paid =
+        verify::ticket(&gate.ring, &service.name, offer.sells != Sells::SingleUse, credential)?;
     gate.verified.insert(key, paid, 1);
     gate.unpaid.redeemed(&paid.ticket().payment_hash, Instant::now());
     Ok(paid)
 }
 
-/// A caveat more is another text, and so another key: what was verified for one says nothing of the other.
+/// A caveat more is another text, and so another key: what was verified for one says nothing of the
+/// other.
 fn cache_key(service: &str, credential: &Credential) -> CacheKey {
     let mut hash = Sha256::new();
     for part in [service.as_bytes(), &credential.macaroon] {
@@ -195,9 +232,11 @@ fn cache_key(service: &str, credential: &Credential) -> CacheKey {
 fn is_for(gate: &Gate, service: &Service, offer: &Offer, order: &Order, ticket: &Genuine) -> bool {
     match ticket.kind {
         Kind::Pass { .. } => true,
-        Kind::SingleUse { request } => {
-            gate.ring.all().nth(ticket.key).is_some_and(|keys| request_digest(keys, service, offer, order) == request)
-        }
+        Kind::SingleUse { request } => gate
+            .ring
+            .all()
+            .nth(ticket.key)
+            .is_some_and(|keys| request_digest(keys, service, offer, order) == request),
     }
 }
 
@@ -228,10 +267,13 @@ fn code(refusal: &Refusal) -> Code {
     }
 }
 
-/// A paid ticket that was bought for another request, and never handed in: no second sale, the payer still has this one.
+/// A paid ticket that was bought for another request, and never handed in: no second sale, the
+/// payer still has this one.
 pub fn for_another_request() -> answer::Answer {
-    let detail = "This ticket was bought for another request. Send exactly the request that you asked the price for, with this ticket; \
-                  it stays valid. To send this request instead, ask for its own price without a ticket.";
+    let detail = "This ticket was bought for another request. Send exactly the request that you \
+                  asked the price for, with this ticket; \
+                  it stays valid. To send this request instead, ask for its own price without a \
+                  ticket.";
     answer::Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::TicketForAnotherRequest, detail)
         .retry(answer::Retry::SameTicket)
         .into_answer()

@@ -40,11 +40,16 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Streamed(body) => Pin::new(body.as_mut()).poll_frame(cx),
-            Self::Events(events) => events.poll_recv(cx).map(|event| event.map(|text| Ok(Frame::data(text)))),
+            Self::Events(events) => {
+                events.poll_recv(cx).map(|event| event.map(|text| Ok(Frame::data(text))))
+            }
             Self::Continued(first, rest) => match first.take() {
                 Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
                 None => Pin::new(rest.as_mut()).poll_frame(cx),
@@ -117,7 +122,16 @@ pub struct Problem {
 impl Problem {
     /// Nothing was charged, and the request will not do as it is.
     pub fn new(status: StatusCode, code: Code, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), charged: false, retry: Retry::Never, retry_after: None, header: None, more: Map::new() }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            charged: false,
+            retry: Retry::Never,
+            retry_after: None,
+            header: None,
+            more: Map::new(),
+        }
     }
 
     /// What to do with the ticket.
@@ -152,8 +166,18 @@ impl Problem {
 
     /// As it is sent.
     pub fn into_answer(self) -> Answer {
-        let members = Members { status: self.status, code: self.code, detail: &self.detail, charged: self.charged, retry: self.retry };
-        let mut response = json(self.status, "application/problem+json", &WithMembers { members, more: &self.more });
+        let members = Members {
+            status: self.status,
+            code: self.code,
+            detail: &self.detail,
+            charged: self.charged,
+            retry: self.retry,
+        };
+        let mut response = json(
+            self.status,
+            "application/problem+json",
+            &WithMembers { members, more: &self.more },
+        );
         if let Some(pause) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds(pause));
         }
@@ -192,7 +216,8 @@ pub struct WithMembers<'a, M> {
 impl Serialize for Members<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut members = serializer.serialize_map(None)?;
-        members.serialize_entry("type", &format_args!("urn:farebox:problem:{}", self.code.word()))?;
+        members
+            .serialize_entry("type", &format_args!("urn:farebox:problem:{}", self.code.word()))?;
         members.serialize_entry("title", self.status.canonical_reason().unwrap_or("Error"))?;
         members.serialize_entry("status", &self.status.as_u16())?;
         members.serialize_entry("code", self.code.word())?;
@@ -204,7 +229,11 @@ impl Serialize for Members<'_> {
 }
 
 /// A JSON body that no cache may keep.
-pub fn json(status: StatusCode, content_type: &'static str, body: &impl Serialize) -> Response<Body> {
+pub fn json(
+    status: StatusCode,
+    content_type: &'static str,
+    body: &impl Serialize,
+) -> Response<Body> {
     let mut text = Vec::with_capacity(1024);
     // What is written here are texts and numbers: nothing that could fail.
     if serde_json::to_writer(&mut text, body).is_err() {
@@ -225,7 +254,8 @@ pub fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// The header field that marks an answer from the store (IETF draft "Idempotency-Key HTTP header", as Stripe names it).
+/// The header field that marks an answer from the store (IETF draft "Idempotency-Key HTTP header",
+/// as Stripe names it).
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// A delivered answer: the upstream's own, from its first delivery or from the store.
@@ -239,7 +269,9 @@ pub fn delivered(kept: &Kept, replayed: bool, streamed: Option<(Bytes, ResponseB
     let mut response = Response::new(body);
     *response.status_mut() = status;
     for (name, value) in &kept.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+        {
             response.headers_mut().append(name, value);
         }
     }
@@ -251,9 +283,14 @@ pub fn delivered(kept: &Kept, replayed: bool, streamed: Option<(Bytes, ResponseB
 }
 
 fn not_kept(status: StatusCode, replayed: bool) -> Answer {
-    let status = if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) { StatusCode::OK } else { status };
+    let status = if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
+        StatusCode::OK
+    } else {
+        status
+    };
     let code = Code::DeliveredAnswerNotKept;
-    let detail = "Your request was delivered; the service's answer was too long to keep or was cut short. Nothing is sent again.";
+    let detail = "Your request was delivered; the service's answer was too long to keep or was \
+                  cut short. Nothing is sent again.";
     let mut problem = Problem::new(status, code, detail).charged();
     if replayed {
         problem = problem.with_header(REPLAYED, HeaderValue::from_static("true"));

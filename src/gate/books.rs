@@ -31,7 +31,8 @@ pub struct Books {
     /// Whether each challenge has a row, by which its payment is recognised.
     challenges: bool,
     waiting: Mutex<Vec<Entry>>,
-    /// One writes at a time, so that who waits for it knows that all is written that was said before.
+    /// One writes at a time, so that who waits for it knows that all is written that was said
+    /// before.
     writing: tokio::sync::Mutex<()>,
     some: Notify,
     /// Passes of which it was said that they are used.

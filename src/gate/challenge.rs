@@ -56,19 +56,30 @@ pub async fn sell(sale: &Sale<'_>, buyer: Buyer, notes: &mut Notes<'_>) -> Resul
     if let Some(Pending { ticket, macaroon }) = &buyer.pending {
         notes.ticket = Some(ticket.payment_hash);
         if let Some(open) = still_open(sale, ticket).await? {
-            let offered = Offered { macaroon, invoice: &open.bolt11, hash: ticket.payment_hash, expires: open.expires };
+            let offered = Offered {
+                macaroon,
+                invoice: &open.bolt11,
+                hash: ticket.payment_hash,
+                expires: open.expires,
+            };
             return Ok(payment_required(sale, buyer.why, &offered));
         }
     }
     let (invoice, macaroon, expires) = mint(sale, notes).await?;
     notes.ticket = Some(invoice.payment_hash);
     sale.service.metrics.challenge(sale.offer.price);
-    let offered = Offered { macaroon: &macaroon, invoice: &invoice.bolt11, hash: invoice.payment_hash, expires };
+    let offered = Offered {
+        macaroon: &macaroon,
+        invoice: &invoice.bolt11,
+        hash: invoice.payment_hash,
+        expires,
+    };
     Ok(payment_required(sale, buyer.why, &offered))
 }
 
-/// The invoice that a pending challenge is paid by: as it is remembered here or, where it was sold before a restart or by another instance, as
-/// the node has it. `Err` where it was paid, or may have been.
+/// The invoice that a pending challenge is paid by: as it is remembered here or, where it was sold
+/// before a restart or by another instance, as the node has it. `Err` where it was paid, or may
+/// have been.
 async fn still_open(sale: &Sale<'_>, ticket: &Genuine) -> Result<Option<OpenInvoice>, Answer> {
     let (gate, hash) = (sale.gate, ticket.payment_hash);
     if let Some(open) = gate.unpaid.pending(&hash, Instant::now()) {
@@ -84,9 +95,11 @@ async fn still_open(sale: &Sale<'_>, ticket: &Genuine) -> Result<Option<OpenInvo
         // Paid since it was looked a moment ago.
         Ok(Left::Paid(_)) if sale.offer.without_preimage => Err(unsure(&Unsure::Node)),
         Ok(Left::Paid(_)) => {
-            let detail = "The invoice of this ticket is paid. Send the same request again with the preimage, which your wallet shows; \
+            let detail = "The invoice of this ticket is paid. Send the same request again with \
+                          the preimage, which your wallet shows; \
                           /l402/status tells it to who holds the macaroon.";
-            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::PreimageMissing, detail);
+            let problem =
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code::PreimageMissing, detail);
             Err(problem.retry(Retry::SameTicket).into_answer())
         }
         Err(why) => Err(unsure(&why)),
@@ -98,7 +111,8 @@ pub(super) fn unsure(why: &Unsure) -> Answer {
     match why {
         Unsure::Ledger => paid::ledger_down(),
         Unsure::Node => {
-            let detail = "Whether this was paid can't be found out at the moment. Send the same request again later, or with the preimage.";
+            let detail = "Whether this was paid can't be found out at the moment. Send the same \
+                          request again later, or with the preimage.";
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::NodeDown, detail);
             problem.retry(Retry::SameTicket).after(SOON).into_answer()
         }
@@ -109,10 +123,16 @@ fn refuse_if_down(sale: &Sale<'_>) -> Result<(), Answer> {
     let gate = sale.gate;
     let refuse = |code, detail: &str| Err(unavailable(code, detail).into_answer());
     if gate.ledger.health().is_err() {
-        return refuse(Code::LedgerDown, "The record of tickets can't be written at the moment, so nothing is sold.");
+        return refuse(
+            Code::LedgerDown,
+            "The record of tickets can't be written at the moment, so nothing is sold.",
+        );
     }
     if sale.service.upstream.health.is_down() {
-        return refuse(Code::UpstreamDown, "The service behind this gate does not answer at the moment, so nothing is sold.");
+        return refuse(
+            Code::UpstreamDown,
+            "The service behind this gate does not answer at the moment, so nothing is sold.",
+        );
     }
     let is_down = match gate.node.state() {
         Ok(()) => false,
@@ -121,7 +141,11 @@ fn refuse_if_down(sale: &Sale<'_>) -> Result<(), Answer> {
         Err(_) => true,
     };
     if is_down {
-        return refuse(Code::NodeDown, "No invoices can be made at the moment, so nothing is sold. Paid tickets are still redeemed.");
+        return refuse(
+            Code::NodeDown,
+            "No invoices can be made at the moment, so nothing is sold. Paid tickets are still \
+             redeemed.",
+        );
     }
     Ok(())
 }
@@ -142,7 +166,8 @@ async fn reserve<'a>(sale: &Sale<'a>, notes: &mut Notes<'_>) -> Result<Reservati
         }
         Err(no_place) => {
             unpaid.put_off().await;
-            let detail = "There are too many unpaid invoices. Pay one, or wait until the oldest has run out.";
+            let detail = "There are too many unpaid invoices. Pay one, or wait until the oldest \
+                          has run out.";
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUnpaid, detail);
             Err(problem.retry(Retry::NewTicket).after(no_place.0).into_answer())
         }
@@ -152,7 +177,10 @@ async fn reserve<'a>(sale: &Sale<'a>, notes: &mut Notes<'_>) -> Result<Reservati
 }
 
 /// An invoice of the node's, the macaroon over it, and when the invoice runs out.
-async fn mint(sale: &Sale<'_>, notes: &mut Notes<'_>) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
+async fn mint(
+    sale: &Sale<'_>,
+    notes: &mut Notes<'_>,
+) -> Result<(Invoice, Vec<u8>, UnixTime), Answer> {
     let gate = sale.gate;
     let mut place = reserve(sale, notes).await?;
     place.asking();
@@ -172,12 +200,19 @@ async fn mint(sale: &Sale<'_>, notes: &mut Notes<'_>) -> Result<(Invoice, Vec<u8
             let (code, detail) = if busy {
                 (Code::TooBusy, "Too many invoices are being asked for at once.")
             } else {
-                (Code::NodeDown, "No invoice could be made, so nothing is sold. Paid tickets are still redeemed.")
+                (
+                    Code::NodeDown,
+                    "No invoice could be made, so nothing is sold. Paid tickets are still \
+                     redeemed.",
+                )
             };
             return Err(unavailable(code, detail).into_answer());
         }
     };
-    place.fill(invoice.payment_hash, OpenInvoice { bolt11: invoice.bolt11.as_str().into(), expires, until });
+    place.fill(
+        invoice.payment_hash,
+        OpenInvoice { bolt11: invoice.bolt11.as_str().into(), expires, until },
+    );
     let valid_until = expires.plus(life(gate, sale.offer)).seconds();
     gate.books.enter(Entry::Minted(Minted {
         hash: invoice.payment_hash,
@@ -193,10 +228,18 @@ async fn mint(sale: &Sale<'_>, notes: &mut Notes<'_>) -> Result<(Invoice, Vec<u8
         unavailable(Code::Internal, "A ticket could not be made.").into_answer()
     })?;
     let kind = match sale.offer.sells {
-        Sells::SingleUse => Kind::SingleUse { request: request_digest(gate.ring.minting(), sale.service, sale.offer, sale.order) },
+        Sells::SingleUse => Kind::SingleUse {
+            request: request_digest(gate.ring.minting(), sale.service, sale.offer, sale.order),
+        },
         Sells::Pass { uses, .. } => Kind::Pass { uses },
     };
-    let terms = mint::Ticket { service: &sale.service.name, payment_hash: invoice.payment_hash, token_id, valid_until, kind };
+    let terms = mint::Ticket {
+        service: &sale.service.name,
+        payment_hash: invoice.payment_hash,
+        token_id,
+        valid_until,
+        kind,
+    };
     Ok((invoice, mint::ticket(&gate.ring, &terms), expires))
 }
 
@@ -244,7 +287,8 @@ struct Terms<'a> {
 
 fn payment_required(sale: &Sale<'_>, why: Code, offered: &Offered<'_>) -> Answer {
     let status = StatusCode::PAYMENT_REQUIRED;
-    let members = Members { status, code: why, detail: detail(why), charged: false, retry: Retry::NewTicket };
+    let members =
+        Members { status, code: why, detail: detail(why), charged: false, retry: Retry::NewTicket };
     let token = encode_base64(offered.macaroon);
     let (pass_until, pass_uses) = match sale.offer.sells {
         Sells::Pass { time, uses } => (Some(offered.expires.plus(time).seconds()), uses),
@@ -263,7 +307,8 @@ fn payment_required(sale: &Sale<'_>, why: Code, offered: &Offered<'_>) -> Answer
         pass_uses,
     };
     // Not problem+json: some clients look for this type.
-    let mut response = answer::json(status, "application/json", &WithMembers { members, more: terms });
+    let mut response =
+        answer::json(status, "application/json", &WithMembers { members, more: terms });
     if let Ok(line) = HeaderValue::from_str(&www_authenticate(&token, offered.invoice)) {
         response.headers_mut().insert(WWW_AUTHENTICATE, line);
     }
@@ -272,21 +317,46 @@ fn payment_required(sale: &Sale<'_>, why: Code, offered: &Offered<'_>) -> Answer
 
 fn detail(why: Code) -> &'static str {
     match why {
-        Code::TicketUnreadable => "What was handed in is no ticket that can be read. Here is a new one to pay.",
-        Code::TicketForged => "The ticket that was handed in is not one of this gate's. Here is a new one to pay.",
-        Code::TicketForAnotherService => "The ticket that was handed in was bought for another service. Here is one for this.",
-        Code::TicketCaveats => "The ticket that was handed in has restrictions that can't be met here. Here is a new one to pay.",
-        Code::TicketNotPaid => "The ticket was handed in without a preimage. Pay the invoice, then send the preimage along.",
-        Code::WrongPreimage => "The preimage is not that of the ticket's own invoice. Look for the right one before you pay again.",
-        Code::TicketExpired => "The ticket that was handed in has expired. Here is a new one to pay.",
+        Code::TicketUnreadable => {
+            "What was handed in is no ticket that can be read. Here is a new one to pay."
+        }
+        Code::TicketForged => {
+            "The ticket that was handed in is not one of this gate's. Here is a new one to pay."
+        }
+        Code::TicketForAnotherService => {
+            "The ticket that was handed in was bought for another service. Here is one for this."
+        }
+        Code::TicketCaveats => {
+            "The ticket that was handed in has restrictions that can't be met here. Here is a new \
+             one to pay."
+        }
+        Code::TicketNotPaid => {
+            "The ticket was handed in without a preimage. Pay the invoice, then send the preimage \
+             along."
+        }
+        Code::WrongPreimage => {
+            "The preimage is not that of the ticket's own invoice. Look for the right one before \
+             you pay again."
+        }
+        Code::TicketExpired => {
+            "The ticket that was handed in has expired. Here is a new one to pay."
+        }
         Code::TicketSpent => "The ticket that was handed in is spent. Here is a new one to pay.",
-        Code::TicketUsed => "The ticket that was handed in belongs to another request. Here is one for this.",
-        Code::TicketRevoked => "The ticket that was handed in was revoked. Here is a new one to pay.",
-        _ => "Pay the invoice, then send the identical request again with `Authorization: L402 <macaroon>:<preimage>`.",
+        Code::TicketUsed => {
+            "The ticket that was handed in belongs to another request. Here is one for this."
+        }
+        Code::TicketRevoked => {
+            "The ticket that was handed in was revoked. Here is a new one to pay."
+        }
+        _ => {
+            "Pay the invoice, then send the identical request again with `Authorization: L402 \
+             <macaroon>:<preimage>`."
+        }
     }
 }
 
-/// The third step, to be pasted into a shell once PREIMAGE is set. Only the request's own text is quoted; the rest is of safe characters.
+/// The third step, to be pasted into a shell once PREIMAGE is set. Only the request's own text is
+/// quoted; the rest is of safe characters.
 fn next_command(sale: &Sale<'_>, token: &str) -> String {
     let url = match sale.order.query() {
         Some(query) => format!("{}?{query}", url(sale)),
@@ -299,7 +369,9 @@ fn next_command(sale: &Sale<'_>, token: &str) -> String {
     }
     command.push_str(&format!(" -H \"Authorization: L402 {token}:$PREIMAGE\""));
     match std::str::from_utf8(sale.order.body()) {
-        Ok(body) if !body.is_empty() && !body.contains('\0') => command.push_str(&format!(" --data-binary {}", quoted(body))),
+        Ok(body) if !body.is_empty() && !body.contains('\0') => {
+            command.push_str(&format!(" --data-binary {}", quoted(body)))
+        }
         Ok("") => {}
         _ => command.push_str(" --data-binary @request-body"),
     }
@@ -316,7 +388,10 @@ fn url(sale: &Sale<'_>) -> String {
     if let Some(public) = &sale.gate.site.public_url {
         return format!("{public}{}", sale.service.path);
     }
-    let named = match (uri.authority(), headers.get(hyper::header::HOST).and_then(|host| host.to_str().ok())) {
+    let named = match (
+        uri.authority(),
+        headers.get(hyper::header::HOST).and_then(|host| host.to_str().ok()),
+    ) {
         (Some(authority), _) if *version >= Version::HTTP_2 => authority.as_str(),
         (_, Some(host)) => host,
         (Some(authority), None) => authority.as_str(),

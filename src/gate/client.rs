@@ -17,7 +17,8 @@ impl Client {
     pub fn of(address: IpAddr) -> Self {
         let address = address.to_canonical();
         // Digits, dots, colons: always a header value.
-        let text = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static("unknown"));
+        let text = HeaderValue::from_str(&address.to_string())
+            .unwrap_or(HeaderValue::from_static("unknown"));
         Self { address, text }
     }
 
@@ -53,7 +54,8 @@ pub fn client(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     if !is_trusted(&address) {
         return peer.client.clone();
     }
-    let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
+    let lines: Vec<&str> =
+        headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
     for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
         match entry.trim().parse::<IpAddr>() {
             Ok(named) => address = named.to_canonical(),
@@ -106,8 +108,14 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_is_its_64() {
-        assert_eq!(key("2001:db8:1:2:3:4:5:6".parse().unwrap()), key("2001:db8:1:2::1".parse().unwrap()));
-        assert_ne!(key("2001:db8:1:3::1".parse().unwrap()), key("2001:db8:1:2::1".parse().unwrap()));
+        assert_eq!(
+            key("2001:db8:1:2:3:4:5:6".parse().unwrap()),
+            key("2001:db8:1:2::1".parse().unwrap())
+        );
+        assert_ne!(
+            key("2001:db8:1:3::1".parse().unwrap()),
+            key("2001:db8:1:2::1".parse().unwrap())
+        );
         assert_ne!(key("1.2.3.4".parse().unwrap()), key("1.2.3.5".parse().unwrap()));
     }
 }

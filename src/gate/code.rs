@@ -1,4 +1,5 @@
-//! The stable word for what a request came to: the `code` of an error, and the label in metrics and logs.
+//! The stable word for what a request came to: the `code` of an error, and the label in metrics and
+//! logs.
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {

@@ -1,5 +1,5 @@
-//! One redemption: claim durably, forward once, settle. It runs in a task of its own, because a client that leaves takes its handler
-//! with it.
+//! One redemption: claim durably, forward once, settle. It runs in a task of its own, because a
+//! client that leaves takes its handler with it.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,14 +33,17 @@ use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request;
 use crate::upstream::window::SendWindow;
 
-/// How long an answer waits for its settlement to be durable. Past that it is given, and the settlement goes on.
+/// How long an answer waits for its settlement to be durable. Past that it is given, and the
+/// settlement goes on.
 const SETTLE_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How long a claim may take until its payer is told to come again.
 pub(super) const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Pauses before a request whose outcome nobody knows is sent again, where the upstream throws repeats away.
-const REPEATS: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+/// Pauses before a request whose outcome nobody knows is sent again, where the upstream throws
+/// repeats away.
+const REPEATS: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// A name for a try; `None` if the system has no randomness.
 pub(super) fn claim_id() -> Option<ClaimId> {
@@ -178,21 +181,35 @@ impl Flight {
     pub(super) async fn fly(self) {
         let Self { gate, service, attempt, order, request, keeps, publish, rest } = self;
         let _landing = Landing { gate: Arc::clone(&gate), hash: attempt.hash };
-        let tell = |ending, upstream, granted| drop(publish.send(Some(Arc::new(End { ending, upstream, granted }))));
+        let tell = |ending, upstream, granted| {
+            drop(publish.send(Some(Arc::new(End { ending, upstream, granted }))))
+        };
         crash_point("before-claim");
         // From before the claim: so it closes well before the lease ends, by whatever clock.
-        let window = SendWindow::open_for(attempt.lease.saturating_sub(service.upstream.timeout + LEASE_MARGIN / 2));
-        let doubtful = match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO, false)).await {
-            Some(Ok(Claimed { claim: Claim::Granted, doubtful, .. })) => doubtful,
-            Some(Ok(refusal)) => return tell(refused(refusal), Duration::ZERO, false),
-            Some(Err(_)) => return tell(Ending::LedgerDown, Duration::ZERO, false),
-            None => return,
-        };
+        let window = SendWindow::open_for(
+            attempt.lease.saturating_sub(service.upstream.timeout + LEASE_MARGIN / 2),
+        );
+        let doubtful =
+            match claim(&gate, attempt.clone(), || tell(Ending::LedgerDown, Duration::ZERO, false))
+                .await
+            {
+                Some(Ok(Claimed { claim: Claim::Granted, doubtful, .. })) => doubtful,
+                Some(Ok(refusal)) => return tell(refused(refusal), Duration::ZERO, false),
+                Some(Err(_)) => return tell(Ending::LedgerDown, Duration::ZERO, false),
+                None => return,
+            };
         crash_point("after-claim");
         gate.watchers.tell(&attempt.hash);
 
         let started = Instant::now();
-        let asking = pin!(ask_until_known(Arc::clone(&gate), Arc::clone(&service), order, request, window, doubtful));
+        let asking = pin!(ask_until_known(
+            Arc::clone(&gate),
+            Arc::clone(&service),
+            order,
+            request,
+            window,
+            doubtful
+        ));
         // Should it panic, the ticket is parked instead of being claimed for ever.
         let done = caught(asking).await.unwrap_or_else(|| Done::nothing(Outcome::Unknown));
         let Done { outcome, kept, refusal, rest: rest_of_body } = done;
@@ -200,7 +217,12 @@ impl Flight {
 
         crash_point("after-send");
         service.metrics.redemption(outcome, attempt.price_msat);
-        let settlement = Settlement { hash: attempt.hash, claim: attempt.claim, outcome, kept: kept.clone().filter(|_| keeps) };
+        let settlement = Settlement {
+            hash: attempt.hash,
+            claim: attempt.claim,
+            outcome,
+            kept: kept.clone().filter(|_| keeps),
+        };
         let settling = settle(&gate, settlement);
         tokio::pin!(settling);
         let settled = timeout(SETTLE_PATIENCE, &mut settling).await;
@@ -224,7 +246,8 @@ impl Flight {
     }
 }
 
-/// What a future gives; `None` if it panics, after which it isn't touched again. A task of its own would do the same and cost two switches.
+/// What a future gives; `None` if it panics, after which it isn't touched again. A task of its own
+/// would do the same and cost two switches.
 async fn caught<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
@@ -233,8 +256,13 @@ async fn caught<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     .await
 }
 
-/// Claims, and never lets a grant lie about that nobody knows of. `None`: too late, `late` was called, and a grant was taken back.
-async fn claim(gate: &Arc<Gate>, attempt: Attempt, late: impl FnOnce()) -> Option<Result<Claimed, LedgerError>> {
+/// Claims, and never lets a grant lie about that nobody knows of. `None`: too late, `late` was
+/// called, and a grant was taken back.
+async fn claim(
+    gate: &Arc<Gate>,
+    attempt: Attempt,
+    late: impl FnOnce(),
+) -> Option<Result<Claimed, LedgerError>> {
     let (hash, id) = (attempt.hash, attempt.claim);
     let claiming = gate.ledger.claim(attempt);
     tokio::pin!(claiming);
@@ -248,18 +276,20 @@ async fn claim(gate: &Arc<Gate>, attempt: Attempt, late: impl FnOnce()) -> Optio
     None
 }
 
-/// Writes how a try ended, again and again until it is written. Gives the number of tries that did nothing.
+/// Writes how a try ended, again and again until it is written. Gives the number of tries that did
+/// nothing.
 async fn settle(gate: &Gate, settlement: Settlement) -> Option<u32> {
+    let (ticket, outcome) = (settlement.hash, settlement.outcome.word());
     let mut pause = Duration::from_millis(50);
     loop {
         match gate.ledger.settle(settlement.clone()).await {
             Ok(Settled::Done { attempts }) => return Some(attempts),
             Ok(Settled::Stale) => {
-                warn!(ticket = %settlement.hash, outcome = settlement.outcome.word(), "the ticket was changed by somebody else meanwhile");
+                warn!(%ticket, outcome, "the ticket was changed by somebody else meanwhile");
                 return None;
             }
             Err(error) => {
-                error!(ticket = %settlement.hash, outcome = settlement.outcome.word(), %error, "not settled yet; tried again");
+                error!(%ticket, outcome, %error, "not settled yet; tried again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(2));
             }
@@ -282,8 +312,9 @@ impl Done {
     }
 }
 
-/// Asks once; again only if nobody knows what became of it and the upstream itself throws repeats away. What may have happened once
-/// (`doubtful`: before this) can't become "not sent" by a later refusal.
+/// Asks once; again only if nobody knows what became of it and the upstream itself throws repeats
+/// away. What may have happened once (`doubtful`: before this) can't become "not sent" by a later
+/// refusal.
 async fn ask_until_known(
     gate: Arc<Gate>,
     service: Arc<Service>,
@@ -309,7 +340,13 @@ async fn ask_until_known(
     }
 }
 
-async fn ask(gate: &Gate, service: &Service, order: &Order, request: Request<Bytes>, window: SendWindow) -> Done {
+async fn ask(
+    gate: &Gate,
+    service: &Service,
+    order: &Order,
+    request: Request<Bytes>,
+    window: SendWindow,
+) -> Done {
     let deadline = Instant::now() + service.upstream.timeout;
     match send(service, request, Some(window), deadline).await {
         Ok(response) => judge(gate, service, order, response, deadline).await,
@@ -339,17 +376,28 @@ pub(super) async fn send(
 }
 
 /// Reads an answer and says what it means.
-pub(super) async fn judge(gate: &Gate, service: &Service, order: &Order, response: Response<ResponseBody>, deadline: Instant) -> Done {
+pub(super) async fn judge(
+    gate: &Gate,
+    service: &Service,
+    order: &Order,
+    response: Response<ResponseBody>,
+    deadline: Instant,
+) -> Done {
     let Read { head, body, rest } = read(response, gate.site.limits.stored_answer, deadline).await;
     let outcome = service.meaning.of(head.status, &head.headers, body.as_deref());
     match outcome {
         Outcome::Delivered => Done { kept: Some(keep(head, body)), rest, ..Done::nothing(outcome) },
         Outcome::NotSent => {
-            warn!(service = %service.name, status = head.status.as_u16(), "the upstream refused: nothing was sent");
-            Done { refusal: Some(refusal(service, &head, body.as_ref(), order)), ..Done::nothing(outcome) }
+            let status = head.status.as_u16();
+            warn!(service = %service.name, status, "the upstream refused: nothing was sent");
+            Done {
+                refusal: Some(refusal(service, &head, body.as_ref(), order)),
+                ..Done::nothing(outcome)
+            }
         }
         Outcome::Unknown => {
-            warn!(service = %service.name, status = head.status.as_u16(), "outcome unknown: by the upstream's answer");
+            let status = head.status.as_u16();
+            warn!(service = %service.name, status, "outcome unknown: by the upstream's answer");
             Done::nothing(outcome)
         }
     }
@@ -359,7 +407,9 @@ fn ending(outcome: Outcome, kept: Option<Kept>, refusal: Option<Refusal>, attemp
     match (outcome, kept) {
         (Outcome::Delivered, Some(kept)) => Ending::Delivered(kept),
         (Outcome::Delivered, None) => Ending::Replay(None),
-        (Outcome::NotSent, _) => Ending::NotSent(NotSent { refusal, retry_after: spacing(attempts) }),
+        (Outcome::NotSent, _) => {
+            Ending::NotSent(NotSent { refusal, retry_after: spacing(attempts) })
+        }
         (Outcome::Unknown, _) => Ending::Parked,
     }
 }

@@ -17,7 +17,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Most of those who are refused that are kept waiting for it; the others are refused at once.
 const WAITING: usize = 1000;
 
-/// The unpaid challenges. One counts from before its invoice is asked for until it is redeemed or its invoice has run out.
+/// The unpaid challenges. One counts from before its invoice is asked for until it is redeemed or
+/// its invoice has run out.
 pub struct Unpaid {
     per_client: usize,
     total: usize,
@@ -28,7 +29,8 @@ pub struct Unpaid {
 
 #[derive(Default)]
 struct Open {
-    /// By number: that is the order in which they run out, but for the second by which one is put off more than the next.
+    /// By number: that is the order in which they run out, but for the second by which one is put
+    /// off more than the next.
     challenges: BTreeMap<u64, Challenge>,
     by_hash: HashMap<PaymentHash, u64>,
     clients: HashMap<IpAddr, BTreeSet<u64>>,
@@ -58,7 +60,8 @@ pub struct OpenInvoice {
     pub until: Instant,
 }
 
-/// A place for one challenge. Dropped before the node was asked, it is free again; after that it counts until it runs out.
+/// A place for one challenge. Dropped before the node was asked, it is free again; after that it
+/// counts until it runs out.
 pub struct Reservation<'a> {
     unpaid: &'a Unpaid,
     number: u64,
@@ -73,7 +76,13 @@ pub struct NoPlace(pub Duration);
 impl Unpaid {
     /// Limits per client and in all; `lifetime` is the invoices'.
     pub fn new(per_client: usize, total: usize, lifetime: Duration) -> Self {
-        Self { per_client, total, lifetime, open: Mutex::default(), waiting: Semaphore::new(WAITING) }
+        Self {
+            per_client,
+            total,
+            lifetime,
+            open: Mutex::default(),
+            waiting: Semaphore::new(WAITING),
+        }
     }
 
     /// Takes a place for a client's challenge.
@@ -81,18 +90,23 @@ impl Unpaid {
         let mut open = self.open(now);
         let wait = |challenge: &Challenge| NoPlace(challenge.until.saturating_duration_since(now));
         if open.challenges.len() >= self.total {
-            return Err(open.challenges.first_key_value().map_or(NoPlace(self.lifetime), |(_, oldest)| wait(oldest)));
+            return Err(open
+                .challenges
+                .first_key_value()
+                .map_or(NoPlace(self.lifetime), |(_, oldest)| wait(oldest)));
         }
         let own = open.clients.get(&client);
         if own.map_or(0, BTreeSet::len) >= self.per_client {
-            let oldest = own.and_then(BTreeSet::first).and_then(|number| open.challenges.get(number));
+            let oldest =
+                own.and_then(BTreeSet::first).and_then(|number| open.challenges.get(number));
             return Err(oldest.map_or(NoPlace(self.lifetime), wait));
         }
         let pause = self.pause(open.challenges.len());
         let number = open.next;
         open.next += 1;
         open.clients.entry(client).or_default().insert(number);
-        open.challenges.insert(number, Challenge { client, until: now + self.lifetime, sold: None });
+        open.challenges
+            .insert(number, Challenge { client, until: now + self.lifetime, sold: None });
         Ok(Reservation { unpaid: self, number, asked: false, pause })
     }
 
@@ -158,8 +172,9 @@ impl Open {
 }
 
 impl Reservation<'_> {
-    /// How long the challenge is to be put off: not at all while less than half of all places are taken, then the longer the fewer are
-    /// left. Who asks again and again without paying, from however many addresses, so takes ever less of the machine from those who pay.
+    /// How long the challenge is to be put off: not at all while less than half of all places are
+    /// taken, then the longer the fewer are left. Who asks again and again without paying, from
+    /// however many addresses, so takes ever less of the machine from those who pay.
     pub fn pause(&self) -> Duration {
         self.pause
     }
@@ -176,7 +191,8 @@ impl Reservation<'_> {
 
     /// The invoice that it stored.
     ///
-    /// It may run out before those that were handed out earlier, having been made ahead: then it counts a little longer than it lives.
+    /// It may run out before those that were handed out earlier, having been made ahead: then it
+    /// counts a little longer than it lives.
     pub fn fill(self, hash: PaymentHash, invoice: OpenInvoice) {
         let mut open = self.unpaid.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(challenge) = open.challenges.get_mut(&self.number) {
@@ -207,7 +223,11 @@ mod tests {
     }
 
     fn invoice(now: Instant) -> OpenInvoice {
-        OpenInvoice { bolt11: "lnbc..".into(), expires: UnixTime::now().plus(LIFETIME), until: now + LIFETIME }
+        OpenInvoice {
+            bolt11: "lnbc..".into(),
+            expires: UnixTime::now().plus(LIFETIME),
+            until: now + LIFETIME,
+        }
     }
 
     fn buy(unpaid: &Unpaid, who: u8, hash: u8, now: Instant) -> Result<(), NoPlace> {
@@ -220,7 +240,10 @@ mod tests {
     #[test]
     fn limits_per_client_and_in_all() {
         let (unpaid, now) = (Unpaid::new(2, 3, LIFETIME), Instant::now());
-        assert!(buy(&unpaid, 1, 1, now).is_ok() && buy(&unpaid, 1, 2, now + Duration::from_secs(60)).is_ok());
+        assert!(
+            buy(&unpaid, 1, 1, now).is_ok()
+                && buy(&unpaid, 1, 2, now + Duration::from_secs(60)).is_ok()
+        );
         let later = now + Duration::from_secs(100);
         assert_eq!(buy(&unpaid, 1, 3, later), Err(NoPlace(Duration::from_secs(500))));
         assert!(buy(&unpaid, 2, 3, later).is_ok());
@@ -241,7 +264,10 @@ mod tests {
         assert_eq!(pauses, [0, 0, 0, 0, 0, 0, 200, 400, 600, 800], "who is put off counts");
         drop(held);
         assert_eq!(unpaid.reserve(client(1), now).unwrap().pause(), Duration::ZERO);
-        assert_eq!(Unpaid::new(1, 1, LIFETIME).reserve(client(1), now).unwrap().pause(), Duration::ZERO);
+        assert_eq!(
+            Unpaid::new(1, 1, LIFETIME).reserve(client(1), now).unwrap().pause(),
+            Duration::ZERO
+        );
     }
 
     #[tokio::test]
@@ -278,11 +304,19 @@ mod tests {
         let (unpaid, now) = (Unpaid::new(9, 9, LIFETIME), Instant::now());
         buy(&unpaid, 1, 1, now).unwrap();
         let hash = PaymentHash::from_bytes([1; 32]);
-        assert_eq!(unpaid.pending(&hash, now).map(|found| (found.bolt11, found.until)), Some(("lnbc..".into(), now + LIFETIME)));
+        assert_eq!(
+            unpaid.pending(&hash, now).map(|found| (found.bolt11, found.until)),
+            Some(("lnbc..".into(), now + LIFETIME))
+        );
         assert_eq!(unpaid.pending(&hash, now + LIFETIME), None);
-        let (slept, mut place) = (PaymentHash::from_bytes([2; 32]), unpaid.reserve(client(1), now).unwrap());
+        let (slept, mut place) =
+            (PaymentHash::from_bytes([2; 32]), unpaid.reserve(client(1), now).unwrap());
         place.asking();
         place.fill(slept, OpenInvoice { expires: UnixTime::now(), ..invoice(now) });
-        assert_eq!(unpaid.pending(&slept, now), None, "it ran out while the steady clock stood still");
+        assert_eq!(
+            unpaid.pending(&slept, now),
+            None,
+            "it ran out while the steady clock stood still"
+        );
     }
 }

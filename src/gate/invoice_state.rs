@@ -13,8 +13,9 @@ pub(super) enum Unsure {
     Node,
 }
 
-/// What was paid with a ticket's invoice, if it was: `None` means that it wasn't; with `for_certain` by the node's own word, else as far as
-/// the stream tells, which may be a moment behind. `expires` is what the ticket says of its invoice.
+/// What was paid with a ticket's invoice, if it was: `None` means that it wasn't; with
+/// `for_certain` by the node's own word, else as far as the stream tells, which may be a moment
+/// behind. `expires` is what the ticket says of its invoice.
 pub(super) async fn preimage(
     gate: &Gate,
     payments: &Payments,
@@ -47,8 +48,14 @@ pub(super) enum Left {
     Paid(Preimage),
 }
 
-/// What is with a challenge of which nothing is remembered here: nobody is asked to pay another as long as this one may have been, or may be.
-pub(super) async fn left(gate: &Gate, payments: &Payments, hash: PaymentHash, expires: UnixTime) -> Result<Left, Unsure> {
+/// What is with a challenge of which nothing is remembered here: nobody is asked to pay another as
+/// long as this one may have been, or may be.
+pub(super) async fn left(
+    gate: &Gate,
+    payments: &Payments,
+    hash: PaymentHash,
+    expires: UnixTime,
+) -> Result<Left, Unsure> {
     let row = gate.ledger.challenge(hash).await.map_err(|_| Unsure::Ledger)?;
     asked(gate, payments, hash, row, expires).await
 }

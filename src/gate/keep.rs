@@ -1,8 +1,11 @@
-//! What becomes of an upstream's answer: it is passed on as it comes, or read to keep it for repeats or for the words of a refusal.
+//! What becomes of an upstream's answer: it is passed on as it comes, or read to keep it for
+//! repeats or for the words of a refusal.
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
@@ -32,7 +35,11 @@ pub(super) struct Read {
 }
 
 /// Reads an answer, up to `limit` bytes and until `deadline`.
-pub(super) async fn read(response: Response<ResponseBody>, limit: usize, deadline: Instant) -> Read {
+pub(super) async fn read(
+    response: Response<ResponseBody>,
+    limit: usize,
+    deadline: Instant,
+) -> Read {
     let (head, mut body) = response.into_parts();
     let mut read = BytesMut::new();
     loop {
@@ -52,7 +59,11 @@ pub(super) async fn read(response: Response<ResponseBody>, limit: usize, deadlin
 
 /// A delivered answer as it is stored.
 pub(super) fn keep(head: Parts, body: Option<Bytes>) -> Kept {
-    Kept { status: delivered_status(head.status).as_u16(), headers: kept_headers(head.headers), body }
+    Kept {
+        status: delivered_status(head.status).as_u16(),
+        headers: kept_headers(head.headers),
+        body,
+    }
 }
 
 /// Whether a field of a delivered answer is about us or about accounts, and so not for the payer.
@@ -79,7 +90,8 @@ fn delivered_status(status: StatusCode) -> StatusCode {
 pub(super) fn passed_on(response: Response<ResponseBody>) -> Answer {
     let (mut head, body) = response.into_parts();
     strip(&mut head.headers, is_not_for_payers);
-    // The framing is ours: what the upstream says of its length may contradict itself, or belong to another status.
+    // The framing is ours: what the upstream says of its length may contradict itself, or belong to
+    // another status.
     head.headers.remove(CONTENT_LENGTH);
     head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let mut response = Response::new(Body::Streamed(Box::new(body)));
@@ -88,12 +100,15 @@ pub(super) fn passed_on(response: Response<ResponseBody>) -> Answer {
     Answer { response, code: Code::Delivered }
 }
 
-/// The fields that belong to the answer, without those about the connection, about us, or about accounts.
+/// The fields that belong to the answer, without those about the connection, about us, or about
+/// accounts.
 fn kept_headers(mut headers: HeaderMap) -> Vec<(String, String)> {
     strip(&mut headers, is_not_for_payers);
     headers.remove(CONTENT_LENGTH);
     let mut weight = 0;
-    let text = |(name, value): (&HeaderName, &HeaderValue)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()));
+    let text = |(name, value): (&HeaderName, &HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+    };
     let fits = |(name, value): &(String, String)| {
         weight += name.len() + value.len();
         weight <= MAX_KEPT_HEADERS
@@ -107,9 +122,20 @@ pub(super) struct Refusal {
     pub(super) words: Option<String>,
 }
 
-/// A refusal's status and cleaned words, if they are text. Neither the operator's secrets nor the buyer's own texts are among them.
-pub(super) fn refusal(service: &Service, head: &Parts, body: Option<&Bytes>, order: &Order) -> Refusal {
-    let media = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+/// A refusal's status and cleaned words, if they are text. Neither the operator's secrets nor the
+/// buyer's own texts are among them.
+pub(super) fn refusal(
+    service: &Service,
+    head: &Parts,
+    body: Option<&Bytes>,
+    order: &Order,
+) -> Refusal {
+    let media = head
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let readable = media.starts_with("text/plain") || media.contains("json");
     let words = body.filter(|_| readable).and_then(|body| {
         let mut secrets = order.private_texts();

@@ -1,5 +1,5 @@
-//! Asks upstreams what became of parked tickets, where they can tell. A find settles the ticket; "not found" frees it only after the time
-//! that the service states as final.
+//! Asks upstreams what became of parked tickets, where they can tell. A find settles the ticket;
+//! "not found" frees it only after the time that the service states as final.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +33,8 @@ struct Plan {
     claim: ClaimId,
     next: Instant,
     pause: Duration,
-    /// Closed once "not found" is final: by our own watch, since clocks of machines jump and differ.
+    /// Closed once "not found" is final: by our own watch, since clocks of machines jump and
+    /// differ.
     not_final: SendWindow,
 }
 
@@ -44,7 +45,8 @@ pub async fn watch(gate: &Gate, service: &Arc<Service>) {
     loop {
         sleep(EVERY).await;
         let Ok(parked) = gate.ledger.list(Some(State::Parked), MOST).await else { continue };
-        let parked: HashMap<_, _> = parked.into_iter().filter(|(_, row)| *row.service == *service.name).collect();
+        let parked: HashMap<_, _> =
+            parked.into_iter().filter(|(_, row)| *row.service == *service.name).collect();
         plans.retain(|hash, plan| parked.get(hash).is_some_and(|row| row.claim == plan.claim));
         for (hash, row) in parked {
             let plan = plans.entry(hash).or_insert_with(|| Plan {
@@ -70,11 +72,18 @@ enum Word {
     Nothing,
 }
 
-async fn ask(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, hash: &PaymentHash, plan: &Plan) {
+async fn ask(
+    gate: &Gate,
+    service: &Arc<Service>,
+    lookup: &Lookup,
+    hash: &PaymentHash,
+    plan: &Plan,
+) {
     // Before the question: what comes to it later isn't counted.
     let final_now = !plan.not_final.is_open();
     let mut words = Vec::new();
-    // The name was made with the key that the ticket is signed with; which one that is, only the ticket tells.
+    // The name was made with the key that the ticket is signed with; which one that is, only the
+    // ticket tells.
     for keys in gate.ring.all() {
         words.push(question(gate, service, lookup, &keys.idempotency_key(hash)).await);
     }
@@ -89,20 +98,32 @@ async fn ask(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, hash: &Paymen
         Ok(Settled::Stale) => {}
         Ok(Settled::Done { .. }) => {
             gate.watchers.tell(hash);
-            info!(ticket = %hash, service = %service.name, ?resolution, "a look-up at the upstream settled a parked ticket")
+            let service = &*service.name;
+            info!(ticket = %hash, service, ?resolution, "a look-up settled a parked ticket");
         }
-        Err(error) => warn!(ticket = %hash, %error, "a look-up could not be recorded; it is asked again"),
+        Err(error) => {
+            warn!(ticket = %hash, %error, "a look-up could not be recorded; it is asked again")
+        }
     }
 }
 
 async fn question(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, key: &str) -> Word {
-    let Some(request) = request::own(&service.upstream, &lookup.path.replace("{key}", key)) else { return Word::Nothing };
+    let Some(request) = request::own(&service.upstream, &lookup.path.replace("{key}", key)) else {
+        return Word::Nothing;
+    };
     let request = request.map(|body| RequestBody::Whole(Full::new(body)));
     let deadline = Instant::now() + service.upstream.timeout;
-    let Sent::Yes(response) = forward(&service.upstream, request, Reuse::Never, deadline, None).await else { return Word::Nothing };
+    let Sent::Yes(response) =
+        forward(&service.upstream, request, Reuse::Never, deadline, None).await
+    else {
+        return Word::Nothing;
+    };
     let Read { head, body, .. } = read(response, gate.site.limits.stored_answer, deadline).await;
     let (found, not_found) = (&lookup.found, &lookup.not_found);
-    match (found.holds(head.status, &head.headers, body.as_deref()), not_found.holds(head.status, &head.headers, body.as_deref())) {
+    match (
+        found.holds(head.status, &head.headers, body.as_deref()),
+        not_found.holds(head.status, &head.headers, body.as_deref()),
+    ) {
         (true, false) => Word::Found,
         (false, true) => Word::NotFound,
         // Nothing, or both.

@@ -117,7 +117,9 @@ pub async fn handle(gate: &Arc<Gate>, peer: &Peer, request: Request<Incoming>) -
     let took = started.elapsed();
     let service = notes.service;
     match service {
-        Some(service) => service.metrics.request(code, took.saturating_sub(notes.upstream.unwrap_or_default() + notes.put_off)),
+        Some(service) => service
+            .metrics
+            .request(code, took.saturating_sub(notes.upstream.unwrap_or_default() + notes.put_off)),
         None => gate.metrics.unrouted(code),
     }
     gate.access.write(&Line {
@@ -132,7 +134,8 @@ pub async fn handle(gate: &Arc<Gate>, peer: &Peer, request: Request<Incoming>) -
     response
 }
 
-/// accept - route - read - validate - admit - sell or redeem. `Err` is an answer that ends the way early.
+/// accept - route - read - validate - admit - sell or redeem. `Err` is an answer that ends the way
+/// early.
 async fn way<'a>(
     gate: &'a Arc<Gate>,
     peer: &Peer,
@@ -167,7 +170,8 @@ async fn paid_way(
 ) -> Result<Answer, Answer> {
     let whole = read::whole(request, &gate.site.limits).await?;
     let order = validate::order(offer, &whole.head, whole.body)?;
-    let sale = challenge::Sale { gate, service, offer, order: &order, head: &whole.head, peer, client };
+    let sale =
+        challenge::Sale { gate, service, offer, order: &order, head: &whole.head, peer, client };
     let admitted = admit::admit(gate, service, offer, &whole.head.headers, &order);
     let redeemed = match admit::paid_meanwhile(gate, service, offer, &order, admitted).await? {
         Admitted::Buyer(buyer) => return challenge::sell(&sale, buyer, notes).await,
@@ -176,18 +180,23 @@ async fn paid_way(
     };
     match redeemed {
         Redeemed::Answer(answer) => Ok(answer),
-        Redeemed::Worthless(why) => challenge::sell(&sale, Buyer { why, pending: None }, notes).await,
+        Redeemed::Worthless(why) => {
+            challenge::sell(&sale, Buyer { why, pending: None }, notes).await
+        }
     }
 }
 
-/// Lets a wallet in any page read what it needs. There are no cookies, so there is nothing to protect from other origins.
+/// Lets a wallet in any page read what it needs. There are no cookies, so there is nothing to
+/// protect from other origins.
 fn allow_browsers(response: &mut Response<Body>) {
     let headers = response.headers_mut();
     if !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("WWW-Authenticate, Retry-After, Idempotent-Replayed, L402-Preimage"),
+            HeaderValue::from_static(
+                "WWW-Authenticate, Retry-After, Idempotent-Replayed, L402-Preimage",
+            ),
         );
     }
 }

@@ -1,4 +1,5 @@
-//! A paid ticket with its request: who of several takes off with it, and what each of them is answered.
+//! A paid ticket with its request: who of several takes off with it, and what each of them is
+//! answered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +69,15 @@ pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes
                 Err(_) => return Redeemed::Answer(in_flight()),
             },
             Boarding::Pilot(publish, end) => {
-                let (end, rest) = take_off(sale, hash, attempt(sale, &verified), verified.ticket().key, publish, end).await;
+                let (end, rest) = take_off(
+                    sale,
+                    hash,
+                    attempt(sale, &verified),
+                    verified.ticket().key,
+                    publish,
+                    end,
+                )
+                .await;
                 (end, false, rest)
             }
         };
@@ -83,7 +92,8 @@ pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes
     }
 }
 
-/// Flies, and gives the end of it, with the rest of an answer that is too long to keep. `key` is the one that signed the ticket.
+/// Flies, and gives the end of it, with the rest of an answer that is too long to keep. `key` is
+/// the one that signed the ticket.
 pub(super) async fn take_off(
     sale: &Sale<'_>,
     hash: PaymentHash,
@@ -107,7 +117,8 @@ async fn published(end: &mut watch::Receiver<Option<Arc<End>>>) -> Option<Arc<En
     end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone())
 }
 
-/// What the ledger says of a ticket that came with another request than its own. It is never claimed by this.
+/// What the ledger says of a ticket that came with another request than its own. It is never
+/// claimed by this.
 async fn misdirected(sale: &Sale<'_>, verified: &VerifiedTicket) -> Arc<End> {
     let ending = if sale.gate.flights.is_under_way(&verified.ticket().payment_hash) {
         Ending::Worthless(Code::TicketUsed)
@@ -151,20 +162,22 @@ pub(super) fn answer(end: Arc<End>, waited: bool, rest: Option<Rest>) -> Redeeme
     Redeemed::Answer(match &end.ending {
         Ending::Delivered(kept) => delivered(kept, waited, rest),
         Ending::Replay(Some(kept)) => delivered(kept, true, None),
-        Ending::Replay(None) => delivered(&Kept { status: 200, headers: Vec::new(), body: None }, true, None),
+        Ending::Replay(None) => {
+            delivered(&Kept { status: 200, headers: Vec::new(), body: None }, true, None)
+        }
         Ending::NotSent(not_sent) => not_sent_problem(not_sent).into_answer(),
         Ending::Parked => parked(),
         Ending::Busy => in_flight(),
         Ending::Spaced(pause) => {
-            let detail =
-                "The last try with this ticket was a moment ago and did nothing. Send the same request again later; no second payment.";
+            let detail = "The last try with this ticket was a moment ago and did nothing. Send \
+                          the same request again later; no second payment.";
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RetryLater, detail);
             problem.retry(Retry::SameTicket).after(*pause).into_answer()
         }
         Ending::OtherRequest => for_another_request(),
         Ending::LedgerDown => {
-            let detail =
-                "The ticket can't be recorded at the moment, so nothing was sent. It stays valid: send the same request again later.";
+            let detail = "The ticket can't be recorded at the moment, so nothing was sent. It \
+                          stays valid: send the same request again later.";
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::LedgerDown, detail);
             problem.retry(Retry::SameTicket).after(Duration::from_secs(5)).into_answer()
         }
@@ -175,12 +188,14 @@ pub(super) fn answer(end: Arc<End>, waited: bool, rest: Option<Rest>) -> Redeeme
 pub(super) fn not_sent_problem(not_sent: &NotSent) -> Problem {
     let problem = match &not_sent.refusal {
         None => {
-            let detail = "The service behind this gate does not answer. Nothing was sent, and the ticket stays valid: \
+            let detail = "The service behind this gate does not answer. Nothing was sent, and the \
+                          ticket stays valid: \
                           send the same request again later, no second payment.";
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::UpstreamUnreachable, detail)
         }
         Some(refusal) => {
-            let detail = "The service behind this gate refused the request. Nothing was sent, and the ticket stays valid: \
+            let detail = "The service behind this gate refused the request. Nothing was sent, and \
+                          the ticket stays valid: \
                           send the same request again later, no second payment.";
             let problem = Problem::new(StatusCode::BAD_GATEWAY, Code::UpstreamRefused, detail);
             let problem = problem.with("upstream_status", refusal.status);
@@ -194,31 +209,40 @@ pub(super) fn not_sent_problem(not_sent: &NotSent) -> Problem {
 }
 
 fn parked() -> Answer {
-    let detail = "Nobody knows whether your request was delivered. It is not sent again, so that it is not sent twice; \
-                  the operator of this gate can find out. Send the same request again later to see what became of it.";
-    Problem::new(StatusCode::GATEWAY_TIMEOUT, Code::OutcomeUnknown, detail).charged().retry(Retry::SameTicket).into_answer()
+    let detail = "Nobody knows whether your request was delivered. It is not sent again, so that \
+                  it is not sent twice; \
+                  the operator of this gate can find out. Send the same request again later to \
+                  see what became of it.";
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, Code::OutcomeUnknown, detail)
+        .charged()
+        .retry(Retry::SameTicket)
+        .into_answer()
 }
 
 pub(super) fn ledger_down() -> Answer {
-    let detail = "The ticket can't be recorded at the moment, so nothing was sent. It stays valid: send the same request again later.";
+    let detail = "The ticket can't be recorded at the moment, so nothing was sent. It stays \
+                  valid: send the same request again later.";
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::LedgerDown, detail);
     problem.retry(Retry::SameTicket).after(Duration::from_secs(5)).into_answer()
 }
 
 pub(super) fn in_flight() -> Answer {
-    let detail = "This ticket is being redeemed at this moment. Send the same request again to get its answer; nothing is sent twice.";
+    let detail = "This ticket is being redeemed at this moment. Send the same request again to \
+                  get its answer; nothing is sent twice.";
     let problem = Problem::new(StatusCode::CONFLICT, Code::InFlight, detail);
     problem.retry(Retry::SameTicket).after(Duration::from_secs(2)).into_answer()
 }
 
 pub(super) fn too_busy() -> Answer {
-    let detail = "Too many tickets are being redeemed at once. Nothing was sent, and this one stays valid: send the same request again.";
+    let detail = "Too many tickets are being redeemed at once. Nothing was sent, and this one \
+                  stays valid: send the same request again.";
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::TooBusy, detail);
     problem.retry(Retry::SameTicket).after(Duration::from_secs(1)).into_answer()
 }
 
 pub(super) fn internal() -> Answer {
-    let detail = "Something went wrong here. The ticket is not lost: send the same request again to see what became of it.";
+    let detail = "Something went wrong here. The ticket is not lost: send the same request again \
+                  to see what became of it.";
     let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, detail);
     problem.retry(Retry::SameTicket).after(Duration::from_secs(1)).into_answer()
 }

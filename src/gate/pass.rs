@@ -1,5 +1,6 @@
-//! A paid pass with one of the service's requests. A use of a counted pass is claimed as single-use tickets are, by a name that is made of the
-//! pass and the number of the use; a pass without a number of uses writes nothing.
+//! A paid pass with one of the service's requests. A use of a counted pass is claimed as single-use
+//! tickets are, by a name that is made of the pass and the number of the use; a pass without a
+//! number of uses writes nothing.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,9 @@ use super::challenge::Sale;
 use super::code::Code;
 use super::flight::{Done, Ending, NotSent, claim_id, judge, lease, send, upstream_request};
 use super::keep::passed_on;
-use super::paid::{Redeemed, answer, in_flight, internal, ledger_down, not_sent_problem, take_off, too_busy};
+use super::paid::{
+    Redeemed, answer, in_flight, internal, ledger_down, not_sent_problem, take_off, too_busy,
+};
 use crate::l402::PaymentHash;
 use crate::redemption::memory::Boarding;
 use crate::redemption::state::{Attempt, Outcome, spacing};
@@ -65,17 +68,26 @@ async fn uncounted(sale: &Sale<'_>, notes: &mut Notes<'_>) -> Answer {
     service.metrics.redemption(outcome, 0);
     match (outcome, kept) {
         (Outcome::Delivered, Some(kept)) => delivered(&kept, false, rest),
-        (Outcome::NotSent, _) => not_sent_problem(&NotSent { refusal, retry_after: spacing(1) }).into_answer(),
+        (Outcome::NotSent, _) => {
+            not_sent_problem(&NotSent { refusal, retry_after: spacing(1) }).into_answer()
+        }
         (Outcome::Delivered | Outcome::Unknown, _) => {
-            let detail = "The service behind this gate took the request and gave no answer that can be read. The pass stays valid.";
+            let detail = "The service behind this gate took the request and gave no answer that \
+                          can be read. The pass stays valid.";
             let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, Code::OutcomeUnknown, detail);
             problem.retry(Retry::SameTicket).into_answer()
         }
     }
 }
 
-/// Takes the first use that is left: after the ones that are known here to be used, then those that were given back.
-async fn counted(sale: &Sale<'_>, pass: &VerifiedPass, uses: u32, notes: &mut Notes<'_>) -> Redeemed {
+/// Takes the first use that is left: after the ones that are known here to be used, then those that
+/// were given back.
+async fn counted(
+    sale: &Sale<'_>,
+    pass: &VerifiedPass,
+    uses: u32,
+    notes: &mut Notes<'_>,
+) -> Redeemed {
     let hash = pass.ticket().payment_hash;
     let ride = ride_of(sale, hash);
     if ride.is_exhausted() {
@@ -94,7 +106,15 @@ async fn counted(sale: &Sale<'_>, pass: &VerifiedPass, uses: u32, notes: &mut No
             }
             Boarding::Full => return Redeemed::Answer(too_busy()),
         };
-        let (end, rest) = take_off(sale, name, attempt(sale, pass, name, number), pass.ticket().key, publish, end).await;
+        let (end, rest) = take_off(
+            sale,
+            name,
+            attempt(sale, pass, name, number),
+            pass.ticket().key,
+            publish,
+            end,
+        )
+        .await;
         let Some(end) = end else { return Redeemed::Answer(internal()) };
         ride.next.fetch_max(number + 1, Ordering::Relaxed);
         if end.granted {
@@ -102,8 +122,12 @@ async fn counted(sale: &Sale<'_>, pass: &VerifiedPass, uses: u32, notes: &mut No
             return answer(end, false, rest);
         }
         match &end.ending {
-            Ending::LedgerDown | Ending::Worthless(Code::TicketExpired | Code::TicketRevoked) => return answer(end, false, None),
-            Ending::Spaced(pause) => soonest = Some(soonest.map_or(*pause, |before| before.min(*pause))),
+            Ending::LedgerDown | Ending::Worthless(Code::TicketExpired | Code::TicketRevoked) => {
+                return answer(end, false, None);
+            }
+            Ending::Spaced(pause) => {
+                soonest = Some(soonest.map_or(*pause, |before| before.min(*pause)))
+            }
             Ending::Busy => under_way = true,
             // Used before.
             _ => {}
@@ -111,7 +135,8 @@ async fn counted(sale: &Sale<'_>, pass: &VerifiedPass, uses: u32, notes: &mut No
     }
     match soonest {
         Some(pause) => {
-            let detail = "The last use of this pass was given back a moment ago. Send the same request again later.";
+            let detail = "The last use of this pass was given back a moment ago. Send the same \
+                          request again later.";
             let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RetryLater, detail);
             Redeemed::Answer(problem.retry(Retry::SameTicket).after(pause).into_answer())
         }
@@ -135,11 +160,15 @@ pub struct Ride {
 
 impl Ride {
     fn is_exhausted(&self) -> bool {
-        self.exhausted.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| since.elapsed() < LOOK_AGAIN)
+        self.exhausted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|since| since.elapsed() < LOOK_AGAIN)
     }
 
     fn exhaust(&self) {
-        *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::time::Instant::now());
+        *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(std::time::Instant::now());
     }
 }
 
@@ -151,7 +180,12 @@ fn ride_of(sale: &Sale<'_>, hash: PaymentHash) -> Arc<Ride> {
     sale.gate.rides.get(&hash).unwrap_or_default()
 }
 
-fn attempt(sale: &Sale<'_>, pass: &VerifiedPass, name: PaymentHash, number: u32) -> Option<Attempt> {
+fn attempt(
+    sale: &Sale<'_>,
+    pass: &VerifiedPass,
+    name: PaymentHash,
+    number: u32,
+) -> Option<Attempt> {
     let ticket = pass.ticket();
     Some(Attempt {
         hash: name,
@@ -168,7 +202,8 @@ fn attempt(sale: &Sale<'_>, pass: &VerifiedPass, name: PaymentHash, number: u32)
     })
 }
 
-/// By which the ledger knows one use of a pass. No invoice has such a hash but by finding a preimage of SHA-256.
+/// By which the ledger knows one use of a pass. No invoice has such a hash but by finding a
+/// preimage of SHA-256.
 fn name_of_use(pass: &PaymentHash, number: u32) -> PaymentHash {
     let mut hash = Sha256::new();
     hash.update(b"farebox/use/v1");

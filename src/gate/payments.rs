@@ -1,7 +1,9 @@
-//! Payment detection: follows the node's stream of payments, and looks up what the stream can't tell.
+//! Payment detection: follows the node's stream of payments, and looks up what the stream can't
+//! tell.
 //!
-//! A stream says nothing of what came before its index, of invoices that ran out, or, with an index of another node, of anything. So
-//! challenges that are open are looked up each time that the stream begins, and when their invoices have run out.
+//! A stream says nothing of what came before its index, of invoices that ran out, or, with an index
+//! of another node, of anything. So challenges that are open are looked up each time that the
+//! stream begins, and when their invoices have run out.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +24,8 @@ use crate::time::UnixTime;
 /// Preimages that are kept at hand; the node has the others.
 const KNOWN: usize = 10_000;
 
-/// How long a stream that was asked for has to go without an error until it counts as there: LND says nothing until the first payment.
+/// How long a stream that was asked for has to go without an error until it counts as there: LND
+/// says nothing until the first payment.
 const SETTLED_IN: Duration = Duration::from_secs(1);
 
 /// Pauses between two tries at the stream: doubling from the first to the last.
@@ -32,15 +35,18 @@ const LAST_PAUSE: Duration = Duration::from_secs(15);
 /// Most payments in one transaction.
 const AT_ONCE: usize = 256;
 
-/// How often challenges that have run out are looked up, how many at most, and how long after they ran out.
+/// How often challenges that have run out are looked up, how many at most, and how long after they
+/// ran out.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const SWEEP_MOST: u32 = 500;
 const SWEEP_AFTER: Duration = Duration::from_secs(5);
 
-/// How long after it ran out a challenge is given up of which the node still says that it may be paid. Should it be, it counts all the same.
+/// How long after it ran out a challenge is given up of which the node still says that it may be
+/// paid. Should it be, it counts all the same.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How soon all open challenges are looked up again, and then ever less often, until the stream has told of a payment.
+/// How soon all open challenges are looked up again, and then ever less often, until the stream has
+/// told of a payment.
 const UNTIL_TOLD_FIRST: Duration = Duration::from_secs(10);
 const UNTIL_TOLD_LAST: Duration = Duration::from_secs(60);
 
@@ -108,14 +114,18 @@ impl Payments {
     }
 }
 
-/// Whether an invoice can certainly not be paid any more. Before that, a node that knows none is another node, or one restored; after it,
-/// LND may have forgotten it.
+/// Whether an invoice can certainly not be paid any more. Before that, a node that knows none is
+/// another node, or one restored; after it, LND may have forgotten it.
 pub(super) fn ran_out(expires: UnixTime) -> bool {
     expires.plus(SWEEP_AFTER) < UnixTime::now()
 }
 
 /// Asks the node for a stranger, and remembers a payment.
-pub(super) async fn look_up(gate: &Gate, payments: &Payments, hash: PaymentHash) -> Result<Standing, Trouble> {
+pub(super) async fn look_up(
+    gate: &Gate,
+    payments: &Payments,
+    hash: PaymentHash,
+) -> Result<Standing, Trouble> {
     let _place = payments.strangers.try_acquire().map_err(|_| Trouble::Busy)?;
     find(gate, payments, hash).await
 }
@@ -141,11 +151,17 @@ async fn find(gate: &Gate, payments: &Payments, hash: PaymentHash) -> Result<Sta
 }
 
 fn receipt(payment: &Payment) -> Receipt {
-    Receipt { hash: payment.hash, msat: payment.msat, settle_index: payment.settle_index, at: payment.at }
+    Receipt {
+        hash: payment.hash,
+        msat: payment.msat,
+        settle_index: payment.settle_index,
+        at: payment.at,
+    }
 }
 
 fn tell(gate: &Gate, news: &News) {
-    if let Some(service) = gate.site.services.iter().find(|service| *service.name == *news.service) {
+    if let Some(service) = gate.site.services.iter().find(|service| *service.name == *news.service)
+    {
         service.metrics.paid();
     }
 }
@@ -171,7 +187,8 @@ async fn follow(gate: &Arc<Gate>, payments: &Payments) {
     let mut pause = FIRST_PAUSE;
     loop {
         let started = Instant::now();
-        // The reader that said so may have been dropped before it could write. What the stream told is told again.
+        // The reader that said so may have been dropped before it could write. What the stream told
+        // is told again.
         payments.unwritten.store(false, Ordering::Relaxed);
         let why = match gate.ledger.settle_index(Arc::clone(&payments.node)).await {
             Ok(index) => {
@@ -193,7 +210,12 @@ async fn follow(gate: &Arc<Gate>, payments: &Payments) {
 }
 
 /// Writes down what comes, in its order, until the stream ends.
-async fn read(gate: &Gate, payments: &Payments, mut stream: Box<dyn Stream>, has_told: &AtomicBool) -> Trouble {
+async fn read(
+    gate: &Gate,
+    payments: &Payments,
+    mut stream: Box<dyn Stream>,
+    has_told: &AtomicBool,
+) -> Trouble {
     loop {
         let first = match stream.next().await {
             Ok(Some(payment)) => {
@@ -207,7 +229,9 @@ async fn read(gate: &Gate, payments: &Payments, mut stream: Box<dyn Stream>, has
         while batch.len() < AT_ONCE && end.is_none() {
             match timeout(Duration::ZERO, stream.next()).await {
                 Ok(Ok(Some(payment))) => batch.push(payment),
-                Ok(Ok(None)) => end = Some(Trouble::Other("LND has ended the stream of payments".to_owned())),
+                Ok(Ok(None)) => {
+                    end = Some(Trouble::Other("LND has ended the stream of payments".to_owned()))
+                }
                 Ok(Err(trouble)) => end = Some(trouble),
                 // Nothing more for now.
                 Err(_) => break,
@@ -223,9 +247,14 @@ async fn read(gate: &Gate, payments: &Payments, mut stream: Box<dyn Stream>, has
 /// Again and again until it is written: the stream gives each payment once.
 async fn write_down(gate: &Gate, payments: &Payments, batch: &[Payment]) {
     loop {
-        // A payment comes after its challenge was handed out, and so after that was said to the books.
+        // A payment comes after its challenge was handed out, and so after that was said to the
+        // books.
         if gate.books.write(&*gate.ledger).await {
-            match gate.ledger.paid(Arc::clone(&payments.node), batch.iter().map(receipt).collect()).await {
+            match gate
+                .ledger
+                .paid(Arc::clone(&payments.node), batch.iter().map(receipt).collect())
+                .await
+            {
                 Ok(news) => {
                     payments.unwritten.store(false, Ordering::Relaxed);
                     news.iter().for_each(|news| tell(gate, news));
@@ -238,7 +267,9 @@ async fn write_down(gate: &Gate, payments: &Payments, batch: &[Payment]) {
                     }
                     return;
                 }
-                Err(error) => warn!(%error, "payments could not be written down; they are tried again"),
+                Err(error) => {
+                    warn!(%error, "payments could not be written down; they are tried again")
+                }
             }
         }
         // Until then nobody may take the ledger's word for what was paid.
@@ -248,9 +279,14 @@ async fn write_down(gate: &Gate, payments: &Payments, batch: &[Payment]) {
     }
 }
 
-/// Looks up what is open, now that the stream tells of everything later; again and again until it has told of something: with an index
-/// that is another node's it never would.
-async fn catch_up(gate: &Arc<Gate>, payments: &Payments, index: u64, has_told: &AtomicBool) -> Trouble {
+/// Looks up what is open, now that the stream tells of everything later; again and again until it
+/// has told of something: with an index that is another node's it never would.
+async fn catch_up(
+    gate: &Arc<Gate>,
+    payments: &Payments,
+    index: u64,
+    has_told: &AtomicBool,
+) -> Trouble {
     sleep(SETTLED_IN).await;
     let mut pause = UNTIL_TOLD_FIRST;
     loop {
@@ -268,14 +304,21 @@ async fn catch_up(gate: &Arc<Gate>, payments: &Payments, index: u64, has_told: &
         pause = (pause * 2).min(UNTIL_TOLD_LAST);
         loop {
             if payments.begins_anew.swap(false, Ordering::Relaxed) {
-                return Trouble::Other("the saved index of the stream was another node's".to_owned());
+                return Trouble::Other(
+                    "the saved index of the stream was another node's".to_owned(),
+                );
             }
             if !payments.unwritten.load(Ordering::Relaxed) {
                 payments.set_state(Ok(()));
             }
             sleep(INDEX_EVERY).await;
             // Another instance has found out.
-            if gate.ledger.settle_index(Arc::clone(&payments.node)).await.is_ok_and(|now| now < index) {
+            if gate
+                .ledger
+                .settle_index(Arc::clone(&payments.node))
+                .await
+                .is_ok_and(|now| now < index)
+            {
                 return Trouble::Other("the saved index of the stream was set back".to_owned());
             }
             // Without an index, the stream tells of everything.
@@ -310,7 +353,9 @@ async fn look_up_all(gate: &Arc<Gate>, challenges: Vec<Challenge>) -> Result<(),
         while under_way.len() < SIDE_BY_SIDE && trouble.is_none() {
             let Some(challenge) = challenges.next() else { break };
             let gate = Arc::clone(gate);
-            under_way.spawn(async move { is_over(&gate, &challenge).await.map(|over| over.then_some(challenge.hash)) });
+            under_way.spawn(async move {
+                is_over(&gate, &challenge).await.map(|over| over.then_some(challenge.hash))
+            });
         }
         match under_way.join_next().await {
             None => break,
@@ -336,8 +381,12 @@ async fn is_over(gate: &Gate, challenge: &Challenge) -> Result<bool, Trouble> {
             Ok(Standing::Canceled) => return Ok(true),
             Ok(Standing::Unknown) => return Ok(ran_out(challenge.expires)),
             Ok(Standing::Settled(_)) => return Ok(false),
-            Ok(Standing::Open { expires, .. }) => return Ok(expires.plus(GIVEN_UP_AFTER) < UnixTime::now()),
-            Ok(Standing::Accepted) => return Ok(challenge.expires.plus(GIVEN_UP_AFTER) < UnixTime::now()),
+            Ok(Standing::Open { expires, .. }) => {
+                return Ok(expires.plus(GIVEN_UP_AFTER) < UnixTime::now());
+            }
+            Ok(Standing::Accepted) => {
+                return Ok(challenge.expires.plus(GIVEN_UP_AFTER) < UnixTime::now());
+            }
             // The look-ups of an earlier round; they end soon.
             Err(Trouble::Busy) => sleep(Duration::from_millis(100)).await,
             Err(trouble) => return Err(trouble),
@@ -350,7 +399,8 @@ async fn count(gate: &Gate) {
     loop {
         if let Ok(owed) = gate.ledger.unredeemed().await {
             for service in &gate.site.services {
-                let sum = owed.iter().find(|(name, _)| **name == *service.name).map(|(_, sum)| *sum);
+                let sum =
+                    owed.iter().find(|(name, _)| **name == *service.name).map(|(_, sum)| *sum);
                 service.metrics.unredeemed(sum.unwrap_or_default());
             }
         }

@@ -12,7 +12,8 @@ use super::answer::{Answer, Problem};
 use super::code::Code;
 use super::site::Limits;
 
-/// How much of a body that is refused is read all the same, so that a client that is still sending sees the answer.
+/// How much of a body that is refused is read all the same, so that a client that is still sending
+/// sees the answer.
 const DRAIN: usize = 256 * 1024;
 
 /// A request that was read to its end.
@@ -34,11 +35,15 @@ pub async fn whole(request: Request<Incoming>, limits: &Limits) -> Result<Whole,
     match timeout(limits.body_time, copy(body, limits.body)).await {
         Ok(Ok(body)) => Ok(Whole { head, body }),
         Ok(Err(Fault::TooLong)) => Err(length_problem(limits).into_answer()),
-        Ok(Err(Fault::Broken)) => {
-            Err(Problem::new(StatusCode::BAD_REQUEST, Code::BodyBroken, "The body broke off or was badly framed.").into_answer())
-        }
+        Ok(Err(Fault::Broken)) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            Code::BodyBroken,
+            "The body broke off or was badly framed.",
+        )
+        .into_answer()),
         Err(_) => {
-            let detail = format!("The body did not arrive within {} s.", limits.body_time.as_secs());
+            let detail =
+                format!("The body did not arrive within {} s.", limits.body_time.as_secs());
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, Code::BodyTooSlow, detail).into_answer())
         }
     }
@@ -49,7 +54,8 @@ enum Fault {
     Broken,
 }
 
-/// Copies: a frame kept as it came would keep the whole buffer alive that it was read into, however small it is.
+/// Copies: a frame kept as it came would keep the whole buffer alive that it was read into, however
+/// small it is.
 async fn copy(mut body: Incoming, limit: usize) -> Result<Bytes, Fault> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -84,7 +90,11 @@ pub async fn drain(mut body: Incoming, limits: &Limits) {
 }
 
 fn refuse_head(head: &Parts) -> Option<Problem> {
-    let plain = head.headers.get_all(CONTENT_ENCODING).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let plain = head
+        .headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
     (!plain).then(|| {
         let detail = "This service takes no compressed body; leave out Content-Encoding.";
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, detail)

@@ -1,4 +1,5 @@
-//! The tickets that the operator took back: held in memory whole, and read again from the ledger every second.
+//! The tickets that the operator took back: held in memory whole, and read again from the ledger
+//! every second.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +26,8 @@ impl Revoked {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).0.contains(hash)
     }
 
-    /// The same for tickets that nothing else is asked about; `None` if what is known is too old for them.
+    /// The same for tickets that nothing else is asked about; `None` if what is known is too old
+    /// for them.
     pub fn contains_for_certain(&self, hash: &PaymentHash) -> Option<bool> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_fresh = known.1.is_some_and(|read| read.elapsed() < COUNTS_FOR);

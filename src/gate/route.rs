@@ -1,9 +1,13 @@
-//! Which service a request is for. Default deny: method, host and path match exactly, or there is no service.
+//! Which service a request is for. Default deny: method, host and path match exactly, or there is
+//! no service.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use hyper::header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW, HOST, HeaderValue};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
+    HOST, HeaderValue,
+};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Version};
 
@@ -22,32 +26,46 @@ pub enum Route<'a> {
 
 /// Whom a request is for; `Err` is the answer to one that is for nobody.
 pub fn route<'a, B>(site: &'a Site, request: &Request<B>) -> Result<Route<'a>, Answer> {
-    let host = host(request).map_err(|what| Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, what).into_answer())?;
+    let host = host(request).map_err(|what| {
+        Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, what).into_answer()
+    })?;
     let path = request.uri().path();
     let here = || {
         let site_services = site.services.iter();
-        site_services.filter(|service| service.path == path && service.host.as_deref().is_none_or(|named| Some(named) == host.as_deref()))
+        site_services.filter(|service| {
+            service.path == path
+                && service.host.as_deref().is_none_or(|named| Some(named) == host.as_deref())
+        })
     };
     // A service that names the host goes before one that takes any.
-    let of_method = |named: bool| here().find(|service| service.method == request.method() && service.host.is_some() == named);
+    let of_method = |named: bool| {
+        here().find(|service| service.method == request.method() && service.host.is_some() == named)
+    };
     if let Some(service) = of_method(true).or_else(|| of_method(false)) {
         return Ok(Route::Service(service));
     }
     if path == status::PATH {
         let is_preflight = request.method() == Method::OPTIONS;
-        return if is_preflight { Err(preflight(HeaderValue::from_static("GET, OPTIONS"))) } else { Ok(Route::Status) };
+        return if is_preflight {
+            Err(preflight(HeaderValue::from_static("GET, OPTIONS")))
+        } else {
+            Ok(Route::Status)
+        };
     }
     let methods: Vec<&str> = here().map(|service| service.method.as_str()).collect();
     if methods.is_empty() {
         let detail = "There is no such service here. Paths are matched exactly.";
         return Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, detail).into_answer());
     }
-    let allow = HeaderValue::from_str(&format!("{}, OPTIONS", methods.join(", "))).unwrap_or(HeaderValue::from_static("OPTIONS"));
+    let allow = HeaderValue::from_str(&format!("{}, OPTIONS", methods.join(", ")))
+        .unwrap_or(HeaderValue::from_static("OPTIONS"));
     if request.method() == Method::OPTIONS {
         return Err(preflight(allow));
     }
     let detail = format!("This path takes {}.", methods.join(", "));
-    Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, detail).with_header(ALLOW, allow).into_answer())
+    Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, detail)
+        .with_header(ALLOW, allow)
+        .into_answer())
 }
 
 /// Lets a wallet in a browser ask (Fetch standard, "CORS protocol").
@@ -56,12 +74,16 @@ fn preflight(allow: HeaderValue) -> Answer {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, allow.clone());
     headers.insert(ALLOW, allow);
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization, Content-Type, Accept, Accept-Language"));
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("Authorization, Content-Type, Accept, Accept-Language"),
+    );
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     Answer { response, code: Code::Preflight }
 }
 
-/// The host that is asked for, in lower case without port. Two that differ are refused (RFC 9112 section 3.2).
+/// The host that is asked for, in lower case without port. Two that differ are refused (RFC 9112
+/// section 3.2).
 pub fn host<B>(request: &Request<B>) -> Result<Option<Cow<'_, str>>, &'static str> {
     let mut lines = request.headers().get_all(HOST).iter();
     let line = lines.next();
@@ -69,14 +91,27 @@ pub fn host<B>(request: &Request<B>) -> Result<Option<Cow<'_, str>>, &'static st
         return Err("A request has one Host header field.");
     }
     let in_header = match line {
-        Some(value) => Some(value.to_str().ok().and_then(bare_host).ok_or("The Host header field can't be read.")?),
+        Some(value) => Some(
+            value
+                .to_str()
+                .ok()
+                .and_then(bare_host)
+                .ok_or("The Host header field can't be read.")?,
+        ),
         None => None,
     };
-    let in_target =
-        request.uri().authority().map(|authority| bare_host(authority.as_str()).ok_or("The host can't be read.")).transpose()?;
+    let in_target = request
+        .uri()
+        .authority()
+        .map(|authority| bare_host(authority.as_str()).ok_or("The host can't be read."))
+        .transpose()?;
     match (in_target, in_header) {
-        (Some(target), Some(header)) if target != header => Err("The request names two different hosts."),
-        (None, None) if request.version() == Version::HTTP_11 => Err("The Host header field is missing."),
+        (Some(target), Some(header)) if target != header => {
+            Err("The request names two different hosts.")
+        }
+        (None, None) if request.version() == Version::HTTP_11 => {
+            Err("The Host header field is missing.")
+        }
         (target, header) => Ok(target.or(header)),
     }
 }

@@ -1,11 +1,14 @@
-//! `GET /l402/status`: how a ticket stands, for who holds its macaroon. As JSON at once, as a long poll, or as server-sent events; once
-//! its invoice is paid, with the preimage, so that a person who paid by QR code needn't copy it.
+//! `GET /l402/status`: how a ticket stands, for who holds its macaroon. As JSON at once, as a long
+//! poll, or as server-sent events; once its invoice is paid, with the preimage, so that a person
+//! who paid by QR code needn't copy it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -64,7 +67,15 @@ enum Word {
 }
 
 impl Word {
-    const ALL: [Self; 7] = [Self::Unpaid, Self::Paid, Self::Sending, Self::Delivered, Self::Parked, Self::Expired, Self::Revoked];
+    const ALL: [Self; 7] = [
+        Self::Unpaid,
+        Self::Paid,
+        Self::Sending,
+        Self::Delivered,
+        Self::Parked,
+        Self::Expired,
+        Self::Revoked,
+    ];
 
     const fn text(self) -> &'static str {
         match self {
@@ -98,19 +109,32 @@ struct Held {
 }
 
 /// Answers a request for the path.
-pub async fn answer<'a, B>(gate: &'a Arc<Gate>, request: &Request<B>, notes: &mut Notes<'a>) -> Result<Answer, Answer> {
+pub async fn answer<'a, B>(
+    gate: &'a Arc<Gate>,
+    request: &Request<B>,
+    notes: &mut Notes<'a>,
+) -> Result<Answer, Answer> {
     let Some(payments) = &gate.payments else {
         let detail = "This gate does not watch for payments, so it can't tell how a ticket stands.";
         return Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, detail).into_answer());
     };
     if request.method() != Method::GET {
-        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, "This path takes GET.")
-            .with_header(ALLOW, HeaderValue::from_static("GET, OPTIONS"))
-            .into_answer());
+        return Err(Problem::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Code::MethodNotAllowed,
+            "This path takes GET.",
+        )
+        .with_header(ALLOW, HeaderValue::from_static("GET, OPTIONS"))
+        .into_answer());
     }
     let asked = Asked::read(request.uri().query()).map_err(|what| bad_request(&what))?;
     let held = held(gate, request.headers())?;
-    notes.service = gate.site.services.iter().find(|service| Arc::ptr_eq(service, &held.service)).map(|service| &**service);
+    notes.service = gate
+        .site
+        .services
+        .iter()
+        .find(|service| Arc::ptr_eq(service, &held.service))
+        .map(|service| &**service);
     notes.ticket = Some(held.ticket.payment_hash);
     if wants_events(request.headers()) {
         return events(gate, payments, held).await;
@@ -145,10 +169,19 @@ impl Asked {
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match &*name {
                 "wait" => {
-                    let seconds = value.parse().ok().filter(|seconds| (1..=MAX_WAIT).contains(seconds));
-                    asked.wait = Some(Duration::from_secs(seconds.ok_or(format!("`wait` is between 1 and {MAX_WAIT}, in seconds."))?));
+                    let seconds =
+                        value.parse().ok().filter(|seconds| (1..=MAX_WAIT).contains(seconds));
+                    asked.wait = Some(Duration::from_secs(
+                        seconds
+                            .ok_or(format!("`wait` is between 1 and {MAX_WAIT}, in seconds."))?,
+                    ));
                 }
-                "state" => asked.known = Some(Word::read(&value).ok_or("`state` is a state that this path has told before.")?),
+                "state" => {
+                    asked.known = Some(
+                        Word::read(&value)
+                            .ok_or("`state` is a state that this path has told before.")?,
+                    )
+                }
                 _ => return Err("This path takes `wait` and `state` only.".to_owned()),
             }
         }
@@ -157,7 +190,10 @@ impl Asked {
 }
 
 fn wants_events(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/event-stream")))
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/event-stream")))
 }
 
 async fn wait_for_more(gate: &Gate, watcher: &mut Watcher, until: Instant) {
@@ -170,11 +206,16 @@ async fn wait_for_more(gate: &Gate, watcher: &mut Watcher, until: Instant) {
 
 /// The ticket that is handed in, with its preimage or without.
 fn held(gate: &Gate, headers: &HeaderMap) -> Result<Held, Answer> {
-    let handed = credential::read(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes), std::iter::empty());
+    let handed = credential::read(
+        headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes),
+        std::iter::empty(),
+    );
     let credentials = match handed {
         Handed::Credentials(credentials) => credentials,
         Handed::Nothing | Handed::Unreadable => {
-            return Err(bad_request("Send the macaroon along, as `Authorization: L402 <macaroon>:`."));
+            return Err(bad_request(
+                "Send the macaroon along, as `Authorization: L402 <macaroon>:`.",
+            ));
         }
     };
     let found = credentials.iter().find_map(|credential| genuine(gate, credential));
@@ -187,7 +228,12 @@ fn held(gate: &Gate, headers: &HeaderMap) -> Result<Held, Answer> {
 fn genuine(gate: &Gate, credential: &Credential) -> Option<Held> {
     for service in &gate.site.services {
         let Some(offer) = &service.offer else { continue };
-        let ticket = match verify::ticket(&gate.ring, &service.name, offer.sells != Sells::SingleUse, credential) {
+        let ticket = match verify::ticket(
+            &gate.ring,
+            &service.name,
+            offer.sells != Sells::SingleUse,
+            credential,
+        ) {
             Ok(paid) => *paid.ticket(),
             Err(Refusal::NotPaid(ticket)) => ticket,
             Err(_) => continue,
@@ -217,7 +263,9 @@ async fn standing(gate: &Gate, payments: &Payments, held: &Held) -> Result<Word,
     let word = match challenge {
         Some(Challenge { state: ChallengeState::Paid, .. }) => Word::Paid,
         Some(Challenge { state: ChallengeState::Closed, .. }) => Word::Expired,
-        Some(Challenge { state: ChallengeState::Open, .. }) if payments.state().is_ok() => Word::Unpaid,
+        Some(Challenge { state: ChallengeState::Open, .. }) if payments.state().is_ok() => {
+            Word::Unpaid
+        }
         Some(_) => asked_of_the_node(gate, payments, held, challenge).await?,
         // So old that it may have been forgotten: not to be accounted for once more.
         None if held.ticket.minted_valid_until <= UnixTime::now().seconds() => Word::Expired,
@@ -230,7 +278,8 @@ async fn standing(gate: &Gate, payments: &Payments, held: &Held) -> Result<Word,
     Ok(if is_over { Word::Expired } else { word })
 }
 
-/// A challenge that no row tells of was handed out a moment before a crash. It gets one, so that its payment counts.
+/// A challenge that no row tells of was handed out a moment before a crash. It gets one, so that
+/// its payment counts.
 fn note_down(gate: &Gate, held: &Held) {
     gate.books.enter(Entry::Found(Minted {
         hash: held.ticket.payment_hash,
@@ -242,7 +291,12 @@ fn note_down(gate: &Gate, held: &Held) {
     }));
 }
 
-async fn asked_of_the_node(gate: &Gate, payments: &Payments, held: &Held, row: Option<Challenge>) -> Result<Word, Answer> {
+async fn asked_of_the_node(
+    gate: &Gate,
+    payments: &Payments,
+    held: &Held,
+    row: Option<Challenge>,
+) -> Result<Word, Answer> {
     match invoice_state::asked(gate, payments, held.ticket.payment_hash, row, held.expires).await {
         Ok(Left::Paid(_)) => Ok(Word::Paid),
         Ok(Left::Open { .. }) => Ok(Word::Unpaid),
@@ -261,11 +315,18 @@ fn body(held: &Held, word: Word) -> Value {
 }
 
 /// The preimage, to who holds the macaroon and has paid.
-async fn hand_over(gate: &Gate, payments: &Payments, held: &Held, word: Word, headers: &mut HeaderMap) {
+async fn hand_over(
+    gate: &Gate,
+    payments: &Payments,
+    held: &Held,
+    word: Word,
+    headers: &mut HeaderMap,
+) {
     if matches!(word, Word::Unpaid | Word::Expired | Word::Revoked) {
         return;
     }
-    if let Ok(Some(preimage)) = invoice_state::preimage(gate, payments, held.ticket.payment_hash, held.expires, false).await
+    if let Ok(Some(preimage)) =
+        invoice_state::preimage(gate, payments, held.ticket.payment_hash, held.expires, false).await
         && let Some(value) = header(&preimage)
     {
         headers.insert(PREIMAGE, value);
@@ -292,7 +353,13 @@ async fn events(gate: &Arc<Gate>, payments: &Payments, held: Held) -> Result<Ans
     Ok(Answer { response, code: Code::Status })
 }
 
-async fn tell(gate: Arc<Gate>, held: Held, first: Word, mut watcher: Watcher, sender: mpsc::Sender<Bytes>) {
+async fn tell(
+    gate: Arc<Gate>,
+    held: Held,
+    first: Word,
+    mut watcher: Watcher,
+    sender: mpsc::Sender<Bytes>,
+) {
     let Some(payments) = &gate.payments else { return };
     let end = Instant::now() + MAX_STREAM;
     let (mut told, mut word, mut heard) = (None, first, Instant::now());
@@ -329,7 +396,8 @@ fn bad_request(what: &str) -> Answer {
 }
 
 fn node_down() -> Answer {
-    let detail = "Whether this was paid can't be found out at the moment. A payment is not lost: ask again later.";
+    let detail = "Whether this was paid can't be found out at the moment. A payment is not lost: \
+                  ask again later.";
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::NodeDown, detail);
     problem.retry(Retry::SameTicket).after(Duration::from_secs(5)).into_answer()
 }

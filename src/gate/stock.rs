@@ -1,5 +1,5 @@
-//! A stock of fresh invoices for each service, so that a buyer needn't wait for the node: filled by what was sold lately, and handed out
-//! only while most of an invoice's time is left.
+//! A stock of fresh invoices for each service, so that a buyer needn't wait for the node: filled by
+//! what was sold lately, and handed out only while most of an invoice's time is left.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,8 @@ const SIDE_BY_SIDE: usize = 8;
 /// How often a stock is looked at when nothing is sold.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long sales are gathered while there is plenty: their invoices are made side by side, which costs less than one by one.
+/// How long sales are gathered while there is plenty: their invoices are made side by side, which
+/// costs less than one by one.
 const GATHER: Duration = Duration::from_millis(100);
 
 /// How soon the node is asked again after it gave none.
@@ -45,7 +46,8 @@ pub struct Fresh {
 /// One service's stock.
 pub struct Stock {
     most: usize,
-    /// How long after it was made an invoice is handed out at the latest, and how much of its time is left then.
+    /// How long after it was made an invoice is handed out at the latest, and how much of its time
+    /// is left then.
     fresh_for: Duration,
     left: Duration,
     shelf: Mutex<Shelf>,
@@ -64,7 +66,13 @@ impl Stock {
     /// At most `most` invoices, which live for `expiry`. 0 switches it off.
     pub fn new(most: usize, expiry: Duration) -> Self {
         let fresh_for = expiry / MAY_BE_GONE;
-        Self { most, fresh_for, left: expiry - fresh_for, shelf: Mutex::default(), sold: Notify::new() }
+        Self {
+            most,
+            fresh_for,
+            left: expiry - fresh_for,
+            shelf: Mutex::default(),
+            sold: Notify::new(),
+        }
     }
 
     /// A sale: an invoice, if there is one that is fresh.
@@ -107,7 +115,11 @@ impl Stock {
     fn missing(&self, generation: u64, now: Instant) -> usize {
         let mut shelf = self.shelf();
         self.clear_out(&mut shelf, generation, now);
-        while shelf.sales.front().is_some_and(|sale| now.saturating_duration_since(*sale) > self.fresh_for) {
+        while shelf
+            .sales
+            .front()
+            .is_some_and(|sale| now.saturating_duration_since(*sale) > self.fresh_for)
+        {
             shelf.sales.pop_front();
         }
         shelf.sales.len().min(self.most).saturating_sub(shelf.invoices.len())
@@ -118,10 +130,12 @@ impl Stock {
     }
 
     fn clear_out(&self, shelf: &mut Shelf, generation: u64, now: Instant) {
-        // By both clocks: the steady one stands still while the machine sleeps, the other may be set back.
+        // By both clocks: the steady one stands still while the machine sleeps, the other may be
+        // set back.
         let leaves_enough = UnixTime::now().plus(self.left);
         let is_stale = |one: &Fresh| {
-            let is_old = now.saturating_duration_since(one.made) > self.fresh_for || one.expires < leaves_enough;
+            let is_old = now.saturating_duration_since(one.made) > self.fresh_for
+                || one.expires < leaves_enough;
             is_old || one.generation != generation
         };
         // The oldest stand in front. One of another node that came late is met there in the end.
@@ -140,8 +154,12 @@ impl Stock {
 pub(super) async fn make(gate: &Gate, offer: &Offer) -> Result<Fresh, crate::lightning::NoInvoice> {
     let expiry = gate.site.times.invoice_expiry;
     // Before the node is asked: so the invoice never runs out earlier than we say.
-    let (made, expires, generation) = (Instant::now(), UnixTime::now().plus(expiry), gate.node.generation());
-    let invoice = gate.node.add_invoice(Wanted { amount: offer.price, memo: offer.memo.clone(), expiry }).await?;
+    let (made, expires, generation) =
+        (Instant::now(), UnixTime::now().plus(expiry), gate.node.generation());
+    let invoice = gate
+        .node
+        .add_invoice(Wanted { amount: offer.price, memo: offer.memo.clone(), expiry })
+        .await?;
     Ok(Fresh { invoice, expires, until: made + expiry, made, generation })
 }
 
@@ -153,7 +171,10 @@ pub async fn watch(gate: Arc<Gate>, service: Arc<Service>) {
         if offer.stock.is_plentiful() {
             tokio::time::sleep(GATHER).await;
         }
-        if gate.node.state().is_err() || service.upstream.health.is_down() || gate.ledger.health().is_err() {
+        if gate.node.state().is_err()
+            || service.upstream.health.is_down()
+            || gate.ledger.health().is_err()
+        {
             continue;
         }
         let missing = offer.stock.missing(gate.node.generation(), Instant::now());
@@ -179,7 +200,8 @@ async fn fill(gate: &Arc<Gate>, service: &Arc<Service>, mut missing: usize) -> b
         match under_way.join_next().await {
             None => return all,
             Some(Ok(Some(()))) => {}
-            // The others are waited for: one of them may be the trial that shows that the node is well again.
+            // The others are waited for: one of them may be the trial that shows that the node is
+            // well again.
             Some(Ok(None) | Err(_)) => (missing, all) = (0, false),
         }
     }
@@ -193,8 +215,15 @@ mod tests {
     const EXPIRY: Duration = Duration::from_secs(600);
 
     fn put(stock: &Stock, n: u8, generation: u64, made: Instant) {
-        let invoice = Invoice { payment_hash: PaymentHash::from_bytes([n; 32]), bolt11: String::new() };
-        stock.put(Fresh { invoice, expires: UnixTime::now().plus(EXPIRY), until: made + EXPIRY, made, generation });
+        let invoice =
+            Invoice { payment_hash: PaymentHash::from_bytes([n; 32]), bolt11: String::new() };
+        stock.put(Fresh {
+            invoice,
+            expires: UnixTime::now().plus(EXPIRY),
+            until: made + EXPIRY,
+            made,
+            generation,
+        });
     }
 
     #[test]
@@ -221,7 +250,11 @@ mod tests {
         put(&stock, 1, 0, now);
         put(&stock, 2, 0, now + Duration::from_secs(60));
         let taken = stock.take(0, now + Duration::from_secs(121)).unwrap();
-        assert_eq!(taken.invoice.payment_hash, PaymentHash::from_bytes([2; 32]), "the first had less than 80 % of its time left");
+        assert_eq!(
+            taken.invoice.payment_hash,
+            PaymentHash::from_bytes([2; 32]),
+            "the first had less than 80 % of its time left"
+        );
         put(&stock, 3, 0, now);
         assert!(stock.take(1, now).is_none(), "another node's");
         assert_eq!(stock.counts(), (0, 2));
@@ -232,7 +265,8 @@ mod tests {
         let (stock, now) = (Stock::new(9, EXPIRY), Instant::now());
         put(&stock, 1, 0, now);
         assert!(stock.has_some(0, now));
-        stock.shelf().invoices[0].expires = UnixTime::now().plus(EXPIRY * 4 / 5).minus(Duration::from_secs(1));
+        stock.shelf().invoices[0].expires =
+            UnixTime::now().plus(EXPIRY * 4 / 5).minus(Duration::from_secs(1));
         assert!(!stock.has_some(0, now) && stock.take(0, now).is_none());
     }
 }

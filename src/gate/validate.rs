@@ -1,4 +1,5 @@
-//! Whether a request is one that its service sells; the same with and without a ticket, and before any invoice exists.
+//! Whether a request is one that its service sells; the same with and without a ticket, and before
+//! any invoice exists.
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -14,9 +15,13 @@ use crate::order::{Order, Unfit};
 pub fn order(offer: &Offer, head: &Parts, body: Bytes) -> Result<Order, Answer> {
     offer.rules.check(content_type(&head.headers), head.uri.query(), body).map_err(|unfit| {
         let (status, code) = match unfit {
-            Unfit::ContentType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType),
+            Unfit::ContentType { .. } => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType)
+            }
             Unfit::UnexpectedQuery => (StatusCode::BAD_REQUEST, Code::UnexpectedQuery),
-            Unfit::UnexpectedBody | Unfit::Query(_) | Unfit::Json(_) | Unfit::Schema(_) => (StatusCode::BAD_REQUEST, Code::InvalidInput),
+            Unfit::UnexpectedBody | Unfit::Query(_) | Unfit::Json(_) | Unfit::Schema(_) => {
+                (StatusCode::BAD_REQUEST, Code::InvalidInput)
+            }
         };
         Problem::new(status, code, unfit.to_string()).into_answer()
     })

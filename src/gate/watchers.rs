@@ -55,7 +55,8 @@ impl Watcher {
     pub(super) fn new(gate: &Arc<Gate>, ticket: PaymentHash) -> Option<Self> {
         let place = Arc::clone(&gate.watchers.places).try_acquire_owned().ok()?;
         let changes = {
-            let waiting = gate.watchers.by_ticket.entry(ticket).or_insert_with(|| watch::Sender::new(()));
+            let waiting =
+                gate.watchers.by_ticket.entry(ticket).or_insert_with(|| watch::Sender::new(()));
             (waiting.receiver_count() < OF_ONE_TICKET).then(|| waiting.subscribe())?
         };
         Some(Self { gate: Arc::clone(gate), ticket, changes: Some(changes), _place: place })
@@ -76,7 +77,10 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.changes = None;
-        self.gate.watchers.by_ticket.remove_if(&self.ticket, |_, waiting| waiting.receiver_count() == 0);
+        self.gate
+            .watchers
+            .by_ticket
+            .remove_if(&self.ticket, |_, waiting| waiting.receiver_count() == 0);
     }
 }
 
@@ -87,7 +91,8 @@ mod tests {
     #[test]
     fn places_are_bounded() {
         let watchers = Watchers::default();
-        let taken: Vec<_> = (0..MOST).map(|_| Arc::clone(&watchers.places).try_acquire_owned().unwrap()).collect();
+        let taken: Vec<_> =
+            (0..MOST).map(|_| Arc::clone(&watchers.places).try_acquire_owned().unwrap()).collect();
         assert!(Arc::clone(&watchers.places).try_acquire_owned().is_err());
         drop(taken);
         watchers.tell(&PaymentHash::from_bytes([1; 32]));

@@ -1,5 +1,6 @@
-//! What a ticket's caveats say about one service. `key=value`, split at the first `=`; unknown ones are skipped, because a
-//! holder may add its own; a repeated one may only narrow (L402 specification, "Caveats").
+//! What a ticket's caveats say about one service. `key=value`, split at the first `=`; unknown ones
+//! are skipped, because a holder may add its own; a repeated one may only narrow (L402
+//! specification, "Caveats").
 
 use std::collections::BTreeSet;
 
@@ -37,7 +38,8 @@ pub fn single_use(service: &str, valid_until: u64, request: &[u8; 32]) -> Vec<St
 
 /// The caveats of a new pass.
 pub fn pass(service: &str, valid_until: u64, uses: Option<u32>) -> Vec<String> {
-    let mut caveats = vec![format!("services={service}:0"), format!("{service}_valid_until={valid_until}")];
+    let mut caveats =
+        vec![format!("services={service}:0"), format!("{service}_valid_until={valid_until}")];
     caveats.extend(uses.map(|uses| format!("{service}_uses={uses}")));
     caveats
 }
@@ -47,7 +49,11 @@ pub fn read(service: &str, caveats: &[Vec<u8>]) -> Result<Terms, Unacceptable> {
     let mut terms = Terms::default();
     let mut services: Option<BTreeSet<&str>> = None;
     for caveat in caveats {
-        let Some((key, value)) = std::str::from_utf8(caveat).ok().and_then(|text| text.split_once('=')) else { continue };
+        let Some((key, value)) =
+            std::str::from_utf8(caveat).ok().and_then(|text| text.split_once('='))
+        else {
+            continue;
+        };
         match key {
             "services" => {
                 let named = service_list(value).ok_or(Unacceptable)?;
@@ -70,7 +76,9 @@ pub fn read(service: &str, caveats: &[Vec<u8>]) -> Result<Terms, Unacceptable> {
                     terms.valid_until = Some(until);
                 }
                 Some("uses") => {
-                    let uses = decimal(value).and_then(|uses| u32::try_from(uses).ok()).ok_or(Unacceptable)?;
+                    let uses = decimal(value)
+                        .and_then(|uses| u32::try_from(uses).ok())
+                        .ok_or(Unacceptable)?;
                     if terms.uses.is_some_and(|before| uses > before) {
                         return Err(Unacceptable);
                     }
@@ -136,7 +144,16 @@ mod tests {
 
     #[test]
     fn unknown_ones_are_skipped() {
-        let read = terms(&["services=sms:0", "expiration=5", "no equals sign", "other_valid_until=1", "sms_x=1", "=", ""]).unwrap();
+        let read = terms(&[
+            "services=sms:0",
+            "expiration=5",
+            "no equals sign",
+            "other_valid_until=1",
+            "sms_x=1",
+            "=",
+            "",
+        ])
+        .unwrap();
         assert!(read.for_service && read.valid_until.is_none());
         let bytes = vec![b"services=sms:0".to_vec(), vec![0xff, b'=', 0xfe]];
         assert!(super::read("sms", &bytes).unwrap().for_service);
@@ -149,7 +166,10 @@ mod tests {
         assert!(terms(&["sms_valid_until=100", "sms_valid_until=101"]).is_err());
         assert!(terms(&["services=sms:0", "services=sms:0,other:0"]).is_err());
         assert!(!terms(&["services=sms:0,other:0", "services=other:0"]).unwrap().for_service);
-        let (a, b) = (format!("sms_request={}", "aa".repeat(32)), format!("sms_request={}", "bb".repeat(32)));
+        let (a, b) = (
+            format!("sms_request={}", "aa".repeat(32)),
+            format!("sms_request={}", "bb".repeat(32)),
+        );
         assert!(terms(&[&a, &a]).is_ok());
         assert!(terms(&[&a, &b]).is_err());
     }
@@ -164,7 +184,12 @@ mod tests {
         all.push("sms_uses=4");
         assert!(terms(&all).is_err());
         assert!(terms(&["sms_uses=x"]).is_err() && terms(&["sms_uses=99999999999"]).is_err());
-        assert_eq!(terms(&pass("sms", 5, None).iter().map(String::as_str).collect::<Vec<_>>()).unwrap().uses, None);
+        assert_eq!(
+            terms(&pass("sms", 5, None).iter().map(String::as_str).collect::<Vec<_>>())
+                .unwrap()
+                .uses,
+            None
+        );
     }
 
     #[test]

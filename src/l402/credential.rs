@@ -1,4 +1,5 @@
-//! What a client hands in: `Authorization: L402 <base64 macaroon>:<hex preimage>`, and the spellings that its clients use.
+//! What a client hands in: `Authorization: L402 <base64 macaroon>:<hex preimage>`, and the
+//! spellings that its clients use.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
@@ -13,10 +14,13 @@ pub const MAX_CREDENTIALS: usize = 8;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(false),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(false),
 );
 
-/// The secret that the payer gets for paying; proof of payment. It has no `Debug`: it must not get into a log.
+/// The secret that the payer gets for paying; proof of payment. It has no `Debug`: it must not get
+/// into a log.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Preimage([u8; 32]);
 
@@ -73,8 +77,12 @@ pub enum Handed {
     Credentials(Vec<Credential>),
 }
 
-/// Reads the values of all `Authorization` lines, and of the `Macaroon` and `Grpc-Metadata-Macaroon` lines (hex, preimage as a caveat).
-pub fn read<'a>(authorization: impl Iterator<Item = &'a [u8]>, macaroon_lines: impl Iterator<Item = &'a [u8]>) -> Handed {
+/// Reads the values of all `Authorization` lines, and of the `Macaroon` and
+/// `Grpc-Metadata-Macaroon` lines (hex, preimage as a caveat).
+pub fn read<'a>(
+    authorization: impl Iterator<Item = &'a [u8]>,
+    macaroon_lines: impl Iterator<Item = &'a [u8]>,
+) -> Handed {
     let mut credentials = Vec::new();
     let mut unreadable = false;
     for token in authorization.filter_map(l402_token) {
@@ -85,7 +93,9 @@ pub fn read<'a>(authorization: impl Iterator<Item = &'a [u8]>, macaroon_lines: i
         };
         for macaroon in macaroons.split(|byte| *byte == b',') {
             match decode_base64(macaroon.trim_ascii()) {
-                Some(macaroon) if !macaroon.is_empty() => credentials.push(Credential { macaroon, proof }),
+                Some(macaroon) if !macaroon.is_empty() => {
+                    credentials.push(Credential { macaroon, proof })
+                }
                 _ => unreadable = true,
             }
             if credentials.len() == MAX_CREDENTIALS {
@@ -118,7 +128,8 @@ fn l402_token(value: &[u8]) -> Option<&[u8]> {
     let value = value.trim_ascii();
     let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
     let (scheme, rest) = value.split_at_checked(end)?;
-    (scheme.eq_ignore_ascii_case(b"L402") || scheme.eq_ignore_ascii_case(b"LSAT")).then(|| rest.trim_ascii())
+    (scheme.eq_ignore_ascii_case(b"L402") || scheme.eq_ignore_ascii_case(b"LSAT"))
+        .then(|| rest.trim_ascii())
 }
 
 fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
@@ -126,7 +137,8 @@ fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
     (parts.next().unwrap_or_default(), parts.next())
 }
 
-/// Either base64 alphabet (RFC 4648 sections 4 and 5), padded or not. `None` over the length limit of a macaroon.
+/// Either base64 alphabet (RFC 4648 sections 4 and 5), padded or not. `None` over the length limit
+/// of a macaroon.
 pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     if text.len() > MAX_LENGTH.div_ceil(3) * 4 {
         return None;
@@ -181,13 +193,20 @@ mod tests {
 
     #[test]
     fn another_scheme_is_no_ticket() {
-        assert!(matches!(of(&["Bearer AAAA:BBBB", "Basic dXNlcjpwYXNz", "L4022 AAAA:"]), Handed::Nothing));
+        assert!(matches!(
+            of(&["Bearer AAAA:BBBB", "Basic dXNlcjpwYXNz", "L4022 AAAA:"]),
+            Handed::Nothing
+        ));
         assert!(matches!(of(&[]), Handed::Nothing));
     }
 
     #[test]
     fn several_lines_and_several_macaroons() {
-        let Handed::Credentials(all) = of(&["Bearer x", &format!("LSAT AAAA,AQID:{HEX}"), &format!("L402 AAAA:{HEX}")]) else { panic!() };
+        let Handed::Credentials(all) =
+            of(&["Bearer x", &format!("LSAT AAAA,AQID:{HEX}"), &format!("L402 AAAA:{HEX}")])
+        else {
+            panic!()
+        };
         assert_eq!(all.len(), 3);
         assert_eq!(all[1].macaroon, [1, 2, 3]);
     }
@@ -210,7 +229,9 @@ mod tests {
     #[test]
     fn hex_lines() {
         let lines: [&[u8]; 2] = [b"zz", b"0102FF"];
-        let Handed::Credentials(all) = read(std::iter::empty(), lines.into_iter()) else { panic!() };
+        let Handed::Credentials(all) = read(std::iter::empty(), lines.into_iter()) else {
+            panic!()
+        };
         assert_eq!((all.len(), all[0].macaroon.as_slice()), (1, [1, 2, 255].as_slice()));
     }
 

@@ -1,8 +1,10 @@
-//! The 66 bytes that name a ticket: version, payment hash, token id (L402 specification, "Macaroon Identifier").
+//! The 66 bytes that name a ticket: version, payment hash, token id (L402 specification, "Macaroon
+//! Identifier").
 
 use std::fmt;
 
-/// SHA-256 of the preimage that the node reveals to who pays. It names the payment, and so the ticket.
+/// SHA-256 of the preimage that the node reveals to who pays. It names the payment, and so the
+/// ticket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PaymentHash([u8; 32]);
 
@@ -66,7 +68,10 @@ impl Identifier {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(&[0, 0])?;
         let (hash, token) = rest.split_at_checked(32)?;
-        Some(Self { payment_hash: PaymentHash(hash.try_into().ok()?), token_id: token.try_into().ok()? })
+        Some(Self {
+            payment_hash: PaymentHash(hash.try_into().ok()?),
+            token_id: token.try_into().ok()?,
+        })
     }
 }
 

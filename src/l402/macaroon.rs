@@ -1,6 +1,8 @@
-//! Macaroon bytes: the only file that names the `macaroon` crate. Binary V2, first-party caveats, no location.
+//! Macaroon bytes: the only file that names the `macaroon` crate. Binary V2, first-party caveats,
+//! no location.
 //!
-//! That crate writes whole macaroons to the `log` facade at debug level: Farebox must never install a bridge from `log`.
+//! That crate writes whole macaroons to the `log` facade at debug level: Farebox must never install
+//! a bridge from `log`.
 
 use macaroon::{Caveat, Macaroon};
 use subtle::ConstantTimeEq;
@@ -36,14 +38,16 @@ pub struct Ours {
     pub unverified: Unverified,
 }
 
-/// Reads what we could have minted. `None` for another identifier, or a location, which no signature would cover.
+/// Reads what we could have minted. `None` for another identifier, or a location, which no
+/// signature would cover.
 pub fn read(bytes: &[u8]) -> Option<Ours> {
     let unverified = read_any(bytes)?;
     let identifier = Identifier::from_bytes(&unverified.identifier)?;
     unverified.location.is_none().then_some(Ours { identifier, unverified })
 }
 
-/// Reads binary V2. `None` for another format, too much of it, third-party caveats, bytes after the end, or a longer way to write the same.
+/// Reads binary V2. `None` for another format, too much of it, third-party caveats, bytes after the
+/// end, or a longer way to write the same.
 pub fn read_any(bytes: &[u8]) -> Option<Unverified> {
     if bytes.len() > MAX_LENGTH || bytes.first() != Some(&2) {
         return None;
@@ -63,17 +67,27 @@ impl Unverified {
         let caveats = read.caveats().into_iter().map(predicate).collect::<Option<Vec<_>>>()?;
         let signature = read.signature();
         let signature: &[u8; 32] = signature.as_ref();
-        Some(Self { identifier: read.identifier().0, caveats, location: read.location(), signature: *signature })
+        Some(Self {
+            identifier: read.identifier().0,
+            caveats,
+            location: read.location(),
+            signature: *signature,
+        })
     }
 
-    /// Whether the signature is the one that `root_key` gives over this identifier and these caveats. In constant time.
+    /// Whether the signature is the one that `root_key` gives over this identifier and these
+    /// caveats. In constant time.
     pub fn is_signed_by(&self, root_key: &[u8; 32]) -> bool {
         bool::from(sign(root_key, &self.identifier, &self.caveats).ct_eq(&self.signature))
     }
 
-    /// Binary V2 (libmacaroons, doc/format.txt): fields of type, length and content, sections that end with a zero.
+    /// Binary V2 (libmacaroons, doc/format.txt): fields of type, length and content, sections that
+    /// end with a zero.
     fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(128 + self.identifier.len() + self.caveats.iter().map(|caveat| caveat.len() + 4).sum::<usize>());
+        let mut bytes = Vec::with_capacity(
+            128 + self.identifier.len()
+                + self.caveats.iter().map(|caveat| caveat.len() + 4).sum::<usize>(),
+        );
         bytes.push(2);
         if let Some(location) = &self.location {
             field(&mut bytes, 1, location.as_bytes());
@@ -102,17 +116,31 @@ fn field(bytes: &mut Vec<u8>, kind: u8, content: &[u8]) {
 }
 
 /// The binary V2 form of a new macaroon.
-pub fn create(root_key: &[u8; 32], location: Option<&str>, identifier: &[u8], caveats: &[String]) -> Vec<u8> {
+pub fn create(
+    root_key: &[u8; 32],
+    location: Option<&str>,
+    identifier: &[u8],
+    caveats: &[String],
+) -> Vec<u8> {
     let caveats: Vec<Vec<u8>> = caveats.iter().map(|caveat| caveat.clone().into_bytes()).collect();
     let signature = sign(root_key, identifier, &caveats);
-    Unverified { identifier: identifier.to_vec(), caveats, location: location.map(str::to_owned), signature }.write()
+    Unverified {
+        identifier: identifier.to_vec(),
+        caveats,
+        location: location.map(str::to_owned),
+        signature,
+    }
+    .write()
 }
 
-/// The chain of HMACs ("Macaroons", 2014, figures 1 and 2). Not the crate's: libsodium's SHA-256 below that knows nothing of the
-/// processor's, and took a tenth of a redemption and a quarter of a challenge.
+/// The chain of HMACs ("Macaroons", 2014, figures 1 and 2). Not the crate's: libsodium's SHA-256
+/// below that knows nothing of the processor's, and took a tenth of a redemption and a quarter of a
+/// challenge.
 fn sign(root_key: &[u8; 32], identifier: &[u8], caveats: &[Vec<u8>]) -> [u8; 32] {
     let key = hmac_sha256(&KEY_GENERATOR, &[root_key]);
-    caveats.iter().fold(hmac_sha256(&key, &[identifier]), |signed, caveat| hmac_sha256(&signed, &[caveat]))
+    caveats
+        .iter()
+        .fold(hmac_sha256(&key, &[identifier]), |signed, caveat| hmac_sha256(&signed, &[caveat]))
 }
 
 #[cfg(test)]
@@ -122,6 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::l402::credential::decode_base64;
     use crate::l402::identifier::PaymentHash;
 
     fn write(macaroon: &Macaroon) -> Vec<u8> {
@@ -138,11 +167,13 @@ mod tests {
             location in proptest::option::of("[a-z]{1,200}"),
         ) {
             let ours = create(&key, location.as_deref(), &identifier, &caveats);
-            let mut theirs = Macaroon::create(location, &MacaroonKey::generate(&key), ByteString(identifier)).unwrap();
+            let root_key = MacaroonKey::generate(&key);
+            let mut theirs = Macaroon::create(location, &root_key, ByteString(identifier)).unwrap();
             for caveat in caveats {
                 theirs.add_first_party_caveat(ByteString(caveat.into_bytes()));
             }
-            let written = super::super::credential::decode_base64(theirs.serialize(Format::V2).unwrap().as_bytes()).unwrap();
+            let written = theirs.serialize(Format::V2).unwrap();
+            let written = decode_base64(written.as_bytes()).unwrap();
             let read = Unverified::of(&theirs).unwrap();
             prop_assert_eq!(&ours, &written);
             prop_assert_eq!(read.write(), written);
@@ -154,7 +185,8 @@ mod tests {
         Identifier { payment_hash: PaymentHash::from_bytes([5; 32]), token_id: [6; 32] }
     }
 
-    /// The vector of the facts: root key of 32 zero bytes, as go-macaroon, pymacaroons and the npm package sign it.
+    /// The vector of the facts: root key of 32 zero bytes, as go-macaroon, pymacaroons and the npm
+    /// package sign it.
     #[test]
     fn root_step_and_layout_agree_with_other_libraries() {
         let key = MacaroonKey::generate(&[0; 32]);
@@ -186,7 +218,9 @@ mod tests {
         assert!(read(b"").is_none());
         assert!(read(b"{}").is_none());
         let key = MacaroonKey::generate(&[1; 32]);
-        let with_location = Macaroon::create(Some("here".into()), &key, ByteString(id().to_bytes().to_vec())).unwrap();
+        let with_location =
+            Macaroon::create(Some("here".into()), &key, ByteString(id().to_bytes().to_vec()))
+                .unwrap();
         assert!(read(&write(&with_location)).is_none());
     }
 

@@ -24,7 +24,9 @@ pub fn ticket(ring: &KeyRing, ticket: &Ticket<'_>) -> Vec<u8> {
     let identifier = Identifier { payment_hash: ticket.payment_hash, token_id: ticket.token_id };
     let root_key = ring.minting().root_key(&identifier);
     let caveats = match &ticket.kind {
-        Kind::SingleUse { request } => caveat::single_use(ticket.service, ticket.valid_until, request),
+        Kind::SingleUse { request } => {
+            caveat::single_use(ticket.service, ticket.valid_until, request)
+        }
         Kind::Pass { uses } => caveat::pass(ticket.service, ticket.valid_until, *uses),
     };
     macaroon::create(&root_key, None, &identifier.to_bytes(), &caveats)

@@ -1,4 +1,5 @@
-//! The L402 protocol alone: what a ticket says, how it is written, minted and verified. Pure: no I/O, and the time comes in.
+//! The L402 protocol alone: what a ticket says, how it is written, minted and verified. Pure: no
+//! I/O, and the time comes in.
 
 pub mod caveat;
 pub mod challenge;

@@ -1,9 +1,10 @@
-//! What must hold for any ticket: a caveat that a holder adds keeps it valid or narrows it; a changed byte makes it worthless.
+//! What must hold for any ticket: a caveat that a holder adds keeps it valid or narrows it; a
+//! changed byte makes it worthless.
 
 use proptest::prelude::*;
 
 use super::credential::{Credential, Preimage, Proof};
-use super::identifier::{Identifier, PaymentHash};
+use super::identifier::Identifier;
 use super::mint;
 use super::root_key::{KeyRing, MasterSecret};
 use super::verify::{self, Kind, Paid, Refusal};
@@ -32,10 +33,16 @@ fn ticket() -> Vec<u8> {
 }
 
 fn verify(macaroon: Vec<u8>) -> Result<Paid, Refusal> {
-    verify::ticket(&ring(), "sms", false, &Credential { macaroon, proof: Proof::Preimage(preimage()) })
+    verify::ticket(
+        &ring(),
+        "sms",
+        false,
+        &Credential { macaroon, proof: Proof::Preimage(preimage()) },
+    )
 }
 
-/// What any holder can do without a secret: append a caveat and sign on with the old signature as the key.
+/// What any holder can do without a secret: append a caveat and sign on with the old signature as
+/// the key.
 fn with_caveat(macaroon: &[u8], added: &[u8]) -> Vec<u8> {
     let (body, signature) = macaroon.split_at(macaroon.len() - 35);
     let signature = crate::keyed_hash::hmac_sha256(signature[3..].try_into().unwrap(), &[added]);
@@ -70,7 +77,10 @@ fn caveats() -> impl Strategy<Value = Vec<u8>> {
         (UNTIL - 5..UNTIL + 5).prop_map(|n| n.to_string()),
         "[ -~]{0,12}",
     ];
-    prop_oneof![(key, value).prop_map(|(key, value)| format!("{key}={value}").into_bytes()), proptest::collection::vec(any::<u8>(), 0..40),]
+    prop_oneof![
+        (key, value).prop_map(|(key, value)| format!("{key}={value}").into_bytes()),
+        proptest::collection::vec(any::<u8>(), 0..40),
+    ]
 }
 
 #[test]
@@ -83,7 +93,10 @@ fn a_fresh_ticket_verifies() {
 
 #[test]
 fn a_holder_can_append_its_preimage_as_lnget_does() {
-    let appended = with_caveat(&ticket(), format!("preimage={}", hex::encode(preimage().as_bytes())).as_bytes());
+    let appended = with_caveat(
+        &ticket(),
+        format!("preimage={}", hex::encode(preimage().as_bytes())).as_bytes(),
+    );
     assert!(verify(appended.clone()).is_ok());
     let alone = Credential { macaroon: appended, proof: Proof::None };
     assert!(verify::ticket(&ring(), "sms", false, &alone).is_ok());
@@ -91,12 +104,19 @@ fn a_holder_can_append_its_preimage_as_lnget_does() {
 
 #[test]
 fn the_wrong_preimage_none_and_another_service_are_told_apart() {
-    let with = |proof| verify::ticket(&ring(), "sms", false, &Credential { macaroon: ticket(), proof });
+    let with =
+        |proof| verify::ticket(&ring(), "sms", false, &Credential { macaroon: ticket(), proof });
     assert!(matches!(with(Proof::None), Err(Refusal::NotPaid(_))));
     assert!(matches!(with(Proof::Unreadable), Err(Refusal::WrongPreimage)));
-    assert!(matches!(with(Proof::Preimage(Preimage::from_bytes([5; 32]))), Err(Refusal::WrongPreimage)));
+    assert!(matches!(
+        with(Proof::Preimage(Preimage::from_bytes([5; 32]))),
+        Err(Refusal::WrongPreimage)
+    ));
     let elsewhere = Credential { macaroon: ticket(), proof: Proof::Preimage(preimage()) };
-    assert!(matches!(verify::ticket(&ring(), "other", false, &elsewhere), Err(Refusal::OtherService)));
+    assert!(matches!(
+        verify::ticket(&ring(), "other", false, &elsewhere),
+        Err(Refusal::OtherService)
+    ));
 }
 
 #[test]
@@ -118,8 +138,17 @@ fn a_ticket_without_a_caveat_that_the_service_demands_is_refused() {
     for left_out in 0..all.len() {
         let mut some = all.clone();
         some.remove(left_out);
-        let bytes = macaroon::create(&ring().minting().root_key(&identifier), None, &identifier.to_bytes(), &some);
-        assert!(matches!(verify(bytes), Err(Refusal::Caveats | Refusal::OtherService)), "without {}", all[left_out]);
+        let bytes = macaroon::create(
+            &ring().minting().root_key(&identifier),
+            None,
+            &identifier.to_bytes(),
+            &some,
+        );
+        assert!(
+            matches!(verify(bytes), Err(Refusal::Caveats | Refusal::OtherService)),
+            "without {}",
+            all[left_out]
+        );
     }
 }
 
@@ -142,10 +171,20 @@ fn a_ticket_s_own_caveats_decide_its_kind() {
     };
     assert_eq!(of(pass(None), true).ok(), Some(Kind::Pass { uses: None }));
     assert_eq!(of(pass(Some(5)), true).ok(), Some(Kind::Pass { uses: Some(5) }));
-    assert_eq!(of(with_caveat(&pass(Some(5)), b"sms_uses=2"), true).ok(), Some(Kind::Pass { uses: Some(2) }));
+    assert_eq!(
+        of(with_caveat(&pass(Some(5)), b"sms_uses=2"), true).ok(),
+        Some(Kind::Pass { uses: Some(2) })
+    );
     assert!(of(with_caveat(&pass(Some(5)), b"sms_uses=6"), true).is_err());
-    assert!(matches!(of(pass(None), false), Err(Refusal::Caveats)), "a service that sells single requests takes no pass");
-    assert_eq!(of(ticket(), true).ok(), Some(Kind::SingleUse { request: REQUEST }), "a single request buys no pass");
+    assert!(
+        matches!(of(pass(None), false), Err(Refusal::Caveats)),
+        "a service that sells single requests takes no pass"
+    );
+    assert_eq!(
+        of(ticket(), true).ok(),
+        Some(Kind::SingleUse { request: REQUEST }),
+        "a single request buys no pass"
+    );
 }
 
 proptest! {
@@ -157,12 +196,15 @@ proptest! {
             prop_assert!(ticket.valid_until <= UNTIL);
             prop_assert_eq!(ticket.minted_valid_until, UNTIL);
             prop_assert_eq!(ticket.kind, Kind::SingleUse { request: REQUEST });
-            prop_assert_eq!(ticket.payment_hash, PaymentHash::from_bytes(*preimage().payment_hash().as_bytes()));
+            prop_assert_eq!(ticket.payment_hash, preimage().payment_hash());
         }
     }
 
     #[test]
-    fn unknown_holder_caveats_keep_it_valid(key in "[a-z]{1,8}_[a-z]{1,8}", value in "[ -~]{0,60}") {
+    fn unknown_holder_caveats_keep_it_valid(
+            key in "[a-z]{1,8}_[a-z]{1,8}",
+            value in "[ -~]{0,60}",
+        ) {
         prop_assume!(!key.starts_with("sms_"));
         let caveat = format!("{key}={value}");
         prop_assert!(verify(with_caveat(&ticket(), caveat.as_bytes())).is_ok());

@@ -1,5 +1,6 @@
-//! From the master secret to the keys that sign tickets. Nothing is stored per challenge: a macaroon's root key is
-//! HMAC-SHA256 of its identifier under a sub-key, so whoever has the master secret can verify it again.
+//! From the master secret to the keys that sign tickets. Nothing is stored per challenge: a
+//! macaroon's root key is HMAC-SHA256 of its identifier under a sub-key, so whoever has the master
+//! secret can verify it again.
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -39,7 +40,8 @@ impl MasterSecret {
     fn derive<const N: usize>(&self, label: &str) -> [u8; N] {
         let mut key = [0_u8; N];
         // Fails only for outputs over 255 hashes long (RFC 5869 section 2.3); ours are one or two.
-        if Hkdf::<Sha256>::new(None, self.0.as_slice()).expand(label.as_bytes(), &mut key).is_err() {
+        if Hkdf::<Sha256>::new(None, self.0.as_slice()).expand(label.as_bytes(), &mut key).is_err()
+        {
             unreachable!("an HKDF output of {N} bytes");
         }
         key
@@ -56,7 +58,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// `network` is part of the root label, so that a ticket bought with regtest money is a stranger on mainnet.
+    /// `network` is part of the root label, so that a ticket bought with regtest money is a
+    /// stranger on mainnet.
     pub fn derive(secret: &MasterSecret, network: &str) -> Self {
         Self {
             root: Zeroizing::new(secret.derive(&format!("root/v1/{network}"))),
@@ -82,7 +85,8 @@ impl Keys {
         &self.log
     }
 
-    /// The key by which an upstream throws repeats of this ticket's request away: 32 hex digits that tell nothing of the ticket.
+    /// The key by which an upstream throws repeats of this ticket's request away: 32 hex digits
+    /// that tell nothing of the ticket.
     pub fn idempotency_key(&self, payment_hash: &PaymentHash) -> String {
         let mut text = hex::encode(hmac_sha256(&self.idempotency, &[payment_hash.as_bytes()]));
         text.truncate(32);
@@ -95,7 +99,8 @@ impl Keys {
     }
 }
 
-/// All keys in force: the first mints, every one verifies. Rotation is two steps: add a secret below on every instance, then move it up.
+/// All keys in force: the first mints, every one verifies. Rotation is two steps: add a secret
+/// below on every instance, then move it up.
 pub struct KeyRing {
     minting: Keys,
     older: Vec<Keys>,

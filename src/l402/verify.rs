@@ -1,5 +1,5 @@
-//! Decides whether a credential is a ticket of ours for a service, and paid. Not whether it was used before or bought for this
-//! very request: that is the ledger's and the gate's part.
+//! Decides whether a credential is a ticket of ours for a service, and paid. Not whether it was
+//! used before or bought for this very request: that is the ledger's and the gate's part.
 
 use subtle::ConstantTimeEq as _;
 
@@ -58,7 +58,8 @@ pub enum Refusal {
     Forged,
     /// Genuine, but bought for something else.
     OtherService,
-    /// Genuine, but a caveat can't be read, widens an earlier one, or one that the service demands is missing.
+    /// Genuine, but a caveat can't be read, widens an earlier one, or one that the service demands
+    /// is missing.
     Caveats,
     /// Genuine, and no preimage was shown.
     NotPaid(Genuine),
@@ -66,15 +67,26 @@ pub enum Refusal {
     WrongPreimage,
 }
 
-/// Checks signature, caveats and preimage, in that order. Only where the service sells passes is a ticket that names no request one.
-pub fn ticket(ring: &KeyRing, service: &str, sells_passes: bool, credential: &Credential) -> Result<Paid, Refusal> {
+/// Checks signature, caveats and preimage, in that order. Only where the service sells passes is a
+/// ticket that names no request one.
+pub fn ticket(
+    ring: &KeyRing,
+    service: &str,
+    sells_passes: bool,
+    credential: &Credential,
+) -> Result<Paid, Refusal> {
     let read = macaroon::read(&credential.macaroon).ok_or(Refusal::Unreadable)?;
-    let key = ring.all().position(|keys| read.unverified.is_signed_by(&keys.root_key(&read.identifier))).ok_or(Refusal::Forged)?;
+    let key = ring
+        .all()
+        .position(|keys| read.unverified.is_signed_by(&keys.root_key(&read.identifier)))
+        .ok_or(Refusal::Forged)?;
     let terms = caveat::read(service, &read.unverified.caveats).map_err(|_| Refusal::Caveats)?;
     if !terms.for_service {
         return Err(Refusal::OtherService);
     }
-    let (Some(minted_valid_until), Some(valid_until)) = (terms.minted_valid_until, terms.valid_until) else {
+    let (Some(minted_valid_until), Some(valid_until)) =
+        (terms.minted_valid_until, terms.valid_until)
+    else {
         return Err(Refusal::Caveats);
     };
     let kind = match terms.request {

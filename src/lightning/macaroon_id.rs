@@ -1,11 +1,13 @@
-//! The identifier of LND's own macaroons: version 3 of the macaroon bakery's, then a protobuf message with the permissions in it.
+//! The identifier of LND's own macaroons: version 3 of the macaroon bakery's, then a protobuf
+//! message with the permissions in it.
 
 use prost::Message as _;
 
 /// First byte of an identifier.
 const VERSION: u8 = 3;
 
-/// What a macaroon of LND's says of itself. Its own signature covers it, so that it can be read without asking LND.
+/// What a macaroon of LND's says of itself. Its own signature covers it, so that it can be read
+/// without asking LND.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct MacaroonId {
     /// Random.
@@ -48,7 +50,9 @@ impl MacaroonId {
 
     /// Whether it names an action on an entity.
     pub fn may(&self, entity: &str, action: &str) -> bool {
-        self.ops.iter().any(|op| op.entity == entity && op.actions.iter().any(|allowed| allowed == action))
+        self.ops
+            .iter()
+            .any(|op| op.entity == entity && op.actions.iter().any(|allowed| allowed == action))
     }
 
     /// Whether it may call a method that asks for an action on an entity.
@@ -77,7 +81,8 @@ pub const ADD_INVOICE: Method = method("/lnrpc.Lightning/AddInvoice", "invoices"
 /// Reads one, with its preimage.
 pub const LOOKUP_INVOICE: Method = method("/lnrpc.Lightning/LookupInvoice", "invoices", "read");
 /// Reads all as they change, with their preimages.
-pub const SUBSCRIBE_INVOICES: Method = method("/lnrpc.Lightning/SubscribeInvoices", "invoices", "read");
+pub const SUBSCRIBE_INVOICES: Method =
+    method("/lnrpc.Lightning/SubscribeInvoices", "invoices", "read");
 /// Says who the node is.
 pub const GET_INFO: Method = method("/lnrpc.Lightning/GetInfo", "info", "read");
 /// Says what channels it has.

@@ -65,7 +65,10 @@ pub enum Trouble {
     #[error("no connection to LND ({0}); is it running, and is `lnd.address` its gRPC address?")]
     Unreachable(String),
     /// The certificate isn't the one in the file.
-    #[error("LND shows another certificate than the one in `lnd.certificate` ({0}); copy LND's tls.cert again")]
+    #[error(
+        "LND shows another certificate than the one in `lnd.certificate` ({0}); copy LND's \
+         tls.cert again"
+    )]
     Certificate(String),
     /// Its wallet is locked.
     #[error("LND's wallet is locked; run `lncli unlock`")]
@@ -167,7 +170,8 @@ pub struct Payment {
     pub at: UnixTime,
 }
 
-/// How an invoice stands at the node. The preimage is there only for one that is settled, though a node tells it of open ones too.
+/// How an invoice stands at the node. The preimage is there only for one that is settled, though a
+/// node tells it of open ones too.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Standing {
     /// It can be paid.
@@ -191,11 +195,13 @@ pub enum Standing {
 pub type LookingUp<'a> = Pin<Box<dyn Future<Output = Result<Standing, Trouble>> + Send + 'a>>;
 
 /// What `Payments::next` gives back.
-pub type NextPayment<'a> = Pin<Box<dyn Future<Output = Result<Option<Payment>, Trouble>> + Send + 'a>>;
+pub type NextPayment<'a> =
+    Pin<Box<dyn Future<Output = Result<Option<Payment>, Trouble>> + Send + 'a>>;
 
 /// Payments as they come in.
 pub trait Payments: Send {
-    /// The next one; `None` once the node has ended the stream. A wait that is given up loses nothing.
+    /// The next one; `None` once the node has ended the stream. A wait that is given up loses
+    /// nothing.
     fn next(&mut self) -> NextPayment<'_>;
 }
 
@@ -207,7 +213,8 @@ pub trait Node: Send + Sync {
     /// Asks how an invoice stands, in a bounded time. Needs more permission than minting does.
     fn look_up(&self, hash: PaymentHash) -> LookingUp<'_>;
 
-    /// The payments after the one with this settle index; those from now on for 0. Needs more permission than minting does.
+    /// The payments after the one with this settle index; those from now on for 0. Needs more
+    /// permission than minting does.
     fn payments(&self, after: u64) -> Box<dyn Payments>;
 
     /// Another number once it may be another node: its files have changed.

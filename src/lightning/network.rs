@@ -45,7 +45,8 @@ impl fmt::Display for Network {
     }
 }
 
-/// Network and amount (msat) that an invoice's human-readable part names; `None` if it can't be read or has no amount.
+/// Network and amount (msat) that an invoice's human-readable part names; `None` if it can't be
+/// read or has no amount.
 pub fn read_prefix(invoice: &str) -> Option<(Network, u64)> {
     let (human, _) = invoice.rsplit_once('1')?;
     let rest = human.strip_prefix("ln")?;
@@ -86,7 +87,17 @@ mod tests {
 
     #[test]
     fn refuses_what_has_no_amount_or_is_no_invoice() {
-        for bad in ["lnbc1pvjluez", "lnxx10u1p", "lnbc10x1p", "lnbc1p1q", "bc10u1p", "", "1", "ln1", "lnbc99999999999999999999m1p"] {
+        for bad in [
+            "lnbc1pvjluez",
+            "lnxx10u1p",
+            "lnbc10x1p",
+            "lnbc1p1q",
+            "bc10u1p",
+            "",
+            "1",
+            "ln1",
+            "lnbc99999999999999999999m1p",
+        ] {
             assert_eq!(read_prefix(bad), None, "{bad}");
         }
     }

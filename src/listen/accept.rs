@@ -78,10 +78,13 @@ async fn connect(
     let _ = socket.set_nodelay(true);
     let peer = Peer { client: Client::of(address.ip()), tls: acceptor.is_some() };
     let Some(acceptor) = acceptor else {
-        // Boxed, as is what follows: else each connection would have room for all that any could need.
+        // Boxed, as is what follows: else each connection would have room for all that any could
+        // need.
         return Box::pin(serve(socket, Protocol::Http1, peer, gate, stop)).await;
     };
-    let Ok(Ok(stream)) = Box::pin(timeout(HANDSHAKE_LIMIT, acceptor.accept(socket))).await else { return };
+    let Ok(Ok(stream)) = Box::pin(timeout(HANDSHAKE_LIMIT, acceptor.accept(socket))).await else {
+        return;
+    };
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,

@@ -17,8 +17,8 @@ use crate::upstream::body::BodyError;
 /// Longest pause of an upstream in the middle of its answer that keeps a connection.
 const UPSTREAM_PAUSE: Duration = Duration::from_secs(180);
 
-/// Longest time in which a client may take nothing of an answer while it goes on with others. It is asked for as much at once as fits between,
-/// which takes a slow line a while.
+/// Longest time in which a client may take nothing of an answer while it goes on with others. It is
+/// asked for as much at once as fits between, which takes a slow line a while.
 const LEFT_ALONE: Duration = Duration::from_secs(120);
 
 /// How often it is looked whether a connection is idle.
@@ -53,8 +53,8 @@ impl Activity {
         self.blocked.store(blocked, Ordering::Relaxed);
     }
 
-    /// Ends when for `limit` no request came and none was answered. Parts of a head don't count. It takes one timer for a connection, where
-    /// hyper's own limit takes one for each request.
+    /// Ends when for `limit` no request came and none was answered. Parts of a head don't count. It
+    /// takes one timer for a connection, where hyper's own limit takes one for each request.
     pub async fn idle(&self, limit: Duration) {
         let (mut before, mut still) = (self.events.load(Ordering::Relaxed), Duration::ZERO);
         while still < limit {
@@ -68,8 +68,8 @@ impl Activity {
         }
     }
 
-    /// Ends when nothing was handled and nothing moved for `period`. HTTP/2 has no such limit of its own, and a client that opens no
-    /// window for an answer would keep its connection for ever.
+    /// Ends when nothing was handled and nothing moved for `period`. HTTP/2 has no such limit of
+    /// its own, and a client that opens no window for an answer would keep its connection for ever.
     pub async fn quiet(&self, period: Duration) {
         let (mut before, mut still) = (self.events.load(Ordering::Relaxed), Duration::ZERO);
         loop {
@@ -77,8 +77,8 @@ impl Activity {
             let now = self.events.load(Ordering::Relaxed);
             still = if now == before { still + period } else { Duration::ZERO };
             before = now;
-            // A body that was asked and had nothing waits for its upstream, which has a limit of its own; but one whose client opens no
-            // window isn't asked again, and looks the same.
+            // A body that was asked and had nothing waits for its upstream, which has a limit of
+            // its own; but one whose client opens no window isn't asked again, and looks the same.
             let waits = self.waiting.load(Ordering::Relaxed) > 0 && still < UPSTREAM_PAUSE;
             if !still.is_zero() && !waits && self.handled.load(Ordering::Relaxed) == 0 {
                 return;
@@ -88,7 +88,8 @@ impl Activity {
 }
 
 impl Activity {
-    /// Takes back answers of which a client takes nothing while it goes on with others, for as long as it is polled.
+    /// Takes back answers of which a client takes nothing while it goes on with others, for as long
+    /// as it is polled.
     pub async fn take_back(&self) {
         loop {
             sleep(LEFT_ALONE / 4).await;
@@ -117,9 +118,14 @@ enum Source {
 }
 
 impl Watched {
-    /// Tells `activity`. Where a client can leave an answer alone and go on, as with HTTP/2, it `can_be_left`.
+    /// Tells `activity`. Where a client can leave an answer alone and go on, as with HTTP/2, it
+    /// `can_be_left`.
     pub fn new(body: Body, activity: Arc<Activity>, can_be_left: bool) -> Self {
-        let body = if can_be_left && body.holds_upstream() { Source::Lent(activity.lending.lend(body)) } else { Source::Own(body) };
+        let body = if can_be_left && body.holds_upstream() {
+            Source::Lent(activity.lending.lend(body))
+        } else {
+            Source::Own(body)
+        };
         Self { body, activity, waits: false }
     }
 
@@ -147,7 +153,10 @@ impl HttpBody for Watched {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match &mut self.body {
             Source::Own(body) => Pin::new(body).poll_frame(cx),
             Source::Lent(lent) => lent.poll_frame(cx),

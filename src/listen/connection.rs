@@ -50,13 +50,19 @@ struct Shared {
 }
 
 /// Serves a connection until it ends, or until `stop` and then the end of what is under way.
-pub async fn serve<S>(socket: S, protocol: Protocol, peer: Peer, gate: Arc<Gate>, stop: CancellationToken)
-where
+pub async fn serve<S>(
+    socket: S,
+    protocol: Protocol,
+    peer: Peer,
+    gate: Arc<Gate>,
+    stop: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let activity = Arc::new(Activity::default());
     let io = TokioIo::new(Patient::new(socket, WRITE_LIMIT, Arc::clone(&activity)));
-    // Counted by this connection alone: all connections on all processors would pass the gate's own count from one to the other.
+    // Counted by this connection alone: all connections on all processors would pass the gate's own
+    // count from one to the other.
     let shared = Arc::new(Shared { gate, peer, activity: Arc::clone(&activity) });
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
@@ -64,16 +70,21 @@ where
         async move {
             let response = handle(&shared.gate, &shared.peer, request).await;
             drop(under_way);
-            Ok::<_, Infallible>(response.map(|body| Watched::new(body, Arc::clone(&shared.activity), protocol == Protocol::Http2)))
+            Ok::<_, Infallible>(response.map(|body| {
+                Watched::new(body, Arc::clone(&shared.activity), protocol == Protocol::Http2)
+            }))
         }
     });
     // What a client does to its own connection is no error of ours.
     match protocol {
         Protocol::Http1 => {
-            let connection = http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service);
+            let connection =
+                http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service);
+            let shut_down = http1::Connection::graceful_shutdown;
+            let ended = until_stopped(connection, shut_down, stop.cancelled(), &activity);
             // Instead of hyper's own limit, which takes a timer for each request.
             tokio::select! {
-                () = until_stopped(connection, http1::Connection::graceful_shutdown, stop.cancelled(), &activity) => {}
+                () = ended => {}
                 () = activity.idle(HEAD_LIMIT) => {}
             }
         }
@@ -92,12 +103,23 @@ where
                     () = activity.take_back() => {}
                 }
             };
-            Box::pin(until_stopped(connection, http2::Connection::graceful_shutdown, ended, &activity)).await;
+            Box::pin(until_stopped(
+                connection,
+                http2::Connection::graceful_shutdown,
+                ended,
+                &activity,
+            ))
+            .await;
         }
     }
 }
 
-async fn until_stopped<C: Future>(connection: C, shut_down: fn(Pin<&mut C>), stop: impl Future<Output = ()>, activity: &Activity) {
+async fn until_stopped<C: Future>(
+    connection: C,
+    shut_down: fn(Pin<&mut C>),
+    stop: impl Future<Output = ()>,
+    activity: &Activity,
+) {
     let (mut connection, stop) = (pin!(connection), pin!(stop));
     tokio::select! {
         _ = &mut connection => return,

@@ -1,6 +1,8 @@
-//! Answers that hold a connection to an upstream while a client takes them: taken back from one that takes nothing.
+//! Answers that hold a connection to an upstream while a client takes them: taken back from one
+//! that takes nothing.
 //!
-//! Over HTTP/1.1 such a client shows in the socket. Over HTTP/2 it may open no window for this answer and go on with others.
+//! Over HTTP/1.1 such a client shows in the socket. Over HTTP/2 it may open no window for this
+//! answer and go on with others.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -27,7 +29,10 @@ pub(super) struct Lent {
 }
 
 impl Lent {
-    pub(super) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn poll_frame(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let (body, waker) = &mut *self.body();
         let frame = match body {
             Some(body) => Pin::new(body).poll_frame(cx),
@@ -60,14 +65,19 @@ pub(super) struct Lending(Mutex<Vec<Loan>>);
 
 struct Loan {
     lent: Weak<Lent>,
-    /// How often it had been asked when it was looked at last, if it was, and how long before that it was asked for the last time.
+    /// How often it had been asked when it was looked at last, if it was, and how long before that
+    /// it was asked for the last time.
     polls: Option<u32>,
     still: Duration,
 }
 
 impl Lending {
     pub(super) fn lend(&self, body: Body) -> Arc<Lent> {
-        let lent = Arc::new(Lent { body: Mutex::new((Some(body), None)), polls: AtomicU32::new(0), waits: AtomicBool::new(false) });
+        let lent = Arc::new(Lent {
+            body: Mutex::new((Some(body), None)),
+            polls: AtomicU32::new(0),
+            waits: AtomicBool::new(false),
+        });
         let mut loans = self.loans();
         if loans.len() >= MANY {
             loans.retain(|loan| loan.lent.strong_count() > 0);
@@ -76,7 +86,8 @@ impl Lending {
         lent
     }
 
-    /// To be called every `period`: takes back what the client left alone for `limit`, or for `pause` if its upstream was waited for.
+    /// To be called every `period`: takes back what the client left alone for `limit`, or for
+    /// `pause` if its upstream was waited for.
     pub(super) fn take_back(&self, period: Duration, limit: Duration, pause: Duration) {
         self.loans().retain_mut(|loan| {
             let Some(lent) = loan.lent.upgrade() else { return false };
@@ -120,7 +131,10 @@ mod tests {
     #[test]
     fn what_is_left_alone_is_taken_back_and_what_is_taken_is_not() {
         let lending = Lending::default();
-        let (left, taken) = (lending.lend(Body::Whole(Full::from("a"))), lending.lend(Body::Whole(Full::from("b"))));
+        let (left, taken) = (
+            lending.lend(Body::Whole(Full::from("a"))),
+            lending.lend(Body::Whole(Full::from("b"))),
+        );
         for _ in 0..3 {
             lending.take_back(PERIOD, LIMIT, PAUSE);
             let _ = asked(&taken);

@@ -1,4 +1,5 @@
-//! The second listener, for operators: health, metrics, tickets. On the loopback unless the config says otherwise.
+//! The second listener, for operators: health, metrics, tickets. On the loopback unless the config
+//! says otherwise.
 
 pub mod tickets;
 
@@ -42,12 +43,20 @@ pub async fn serve(listener: TcpListener, gate: Arc<Gate>, stop: CancellationTok
     }
 }
 
-async fn answer(gate: &Gate, stop: &CancellationToken, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(
+    gate: &Gate,
+    stop: &CancellationToken,
+    request: &Request<Incoming>,
+) -> Response<Full<Bytes>> {
     if request.uri().path().starts_with("/tickets") {
         return about_tickets(gate, request).await;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", "this listener answers GET only\n");
+        return text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "text/plain; charset=utf-8",
+            "this listener answers GET only\n",
+        );
     }
     match request.uri().path() {
         "/healthz" => text(StatusCode::OK, "text/plain; charset=utf-8", "ok\n"),
@@ -56,12 +65,18 @@ async fn answer(gate: &Gate, stop: &CancellationToken, request: &Request<Incomin
             text(status, "application/json", format!("{body}\n"))
         }
         "/metrics" => metrics(gate),
-        _ => text(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "there are /healthz, /readyz, /metrics and /tickets here\n"),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "text/plain; charset=utf-8",
+            "there are /healthz, /readyz, /metrics and /tickets here\n",
+        ),
     }
 }
 
 async fn about_tickets(gate: &Gate, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let say = |status, what: String| text(status, "application/json", format!("{}\n", json!({ "error": what })));
+    let say = |status, what: String| {
+        text(status, "application/json", format!("{}\n", json!({ "error": what })))
+    };
     // A page in the operator's own browser must not be able to resolve tickets.
     if request.headers().contains_key("origin") {
         return say(StatusCode::FORBIDDEN, "this listener is not for browsers".to_owned());
@@ -71,7 +86,9 @@ async fn about_tickets(gate: &Gate, request: &Request<Incoming>) -> Response<Ful
         return say(StatusCode::METHOD_NOT_ALLOWED, "GET or POST".to_owned());
     }
     let Some(ask) = tickets::read(is_post, request.uri().path(), request.uri().query()) else {
-        let ways = "GET /tickets?state=parked&limit=100, GET /tickets/<payment hash>, GET /tickets/stats?days=30, POST /tickets/<payment hash>/delivered | release | revoke";
+        let ways = "GET /tickets?state=parked&limit=100, GET /tickets/<payment hash>, GET \
+                    /tickets/stats?days=30, POST /tickets/<payment hash>/delivered | release | \
+                    revoke";
         return say(StatusCode::BAD_REQUEST, ways.to_owned());
     };
     let answered = tickets::answer(&*gate.ledger, ask, gate.payments.is_some()).await;
@@ -89,7 +106,8 @@ async fn about_tickets(gate: &Gate, request: &Request<Incoming>) -> Response<Ful
     }
 }
 
-/// 503 only if nothing can be redeemed: while the node or an upstream is down, paid tickets (of others) still are.
+/// 503 only if nothing can be redeemed: while the node or an upstream is down, paid tickets (of
+/// others) still are.
 fn readiness(gate: &Gate, draining: bool) -> (StatusCode, Value) {
     let ledger = gate.ledger.health();
     let node = gate.node.state();
@@ -104,7 +122,9 @@ fn readiness(gate: &Gate, draining: bool) -> (StatusCode, Value) {
         .collect();
     let payments = match &gate.payments {
         None => json!({ "status": "off" }),
-        Some(payments) => part(payments.state().as_ref().err().map(|why| (why.word(), why.to_string()))),
+        Some(payments) => {
+            part(payments.state().as_ref().err().map(|why| (why.word(), why.to_string())))
+        }
     };
     let degraded = node.is_err()
         || gate.payments.as_ref().is_some_and(|payments| payments.state().is_err())
@@ -152,11 +172,19 @@ fn metrics(gate: &Gate) -> Response<Full<Bytes>> {
     }
     match metrics.text() {
         Ok(body) => text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", body),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", format!("{error}\n")),
+        Err(error) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "text/plain; charset=utf-8",
+            format!("{error}\n"),
+        ),
     }
 }
 
-fn text(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn text(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -1,4 +1,5 @@
-//! What an operator asks about tickets, and says of them: the same over the second listener and from the command line.
+//! What an operator asks about tickets, and says of them: the same over the second listener and
+//! from the command line.
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,8 @@ use crate::redemption::ledger::{Ledger, LedgerError, Settled};
 use crate::redemption::state::{Resolution, Row, State};
 use crate::time::UnixTime;
 
-/// Longest time that a revocation of a ticket that was never handed in is remembered, in seconds: longer than any ticket lives.
+/// Longest time that a revocation of a ticket that was never handed in is remembered, in seconds:
+/// longer than any ticket lives.
 const REMEMBER: u64 = 101 * 365 * 86_400;
 
 /// One thing to do.
@@ -52,7 +54,8 @@ pub enum No {
 pub async fn answer(ledger: &dyn Ledger, ask: Ask, detects: bool) -> Result<Value, No> {
     match ask {
         Ask::Stats { days } => {
-            let first_day = (UnixTime::now().seconds() / DAY).saturating_sub(u64::from(days.max(1)) - 1);
+            let first_day =
+                (UnixTime::now().seconds() / DAY).saturating_sub(u64::from(days.max(1)) - 1);
             return Ok(stats(&ledger.days(first_day).await?, detects));
         }
         Ask::List { state, limit } => {
@@ -66,9 +69,13 @@ pub async fn answer(ledger: &dyn Ledger, ask: Ask, detects: bool) -> Result<Valu
                 return Err(No::NotParked);
             }
         }
-        Ask::Revoke(hash) => ledger.revoke(hash, UnixTime::now().seconds().saturating_add(REMEMBER)).await?,
+        Ask::Revoke(hash) => {
+            ledger.revoke(hash, UnixTime::now().seconds().saturating_add(REMEMBER)).await?
+        }
     }
-    let (Ask::Show(hash) | Ask::Resolve(hash, _) | Ask::Revoke(hash)) = ask else { return Ok(Value::Null) };
+    let (Ask::Show(hash) | Ask::Resolve(hash, _) | Ask::Revoke(hash)) = ask else {
+        return Ok(Value::Null);
+    };
     let row = ledger.show(hash).await?.ok_or(No::Unknown)?;
     Ok(show(&hash, &row))
 }
@@ -96,7 +103,8 @@ fn stats(days: &Days, detects: bool) -> Value {
 /// The date of a day by its number since 1970-01-01.
 fn date(day: u64) -> String {
     let seconds = i64::try_from(day.saturating_mul(DAY)).unwrap_or(i64::MAX);
-    time::OffsetDateTime::from_unix_timestamp(seconds).map_or_else(|_| day.to_string(), |time| time.date().to_string())
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .map_or_else(|_| day.to_string(), |time| time.date().to_string())
 }
 
 fn show(hash: &PaymentHash, row: &Row) -> Value {
@@ -111,7 +119,8 @@ fn show(hash: &PaymentHash, row: &Row) -> Value {
     })
 }
 
-/// From `GET /tickets?state=parked&limit=9`, `GET /tickets/<hash>`, `POST /tickets/<hash>/delivered | release | revoke`.
+/// From `GET /tickets?state=parked&limit=9`, `GET /tickets/<hash>`, `POST /tickets/<hash>/delivered
+/// | release | revoke`.
 pub fn read(is_post: bool, path: &str, query: Option<&str>) -> Option<Ask> {
     let segments: Vec<&str> = path.split('/').collect();
     let ["", "tickets", rest @ ..] = segments.as_slice() else { return None };
@@ -122,8 +131,12 @@ pub fn read(is_post: bool, path: &str, query: Option<&str>) -> Option<Ask> {
             Some(Ask::Stats { days: days? })
         }
         (false, [hash]) => Some(Ask::Show(PaymentHash::from_hex(hash)?)),
-        (true, [hash, "delivered"]) => Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Delivered)),
-        (true, [hash, "release"]) => Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Release)),
+        (true, [hash, "delivered"]) => {
+            Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Delivered))
+        }
+        (true, [hash, "release"]) => {
+            Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Release))
+        }
         (true, [hash, "revoke"]) => Some(Ask::Revoke(PaymentHash::from_hex(hash)?)),
         _ => None,
     }
@@ -132,7 +145,9 @@ pub fn read(is_post: bool, path: &str, query: Option<&str>) -> Option<Ask> {
 /// The request that `read` reads as this.
 pub fn write(ask: &Ask) -> (&'static str, String) {
     match ask {
-        Ask::List { state: Some(state), limit } => ("GET", format!("/tickets?state={}&limit={limit}", state.word())),
+        Ask::List { state: Some(state), limit } => {
+            ("GET", format!("/tickets?state={}&limit={limit}", state.word()))
+        }
         Ask::List { state: None, limit } => ("GET", format!("/tickets?limit={limit}")),
         Ask::Show(hash) => ("GET", format!("/tickets/{hash}")),
         Ask::Resolve(hash, Resolution::Delivered) => ("POST", format!("/tickets/{hash}/delivered")),
@@ -165,7 +180,10 @@ mod tests {
 
     #[test]
     fn days_have_dates() {
-        assert_eq!([0, 59, 11_016, 19_782, 20_782].map(date), ["1970-01-01", "1970-03-01", "2000-02-29", "2024-02-29", "2026-11-25"]);
+        assert_eq!(
+            [0, 59, 11_016, 19_782, 20_782].map(date),
+            ["1970-01-01", "1970-03-01", "2000-02-29", "2024-02-29", "2026-11-25"]
+        );
     }
 
     #[test]
@@ -181,7 +199,9 @@ mod tests {
             Ask::Stats { days: 7 },
         ] {
             let (method, target) = write(&ask);
-            let (path, query) = target.split_once('?').map_or((target.as_str(), None), |(path, query)| (path, Some(query)));
+            let (path, query) = target
+                .split_once('?')
+                .map_or((target.as_str(), None), |(path, query)| (path, Some(query)));
             assert_eq!(read(method == "POST", path, query), Some(ask));
         }
         assert_eq!(read(true, "/tickets/zz/release", None), None);

@@ -1,4 +1,5 @@
-//! The digest that binds a ticket to the request that it was bought for. Keyed: a bare hash of a number and a short text could be guessed.
+//! The digest that binds a ticket to the request that it was bought for. Keyed: a bare hash of a
+//! number and a short text could be guessed.
 
 use crate::keyed_hash::hmac_sha256;
 
@@ -19,10 +20,17 @@ pub struct Bound<'a> {
     pub body: &'a [u8],
 }
 
-/// HMAC-SHA256 over the parts, each with its length before it, so that no two sequences look the same.
+/// HMAC-SHA256 over the parts, each with its length before it, so that no two sequences look the
+/// same.
 pub fn digest(key: &[u8; 32], bound: &Bound<'_>) -> [u8; 32] {
-    let parts =
-        [VERSION, bound.service.as_bytes(), bound.method.as_bytes(), bound.path.as_bytes(), bound.content_type.as_bytes(), bound.body];
+    let parts = [
+        VERSION,
+        bound.service.as_bytes(),
+        bound.method.as_bytes(),
+        bound.path.as_bytes(),
+        bound.content_type.as_bytes(),
+        bound.body,
+    ];
     let lengths = parts.map(|part| (part.len() as u64).to_be_bytes());
     let mut framed: [&[u8]; 12] = [&[]; 12];
     for (slots, (length, part)) in framed.chunks_exact_mut(2).zip(lengths.iter().zip(parts)) {
@@ -56,7 +64,10 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());
         assert_eq!(of("a", "POST", "/p", "t", "body"), all[0]);
-        let other_key = digest(&[2; 32], &Bound { service: "a", method: "POST", path: "/p", content_type: "t", body: b"body" });
+        let other_key = digest(
+            &[2; 32],
+            &Bound { service: "a", method: "POST", path: "/p", content_type: "t", body: b"body" },
+        );
         assert_ne!(other_key, all[0]);
     }
 }

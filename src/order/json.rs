@@ -1,4 +1,5 @@
-//! Strict JSON: what two parsers could read differently is refused (I-JSON, RFC 7493), what is left is written canonically (RFC 8785).
+//! Strict JSON: what two parsers could read differently is refused (I-JSON, RFC 7493), what is left
+//! is written canonically (RFC 8785).
 
 use std::fmt;
 
@@ -8,7 +9,8 @@ use serde_json::{Map, Number, Value};
 /// Deepest nesting that is read.
 pub const MAX_DEPTH: u8 = 32;
 
-/// Largest integer that every reader of JSON has as it was written: 2^53 - 1 (RFC 7493 section 2.2).
+/// Largest integer that every reader of JSON has as it was written: 2^53 - 1 (RFC 7493 section
+/// 2.2).
 const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Why a text isn't the JSON that we take. The words hold nothing of the text.
@@ -25,7 +27,8 @@ pub enum JsonError {
     Syntax(#[from] serde_json::Error),
 }
 
-/// Reads one JSON value. Refused: duplicate keys (after unescaping), lone surrogates, numbers beyond 2^53 - 1, more than 32 levels.
+/// Reads one JSON value. Refused: duplicate keys (after unescaping), lone surrogates, numbers
+/// beyond 2^53 - 1, more than 32 levels.
 pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
     if text.starts_with(b"\xef\xbb\xbf") {
         return Err(JsonError::ByteOrderMark);
@@ -60,7 +63,8 @@ struct Strict {
 impl Strict {
     fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
         let levels_left = self.levels_left.checked_sub(1);
-        let levels_left = levels_left.ok_or_else(|| E::custom(format_args!("more than {MAX_DEPTH} levels")))?;
+        let levels_left =
+            levels_left.ok_or_else(|| E::custom(format_args!("more than {MAX_DEPTH} levels")))?;
         Ok(Self { levels_left })
     }
 }
@@ -190,7 +194,16 @@ mod tests {
     #[test]
     fn takes_the_limits() {
         let deep = format!("{}{}", "[".repeat(32), "]".repeat(32));
-        for good in ["9007199254740991", "-9007199254740991", "1e15", "0.1", "null", "\"\\ud83d\\ude00\"", " [ ] ", &deep] {
+        for good in [
+            "9007199254740991",
+            "-9007199254740991",
+            "1e15",
+            "0.1",
+            "null",
+            "\"\\ud83d\\ude00\"",
+            " [ ] ",
+            &deep,
+        ] {
             assert!(parse(good.as_bytes()).is_ok(), "{good}");
         }
     }
@@ -200,12 +213,26 @@ mod tests {
     fn agrees_with_the_rfc() {
         assert_eq!(
             canonical_text(
-                r#"{"numbers":[333333333.33333329,1E15,4.50,2e-3,0.000000000000000000000000001,-0],"string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/","literals":[null,true,false]}"#
+                &[
+                    r#"{"numbers":[333333333.33333329,1E15,4.50,2e-3,"#,
+                    r#"0.000000000000000000000000001,-0],"#,
+                    r#""string":"\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/","#,
+                    r#""literals":[null,true,false]}"#,
+                ]
+                .concat()
             ),
-            r#"{"literals":[null,true,false],"numbers":[333333333.3333333,1000000000000000,4.5,0.002,1e-27,0],"string":"€$\u000f\nA'B\"\\\\\"/"}"#
+            [
+                r#"{"literals":[null,true,false],"#,
+                r#""numbers":[333333333.3333333,1000000000000000,4.5,0.002,1e-27,0],"#,
+                r#""string":"€$\u000f\nA'B\"\\\\\"/"}"#,
+            ]
+            .concat()
         );
         assert_eq!(
-            canonical_text("{\"\\u20ac\":1,\"\\r\":2,\"\\ufb33\":3,\"1\":4,\"\\ud83d\\ude00\":5,\"\\u0080\":6,\"\\u00f6\":7}"),
+            canonical_text(
+                "{\"\\u20ac\":1,\"\\r\":2,\"\\ufb33\":3,\"1\":4,\
+                 \"\\ud83d\\ude00\":5,\"\\u0080\":6,\"\\u00f6\":7}"
+            ),
             "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"ö\":7,\"€\":1,\"😀\":5,\"\u{fb33}\":3}"
         );
     }
@@ -221,7 +248,8 @@ mod tests {
         leaf.prop_recursive(4, 32, 6, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
-                proptest::collection::btree_map(any::<String>(), inner, 0..6).prop_map(|m| Value::Object(m.into_iter().collect())),
+                proptest::collection::btree_map(any::<String>(), inner, 0..6)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
             ]
         })
     }

@@ -1,4 +1,5 @@
-//! What a client asks to buy: the checked body, in the form in which it is priced, digested and forwarded. Pure.
+//! What a client asks to buy: the checked body, in the form in which it is priced, digested and
+//! forwarded. Pure.
 
 pub mod digest;
 pub mod json;
@@ -79,7 +80,12 @@ pub enum Unfit {
 
 impl Rules {
     /// Checks what a request says, the same way with and without a ticket.
-    pub fn check(&self, content_type: Option<&[u8]>, query: Option<&str>, body: Bytes) -> Result<Order, Unfit> {
+    pub fn check(
+        &self,
+        content_type: Option<&[u8]>,
+        query: Option<&str>,
+        body: Bytes,
+    ) -> Result<Order, Unfit> {
         if query.is_some() && self.takes != Takes::Query {
             return Err(Unfit::UnexpectedQuery);
         }
@@ -137,8 +143,13 @@ impl Order {
 
     /// The texts in the order that must not come back in an error's words, longest first.
     pub fn private_texts(&self) -> Vec<String> {
-        let mut texts = json::parse(&self.body).map(|value| json::texts(&value)).unwrap_or_default();
-        texts.extend(query::read(self.query.as_deref().unwrap_or_default()).unwrap_or_default().into_values());
+        let mut texts =
+            json::parse(&self.body).map(|value| json::texts(&value)).unwrap_or_default();
+        texts.extend(
+            query::read(self.query.as_deref().unwrap_or_default())
+                .unwrap_or_default()
+                .into_values(),
+        );
         texts.retain(|text| text.chars().count() >= 3);
         texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
         texts
@@ -151,9 +162,10 @@ fn media_type_matches(given: &[u8], expected: &str) -> bool {
     let mut parts = given.split(';').map(str::trim);
     parts.next().is_some_and(|media| media.eq_ignore_ascii_case(expected))
         && parts.filter(|parameter| !parameter.is_empty()).all(|parameter| {
-            parameter
-                .split_once('=')
-                .is_some_and(|(name, value)| name.eq_ignore_ascii_case("charset") && value.trim_matches('"').eq_ignore_ascii_case("utf-8"))
+            parameter.split_once('=').is_some_and(|(name, value)| {
+                name.eq_ignore_ascii_case("charset")
+                    && value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            })
         })
 }
 
@@ -172,7 +184,13 @@ mod tests {
         ] {
             assert!(media_type_matches(good.as_bytes(), "application/json"), "{good}");
         }
-        for bad in ["text/json", "application/json; charset=latin1", "application/json; boundary=x", "application/jsonx", ""] {
+        for bad in [
+            "text/json",
+            "application/json; charset=latin1",
+            "application/json; boundary=x",
+            "application/jsonx",
+            "",
+        ] {
             assert!(!media_type_matches(bad.as_bytes(), "application/json"), "{bad}");
         }
     }
@@ -183,7 +201,9 @@ mod tests {
 
     #[test]
     fn white_space_and_key_order_do_not_matter_with_bind_json_and_do_with_exact() {
-        let body = |bind, text: &'static str| json(bind).check(Some(b"application/json"), None, text.into()).unwrap().body;
+        let body = |bind, text: &'static str| {
+            json(bind).check(Some(b"application/json"), None, text.into()).unwrap().body
+        };
         let (a, b) = (r#"{ "b": 1.0, "a": "\u00e9" }"#, r#"{"a":"é","b":1}"#);
         assert_eq!(body(Bind::Json, a), body(Bind::Json, b));
         assert_eq!(body(Bind::Json, a), b);
@@ -194,24 +214,59 @@ mod tests {
     fn what_a_service_does_not_take_is_refused() {
         let rules = |takes| Rules { takes, schema: None };
         assert!(rules(Takes::Nothing).check(None, None, Bytes::new()).is_ok());
-        assert!(matches!(rules(Takes::Nothing).check(None, None, "x".into()), Err(Unfit::UnexpectedBody)));
-        assert!(matches!(rules(Takes::Nothing).check(None, Some(""), Bytes::new()), Err(Unfit::UnexpectedQuery)));
-        assert!(matches!(rules(Takes::Query).check(None, Some("a=1"), "x".into()), Err(Unfit::UnexpectedBody)));
-        assert!(matches!(rules(Takes::Query).check(None, Some("a=1&a=2"), Bytes::new()), Err(Unfit::Query(_))));
-        assert!(matches!(json(Bind::Exact).check(Some(b"application/json"), Some("a=1"), "1".into()), Err(Unfit::UnexpectedQuery)));
+        assert!(matches!(
+            rules(Takes::Nothing).check(None, None, "x".into()),
+            Err(Unfit::UnexpectedBody)
+        ));
+        assert!(matches!(
+            rules(Takes::Nothing).check(None, Some(""), Bytes::new()),
+            Err(Unfit::UnexpectedQuery)
+        ));
+        assert!(matches!(
+            rules(Takes::Query).check(None, Some("a=1"), "x".into()),
+            Err(Unfit::UnexpectedBody)
+        ));
+        assert!(matches!(
+            rules(Takes::Query).check(None, Some("a=1&a=2"), Bytes::new()),
+            Err(Unfit::Query(_))
+        ));
+        assert!(matches!(
+            json(Bind::Exact).check(Some(b"application/json"), Some("a=1"), "1".into()),
+            Err(Unfit::UnexpectedQuery)
+        ));
     }
 
     #[test]
     fn a_query_has_one_form_and_is_checked_by_the_schema() {
         let schema = serde_json::json!({"required": ["to"], "additionalProperties": false,
-            "properties": {"to": {"type": "string", "format": "e164"}, "text": {"type": "string"}}});
+        "properties": {
+            "to": {"type": "string", "format": "e164"}, "text": {"type": "string"}
+        }});
         let rules = Rules { takes: Takes::Query, schema: Some(Schema::compile(schema).unwrap()) };
-        let of = |query: &str| rules.check(None, Some(query), Bytes::new()).map(|order| order.query.unwrap());
-        assert_eq!(of("text=a+b%20c%2B&to=%2B1234567890").unwrap(), of("to=%2b1234567890&text=a%20b+c%2b").unwrap());
-        assert_eq!(of("to=%2B1234567890&text=%C3%A9%26x").unwrap(), "text=%C3%A9%26x&to=%2B1234567890");
-        for bad in ["to=%2B1234567890+%2B1234567891", "to=+1234567890", "to=%2B1234567890&x=1", "text=a", "", "to=%2B1234567890&text=%ff"] {
+        let of = |query: &str| {
+            rules.check(None, Some(query), Bytes::new()).map(|order| order.query.unwrap())
+        };
+        assert_eq!(
+            of("text=a+b%20c%2B&to=%2B1234567890").unwrap(),
+            of("to=%2b1234567890&text=a%20b+c%2b").unwrap()
+        );
+        assert_eq!(
+            of("to=%2B1234567890&text=%C3%A9%26x").unwrap(),
+            "text=%C3%A9%26x&to=%2B1234567890"
+        );
+        for bad in [
+            "to=%2B1234567890+%2B1234567891",
+            "to=+1234567890",
+            "to=%2B1234567890&x=1",
+            "text=a",
+            "",
+            "to=%2B1234567890&text=%ff",
+        ] {
             assert!(of(bad).is_err(), "{bad}");
         }
-        assert!(of(&format!("to=%2B1234567890&text={}", "/".repeat(6000))).is_err(), "three times as long when written");
+        assert!(
+            of(&format!("to=%2B1234567890&text={}", "/".repeat(6000))).is_err(),
+            "three times as long when written"
+        );
     }
 }

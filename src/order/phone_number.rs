@@ -1,9 +1,13 @@
-//! The format `e164`: a telephone number as ITU-T E.164 writes it with a plus. Nothing is rewritten: what is priced is what is sent.
+//! The format `e164`: a telephone number as ITU-T E.164 writes it with a plus. Nothing is
+//! rewritten: what is priced is what is sent.
 
-/// `+`, a digit from 1 to 9, then 6 to 14 digits. Shape only: whether the number exists is for the price table and the backend to say.
+/// `+`, a digit from 1 to 9, then 6 to 14 digits. Shape only: whether the number exists is for the
+/// price table and the backend to say.
 pub fn is_e164(text: &str) -> bool {
     let Some([first, rest @ ..]) = text.strip_prefix('+').map(str::as_bytes) else { return false };
-    matches!(first, b'1'..=b'9') && (6..=14).contains(&rest.len()) && rest.iter().all(u8::is_ascii_digit)
+    matches!(first, b'1'..=b'9')
+        && (6..=14).contains(&rest.len())
+        && rest.iter().all(u8::is_ascii_digit)
 }
 
 #[cfg(test)]

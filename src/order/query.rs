@@ -1,4 +1,5 @@
-//! A query as an object of texts (WHATWG URL standard, `application/x-www-form-urlencoded`), and its one canonical form.
+//! A query as an object of texts (WHATWG URL standard, `application/x-www-form-urlencoded`), and
+//! its one canonical form.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The operator's JSON Schema for what a service takes. Its words on a refusal hold nothing that the client wrote.
+//! The operator's JSON Schema for what a service takes. Its words on a refusal hold nothing that
+//! the client wrote.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +21,8 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Compiles it. Formats are checked, and one that we don't know is an error: otherwise it would let everything pass.
+    /// Compiles it. Formats are checked, and one that we don't know is an error: otherwise it would
+    /// let everything pass.
     pub fn compile(source: Value) -> Result<Self, String> {
         let validator = jsonschema::options()
             .with_format("e164", is_e164)
@@ -45,7 +47,8 @@ impl Schema {
 
     /// `Err` has a sentence per fault.
     pub fn check(&self, value: &Value) -> Result<(), Vec<String>> {
-        let faults: Vec<String> = self.validator.iter_errors(value).take(MAX_FAULTS).map(|e| self.explain(&e)).collect();
+        let faults: Vec<String> =
+            self.validator.iter_errors(value).take(MAX_FAULTS).map(|e| self.explain(&e)).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 
@@ -58,14 +61,23 @@ impl Schema {
             },
             ValidationErrorKind::AdditionalProperties { .. } => {
                 let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
-                format!("{place} has a member that this service does not take (it takes: {})", known.join(", "))
+                format!(
+                    "{place} has a member that this service does not take (it takes: {})",
+                    known.join(", ")
+                )
             }
-            ValidationErrorKind::MaxLength { limit } => format!("{place} is longer than {limit} characters"),
-            ValidationErrorKind::MinLength { limit } => format!("{place} is shorter than {limit} characters"),
+            ValidationErrorKind::MaxLength { limit } => {
+                format!("{place} is longer than {limit} characters")
+            }
+            ValidationErrorKind::MinLength { limit } => {
+                format!("{place} is shorter than {limit} characters")
+            }
             ValidationErrorKind::Format { format } if format == "e164" => {
                 format!("{place} is not a telephone number in E.164 form, such as +1234567890")
             }
-            ValidationErrorKind::Format { format } => format!("{place} is not of the format `{format}`"),
+            ValidationErrorKind::Format { format } => {
+                format!("{place} is not of the format `{format}`")
+            }
             ValidationErrorKind::Type { .. } => format!("{place} is not of the type asked for"),
             _ => {
                 let path = error.schema_path().as_str();
@@ -81,7 +93,8 @@ impl Schema {
             return "the body".to_owned();
         }
         let segments = path.split('/').skip(1).map(|segment| {
-            let ours = self.names.contains(segment) || segment.bytes().all(|b| b.is_ascii_digit()) && segment.len() < 5;
+            let ours = self.names.contains(segment)
+                || segment.bytes().all(|b| b.is_ascii_digit()) && segment.len() < 5;
             if ours { segment } else { "…" }
         });
         format!("`{}`", segments.collect::<Vec<_>>().join("/"))
@@ -126,24 +139,45 @@ mod tests {
 
     #[test]
     fn takes_an_sms() {
-        assert!(sms().check(&json!({"phone_number": "+1234567890", "message": "é".repeat(120)})).is_ok());
-        assert!(sms().check(&json!({"phone_number": "+1234567890", "message": "😀".repeat(120)})).is_ok());
+        assert!(
+            sms()
+                .check(&json!({"phone_number": "+1234567890", "message": "é".repeat(120)}))
+                .is_ok()
+        );
+        assert!(
+            sms()
+                .check(&json!({"phone_number": "+1234567890", "message": "😀".repeat(120)}))
+                .is_ok()
+        );
     }
 
     #[test]
     fn says_what_is_wrong_and_where() {
         let good = "+1234567890";
         assert_eq!(faults(json!({"phone_number": good})), "the body lacks `message`");
-        assert_eq!(faults(json!({"phone_number": good, "message": "x".repeat(121)})), "`message` is longer than 120 characters");
-        assert_eq!(faults(json!({"phone_number": good, "message": ""})), "`message` is shorter than 1 characters");
-        assert!(faults(json!({"phone_number": "12345", "message": "x"})).contains("`phone_number` is not a telephone number in E.164"));
-        assert!(faults(json!({"phone_number": 5, "message": "x"})).contains("`phone_number` is not of the type"));
+        assert_eq!(
+            faults(json!({"phone_number": good, "message": "x".repeat(121)})),
+            "`message` is longer than 120 characters"
+        );
+        assert_eq!(
+            faults(json!({"phone_number": good, "message": ""})),
+            "`message` is shorter than 1 characters"
+        );
+        assert!(
+            faults(json!({"phone_number": "12345", "message": "x"}))
+                .contains("`phone_number` is not a telephone number in E.164")
+        );
+        assert!(
+            faults(json!({"phone_number": 5, "message": "x"}))
+                .contains("`phone_number` is not of the type")
+        );
         assert_eq!(faults(json!([1])), "the body is not of the type asked for");
     }
 
     #[test]
     fn repeats_nothing_that_the_client_wrote() {
-        let said = faults(json!({"phone_number": "+49secret", "message": 17171, "+4915112345": "hidden"}));
+        let said =
+            faults(json!({"phone_number": "+49secret", "message": 17171, "+4915112345": "hidden"}));
         for secret in ["secret", "17171", "4915112345", "hidden"] {
             assert!(!said.contains(secret), "{said}");
         }

@@ -39,7 +39,11 @@ impl Msat {
 
 impl fmt::Display for Msat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_multiple_of(1000) { write!(f, "{} sat", self.0 / 1000) } else { write!(f, "{} msat", self.0) }
+        if self.0.is_multiple_of(1000) {
+            write!(f, "{} sat", self.0 / 1000)
+        } else {
+            write!(f, "{} msat", self.0)
+        }
     }
 }
 
@@ -49,7 +53,10 @@ mod tests {
 
     #[test]
     fn bounds_and_words() {
-        assert_eq!((Msat::from_sat(0), Msat::new(999), Msat::from_sat(u64::MAX)), (None, None, None));
+        assert_eq!(
+            (Msat::from_sat(0), Msat::new(999), Msat::from_sat(u64::MAX)),
+            (None, None, None)
+        );
         assert_eq!(Msat::from_sat(2_100_000_000_000_000), Some(Msat::MAX));
         assert_eq!(Msat::from_sat(2_100_000_000_000_001), None);
         let odd = Msat::new(1500).unwrap();

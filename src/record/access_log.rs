@@ -1,6 +1,8 @@
-//! One line per request. Of a path it shows the service's name only: a path that isn't ours may hold anything.
+//! One line per request. Of a path it shows the service's name only: a path that isn't ours may
+//! hold anything.
 //!
-//! The lines look like those of `tracing`, but are put together by hand: through its layers one line cost a fifth of a free request.
+//! The lines look like those of `tracing`, but are put together by hand: through its layers one
+//! line cost a fifth of a free request.
 
 use std::io;
 use std::time::Duration;
@@ -63,11 +65,21 @@ impl AccessLog {
     }
 }
 
-/// None of the texts can hold a quote, a backslash or a control character: a client's address, a token (RFC 9110 section 5.6.2), a service's
-/// name, a word of ours, hexadecimal digits.
+/// None of the texts can hold a quote, a backslash or a control character: a client's address, a
+/// token (RFC 9110 section 5.6.2), a service's name, a word of ours, hexadecimal digits.
 fn human(text: &mut Vec<u8>, line: &Line<'_>, now: OffsetDateTime) {
     timestamp(text, now);
-    put(text, &["  INFO access: client=", line.client.text(), " method=\"", method(line), "\" service=\"", line.service.unwrap_or("-")]);
+    put(
+        text,
+        &[
+            "  INFO access: client=",
+            line.client.text(),
+            " method=\"",
+            method(line),
+            "\" service=\"",
+            line.service.unwrap_or("-"),
+        ],
+    );
     put(text, &["\" status=", line.status.as_str(), " code=\"", line.code, "\" ticket=\""]);
     ticket(text, line);
     put(text, &["\" ms=", itoa::Buffer::new().format(line.took.as_millis()), "\n"]);
@@ -76,10 +88,36 @@ fn human(text: &mut Vec<u8>, line: &Line<'_>, now: OffsetDateTime) {
 fn json(text: &mut Vec<u8>, line: &Line<'_>, now: OffsetDateTime) {
     put(text, &["{\"timestamp\":\""]);
     timestamp(text, now);
-    put(text, &["\",\"level\":\"INFO\",\"client\":\"", line.client.text(), "\",\"method\":\"", method(line), "\",\"service\":\""]);
-    put(text, &[line.service.unwrap_or("-"), "\",\"status\":", line.status.as_str(), ",\"code\":\"", line.code, "\",\"ticket\":\""]);
+    put(
+        text,
+        &[
+            "\",\"level\":\"INFO\",\"client\":\"",
+            line.client.text(),
+            "\",\"method\":\"",
+            method(line),
+            "\",\"service\":\"",
+        ],
+    );
+    put(
+        text,
+        &[
+            line.service.unwrap_or("-"),
+            "\",\"status\":",
+            line.status.as_str(),
+            ",\"code\":\"",
+            line.code,
+            "\",\"ticket\":\"",
+        ],
+    );
     ticket(text, line);
-    put(text, &["\",\"ms\":", itoa::Buffer::new().format(line.took.as_millis()), ",\"target\":\"access\"}\n"]);
+    put(
+        text,
+        &[
+            "\",\"ms\":",
+            itoa::Buffer::new().format(line.took.as_millis()),
+            ",\"target\":\"access\"}\n",
+        ],
+    );
 }
 
 /// A client can make up methods; only known ones are repeated.
@@ -91,7 +129,9 @@ fn method<'a>(line: &Line<'a>) -> &'a str {
 fn ticket(text: &mut Vec<u8>, line: &Line<'_>) {
     let mut digits = [0; 64];
     match &line.ticket {
-        Some(hash) if hex::encode_to_slice(hash.as_bytes(), &mut digits).is_ok() => text.extend_from_slice(&digits),
+        Some(hash) if hex::encode_to_slice(hash.as_bytes(), &mut digits).is_ok() => {
+            text.extend_from_slice(&digits)
+        }
         _ => text.push(b'-'),
     }
 }
@@ -99,7 +139,13 @@ fn ticket(text: &mut Vec<u8>, line: &Line<'_>) {
 /// RFC 3339, with microseconds.
 fn timestamp(text: &mut Vec<u8>, now: OffsetDateTime) {
     digits::<4>(text, now.year().unsigned_abs());
-    for (before, value) in [(b'-', now.month().into()), (b'-', now.day()), (b'T', now.hour()), (b':', now.minute()), (b':', now.second())] {
+    for (before, value) in [
+        (b'-', now.month().into()),
+        (b'-', now.day()),
+        (b'T', now.hour()),
+        (b':', now.minute()),
+        (b':', now.second()),
+    ] {
         text.push(before);
         digits::<2>(text, value.into());
     }
@@ -127,14 +173,29 @@ fn put(text: &mut Vec<u8>, parts: &[&str]) {
 mod tests {
     use super::*;
 
-    fn said(write: fn(&mut Vec<u8>, &Line<'_>, OffsetDateTime), method: &str, ticket: Option<PaymentHash>) -> String {
+    fn said(
+        write: fn(&mut Vec<u8>, &Line<'_>, OffsetDateTime),
+        method: &str,
+        ticket: Option<PaymentHash>,
+    ) -> String {
         let client = Client::of("2001:db8::5".parse().unwrap());
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let (status, took) = (StatusCode::PAYMENT_REQUIRED, Duration::from_micros(12_900));
-        let line =
-            Line { client: &client, method: &method, service: ticket.map(|_| "sms"), status, code: "payment-required", ticket, took };
+        let line = Line {
+            client: &client,
+            method: &method,
+            service: ticket.map(|_| "sms"),
+            status,
+            code: "payment-required",
+            ticket,
+            took,
+        };
         let mut text = Vec::new();
-        write(&mut text, &line, OffsetDateTime::from_unix_timestamp_nanos(1_795_645_903_308_692_499).unwrap());
+        write(
+            &mut text,
+            &line,
+            OffsetDateTime::from_unix_timestamp_nanos(1_795_645_903_308_692_499).unwrap(),
+        );
         String::from_utf8(text).unwrap()
     }
 
@@ -144,19 +205,24 @@ mod tests {
         assert_eq!(
             said(human, "POST", Some(hash)),
             format!(
-                "2026-11-25T22:31:43.308692Z  INFO access: client=2001:db8::5 method=\"POST\" service=\"sms\" status=402 \
+                "2026-11-25T22:31:43.308692Z  INFO access: client=2001:db8::5 method=\"POST\" \
+                 service=\"sms\" status=402 \
                  code=\"payment-required\" ticket=\"{}\" ms=12\n",
                 "ab".repeat(32)
             )
         );
-        assert!(said(human, "MADE-UP-BY-SOMEBODY", None).contains("method=\"other\" service=\"-\" status=402"));
+        assert!(
+            said(human, "MADE-UP-BY-SOMEBODY", None)
+                .contains("method=\"other\" service=\"-\" status=402")
+        );
     }
 
     #[test]
     fn as_json() {
         let line: serde_json::Value = serde_json::from_str(&said(json, "GET", None)).unwrap();
         let expected = serde_json::json!({
-            "timestamp": "2026-11-25T22:31:43.308692Z", "level": "INFO", "client": "2001:db8::5", "method": "GET", "service": "-",
+            "timestamp": "2026-11-25T22:31:43.308692Z", "level": "INFO",
+            "client": "2001:db8::5", "method": "GET", "service": "-",
             "status": 402, "code": "payment-required", "ticket": "-", "ms": 12, "target": "access"
         });
         assert_eq!(line, expected);

@@ -1,4 +1,5 @@
-//! Access lines, gathered and written by a thread of their own: a request waits for neither the file nor the other requests' lines.
+//! Access lines, gathered and written by a thread of their own: a request waits for neither the
+//! file nor the other requests' lines.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,8 @@ pub struct Lines(Arc<Shared>);
 struct Shared {
     waiting: Mutex<Waiting>,
     some: Condvar,
-    /// One writes at a time, so that lines stay in their order. It holds the text that was written last, to be filled again.
+    /// One writes at a time, so that lines stay in their order. It holds the text that was written
+    /// last, to be filled again.
     writing: Mutex<Vec<u8>>,
 }
 
@@ -62,7 +64,11 @@ impl Shared {
         loop {
             {
                 let waiting = self.waiting();
-                drop(self.some.wait_while(waiting, |waiting| waiting.text.is_empty()).unwrap_or_else(PoisonError::into_inner));
+                drop(
+                    self.some
+                        .wait_while(waiting, |waiting| waiting.text.is_empty())
+                        .unwrap_or_else(PoisonError::into_inner),
+                );
             }
             std::thread::sleep(GATHER);
             self.write();
@@ -78,7 +84,10 @@ impl Shared {
             std::mem::take(&mut waiting.dropped)
         };
         if dropped > 0 {
-            let _ = writeln!(*text, "{dropped} access lines were dropped: standard error takes them too slowly");
+            let _ = writeln!(
+                *text,
+                "{dropped} access lines were dropped: standard error takes them too slowly"
+            );
         }
         // There is nobody to tell.
         let _ = io::stderr().write_all(&text);

@@ -1,9 +1,11 @@
-//! The counters. Handles are resolved when the config is loaded; nothing is looked up by name on a request's way.
+//! The counters. Handles are resolved when the config is loaded; nothing is looked up by name on a
+//! request's way.
 
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::gate::code::Code;
@@ -13,7 +15,8 @@ use crate::redemption::accounts::Sum;
 use crate::redemption::state::Outcome;
 
 /// Upper bounds of time buckets, in seconds.
-const TIMES: [f64; 12] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+const TIMES: [f64; 12] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
 
 /// All families.
 pub struct Metrics {
@@ -71,42 +74,87 @@ impl Metrics {
     /// Registers every family. Fails only if two of them have one name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let counters = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
-            let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(family.clone()))?;
-            Ok(family)
-        };
+        let counters =
+            |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+                let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+                registry.register(Box::new(family.clone()))?;
+                Ok(family)
+            };
         let gauge = |name: &str, help: &str| -> Result<IntGauge, prometheus::Error> {
             let gauge = IntGauge::new(name, help)?;
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
-        let times = |name: &str, help: &str, labels: &[&str]| -> Result<HistogramVec, prometheus::Error> {
-            let family = HistogramVec::new(HistogramOpts::new(name, help).buckets(TIMES.to_vec()), labels)?;
+        let times = |name: &str,
+                     help: &str,
+                     labels: &[&str]|
+         -> Result<HistogramVec, prometheus::Error> {
+            let family =
+                HistogramVec::new(HistogramOpts::new(name, help).buckets(TIMES.to_vec()), labels)?;
             registry.register(Box::new(family.clone()))?;
             Ok(family)
         };
-        let requests = counters("farebox_requests_total", "Requests by service and what they came to.", &["service", "code"])?;
-        let gauges = |name: &str, help: &str, label: &str| -> Result<IntGaugeVec, prometheus::Error> {
-            let family = IntGaugeVec::new(Opts::new(name, help), &[label])?;
-            registry.register(Box::new(family.clone()))?;
-            Ok(family)
-        };
-        let node_state = gauges("farebox_node_state", "1 for the state that the Lightning node is in.", "state")?;
+        let requests = counters(
+            "farebox_requests_total",
+            "Requests by service and what they came to.",
+            &["service", "code"],
+        )?;
+        let gauges =
+            |name: &str, help: &str, label: &str| -> Result<IntGaugeVec, prometheus::Error> {
+                let family = IntGaugeVec::new(Opts::new(name, help), &[label])?;
+                registry.register(Box::new(family.clone()))?;
+                Ok(family)
+            };
+        let node_state = gauges(
+            "farebox_node_state",
+            "1 for the state that the Lightning node is in.",
+            "state",
+        )?;
         let words = std::iter::once("ok").chain(Trouble::WORDS);
-        let node_calls = times("farebox_node_call_seconds", "Calls to the Lightning node.", &["result"])?;
+        let node_calls =
+            times("farebox_node_call_seconds", "Calls to the Lightning node.", &["result"])?;
         Ok(Self {
-            unrouted: Code::ALL.iter().map(|code| requests.with_label_values(&["-", code.word()])).collect(),
-            gate_seconds: times("farebox_gate_seconds", "Time of a request in the gate, without its upstream.", &["service"])?,
+            unrouted: Code::ALL
+                .iter()
+                .map(|code| requests.with_label_values(&["-", code.word()]))
+                .collect(),
+            gate_seconds: times(
+                "farebox_gate_seconds",
+                "Time of a request in the gate, without its upstream.",
+                &["service"],
+            )?,
             challenges: counters("farebox_challenges_total", "Invoices handed out.", &["service"])?,
-            challenged_msat: counters("farebox_challenged_msat_total", "Msat asked for in invoices.", &["service"])?,
-            redemptions: counters("farebox_redemptions_total", "Tickets that were forwarded, by outcome.", &["service", "outcome"])?,
-            delivered_msat: counters("farebox_delivered_msat_total", "Msat paid for delivered requests.", &["service"])?,
-            commit_seconds: times("farebox_ledger_commit_seconds", "Durable commits of the ledger.", &[])?.with_label_values::<&str>(&[]),
-            node_calls: [node_calls.with_label_values(&["ok"]), node_calls.with_label_values(&["error"])],
+            challenged_msat: counters(
+                "farebox_challenged_msat_total",
+                "Msat asked for in invoices.",
+                &["service"],
+            )?,
+            redemptions: counters(
+                "farebox_redemptions_total",
+                "Tickets that were forwarded, by outcome.",
+                &["service", "outcome"],
+            )?,
+            delivered_msat: counters(
+                "farebox_delivered_msat_total",
+                "Msat paid for delivered requests.",
+                &["service"],
+            )?,
+            commit_seconds: times(
+                "farebox_ledger_commit_seconds",
+                "Durable commits of the ledger.",
+                &[],
+            )?
+            .with_label_values::<&str>(&[]),
+            node_calls: [
+                node_calls.with_label_values(&["ok"]),
+                node_calls.with_label_values(&["error"]),
+            ],
             node_up: gauge("farebox_node_up", "1 while the Lightning node serves.")?,
             node_state: words.map(|word| (word, node_state.with_label_values(&[word]))).collect(),
-            payments_up: gauge("farebox_payment_detection_up", "1 while payments are heard of as they come; 0 also where that is off.")?,
+            payments_up: gauge(
+                "farebox_payment_detection_up",
+                "1 while payments are heard of as they come; 0 also where that is off.",
+            )?,
             payments: counters(
                 "farebox_payments_total",
                 "Challenges that the node says were paid, where payments are detected.",
@@ -118,17 +166,32 @@ impl Metrics {
                 &["service", "result"],
             )?,
             stock: gauges("farebox_stock", "Invoices that are made ahead.", "service")?,
-            stock_wasted: gauges("farebox_stock_wasted", "Invoices that were made ahead and not handed out, since the start.", "service")?,
-            unredeemed: gauges("farebox_unredeemed_payments", "Paid and not delivered so far, where payments are detected.", "service")?,
+            stock_wasted: gauges(
+                "farebox_stock_wasted",
+                "Invoices that were made ahead and not handed out, since the start.",
+                "service",
+            )?,
+            unredeemed: gauges(
+                "farebox_unredeemed_payments",
+                "Paid and not delivered so far, where payments are detected.",
+                "service",
+            )?,
             unredeemed_msat: gauges(
                 "farebox_unredeemed_msat",
                 "Msat paid and not delivered so far, where payments are detected.",
                 "service",
             )?,
             ledger_up: gauge("farebox_ledger_up", "1 while the ledger can be written.")?,
-            unpaid: gauge("farebox_unpaid_challenges", "Invoices that are neither redeemed nor expired.")?,
+            unpaid: gauge(
+                "farebox_unpaid_challenges",
+                "Invoices that are neither redeemed nor expired.",
+            )?,
             in_flight: gauge("farebox_redemptions_in_flight", "Redemptions under way.")?,
-            upstream_up: gauges("farebox_upstream_up", "0 while a service's upstream is known to be down.", "service")?,
+            upstream_up: gauges(
+                "farebox_upstream_up",
+                "0 while a service's upstream is known to be down.",
+                "service",
+            )?,
             requests,
             registry,
         })
@@ -138,14 +201,19 @@ impl Metrics {
     pub fn service(&self, name: &str) -> ServiceMetrics {
         let outcomes = [Outcome::Delivered, Outcome::NotSent, Outcome::Unknown];
         ServiceMetrics {
-            requests: Code::ALL.iter().map(|code| self.requests.with_label_values(&[name, code.word()])).collect(),
+            requests: Code::ALL
+                .iter()
+                .map(|code| self.requests.with_label_values(&[name, code.word()]))
+                .collect(),
             gate_seconds: self.gate_seconds.with_label_values(&[name]),
             challenges: self.challenges.with_label_values(&[name]),
             challenged_msat: self.challenged_msat.with_label_values(&[name]),
-            redemptions: outcomes.map(|outcome| self.redemptions.with_label_values(&[name, outcome.word()])),
+            redemptions: outcomes
+                .map(|outcome| self.redemptions.with_label_values(&[name, outcome.word()])),
             delivered_msat: self.delivered_msat.with_label_values(&[name]),
             payments: self.payments.with_label_values(&[name]),
-            from_stock: ["hit", "miss"].map(|result| self.from_stock.with_label_values(&[name, result])),
+            from_stock: ["hit", "miss"]
+                .map(|result| self.from_stock.with_label_values(&[name, result])),
             stock: self.stock.with_label_values(&[name]),
             stock_wasted: self.stock_wasted.with_label_values(&[name]),
             unredeemed: self.unredeemed.with_label_values(&[name]),

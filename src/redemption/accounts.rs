@@ -1,5 +1,5 @@
-//! What was asked for, paid and redeemed, per service and day. It stands beside the way of a request: nothing that decides about a ticket
-//! reads it.
+//! What was asked for, paid and redeemed, per service and day. It stands beside the way of a
+//! request: nothing that decides about a ticket reads it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ pub struct Minted {
 pub enum Entry {
     /// A challenge was handed out.
     Minted(Minted),
-    /// A challenge turned up that isn't written down: by another instance not yet, or, after a crash, never. It is counted as handed out
-    /// once its own instance says so.
+    /// A challenge turned up that isn't written down: by another instance not yet, or, after a
+    /// crash, never. It is counted as handed out once its own instance says so.
     Found(Minted),
     /// Its ticket was served.
     Served(PaymentHash),
@@ -107,7 +107,8 @@ pub enum Found {
     Known,
     /// It is news.
     New(News),
-    /// It is news, though the stream of payments had passed its number: that number isn't this node's. It is set back by this.
+    /// It is news, though the stream of payments had passed its number: that number isn't this
+    /// node's. It is set back by this.
     PastTheIndex(News),
 }
 
@@ -146,11 +147,12 @@ pub type Days = BTreeMap<(u64, String), Day>;
 
 /// The accounts; every ledger keeps them.
 pub trait Accounts: Send + Sync {
-    /// Writes entries down. With `challenges`, each challenge has a row, by which its payment is recognised.
+    /// Writes entries down. With `challenges`, each challenge has a row, by which its payment is
+    /// recognised.
     fn note(&self, entries: Vec<Entry>, challenges: bool) -> Reply<'_, ()>;
 
-    /// Payments in the order of the node's stream, with the stream's new index, in one step. Says which of them are news. Only `found` sets
-    /// an index back: who writes late doesn't.
+    /// Payments in the order of the node's stream, with the stream's new index, in one step. Says
+    /// which of them are news. Only `found` sets an index back: who writes late doesn't.
     fn paid(&self, node: Arc<str>, receipts: Vec<Receipt>) -> Reply<'_, Vec<News>>;
 
     /// A payment that was looked up.
@@ -162,8 +164,10 @@ pub trait Accounts: Send + Sync {
     /// How far the node's stream of payments was read; 0 for not at all.
     fn settle_index(&self, node: Arc<str>) -> Reply<'_, u64>;
 
-    /// Challenges that are not known to be paid, the soonest to run out first; with `ran_out_before` (Unix seconds), only those.
-    fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> Reply<'_, Vec<Challenge>>;
+    /// Challenges that are not known to be paid, the soonest to run out first; with
+    /// `ran_out_before` (Unix seconds), only those.
+    fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32)
+    -> Reply<'_, Vec<Challenge>>;
 
     /// How a challenge stands, if it was written down.
     fn challenge(&self, hash: PaymentHash) -> Reply<'_, Option<Challenge>>;

@@ -16,7 +16,8 @@ pub struct Kept {
 impl Kept {
     /// Roughly what it takes in memory, in bytes.
     pub fn weight(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
         headers + self.body.as_ref().map_or(0, Bytes::len) + 128
     }
 }

@@ -70,8 +70,8 @@ pub struct Terms {
 
 /// The durable record of tickets that were handed in.
 ///
-/// Every method may be called again after an error. An error from `claim` means: not granted, and if the row was written all the
-/// same, the ledger takes it back by itself.
+/// Every method may be called again after an error. An error from `claim` means: not granted, and
+/// if the row was written all the same, the ledger takes it back by itself.
 pub trait Ledger: Accounts + Send + Sync {
     /// Decides and records in one durable step.
     fn claim(&self, attempt: Attempt) -> Reply<'_, Claimed>;
@@ -92,9 +92,15 @@ pub trait Ledger: Accounts + Send + Sync {
     fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>>;
 
     /// Ends a ticket's being parked by the try `claim`; `Stale` if it isn't.
-    fn resolve(&self, hash: PaymentHash, claim: ClaimId, resolution: Resolution) -> Reply<'_, Settled>;
+    fn resolve(
+        &self,
+        hash: PaymentHash,
+        claim: ClaimId,
+        resolution: Resolution,
+    ) -> Reply<'_, Settled>;
 
-    /// Takes a ticket back for good. `valid_until` (Unix seconds) is for one that was never handed in: till when to remember it.
+    /// Takes a ticket back for good. `valid_until` (Unix seconds) is for one that was never handed
+    /// in: till when to remember it.
     fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Reply<'_, ()>;
 
     /// All tickets that were taken back.

@@ -1,5 +1,5 @@
-//! What stands in front of the ledger: a cache that may be dropped at any time, and the redemptions that are under way here.
-//! All of it is bounded.
+//! What stands in front of the ledger: a cache that may be dropped at any time, and the redemptions
+//! that are under way here. All of it is bounded.
 
 use std::collections::VecDeque;
 use std::hash::Hash;
@@ -26,7 +26,11 @@ struct Order<K> {
 impl<K: Copy + Eq + Hash, V: Clone> Bounded<K, V> {
     /// `capacity` in the unit of the weights given to `insert`.
     pub fn new(capacity: usize) -> Self {
-        Self { entries: DashMap::new(), order: Mutex::new(Order { queue: VecDeque::new(), weight: 0 }), capacity }
+        Self {
+            entries: DashMap::new(),
+            order: Mutex::new(Order { queue: VecDeque::new(), weight: 0 }),
+            capacity,
+        }
     }
 
     /// A copy of the value.
@@ -34,7 +38,8 @@ impl<K: Copy + Eq + Hash, V: Clone> Bounded<K, V> {
         self.entries.get(key).map(|entry| entry.value().clone())
     }
 
-    /// Puts a value in, unless the key is there already, and drops the oldest ones over the capacity.
+    /// Puts a value in, unless the key is there already, and drops the oldest ones over the
+    /// capacity.
     pub fn insert(&self, key: K, value: V, weight: usize) {
         let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         if weight > self.capacity || self.entries.contains_key(&key) {
@@ -51,7 +56,8 @@ impl<K: Copy + Eq + Hash, V: Clone> Bounded<K, V> {
     }
 }
 
-/// The redemptions that are under way in this process: one for each ticket, however many ask for it.
+/// The redemptions that are under way in this process: one for each ticket, however many ask for
+/// it.
 pub struct Flights<T> {
     flights: DashMap<PaymentHash, watch::Receiver<Option<T>>>,
     capacity: usize,
@@ -59,7 +65,8 @@ pub struct Flights<T> {
 
 /// What came of asking for a ticket's flight.
 pub enum Boarding<T> {
-    /// Nobody flew: the caller does, and publishes the end through the sender before it calls `land`.
+    /// Nobody flew: the caller does, and publishes the end through the sender before it calls
+    /// `land`.
     Pilot(watch::Sender<Option<T>>, watch::Receiver<Option<T>>),
     /// Somebody else's is under way, or has just ended.
     Passenger(watch::Receiver<Option<T>>),
@@ -116,7 +123,10 @@ mod tests {
             cache.insert(n, n + 1, 2);
         }
         assert_eq!(cache.entries.len(), 5);
-        assert_eq!((cache.get(&994), cache.get(&995), cache.get(&999)), (None, Some(995), Some(999)));
+        assert_eq!(
+            (cache.get(&994), cache.get(&995), cache.get(&999)),
+            (None, Some(995), Some(999))
+        );
         cache.insert(5000, 1, 11);
         assert_eq!(cache.get(&5000), None, "too large to keep");
         assert_eq!(cache.entries.len(), 5);

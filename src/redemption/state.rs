@@ -14,7 +14,8 @@ use crate::time::UnixTime;
 /// Longest pause that is asked of who tries one ticket again and again.
 const MAX_SPACING: Duration = Duration::from_secs(60);
 
-/// Random name of one try to redeem. What settles must name the try, so that a late first one can't touch the second.
+/// Random name of one try to redeem. What settles must name the try, so that a late first one can't
+/// touch the second.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct ClaimId([u8; 16]);
 
@@ -47,7 +48,8 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Claimed, Self::Free, Self::Delivered, Self::Parked, Self::Revoked];
+    pub const ALL: [Self; 5] =
+        [Self::Claimed, Self::Free, Self::Delivered, Self::Parked, Self::Revoked];
 
     /// The number by which ledgers store it.
     pub const fn number(self) -> i16 {
@@ -116,7 +118,8 @@ pub struct Row {
     pub claim: ClaimId,
     /// Tries that certainly did nothing.
     pub attempts: u32,
-    /// Whether some try may have been served: then none that comes after it can say that nothing happened.
+    /// Whether some try may have been served: then none that comes after it can say that nothing
+    /// happened.
     pub doubtful: bool,
     /// When the state was last changed.
     pub changed: UnixTime,
@@ -139,9 +142,11 @@ pub struct Attempt {
     pub valid_until: u64,
     /// Price of the request, in msat.
     pub price_msat: u64,
-    /// Whether the upstream itself throws repeats away, by a key that we give it: then a parked ticket may be tried again.
+    /// Whether the upstream itself throws repeats away, by a key that we give it: then a parked
+    /// ticket may be tried again.
     pub repeatable: bool,
-    /// How long this try may take at most; past that, where several instances share a ledger, its ticket is parked.
+    /// How long this try may take at most; past that, where several instances share a ledger, its
+    /// ticket is parked.
     pub lease: Duration,
     /// Name of this try.
     pub claim: ClaimId,
@@ -152,7 +157,8 @@ pub struct Attempt {
 pub struct Horizon {
     /// How long a delivered answer is given back.
     pub replay: Duration,
-    /// Highest `valid_until` among pruned rows, in Unix seconds: at or below it, "no row" doesn't mean "never used".
+    /// Highest `valid_until` among pruned rows, in Unix seconds: at or below it, "no row" doesn't
+    /// mean "never used".
     pub watermark: u64,
 }
 
@@ -196,11 +202,18 @@ pub enum Why {
 pub struct Stale;
 
 /// Decides an attempt. The second part is the row to write, and only `Granted` has one.
-pub fn claim(row: Option<&Row>, attempt: &Attempt, now: UnixTime, horizon: Horizon) -> (Claim, Option<Row>) {
+pub fn claim(
+    row: Option<&Row>,
+    attempt: &Attempt,
+    now: UnixTime,
+    horizon: Horizon,
+) -> (Claim, Option<Row>) {
     let Some(row) = row else { return first_claim(attempt, now, horizon) };
     let answer = match row.state {
         State::Revoked => Claim::Worthless(Why::Revoked),
-        _ if !attempt.own_request || row.request != attempt.request => Claim::Worthless(Why::UsedForAnother),
+        _ if !attempt.own_request || row.request != attempt.request => {
+            Claim::Worthless(Why::UsedForAnother)
+        }
         State::Claimed => Claim::Busy,
         State::Parked if attempt.repeatable => Claim::Granted,
         State::Parked => Claim::Parked,
@@ -210,14 +223,21 @@ pub fn claim(row: Option<&Row>, attempt: &Attempt, now: UnixTime, horizon: Horiz
             _ => Claim::Replay,
         },
         State::Free => match now.since(row.changed) {
-            Some(age) if age < spacing(row.attempts) => Claim::Spaced { retry_after: spacing(row.attempts).saturating_sub(age) },
+            Some(age) if age < spacing(row.attempts) => {
+                Claim::Spaced { retry_after: spacing(row.attempts).saturating_sub(age) }
+            }
             _ => Claim::Granted,
         },
     };
     // What comes after a try that nobody knows of can't say that nothing happened.
     let doubtful = row.doubtful || row.state == State::Parked;
-    let next =
-        (answer == Claim::Granted).then(|| Row { state: State::Claimed, claim: attempt.claim, doubtful, changed: now, ..row.clone() });
+    let next = (answer == Claim::Granted).then(|| Row {
+        state: State::Claimed,
+        claim: attempt.claim,
+        doubtful,
+        changed: now,
+        ..row.clone()
+    });
     (answer, next)
 }
 
@@ -277,8 +297,14 @@ pub enum Resolution {
     Release,
 }
 
-/// Ends a ticket's being parked. `claim` is the try that was judged: what is said of one says nothing of a later one.
-pub fn resolve(row: &Row, claim: ClaimId, resolution: Resolution, now: UnixTime) -> Result<Row, Stale> {
+/// Ends a ticket's being parked. `claim` is the try that was judged: what is said of one says
+/// nothing of a later one.
+pub fn resolve(
+    row: &Row,
+    claim: ClaimId,
+    resolution: Resolution,
+    now: UnixTime,
+) -> Result<Row, Stale> {
     if row.state != State::Parked || row.claim != claim {
         return Err(Stale);
     }
@@ -295,7 +321,8 @@ pub fn revoke(row: &Row, now: UnixTime) -> Row {
     Row { state: State::Revoked, changed: now, ..row.clone() }
 }
 
-/// Takes back a claim whose commit was not confirmed: it sent nothing, so it doesn't count as a try.
+/// Takes back a claim whose commit was not confirmed: it sent nothing, so it doesn't count as a
+/// try.
 pub fn withdraw(row: &Row, claim: ClaimId) -> Result<Row, Stale> {
     let state = if row.doubtful { State::Parked } else { State::Free };
     let holds = row.claim == claim && matches!(row.state, State::Claimed | State::Parked);
@@ -304,14 +331,22 @@ pub fn withdraw(row: &Row, claim: ClaimId) -> Result<Row, Stale> {
 
 /// Whoever held the claim is gone, and nobody knows how far it got.
 pub fn orphaned(row: &Row, now: UnixTime) -> Result<Row, Stale> {
-    if row.state == State::Claimed { Ok(Row { state: State::Parked, changed: now, ..row.clone() }) } else { Err(Stale) }
+    if row.state == State::Claimed {
+        Ok(Row { state: State::Parked, changed: now, ..row.clone() })
+    } else {
+        Err(Stale)
+    }
 }
 
-/// Pause before a ticket is tried again after `attempts` tries that did nothing: 1 s, 2 s, 4 s .. 60 s.
+/// Pause before a ticket is tried again after `attempts` tries that did nothing: 1 s, 2 s, 4 s ..
+/// 60 s.
 pub fn spacing(attempts: u32) -> Duration {
     match attempts.checked_sub(1) {
         None => Duration::ZERO,
-        Some(doublings) => Duration::from_secs(1_u64.checked_shl(doublings.min(16)).unwrap_or(u64::MAX)).min(MAX_SPACING),
+        Some(doublings) => {
+            Duration::from_secs(1_u64.checked_shl(doublings.min(16)).unwrap_or(u64::MAX))
+                .min(MAX_SPACING)
+        }
     }
 }
 

@@ -42,7 +42,12 @@ fn the_table() {
     assert_eq!(answer(&settled(Outcome::Delivered), &own, later), Claim::Replay);
     assert_eq!(answer(&settled(Outcome::Unknown), &own, later), Claim::Parked);
     assert_eq!(answer(&settled(Outcome::NotSent), &own, later), Claim::Granted);
-    for row in [claimed(), settled(Outcome::Delivered), settled(Outcome::Unknown), settled(Outcome::NotSent)] {
+    for row in [
+        claimed(),
+        settled(Outcome::Delivered),
+        settled(Outcome::Unknown),
+        settled(Outcome::NotSent),
+    ] {
         assert_eq!(answer(&row, &other, later), Claim::Worthless(Why::UsedForAnother));
         let revoked = Row { state: State::Revoked, ..row };
         assert_eq!(answer(&revoked, &own, later), Claim::Worthless(Why::Revoked));
@@ -57,7 +62,13 @@ fn expiry_counts_only_without_a_row() {
     assert_eq!(answer(&settled(Outcome::Unknown), &attempt(2), late), Claim::Parked);
     let narrowed = Attempt { valid_until: 999_999, ..attempt(2) };
     assert_eq!(claim(None, &narrowed, NOW, HORIZON).0, Claim::Worthless(Why::Expired));
-    assert_eq!(claim(None, &Attempt { valid_until: 1_500_000, ..attempt(2) }, NOW, HORIZON).1.unwrap().valid_until, 2_000_000);
+    assert_eq!(
+        claim(None, &Attempt { valid_until: 1_500_000, ..attempt(2) }, NOW, HORIZON)
+            .1
+            .unwrap()
+            .valid_until,
+        2_000_000
+    );
 }
 
 #[test]
@@ -72,7 +83,10 @@ fn at_or_below_the_watermark_no_row_does_not_mean_unused() {
 fn answers_are_given_back_within_the_window_and_when_the_clock_was_set_back() {
     let row = settled(Outcome::Delivered);
     assert_eq!(answer(&row, &attempt(2), NOW.plus(HORIZON.replay)), Claim::Replay);
-    assert_eq!(answer(&row, &attempt(2), NOW.plus(HORIZON.replay + Duration::from_millis(1))), Claim::Worthless(Why::Spent));
+    assert_eq!(
+        answer(&row, &attempt(2), NOW.plus(HORIZON.replay + Duration::from_millis(1))),
+        Claim::Worthless(Why::Spent)
+    );
     assert_eq!(answer(&row, &attempt(2), UnixTime::from_seconds(5)), Claim::Replay);
 }
 
@@ -83,7 +97,10 @@ fn tries_are_spaced() {
     assert_eq!(spacing(u32::MAX), MAX_SPACING);
     let row = settled(Outcome::NotSent);
     let soon = NOW.plus(Duration::from_millis(400));
-    assert_eq!(answer(&row, &attempt(2), soon), Claim::Spaced { retry_after: Duration::from_millis(600) });
+    assert_eq!(
+        answer(&row, &attempt(2), soon),
+        Claim::Spaced { retry_after: Duration::from_millis(600) }
+    );
     assert_eq!(answer(&row, &attempt(2), UnixTime::from_seconds(5)), Claim::Granted);
 }
 
@@ -92,12 +109,24 @@ fn only_the_try_that_holds_the_claim_settles_it() {
     let row = claimed();
     assert_eq!(settle(&row, ClaimId([9; 16]), Outcome::Delivered, NOW), Err(Stale));
     let free = settled(Outcome::NotSent);
-    let second = claim(Some(&free), &attempt(2), NOW.plus(Duration::from_secs(9)), HORIZON).1.unwrap();
-    assert_eq!(settle(&second, ClaimId([1; 16]), Outcome::NotSent, NOW), Err(Stale), "the late first try");
-    assert_eq!(settle(&free, ClaimId([1; 16]), Outcome::NotSent, NOW), Ok(free.clone()), "said twice");
+    let second =
+        claim(Some(&free), &attempt(2), NOW.plus(Duration::from_secs(9)), HORIZON).1.unwrap();
+    assert_eq!(
+        settle(&second, ClaimId([1; 16]), Outcome::NotSent, NOW),
+        Err(Stale),
+        "the late first try"
+    );
+    assert_eq!(
+        settle(&free, ClaimId([1; 16]), Outcome::NotSent, NOW),
+        Ok(free.clone()),
+        "said twice"
+    );
     assert_eq!(settle(&free, ClaimId([1; 16]), Outcome::Delivered, NOW), Err(Stale));
     assert_eq!(orphaned(&free, NOW), Err(Stale));
-    assert_eq!(withdraw(&second, ClaimId([2; 16])).map(|r| (r.state, r.attempts)), Ok((State::Free, 1)));
+    assert_eq!(
+        withdraw(&second, ClaimId([2; 16])).map(|r| (r.state, r.attempts)),
+        Ok((State::Free, 1))
+    );
 }
 
 #[test]
@@ -108,15 +137,20 @@ fn a_parked_ticket_is_tried_again_only_if_the_upstream_throws_repeats_away() {
     assert_eq!(answer(&claimed(), &Attempt { repeatable: true, ..attempt(2) }, NOW), Claim::Busy);
 }
 
-/// The upstream may have forgotten the key by the time of a third try: a refusal of the second says nothing of the first.
+/// The upstream may have forgotten the key by the time of a third try: a refusal of the second says
+/// nothing of the first.
 #[test]
 fn what_may_have_happened_once_is_never_free_by_itself_again() {
     let parked = settled(Outcome::Unknown);
-    let again = claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, HORIZON).1.unwrap();
+    let again =
+        claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, HORIZON).1.unwrap();
     let refused = settle(&again, again.claim, Outcome::NotSent, NOW).unwrap();
     assert_eq!(refused.state, State::Parked);
     assert_eq!(withdraw(&again, again.claim).unwrap().state, State::Parked);
-    assert_eq!(settle(&again, again.claim, Outcome::Delivered, NOW).unwrap().state, State::Delivered);
+    assert_eq!(
+        settle(&again, again.claim, Outcome::Delivered, NOW).unwrap().state,
+        State::Delivered
+    );
     let released = resolve(&refused, refused.claim, Resolution::Release, NOW).unwrap();
     let last = claim(Some(&released), &attempt(3), NOW, HORIZON).1.unwrap();
     assert_eq!(settle(&last, last.claim, Outcome::NotSent, NOW).unwrap().state, State::Free);
@@ -126,17 +160,22 @@ fn what_may_have_happened_once_is_never_free_by_itself_again() {
 #[test]
 fn what_is_said_of_one_try_does_not_count_for_the_next() {
     let parked = settled(Outcome::Unknown);
-    let again = claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, HORIZON).1.unwrap();
+    let again =
+        claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, HORIZON).1.unwrap();
     let parked_again = settle(&again, again.claim, Outcome::Unknown, NOW).unwrap();
     assert_eq!(resolve(&parked_again, parked.claim, Resolution::Release, NOW), Err(Stale));
 }
 
-/// Parked because its lease ran out or its process was thought dead; but who made the try knows better.
+/// Parked because its lease ran out or its process was thought dead; but who made the try knows
+/// better.
 #[test]
 fn who_made_the_try_may_still_say_for_certain_how_it_ended() {
     let row = claimed();
     let parked = orphaned(&row, NOW).unwrap();
-    assert_eq!(settle(&parked, row.claim, Outcome::Delivered, NOW).unwrap().state, State::Delivered);
+    assert_eq!(
+        settle(&parked, row.claim, Outcome::Delivered, NOW).unwrap().state,
+        State::Delivered
+    );
     assert_eq!(settle(&parked, row.claim, Outcome::NotSent, NOW).unwrap().state, State::Free);
     assert_eq!(withdraw(&parked, row.claim).unwrap().state, State::Free);
     assert_eq!(settle(&parked, ClaimId([9; 16]), Outcome::NotSent, NOW), Err(Stale));
@@ -158,7 +197,8 @@ fn the_operator_resolves_what_is_parked_and_revokes_anything() {
     }
 }
 
-/// A world of several instances over one row: each holds what it was granted, sends, settles, crashes, in any order.
+/// A world of several instances over one row: each holds what it was granted, sends, settles,
+/// crashes, in any order.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Claim {
@@ -193,7 +233,8 @@ struct Instance {
 
 fn events() -> impl Strategy<Value = Event> {
     let instance = 0..3_usize;
-    let outcome = prop_oneof![Just(Outcome::Delivered), Just(Outcome::NotSent), Just(Outcome::Unknown)];
+    let outcome =
+        prop_oneof![Just(Outcome::Delivered), Just(Outcome::NotSent), Just(Outcome::Unknown)];
     prop_oneof![
         4 => (instance.clone(), any::<bool>()).prop_map(|(instance, other)| Event::Claim { instance, own: !other }),
         3 => (instance.clone(), outcome).prop_map(|(instance, outcome)| Event::Send { instance, outcome }),
@@ -228,7 +269,8 @@ proptest! {
                             row = written;
                         }
                         Claim::Replay => prop_assert!(own && delivered),
-                        // Its own request, once there is a row, loses the ticket only after delivery.
+                        // Its own request, once there is a row, loses the ticket only after
+                        // delivery.
                         Claim::Worthless(_) if own && row.is_some() => prop_assert!(delivered),
                         _ => {}
                     }

@@ -60,13 +60,22 @@ impl RequestBody {
 
     /// `idle`: longest time in which nothing comes.
     pub fn streamed(body: Incoming, limit: BodyLimit, idle: Duration) -> Self {
-        Self::Streamed(Box::new(StreamedRequest { body, left: limit.bytes, limit, idle: Idle::new(idle) }))
+        Self::Streamed(Box::new(StreamedRequest {
+            body,
+            left: limit.bytes,
+            limit,
+            idle: Idle::new(idle),
+        }))
     }
 }
 
 impl StreamedRequest {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(frame) = ready!(self.idle.watch(cx, |cx| Pin::new(&mut self.body).poll_frame(cx)))? else { return Poll::Ready(None) };
+        let Some(frame) =
+            ready!(self.idle.watch(cx, |cx| Pin::new(&mut self.body).poll_frame(cx)))?
+        else {
+            return Poll::Ready(None);
+        };
         let length = frame.data_ref().map_or(0, Bytes::len);
         match self.left.checked_sub(length) {
             Some(left) => self.left = left,
@@ -83,7 +92,10 @@ impl Body for RequestBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Streamed(body) => body.poll(cx),
@@ -132,7 +144,8 @@ impl Idle {
     }
 }
 
-/// What comes from an upstream. Once read to its end, the connection goes back to the pool; dropped before, it is closed.
+/// What comes from an upstream. Once read to its end, the connection goes back to the pool; dropped
+/// before, it is closed.
 pub struct ResponseBody {
     inner: Incoming,
     connection: Option<(Connection, Arc<Upstream>)>,
@@ -160,11 +173,15 @@ impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = loop {
             match ready!(this.idle.watch(cx, |cx| Pin::new(&mut this.inner).poll_frame(cx))) {
-                // Trailers: nobody asked for them, and they would pass by all that looks at the header.
+                // Trailers: nobody asked for them, and they would pass by all that looks at the
+                // header.
                 Ok(Some(frame)) if !frame.is_data() => {}
                 frame => break frame,
             }

@@ -60,21 +60,29 @@ impl Target {
     }
 
     async fn connect_unlimited(&self) -> Result<SendRequest<RequestBody>, ConnectError> {
-        let socket = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ConnectError::Tcp)?;
+        let socket =
+            TcpStream::connect((self.host.as_str(), self.port)).await.map_err(ConnectError::Tcp)?;
         let _ = socket.set_nodelay(true);
         match &self.tls {
             None => begin(socket).await,
             Some(config) => {
-                let name = ServerName::try_from(self.host.clone()).map_err(|_| ConnectError::Name)?;
-                let stream = TlsConnector::from(Arc::clone(config)).connect(name, socket).await.map_err(ConnectError::Tls)?;
+                let name =
+                    ServerName::try_from(self.host.clone()).map_err(|_| ConnectError::Name)?;
+                let stream = TlsConnector::from(Arc::clone(config))
+                    .connect(name, socket)
+                    .await
+                    .map_err(ConnectError::Tls)?;
                 begin(stream).await
             }
         }
     }
 }
 
-async fn begin<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S) -> Result<SendRequest<RequestBody>, ConnectError> {
-    let begun = http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await;
+async fn begin<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    stream: S,
+) -> Result<SendRequest<RequestBody>, ConnectError> {
+    let begun =
+        http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await;
     let (sender, connection) = begun.map_err(ConnectError::Http)?;
     // Its end shows in the sender.
     tokio::spawn(connection);

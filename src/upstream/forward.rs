@@ -26,8 +26,9 @@ enum Tried {
     Lost(String),
 }
 
-/// Sends `request` by an idle connection if `reuse` allows, else by a fresh one, and waits for the answer's head until `deadline`. With a
-/// `window` nothing is sent after it has closed, however long the process was stopped in between.
+/// Sends `request` by an idle connection if `reuse` allows, else by a fresh one, and waits for the
+/// answer's head until `deadline`. With a `window` nothing is sent after it has closed, however
+/// long the process was stopped in between.
 pub async fn forward(
     upstream: &Arc<Upstream>,
     request: Request<RequestBody>,
@@ -36,7 +37,11 @@ pub async fn forward(
     window: Option<SendWindow>,
 ) -> Sent {
     let too_late = || window.is_some_and(|window| !window.is_open());
-    let late = || Sent::No("it was too late to send it: the claim may have passed to somebody else".to_owned());
+    let late = || {
+        Sent::No(
+            "it was too late to send it: the claim may have passed to somebody else".to_owned(),
+        )
+    };
     if too_late() {
         return late();
     }
@@ -55,13 +60,16 @@ pub async fn forward(
         return Sent::No("as many connections to it are open as may be".to_owned());
     };
     // Boxed, because it is rare and would be most of what each request's future carries about.
-    let sender = match Box::pin(upstream.target.connect(deadline.saturating_duration_since(Instant::now()))).await {
-        Ok(sender) => sender,
-        Err(error) => {
-            upstream.health.failed(&error.to_string());
-            return Sent::No(error.to_string());
-        }
-    };
+    let sender =
+        match Box::pin(upstream.target.connect(deadline.saturating_duration_since(Instant::now())))
+            .await
+        {
+            Ok(sender) => sender,
+            Err(error) => {
+                upstream.health.failed(&error.to_string());
+                return Sent::No(error.to_string());
+            }
+        };
     // Just before the first byte.
     if too_late() {
         return late();
@@ -72,15 +80,22 @@ pub async fn forward(
             Sent::Yes(response)
         }
         Tried::Lost(why) => Sent::Unknown(why),
-        Tried::NotSent(_) => Sent::No("the upstream closed the connection before anything was sent".to_owned()),
+        Tried::NotSent(_) => {
+            Sent::No("the upstream closed the connection before anything was sent".to_owned())
+        }
     }
 }
 
-async fn attempt(upstream: &Arc<Upstream>, connection: Connection, request: Box<Request<RequestBody>>, deadline: Instant) -> Tried {
+async fn attempt(
+    upstream: &Arc<Upstream>,
+    connection: Connection,
+    request: Box<Request<RequestBody>>,
+    deadline: Instant,
+) -> Tried {
     match connection.send(request, deadline).await {
-        Reply::Answered(response, connection) => {
-            Tried::Answered(response.map(|body| ResponseBody::new(body, connection, Arc::clone(upstream))))
-        }
+        Reply::Answered(response, connection) => Tried::Answered(
+            response.map(|body| ResponseBody::new(body, connection, Arc::clone(upstream))),
+        ),
         Reply::NotSent(request) => Tried::NotSent(request),
         Reply::Failed(error) => Tried::Lost(error.to_string()),
         Reply::TooSlow => Tried::Lost(format!("no answer within {:?}", upstream.timeout)),

@@ -1,4 +1,5 @@
-//! Whether an upstream is known to be down. What can't be delivered isn't sold, and sales open again by themselves.
+//! Whether an upstream is known to be down. What can't be delivered isn't sold, and sales open
+//! again by themselves.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

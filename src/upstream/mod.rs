@@ -43,8 +43,8 @@ pub struct Upstream {
     pub fixed_names: Vec<String>,
     /// The operator's own header fields; they replace a client's.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Time limit from the connection to the end of an answer that is kept; where it is passed on as it comes, to the end of its head, and
-    /// on each pause after.
+    /// Time limit from the connection to the end of an answer that is kept; where it is passed on
+    /// as it comes, to the end of its head, and on each pause after.
     pub timeout: Duration,
     /// Texts that must not get into an answer's words: the values of `headers`, and their parts.
     pub secrets: Vec<String>,

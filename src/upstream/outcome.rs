@@ -33,13 +33,15 @@ pub struct Predicate {
 
 /// A place in a JSON body and the value that it must have.
 pub struct JsonCondition {
-    /// JSON Pointer (RFC 6901); a segment `*` stands for every element of an array, of which there must be one.
+    /// JSON Pointer (RFC 6901); a segment `*` stands for every element of an array, of which there
+    /// must be one.
     pub pointer: String,
     /// What must stand there.
     pub equals: Value,
 }
 
-/// By status alone: 2xx delivered; 4xx not sent, but for those that may come after the work was begun; all else nobody knows.
+/// By status alone: 2xx delivered; 4xx not sent, but for those that may come after the work was
+/// begun; all else nobody knows.
 pub fn by_status(status: StatusCode) -> Outcome {
     match status.as_u16() {
         200..=299 => Outcome::Delivered,
@@ -55,9 +57,12 @@ impl Meaning {
         [&self.delivered, &self.not_sent].into_iter().flatten().any(Predicate::needs_body)
     }
 
-    /// What an answer means. `body` is `None` if it could not be read to its end: then no condition on it holds.
+    /// What an answer means. `body` is `None` if it could not be read to its end: then no condition
+    /// on it holds.
     pub fn of(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Outcome {
-        let holds = |predicate: &Option<Predicate>| predicate.as_ref().is_some_and(|predicate| predicate.holds(status, headers, body));
+        let holds = |predicate: &Option<Predicate>| {
+            predicate.as_ref().is_some_and(|predicate| predicate.holds(status, headers, body))
+        };
         match (holds(&self.delivered), holds(&self.not_sent)) {
             // The operator's own words contradict each other.
             (true, true) => Outcome::Unknown,
@@ -67,7 +72,12 @@ impl Meaning {
                 Outcome::Delivered if self.delivered.is_some() => Outcome::Unknown,
                 // What a cut body would have said, nobody knows.
                 Outcome::Delivered if body.is_none() && self.needs_body() => Outcome::Unknown,
-                Outcome::NotSent if body.is_none() && self.delivered.as_ref().is_some_and(Predicate::needs_body) => Outcome::Unknown,
+                Outcome::NotSent
+                    if body.is_none()
+                        && self.delivered.as_ref().is_some_and(Predicate::needs_body) =>
+                {
+                    Outcome::Unknown
+                }
                 outcome => outcome,
             },
         }
@@ -84,14 +94,21 @@ impl Predicate {
         !self.json.is_empty() || self.body.is_some()
     }
 
-    /// Whether an answer matches. `body` is `None` if it could not be read to its end: then no condition on it holds.
+    /// Whether an answer matches. `body` is `None` if it could not be read to its end: then no
+    /// condition on it holds.
     pub fn holds(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
         let status = status.as_u16();
-        let status_fits = self.status.is_empty() || self.status.iter().any(|(first, last)| (*first..=*last).contains(&status));
-        let header_fits = |(name, pattern): &(HeaderName, Regex)| headers.get_all(name).iter().any(|v| pattern.is_match(v.as_bytes()));
+        let status_fits = self.status.is_empty()
+            || self.status.iter().any(|(first, last)| (*first..=*last).contains(&status));
+        let header_fits = |(name, pattern): &(HeaderName, Regex)| {
+            headers.get_all(name).iter().any(|v| pattern.is_match(v.as_bytes()))
+        };
         status_fits
             && self.headers.iter().all(header_fits)
-            && self.body.as_ref().is_none_or(|pattern| body.is_some_and(|body| pattern.is_match(body)))
+            && self
+                .body
+                .as_ref()
+                .is_none_or(|pattern| body.is_some_and(|body| pattern.is_match(body)))
             && (self.json.is_empty() || body.is_some_and(|body| self.json_holds(body)))
     }
 
@@ -108,13 +125,17 @@ impl Predicate {
 fn all_equal(value: &Value, segments: &[&str], expected: &Value) -> bool {
     match (segments, value) {
         ([], value) => value == expected,
-        (["*", rest @ ..], Value::Array(items)) => !items.is_empty() && items.iter().all(|item| all_equal(item, rest, expected)),
-        ([first, rest @ ..], Value::Object(members)) => {
-            members.get(&first.replace("~1", "/").replace("~0", "~")).is_some_and(|inner| all_equal(inner, rest, expected))
+        (["*", rest @ ..], Value::Array(items)) => {
+            !items.is_empty() && items.iter().all(|item| all_equal(item, rest, expected))
         }
-        ([first, rest @ ..], Value::Array(items)) => {
-            first.parse().ok().and_then(|index: usize| items.get(index)).is_some_and(|inner| all_equal(inner, rest, expected))
-        }
+        ([first, rest @ ..], Value::Object(members)) => members
+            .get(&first.replace("~1", "/").replace("~0", "~"))
+            .is_some_and(|inner| all_equal(inner, rest, expected)),
+        ([first, rest @ ..], Value::Array(items)) => first
+            .parse()
+            .ok()
+            .and_then(|index: usize| items.get(index))
+            .is_some_and(|inner| all_equal(inner, rest, expected)),
         _ => false,
     }
 }
@@ -122,15 +143,20 @@ fn all_equal(value: &Value, segments: &[&str], expected: &Value) -> bool {
 /// Longest text of an upstream's that is passed on with an error, in characters.
 const MAX_WORDS: usize = 300;
 
-/// An upstream's words on its refusal, without control characters and without any of `secrets` or of the ways to write one. `None` if
-/// nothing is left.
+/// An upstream's words on its refusal, without control characters and without any of `secrets` or
+/// of the ways to write one. `None` if nothing is left.
 pub fn clean(words: &[u8], secrets: &[String]) -> Option<String> {
     let text = String::from_utf8_lossy(words);
-    // All in the words as they came: taking one out first could cut another in two, and leave a part of it.
+    // All in the words as they came: taking one out first could cut another in two, and leave a
+    // part of it.
     let mut hidden: Vec<(usize, usize)> = secrets
         .iter()
         .flat_map(|secret| spellings(secret))
-        .flat_map(|spelling| text.match_indices(&spelling).map(|(at, found)| (at, at + found.len())).collect::<Vec<_>>())
+        .flat_map(|spelling| {
+            text.match_indices(&spelling)
+                .map(|(at, found)| (at, at + found.len()))
+                .collect::<Vec<_>>()
+        })
         .collect();
     hidden.sort_unstable();
     let (mut cleaned, mut done) = (String::new(), 0);
@@ -147,7 +173,8 @@ pub fn clean(words: &[u8], secrets: &[String]) -> Option<String> {
     (!cleaned.is_empty()).then(|| cleaned.chars().take(MAX_WORDS).collect())
 }
 
-/// The ways in which an upstream may repeat a text: as it is, a number without its plus, in JSON, in a URL.
+/// The ways in which an upstream may repeat a text: as it is, a number without its plus, in JSON,
+/// in a URL.
 fn spellings(secret: &str) -> BTreeSet<String> {
     let in_json = Value::from(secret).to_string();
     let in_ascii_json: String = in_json
@@ -158,9 +185,19 @@ fn spellings(secret: &str) -> BTreeSet<String> {
         })
         .collect();
     let in_url: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    let json = [in_json.replace('/', "\\/"), in_ascii_json, in_json]
-        .map(|quoted| quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned());
-    let plain = [secret.to_owned(), secret.trim_start_matches('+').to_owned(), in_url.replace('+', "%20"), in_url];
+    let json = [in_json.replace('/', "\\/"), in_ascii_json, in_json].map(|quoted| {
+        quoted
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+            .unwrap_or_default()
+            .to_owned()
+    });
+    let plain = [
+        secret.to_owned(),
+        secret.trim_start_matches('+').to_owned(),
+        in_url.replace('+', "%20"),
+        in_url,
+    ];
     json.into_iter().chain(plain).filter(|spelling| spelling.chars().count() >= 3).collect()
 }
 
@@ -192,29 +229,52 @@ mod tests {
     #[test]
     fn a_success_status_may_carry_a_failure() {
         let parts = |equals: &str| Predicate {
-            json: vec![JsonCondition { pointer: "/messages/*/status".into(), equals: json!(equals) }],
+            json: vec![JsonCondition {
+                pointer: "/messages/*/status".into(),
+                equals: json!(equals),
+            }],
             ..Predicate::default()
         };
         let meaning = Meaning { delivered: Some(parts("0")), not_sent: Some(parts("4")) };
         assert!(meaning.needs_body());
-        let of = |body: Value| meaning.of(status(200), &HeaderMap::new(), Some(body.to_string().as_bytes()));
+        let of = |body: Value| {
+            meaning.of(status(200), &HeaderMap::new(), Some(body.to_string().as_bytes()))
+        };
         assert_eq!(of(json!({"messages": [{"status": "0"}, {"status": "0"}]})), Outcome::Delivered);
         assert_eq!(of(json!({"messages": [{"status": "4"}]})), Outcome::NotSent);
-        assert_eq!(of(json!({"messages": [{"status": "0"}, {"status": "4"}]})), Outcome::Unknown, "half of it went");
+        assert_eq!(
+            of(json!({"messages": [{"status": "0"}, {"status": "4"}]})),
+            Outcome::Unknown,
+            "half of it went"
+        );
         assert_eq!(of(json!({"messages": []})), Outcome::Unknown);
         assert_eq!(of(json!("nonsense")), Outcome::Unknown);
         assert_eq!(meaning.of(status(200), &HeaderMap::new(), None), Outcome::Unknown, "cut short");
-        assert_eq!(meaning.of(status(422), &HeaderMap::new(), Some(b"")), Outcome::NotSent, "by its status");
-        assert_eq!(meaning.of(status(422), &HeaderMap::new(), None), Outcome::Unknown, "it might have said that it was taken before");
+        assert_eq!(
+            meaning.of(status(422), &HeaderMap::new(), Some(b"")),
+            Outcome::NotSent,
+            "by its status"
+        );
+        assert_eq!(
+            meaning.of(status(422), &HeaderMap::new(), None),
+            Outcome::Unknown,
+            "it might have said that it was taken before"
+        );
         assert_eq!(meaning.of(status(500), &HeaderMap::new(), None), Outcome::Unknown);
     }
 
-    /// As Kannel answers: 202 with a body that starts with `0:`, or with `3:` while its centre is down.
+    /// As Kannel answers: 202 with a body that starts with `0:`, or with `3:` while its centre is
+    /// down.
     #[test]
     fn conditions_add_up_and_contradictions_are_unknown() {
-        let body = |pattern| Predicate { body: Some(Regex::new(pattern).unwrap()), status: vec![(202, 202)], ..Predicate::default() };
+        let body = |pattern| Predicate {
+            body: Some(Regex::new(pattern).unwrap()),
+            status: vec![(202, 202)],
+            ..Predicate::default()
+        };
         let meaning = Meaning { delivered: Some(body("^0:")), not_sent: Some(body("^0: but not")) };
-        let of = |code, text: &str| meaning.of(status(code), &HeaderMap::new(), Some(text.as_bytes()));
+        let of =
+            |code, text: &str| meaning.of(status(code), &HeaderMap::new(), Some(text.as_bytes()));
         assert_eq!(of(202, "0: Accepted for delivery"), Outcome::Delivered);
         assert_eq!(of(200, "0: Accepted for delivery"), Outcome::Unknown);
         assert_eq!(of(202, "3: Queued for later delivery"), Outcome::Unknown);
@@ -223,8 +283,10 @@ mod tests {
 
     #[test]
     fn headers_count_too() {
-        let predicate =
-            Predicate { headers: vec![(HeaderName::from_static("x-state"), Regex::new("^queued$").unwrap())], ..Predicate::default() };
+        let predicate = Predicate {
+            headers: vec![(HeaderName::from_static("x-state"), Regex::new("^queued$").unwrap())],
+            ..Predicate::default()
+        };
         let meaning = Meaning { not_sent: Some(predicate), delivered: None };
         let mut headers = HeaderMap::new();
         assert_eq!(meaning.of(status(200), &headers, None), Outcome::Delivered);
@@ -236,14 +298,29 @@ mod tests {
     #[test]
     fn words_lose_secrets_and_control_characters() {
         let secrets = ["+1234567890".to_owned(), "hunter2".to_owned(), String::new()];
-        assert_eq!(clean(b"bad number +1234567890\r\nfor hunter2\x1b[31m", &secrets).as_deref(), Some("bad number […]  for […] [31m"));
+        assert_eq!(
+            clean(b"bad number +1234567890\r\nfor hunter2\x1b[31m", &secrets).as_deref(),
+            Some("bad number […]  for […] [31m")
+        );
         assert_eq!(clean(b" \n ", &secrets), None);
         // A buyer who guesses a part of the operator's secret must not learn the rest.
         let cut = ["sk_live".to_owned(), "sk_live_abcdef".to_owned(), "abcdef is".to_owned()];
         assert_eq!(clean(b"key sk_live_abcdef is bad", &cut).as_deref(), Some("key […] bad"));
         let text = ["a \"é/\"".to_owned(), "+1234567890".to_owned()];
-        let said = r#"1234567890 +1234567890 %2B1234567890 a \"é/\" a \"\u00e9/\" a \"é\/\" a+%22%C3%A9%2F%22 a%20%22%C3%A9%2F%22"#;
-        assert_eq!(clean(said.as_bytes(), &text).unwrap().replace("+[…]", "[…]").replace("[…]", "").replace("%2B", "").trim(), "");
+        let said = [
+            r#"1234567890 +1234567890 %2B1234567890 a \"é/\" a \"\u00e9/\" a \"é\/\""#,
+            "a+%22%C3%A9%2F%22 a%20%22%C3%A9%2F%22",
+        ]
+        .join(" ");
+        assert_eq!(
+            clean(said.as_bytes(), &text)
+                .unwrap()
+                .replace("+[…]", "[…]")
+                .replace("[…]", "")
+                .replace("%2B", "")
+                .trim(),
+            ""
+        );
         assert_eq!(clean("é".repeat(1000).as_bytes(), &[]).unwrap().chars().count(), MAX_WORDS);
     }
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The places that are left.
 pub struct Places(AtomicUsize);
 
-/// One of them, until this goes. Smaller than a semaphore's permit: it is handed about with each answer.
+/// One of them, until this goes. Smaller than a semaphore's permit: it is handed about with each
+/// answer.
 pub struct Place(Arc<Places>);
 
 impl Places {
@@ -18,7 +19,10 @@ impl Places {
     /// `None` if none is left.
     pub fn take(self: &Arc<Self>) -> Option<Place> {
         let one_less = |left: usize| left.checked_sub(1);
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_less).ok().map(|_| Place(Arc::clone(self)))
+        self.0
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_less)
+            .ok()
+            .map(|_| Place(Arc::clone(self)))
     }
 }
 

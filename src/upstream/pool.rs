@@ -21,7 +21,8 @@ const CAPACITY: usize = 128;
 /// Longest that one is kept, whatever its user allows: below the idle limit of most servers.
 const MAX_IDLE: Duration = Duration::from_secs(4);
 
-/// A connection and the limit on its answers, which is set anew for each: that costs less than a timer for each.
+/// A connection and the limit on its answers, which is set anew for each: that costs less than a
+/// timer for each.
 pub struct Connection {
     sender: SendRequest<RequestBody>,
     patience: Pin<Box<Sleep>>,
@@ -47,7 +48,11 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of its answer until `deadline`.
-    pub(super) async fn send(mut self, request: Box<Request<RequestBody>>, deadline: Instant) -> Reply {
+    pub(super) async fn send(
+        mut self,
+        request: Box<Request<RequestBody>>,
+        deadline: Instant,
+    ) -> Reply {
         self.patience.as_mut().reset(deadline);
         let mut asking = pin!(self.sender.try_send_request(*request));
         let patience = &mut self.patience;
@@ -86,11 +91,15 @@ impl Pool {
         let now = Instant::now();
         let age = |one: &Idle| now.saturating_duration_since(one.since);
         // The oldest are in front. One that closed in the middle is met there in the end.
-        while idle.front().is_some_and(|oldest| oldest.connection.sender.is_closed() || age(oldest) >= MAX_IDLE) {
+        while idle
+            .front()
+            .is_some_and(|oldest| oldest.connection.sender.is_closed() || age(oldest) >= MAX_IDLE)
+        {
             idle.pop_front();
         }
         // One whose answer was read just now may still be finishing; it is left for the next.
-        let at = idle.iter().rposition(|one| one.connection.sender.is_ready() && age(one) < max_idle)?;
+        let at =
+            idle.iter().rposition(|one| one.connection.sender.is_ready() && age(one) < max_idle)?;
         idle.remove(at).map(|one| one.connection)
     }
 

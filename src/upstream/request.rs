@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
+    HeaderValue,
+};
 use hyper::{Method, Request, Uri, Version};
 
 use super::Upstream;
@@ -11,7 +14,8 @@ use super::body::{BodyLimit, RequestBody};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Whether a field is about one connection only (RFC 9110 section 7.6.1), or an older one of that kind.
+/// Whether a field is about one connection only (RFC 9110 section 7.6.1), or an older one of that
+/// kind.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -29,7 +33,8 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Whether by a field a client could pose as a proxy of ours, or hand a macaroon on; or whether it is written anew.
+/// Whether by a field a client could pose as a proxy of ours, or hand a macaroon on; or whether it
+/// is written anew.
 fn is_never_from_clients(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
@@ -91,7 +96,8 @@ impl KeyPlace {
                 request.headers_mut().insert(name.clone(), HeaderValue::from_str(key).ok()?);
             }
             Self::Member(name) => {
-                let mut body: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(request.body()).ok()?;
+                let mut body: serde_json::Map<String, serde_json::Value> =
+                    serde_json::from_slice(request.body()).ok()?;
                 body.insert(name.clone(), key.into());
                 *request.body_mut() = serde_json::to_vec(&body).ok()?.into();
             }
@@ -100,8 +106,8 @@ impl KeyPlace {
     }
 }
 
-/// A free service's request: the client's own, without what belongs to its connection or to us; with its body if there is a `limit` for
-/// that. `None` if its query is no URL.
+/// A free service's request: the client's own, without what belongs to its connection or to us;
+/// with its body if there is a `limit` for that. `None` if its query is no URL.
 pub fn free(
     upstream: &Upstream,
     request: Request<Incoming>,
@@ -116,26 +122,43 @@ pub fn free(
     headers.insert(X_FORWARDED_FOR, client.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     let uri = with_query(upstream, parts.uri.query())?;
-    let body = limit.map_or_else(RequestBody::none, |limit| RequestBody::streamed(body, limit.clone(), upstream.timeout));
+    let body = limit.map_or_else(RequestBody::none, |limit| {
+        RequestBody::streamed(body, limit.clone(), upstream.timeout)
+    });
     Some(finish(upstream, &parts.method, uri, headers, body))
 }
 
-/// The operator's fixed parameters, then the client's of other names: never two of one name. `None` if that is no URL any more.
+/// The operator's fixed parameters, then the client's of other names: never two of one name. `None`
+/// if that is no URL any more.
 fn with_query(upstream: &Upstream, query: Option<&str>) -> Option<Uri> {
     let Some(query) = query else { return Some(upstream.uri.clone()) };
     let fixed = upstream.uri.query().filter(|fixed| !fixed.is_empty());
     let pairs: Vec<&str> = fixed.into_iter().chain(without(query, &upstream.fixed_names)).collect();
-    let text = if pairs.is_empty() { upstream.uri.path().to_owned() } else { format!("{}?{}", upstream.uri.path(), pairs.join("&")) };
+    let text = if pairs.is_empty() {
+        upstream.uri.path().to_owned()
+    } else {
+        format!("{}?{}", upstream.uri.path(), pairs.join("&"))
+    };
     text.parse().ok()
 }
 
 /// The pairs of `query` whose names are none of `fixed`, as they are written.
 fn without<'a>(query: &'a str, fixed: &[String]) -> Vec<&'a str> {
-    let is_fixed = |pair: &str| form_urlencoded::parse(pair.as_bytes()).next().is_some_and(|(name, _)| fixed.iter().any(|f| *f == name));
+    let is_fixed = |pair: &str| {
+        form_urlencoded::parse(pair.as_bytes())
+            .next()
+            .is_some_and(|(name, _)| fixed.iter().any(|f| *f == name))
+    };
     query.split('&').filter(|pair| !pair.is_empty() && !is_fixed(pair)).collect()
 }
 
-fn finish<B>(upstream: &Upstream, method: &Method, uri: Uri, mut headers: HeaderMap, body: B) -> Request<B> {
+fn finish<B>(
+    upstream: &Upstream,
+    method: &Method,
+    uri: Uri,
+    mut headers: HeaderMap,
+    body: B,
+) -> Request<B> {
     headers.insert(HOST, upstream.target.authority.clone());
     for (name, value) in &upstream.headers {
         headers.insert(name.clone(), value.clone());
@@ -149,11 +172,17 @@ fn finish<B>(upstream: &Upstream, method: &Method, uri: Uri, mut headers: Header
     request
 }
 
-/// Removes what is about the connection, with every name in any `Connection` line, and what is `unwanted`, which is asked of every name.
+/// Removes what is about the connection, with every name in any `Connection` line, and what is
+/// `unwanted`, which is asked of every name.
 pub fn strip(headers: &mut HeaderMap, mut unwanted: impl FnMut(&HeaderName) -> bool) {
-    let mut gone: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name) || is_hop_by_hop(name)).cloned().collect();
+    let mut gone: Vec<HeaderName> =
+        headers.keys().filter(|name| unwanted(name) || is_hop_by_hop(name)).cloned().collect();
     if gone.contains(&CONNECTION) {
-        for name in headers.get_all(CONNECTION).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',')) {
+        for name in headers
+            .get_all(CONNECTION)
+            .iter()
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        {
             let name = name.trim_ascii();
             // Nearly always it is one of these, which name no field that isn't gone anyway.
             if !matches!(name, b"keep-alive" | b"close") {
@@ -171,8 +200,12 @@ fn strip_credentials(headers: &mut HeaderMap) {
     if !headers.contains_key(AUTHORIZATION) {
         return;
     }
-    let others: Vec<HeaderValue> =
-        headers.get_all(AUTHORIZATION).iter().filter(|value| !crate::l402::credential::is_l402(value.as_bytes())).cloned().collect();
+    let others: Vec<HeaderValue> = headers
+        .get_all(AUTHORIZATION)
+        .iter()
+        .filter(|value| !crate::l402::credential::is_l402(value.as_bytes()))
+        .cloned()
+        .collect();
     headers.remove(AUTHORIZATION);
     for other in others {
         headers.append(AUTHORIZATION, other);
@@ -186,7 +219,10 @@ mod tests {
     fn map(lines: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
         }
         headers
     }
@@ -207,7 +243,11 @@ mod tests {
 
     #[test]
     fn only_our_own_credentials_are_removed() {
-        let mut headers = map(&[("authorization", "L402 a:b"), ("authorization", "Bearer x"), ("authorization", "lsat a:b")]);
+        let mut headers = map(&[
+            ("authorization", "L402 a:b"),
+            ("authorization", "Bearer x"),
+            ("authorization", "lsat a:b"),
+        ]);
         strip_credentials(&mut headers);
         assert_eq!(headers, map(&[("authorization", "Bearer x")]));
     }
@@ -215,6 +255,9 @@ mod tests {
     #[test]
     fn fixed_parameters_are_taken_out_however_they_are_written() {
         let fixed = ["password".to_owned(), "user".to_owned()];
-        assert_eq!(without("to=1&pass%77ord=x&text=a%20b&user&&password=y", &fixed), ["to=1", "text=a%20b"]);
+        assert_eq!(
+            without("to=1&pass%77ord=x&text=a%20b&user&&password=y", &fixed),
+            ["to=1", "text=a%20b"]
+        );
     }
 }

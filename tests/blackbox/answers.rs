@@ -9,7 +9,10 @@ const OTHER: &str = r#"{"phone_number":"+1234567891","message":"Hello, this is a
 fn holder_caveat(ticket: &str, caveat: &str) -> String {
     let (macaroon, preimage) = ticket.strip_prefix("L402 ").unwrap().split_once(':').unwrap();
     let bytes = farebox::l402::credential::decode_base64(macaroon.as_bytes()).unwrap();
-    format!("L402 {}:{preimage}", farebox::l402::credential::encode_base64(&with_caveat(&bytes, caveat.as_bytes())))
+    format!(
+        "L402 {}:{preimage}",
+        farebox::l402::credential::encode_base64(&with_caveat(&bytes, caveat.as_bytes()))
+    )
 }
 
 #[test]
@@ -19,7 +22,10 @@ fn unused_with_another_request_is_422_and_stays_valid() {
     let answer = world.redeem(&ticket, OTHER);
     assert_eq!((answer.status, answer.code().as_str()), (422, "ticket-for-another-request"));
     assert_eq!(answer.header("www-authenticate"), None, "no new invoice is offered");
-    assert_eq!((answer.json()["charged"].as_bool(), answer.json()["retry"].as_str()), (Some(false), Some("same-ticket")));
+    assert_eq!(
+        (answer.json()["charged"].as_bool(), answer.json()["retry"].as_str()),
+        (Some(false), Some("same-ticket"))
+    );
     assert_eq!(world.upstream.count(), 0);
     assert_eq!(world.redeem(&ticket, SMS).status, 200);
 }
@@ -44,7 +50,8 @@ fn forged_wrong_and_unpaid_are_402_that_say_what_is_wrong_and_send_nothing() {
     let world = World::new();
     let (challenge, ticket) = world.buy(SMS);
     let preimage = ticket.rsplit(':').next().unwrap();
-    let mut forged = farebox::l402::credential::decode_base64(challenge.macaroon.as_bytes()).unwrap();
+    let mut forged =
+        farebox::l402::credential::decode_base64(challenge.macaroon.as_bytes()).unwrap();
     let last = forged.len() - 1;
     forged[last] ^= 1;
     let forged = farebox::l402::credential::encode_base64(&forged);
@@ -73,11 +80,15 @@ fn a_verified_ticket_says_nothing_for_another_text_of_it() {
     let world = World::new();
     let (challenge, ticket) = world.buy(SMS);
     assert_eq!(world.redeem(&ticket, SMS).status, 200);
-    let mut forged = farebox::l402::credential::decode_base64(challenge.macaroon.as_bytes()).unwrap();
+    let mut forged =
+        farebox::l402::credential::decode_base64(challenge.macaroon.as_bytes()).unwrap();
     let last = forged.len() - 1;
     forged[last] ^= 1;
     let preimage = ticket.rsplit(':').next().unwrap();
-    let answer = world.redeem(&format!("L402 {}:{preimage}", farebox::l402::credential::encode_base64(&forged)), SMS);
+    let answer = world.redeem(
+        &format!("L402 {}:{preimage}", farebox::l402::credential::encode_base64(&forged)),
+        SMS,
+    );
     assert_eq!(answer.code(), "ticket-forged");
 }
 
@@ -94,7 +105,11 @@ fn a_pending_challenge_is_given_again_to_who_hands_it_back_and_to_nobody_else() 
 
 #[test]
 fn an_expired_ticket_is_402_but_not_once_it_was_handed_in() {
-    let world = World::with(Options { tickets: "lifetime = \"0s\"".into(), lnd: "invoice_expiry = \"10s\"".into(), ..Options::default() });
+    let world = World::with(Options {
+        tickets: "lifetime = \"0s\"".into(),
+        lnd: "invoice_expiry = \"10s\"".into(),
+        ..Options::default()
+    });
     let (_, used) = world.buy(SMS);
     let (_, unused) = world.buy(SMS);
     world.upstream.stop();
@@ -102,9 +117,15 @@ fn an_expired_ticket_is_402_but_not_once_it_was_handed_in() {
     world.upstream.start_again();
     world.wait_until_upstream_is("ok");
     let (_, probe) = world.buy(OTHER);
-    wait_until("the ticket's end", || world.redeem(&holder_caveat(&probe, "x=1"), SMS).code() == "ticket-expired");
+    wait_until("the ticket's end", || {
+        world.redeem(&holder_caveat(&probe, "x=1"), SMS).code() == "ticket-expired"
+    });
     assert_eq!(world.redeem(&unused, SMS).code(), "ticket-expired");
-    assert_eq!(world.redeem(&used, SMS).status, 200, "it does not expire on its payer because of an outage");
+    assert_eq!(
+        world.redeem(&used, SMS).status,
+        200,
+        "it does not expire on its payer because of an outage"
+    );
     assert_eq!(world.upstream.count(), 1);
 }
 
@@ -145,10 +166,16 @@ upstream = "http://127.0.0.1:1/"
         ..Options::default()
     });
     let (_, ticket) = world.buy(SMS);
-    wait_until("the other service's upstream to be known as down", || world.ready()["upstreams"]["other"]["status"] == "down");
+    wait_until("the other service's upstream to be known as down", || {
+        world.ready()["upstreams"]["other"]["status"] == "down"
+    });
     let json = [("Content-Type", "application/json"), ("Authorization", ticket.as_str())];
     let answer = http::send(world.address, "POST", "/other", &json, SMS.as_bytes());
-    assert_eq!((answer.status, answer.code().as_str()), (503, "upstream-down"), "what can't be delivered is not sold");
+    assert_eq!(
+        (answer.status, answer.code().as_str()),
+        (503, "upstream-down"),
+        "what can't be delivered is not sold"
+    );
     assert_eq!(world.redeem(&ticket, SMS).status, 200);
 }
 
@@ -179,7 +206,10 @@ fn a_retry_right_after_a_failure_is_told_when_to_come_again() {
     let (_, ticket) = world.buy(SMS);
     assert_eq!(world.redeem(&ticket, SMS).status, 502);
     let soon = world.redeem(&ticket, SMS);
-    assert_eq!((soon.status, soon.code().as_str(), soon.header("retry-after")), (429, "retry-later", Some("1")));
+    assert_eq!(
+        (soon.status, soon.code().as_str(), soon.header("retry-after")),
+        (429, "retry-later", Some("1"))
+    );
     assert_eq!(soon.json()["retry"], "same-ticket");
     world.upstream.behave(Behaviour::okay());
     wait_until("its turn", || world.redeem(&ticket, SMS).status == 200);
@@ -188,9 +218,14 @@ fn a_retry_right_after_a_failure_is_told_when_to_come_again() {
 
 #[test]
 fn a_long_answer_is_passed_on_whole_and_then_known_by_its_status_only() {
-    let world = World::with(Options { limits: "stored_answer = \"16KiB\"".into(), ..Options::default() });
+    let world =
+        World::with(Options { limits: "stored_answer = \"16KiB\"".into(), ..Options::default() });
     let long = vec![b'x'; 300_000];
-    world.upstream.behave(Behaviour::Answer { status: 201, headers: "Content-Type: text/plain\r\n", body: long.clone() });
+    world.upstream.behave(Behaviour::Answer {
+        status: 201,
+        headers: "Content-Type: text/plain\r\n",
+        body: long.clone(),
+    });
     let (_, ticket) = world.buy(SMS);
     let first = world.redeem(&ticket, SMS);
     assert_eq!((first.status, first.body.len()), (201, long.len()));

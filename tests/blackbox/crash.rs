@@ -1,5 +1,5 @@
-//! `kill -9` at each step and at any moment: at the end the upstream's own count says that no ticket was served twice, and every payer has
-//! an answer, a valid ticket, or a parked one.
+//! `kill -9` at each step and at any moment: at the end the upstream's own count says that no
+//! ticket was served twice, and every payer has an answer, a valid ticket, or a parked one.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -42,26 +42,36 @@ fn each_gap_between_claim_and_answer_is_safe() {
     }
 }
 
-/// The same with PostgreSQL, where another process has to find out that the first is dead: by its lease.
+/// The same with PostgreSQL, where another process has to find out that the first is dead: by its
+/// lease.
 #[test]
 fn each_gap_is_safe_with_postgres() {
     let postgres = Postgres::start();
     std::thread::scope(|scope| {
-        for (place, asked, then_status, then_asked) in
-            [("before-claim", 0, 200, 1), ("after-claim", 0, 504, 0), ("after-send", 1, 504, 1), ("after-settle", 1, 200, 1)]
-        {
+        for (place, asked, then_status, then_asked) in [
+            ("before-claim", 0, 200, 1),
+            ("after-claim", 0, 504, 0),
+            ("after-send", 1, 504, 1),
+            ("after-settle", 1, 200, 1),
+        ] {
             let url = postgres.url();
             scope.spawn(move || {
-                let mut world = World::with(Options { service: "timeout = \"500ms\"".into(), ..Options::postgres(&url) });
+                let mut world = World::with(Options {
+                    service: "timeout = \"500ms\"".into(),
+                    ..Options::postgres(&url)
+                });
                 let (_, ticket) = world.buy(SMS);
                 world.gate.kill();
                 world.restart_with(&[("FAREBOX_CRASH_AT", place)]);
-                let died = http::try_send(world.address, "POST", PATH, &headers(&ticket), SMS.as_bytes());
+                let died =
+                    http::try_send(world.address, "POST", PATH, &headers(&ticket), SMS.as_bytes());
                 assert!(died.is_none(), "{place}: {died:?}");
                 assert!(!world.gate.wait().success(), "{place}");
                 assert_eq!(world.upstream.count(), asked, "{place}");
                 world.restart();
-                let end = wait_for("the lease to run out", || Some(world.redeem(&ticket, SMS).status).filter(|status| *status != 409));
+                let end = wait_for("the lease to run out", || {
+                    Some(world.redeem(&ticket, SMS).status).filter(|status| *status != 409)
+                });
                 assert_eq!(end, then_status, "{place}");
                 assert_eq!(world.redeem(&ticket, SMS).status, then_status, "{place}");
                 assert_eq!(world.upstream.count(), then_asked, "{place}");
@@ -89,7 +99,8 @@ fn body(n: usize) -> String {
     format!(r#"{{"message":"number {n}","phone_number":"+1234567890"}}"#)
 }
 
-/// What a payer who retries gets in the end; `None` while somebody who may be dead still holds the ticket.
+/// What a payer who retries gets in the end; `None` while somebody who may be dead still holds the
+/// ticket.
 fn end_of(address: SocketAddr, ticket: &str, n: usize) -> Option<u16> {
     let mut busy = 0;
     loop {
@@ -117,7 +128,8 @@ fn kill_under_load(options: Options) {
     world.pin_port();
     world.upstream.behave(Behaviour::Moody);
     let tickets: Vec<String> = (0..KILLS * 8).map(|n| world.buy(&body(n)).1).collect();
-    let (next, delivered, stop) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+    let (next, delivered, stop) =
+        (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     let address = world.address;
     let (ends, later) = (Mutex::new(HashMap::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -139,10 +151,13 @@ fn kill_under_load(options: Options) {
         let mut seed = 1_u64;
         for _ in 0..KILLS {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            // Counted in deliveries first, so that a slow machine gives the same mix of ends as a quick one.
+            // Counted in deliveries first, so that a slow machine gives the same mix of ends as a
+            // quick one.
             let enough = delivered.load(Ordering::SeqCst) + (seed >> 33) as usize % 4;
             let started = Instant::now();
-            while delivered.load(Ordering::SeqCst) < enough && started.elapsed() < Duration::from_secs(1) {
+            while delivered.load(Ordering::SeqCst) < enough
+                && started.elapsed() < Duration::from_secs(1)
+            {
                 std::thread::sleep(Duration::from_millis(1));
             }
             std::thread::sleep(Duration::from_millis((seed >> 40) % 15));
@@ -162,7 +177,8 @@ fn kill_under_load(options: Options) {
 fn check(world: &World, ends: &HashMap<usize, u16>) {
     let mut taken: HashMap<Vec<u8>, usize> = HashMap::new();
     for request in world.upstream.requests() {
-        *taken.entry(request.body.clone()).or_default() += usize::from(request.header("x-refused").is_none());
+        *taken.entry(request.body.clone()).or_default() +=
+            usize::from(request.header("x-refused").is_none());
     }
     assert!(ends.len() > KILLS, "{} tickets were used", ends.len());
     let (mut delivered, mut parked) = (0, 0);

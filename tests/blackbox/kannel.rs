@@ -1,4 +1,5 @@
-//! A real SMS backend that knows nothing of payments: Kannel, behind a service whose input is the query.
+//! A real SMS backend that knows nothing of payments: Kannel, behind a service whose input is the
+//! query.
 
 use crate::support::kannel::Kannel;
 use crate::support::world::Options;
@@ -22,7 +23,9 @@ delivered = {{ status = [202], body = "^0:" }}
 type = "object"
 required = ["to", "text"]
 additionalProperties = false
-properties = {{ to = {{ type = "string", format = "e164" }}, text = {{ type = "string", minLength = 1, maxLength = 160 }} }}
+[service.input.properties]
+to = {{ type = "string", format = "e164" }}
+text = {{ type = "string", minLength = 1, maxLength = 160 }}
 "#,
         kannel.sendsms
     );
@@ -45,8 +48,14 @@ fn buy(world: &World) -> (String, String) {
 fn one_payment_sends_one_message_whatever_becomes_of_the_backend() {
     let mut kannel = Kannel::start();
     let world = world(&kannel, "foobar-of-kannel");
-    wait_until("the backend to be known as up", || world.ready()["upstreams"]["kannel"]["status"] == "ok");
-    for bad in ["/sms?to=%2B1234567890+%2B1999999999&text=x", "/sms?to=%2B1234567890&text=x&coding=2", "/sms?to=111&text=x"] {
+    wait_until("the backend to be known as up", || {
+        world.ready()["upstreams"]["kannel"]["status"] == "ok"
+    });
+    for bad in [
+        "/sms?to=%2B1234567890+%2B1999999999&text=x",
+        "/sms?to=%2B1234567890&text=x&coding=2",
+        "/sms?to=111&text=x",
+    ] {
         assert_eq!(http::send(world.address, "GET", bad, &[], b"").status, 400);
     }
 
@@ -56,9 +65,13 @@ fn one_payment_sends_one_message_whatever_becomes_of_the_backend() {
     assert_eq!((answer.status, answer.text().as_str()), (202, "0: Accepted for delivery"));
     wait_until("the message at the centre", || kannel.sent().len() == 1);
     assert!(kannel.sent()[0].contains("+1234567890 text Hello there"), "{:?}", kannel.sent());
-    assert_eq!(get(&world, &[("Authorization", &first)]).header("idempotent-replayed"), Some("true"));
+    assert_eq!(
+        get(&world, &[("Authorization", &first)]).header("idempotent-replayed"),
+        Some("true")
+    );
 
-    // Frozen until the gate gives up: nobody knows. Let go, it sends the message after all; a retry would have sent two.
+    // Frozen until the gate gives up: nobody knows. Let go, it sends the message after all; a retry
+    // would have sent two.
     let (hash, second) = buy(&world);
     kannel.signal_bearerbox("STOP");
     assert_eq!(get(&world, &[("Authorization", &second)]).code(), "outcome-unknown");
@@ -66,7 +79,8 @@ fn one_payment_sends_one_message_whatever_becomes_of_the_backend() {
     kannel.signal_bearerbox("CONT");
     wait_until("the late message at the centre", || kannel.sent().len() == 2);
     assert_eq!(get(&world, &[("Authorization", &second)]).code(), "outcome-unknown");
-    assert_eq!(http::send(world.ops, "POST", &format!("/tickets/{hash}/delivered"), &[], b"").json()["state"], "delivered");
+    let path = format!("/tickets/{hash}/delivered");
+    assert_eq!(http::send(world.ops, "POST", &path, &[], b"").json()["state"], "delivered");
     assert_eq!(get(&world, &[("Authorization", &second)]).code(), "delivered-answer-not-kept");
 
     // Gone: certainly not sent, and the same ticket works later.
@@ -75,7 +89,9 @@ fn one_payment_sends_one_message_whatever_becomes_of_the_backend() {
     let down = get(&world, &[("Authorization", &third)]);
     assert_eq!((down.status, down.code().as_str()), (503, "upstream-unreachable"));
     kannel.start_smsbox();
-    wait_until("the same ticket to work", || get(&world, &[("Authorization", &third)]).status == 202);
+    wait_until("the same ticket to work", || {
+        get(&world, &[("Authorization", &third)]).status == 202
+    });
     wait_until("its message at the centre", || kannel.sent().len() == 3);
     assert_eq!(kannel.sent().len(), 3);
 }
@@ -87,6 +103,9 @@ fn a_wrong_password_is_the_operator_s_and_its_words_hide_it() {
     let (_, ticket) = buy(&world);
     let answer = get(&world, &[("Authorization", &ticket)]);
     assert_eq!((answer.status, answer.json()["upstream_status"].as_u64()), (502, Some(403)));
-    assert!(!answer.text().contains("wrong-secret-word") && !world.gate.output().contains("wrong-secret-word"));
+    assert!(
+        !answer.text().contains("wrong-secret-word")
+            && !world.gate.output().contains("wrong-secret-word")
+    );
     assert_eq!(kannel.sent().len(), 0);
 }

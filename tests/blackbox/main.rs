@@ -1,4 +1,5 @@
-//! Black-box tests: the real binary, the play node over TLS, and a scripted upstream that counts. By promise, a module each.
+//! Black-box tests: the real binary, the play node over TLS, and a scripted upstream that counts.
+//! By promise, a module each.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -28,7 +28,8 @@ fn check_works_beside_a_running_serve_and_says_what_is_wrong() {
     let (status, said) = Process::run(&["check", "--config", "farebox.toml"], world.folder.path());
     assert_eq!(status.code(), Some(1));
     assert!(
-        said.contains("FAILED   service send-sms: its upstream at 127.0.0.1:") && said.contains("start it, or correct `upstream`"),
+        said.contains("FAILED   service send-sms: its upstream at 127.0.0.1:")
+            && said.contains("start it, or correct `upstream`"),
         "{said}"
     );
     assert_eq!(world.redeem(&ticket, SMS).status, 200, "serve goes on");
@@ -42,12 +43,17 @@ fn check_names_each_part_that_fails() {
     for (from, to, words) in [
         ("tls.cert\"", "no-such.cert\"", "FAILED   node: `lnd.certificate`: "),
         ("invoice.macaroon\"", "no-such.macaroon\"", "FAILED   node: `lnd.macaroon`: "),
-        ("\"regtest\"", "\"mainnet\"", "FAILED   invoice: LND's invoice is not what was asked for: it is for regtest"),
+        (
+            "\"regtest\"",
+            "\"mainnet\"",
+            "FAILED   invoice: LND's invoice is not what was asked for: it is for regtest",
+        ),
         ("price_sat = 100", "price_sat = \"100\"", "FAILED   config: farebox.toml:"),
         ("state_dir = \"state\"", "state_dir = \"/proc/nowhere\"", "FAILED   state: "),
     ] {
         std::fs::write(&path, good.replace(from, to)).unwrap();
-        let (status, said) = Process::run(&["check", "--config", "farebox.toml"], world.folder.path());
+        let (status, said) =
+            Process::run(&["check", "--config", "farebox.toml"], world.folder.path());
         assert_eq!(status.code(), Some(1), "{to}: {said}");
         assert!(said.contains(words), "{to}:\n{said}");
     }
@@ -61,12 +67,16 @@ fn check_names_each_part_that_fails() {
 fn an_address_in_use_is_said_with_its_key() {
     let world = World::new();
     let config = std::fs::read_to_string(world.folder.path().join("farebox.toml")).unwrap();
-    let config =
-        config.replacen("\"127.0.0.1:0\"", &format!("\"{}\"", world.address), 1).replace("state_dir = \"state\"", "state_dir = \"state2\"");
+    let config = config
+        .replacen("\"127.0.0.1:0\"", &format!("\"{}\"", world.address), 1)
+        .replace("state_dir = \"state\"", "state_dir = \"state2\"");
     std::fs::write(world.folder.path().join("second.toml"), config).unwrap();
     let (status, said) = Process::run(&["serve", "--config", "second.toml"], world.folder.path());
     assert_eq!(status.code(), Some(1));
-    assert!(said.contains("`listen.address`") && said.contains(&world.address.to_string()), "{said}");
+    assert!(
+        said.contains("`listen.address`") && said.contains(&world.address.to_string()),
+        "{said}"
+    );
 }
 
 #[test]
@@ -121,7 +131,10 @@ fn tickets(world: &World, arguments: &[&str]) -> (bool, String) {
 /// The config of the running gate, with the port that its second listener got.
 fn with_ops_address(world: &World) {
     let config = std::fs::read_to_string(world.folder.path().join("farebox.toml")).unwrap();
-    let config = config.replace("[ops]\naddress = \"127.0.0.1:0\"", &format!("[ops]\naddress = \"{}\"", world.ops));
+    let config = config.replace(
+        "[ops]\naddress = \"127.0.0.1:0\"",
+        &format!("[ops]\naddress = \"{}\"", world.ops),
+    );
     std::fs::write(world.folder.path().join("ops.toml"), config).unwrap();
 }
 
@@ -129,16 +142,24 @@ fn with_ops_address(world: &World) {
 fn what_is_parked_is_the_operator_s_to_resolve_while_serve_runs_and_while_it_does_not() {
     let mut world = World::new();
     with_ops_address(&world);
-    let ((released, first), (delivered, second), (third_hash, third)) = (parked(&world), parked(&world), parked(&world));
+    let ((released, first), (delivered, second), (third_hash, third)) =
+        (parked(&world), parked(&world), parked(&world));
     let (good, list) = tickets(&world, &["list", "--state", "parked"]);
-    assert!(good && list.lines().count() == 3 && [&released, &delivered, &third_hash].iter().all(|hash| list.contains(*hash)), "{list}");
+    assert!(
+        good && list.lines().count() == 3
+            && [&released, &delivered, &third_hash].iter().all(|hash| list.contains(*hash)),
+        "{list}"
+    );
     assert!(tickets(&world, &["resolve", &released, "--release"]).1.contains("free"));
     assert!(tickets(&world, &["resolve", &delivered, "--delivered"]).1.contains("delivered"));
     let (good, said) = tickets(&world, &["resolve", &released, "--release"]);
     assert!(!good && said.contains("not parked"), "{said}");
     let (good, said) = tickets(&world, &["show", &"ab".repeat(32)]);
     assert!(!good && said.contains("no such ticket"), "{said}");
-    assert!(!tickets(&world, &["resolve", &third_hash]).0, "one of --delivered and --release is needed");
+    assert!(
+        !tickets(&world, &["resolve", &third_hash]).0,
+        "one of --delivered and --release is needed"
+    );
 
     assert_eq!(world.redeem(&first, SMS).text(), "Okay");
     let answer = world.redeem(&second, SMS);
@@ -175,7 +196,10 @@ fn a_page_in_the_operator_s_browser_can_not_resolve_tickets() {
     let world = World::new();
     let (hash, _) = parked(&world);
     let target = format!("/tickets/{hash}/release");
-    assert_eq!(http::send(world.ops, "POST", &target, &[("Origin", "https://evil.test")], b"").status, 403);
+    assert_eq!(
+        http::send(world.ops, "POST", &target, &[("Origin", "https://evil.test")], b"").status,
+        403
+    );
     assert_eq!(http::send(world.ops, "GET", &target, &[], b"").status, 400);
     assert_eq!(http::get(world.ops, &format!("/tickets/{hash}")).json()["state"], "parked");
     assert_eq!(http::send(world.ops, "POST", &target, &[], b"").json()["state"], "free");

@@ -41,11 +41,19 @@ pass_time = "1h"
 pass_uses = 5
 price_sat = 50
 upstream = "http://UPSTREAM/data"
-input = { type = "object", required = ["q"], additionalProperties = false, properties = { q = { type = "string" } } }
+[service.input]
+type = "object"
+required = ["q"]
+additionalProperties = false
+properties = { q = { type = "string" } }
 "#;
 
 fn world() -> World {
-    World::with(Options { more: SERVICES.into(), lnd: "invoice_expiry = \"10s\"".into(), ..Options::default() })
+    World::with(Options {
+        more: SERVICES.into(),
+        lnd: "invoice_expiry = \"10s\"".into(),
+        ..Options::default()
+    })
 }
 
 fn call(world: &World, path: &str, ticket: Option<&str>) -> Response {
@@ -68,7 +76,10 @@ fn buy(world: &World, path: &str) -> (Challenge, String) {
 fn a_pass_opens_its_service_for_its_time_and_no_other() {
     let mut world = world();
     let (challenge, pass) = buy(&world, "/by-time");
-    assert!(challenge.response.json()["passUntil"].as_u64().unwrap() > challenge.response.json()["expiresAt"].as_u64().unwrap());
+    assert!(
+        challenge.response.json()["passUntil"].as_u64().unwrap()
+            > challenge.response.json()["expiresAt"].as_u64().unwrap()
+    );
     for n in 1..=20 {
         assert_eq!(call(&world, "/by-time", Some(&pass)).text(), "Okay");
         assert_eq!(world.upstream.count(), n);
@@ -76,8 +87,14 @@ fn a_pass_opens_its_service_for_its_time_and_no_other() {
     assert_eq!(call(&world, "/counted", Some(&pass)).code(), "ticket-for-another-service");
     assert_eq!(call(&world, "/short", Some(&pass)).code(), "ticket-for-another-service");
     world.crash_and_restart();
-    wait_until("the pass to be taken again", || call(&world, "/by-time", Some(&pass)).status == 200);
-    assert_eq!(crate::support::http::get(world.ops, "/tickets").json().as_array().unwrap().len(), 0, "it writes nothing");
+    wait_until("the pass to be taken again", || {
+        call(&world, "/by-time", Some(&pass)).status == 200
+    });
+    assert_eq!(
+        crate::support::http::get(world.ops, "/tickets").json().as_array().unwrap().len(),
+        0,
+        "it writes nothing"
+    );
     world.upstream.behave(Behaviour::status(404, "no such thing"));
     assert_eq!(call(&world, "/by-time", Some(&pass)).json()["upstream_status"], 404);
     world.upstream.behave(Behaviour::CloseAfterReading);
@@ -92,7 +109,11 @@ fn a_pass_opens_its_service_for_its_time_and_no_other() {
 
 #[test]
 fn a_pass_that_is_used_is_no_unpaid_challenge_any_more() {
-    let world = World::with(Options { more: SERVICES.into(), limits: "unpaid_per_client = 1".into(), ..Options::default() });
+    let world = World::with(Options {
+        more: SERVICES.into(),
+        limits: "unpaid_per_client = 1".into(),
+        ..Options::default()
+    });
     let (_, ticket) = buy(&world, "/by-time");
     assert_eq!(call(&world, "/by-time", None).status, 429);
     assert_eq!(call(&world, "/by-time", Some(&ticket)).status, 200);
@@ -104,7 +125,13 @@ fn a_counted_pass_has_its_uses_and_not_one_more() {
     let mut world = world();
     let (challenge, pass) = buy(&world, "/counted");
     assert_eq!(challenge.response.json()["passUses"], 5);
-    let bad = http::send(world.address, "POST", "/counted", &[("Content-Type", "application/json"), ("Authorization", &pass)], b"{}");
+    let bad = http::send(
+        world.address,
+        "POST",
+        "/counted",
+        &[("Content-Type", "application/json"), ("Authorization", &pass)],
+        b"{}",
+    );
     assert_eq!(bad.status, 400, "every use is validated");
     assert_eq!(call(&world, "/counted", Some(&pass)).status, 200);
     world.crash_and_restart();
@@ -118,7 +145,9 @@ fn a_counted_pass_has_its_uses_and_not_one_more() {
     let together = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..30 {
-            scope.spawn(|| together.lock().unwrap().push(call(&world, "/counted", Some(&pass)).status));
+            scope.spawn(|| {
+                together.lock().unwrap().push(call(&world, "/counted", Some(&pass)).status)
+            });
         }
     });
     let served = together.into_inner().unwrap().iter().filter(|status| **status == 200).count();
@@ -127,9 +156,13 @@ fn a_counted_pass_has_its_uses_and_not_one_more() {
         call(&world, "/counted", Some(&pass));
         world.upstream.count() - before == 3
     });
-    wait_until("no use to be left", || call(&world, "/counted", Some(&pass)).code() == "ticket-spent");
+    wait_until("no use to be left", || {
+        call(&world, "/counted", Some(&pass)).code() == "ticket-spent"
+    });
     world.crash_and_restart();
-    wait_until("no use to be left after a restart", || call(&world, "/counted", Some(&pass)).code() == "ticket-spent");
+    wait_until("no use to be left after a restart", || {
+        call(&world, "/counted", Some(&pass)).code() == "ticket-spent"
+    });
     assert_eq!(world.upstream.count() - before, 3, "one before, one parked, three now");
 }
 
@@ -143,7 +176,8 @@ fn a_revoked_pass_is_worthless() {
     assert_eq!(call(&world, "/by-time", Some(&pass)).code(), "ticket-revoked");
 }
 
-/// Nobody is asked to pay twice: a use that is under way may be given back, and one that was is there again.
+/// Nobody is asked to pay twice: a use that is under way may be given back, and one that was is
+/// there again.
 #[test]
 fn a_pass_whose_last_use_may_come_back_is_not_spent() {
     let world = world();
@@ -155,7 +189,9 @@ fn a_pass_whose_last_use_may_come_back_is_not_spent() {
     let before = world.upstream.count();
     std::thread::scope(|scope| {
         let first = scope.spawn(|| {
-            crate::support::wait_for("its turn", || Some(call(&world, "/once", Some(&pass))).filter(|answer| answer.status != 429))
+            crate::support::wait_for("its turn", || {
+                Some(call(&world, "/once", Some(&pass))).filter(|answer| answer.status != 429)
+            })
         });
         wait_until("the upstream to be asked", || world.upstream.count() > before);
         let second = call(&world, "/once", Some(&pass));
@@ -168,21 +204,36 @@ fn a_pass_whose_last_use_may_come_back_is_not_spent() {
 
 #[test]
 fn the_answer_to_a_pass_comes_as_the_upstream_gives_it_without_what_is_not_the_payer_s() {
-    let world = World::with(Options { limits: "stored_answer = \"16KiB\"".into(), more: SERVICES.into(), ..Options::default() });
+    let world = World::with(Options {
+        limits: "stored_answer = \"16KiB\"".into(),
+        more: SERVICES.into(),
+        ..Options::default()
+    });
     let (_, pass) = buy(&world, "/by-time");
-    let headers = "Content-Type: text/plain\r\nX-Own: 1\r\nSet-Cookie: account=1\r\nWWW-Authenticate: L402 macaroon=\"a\", invoice=\"b\"\r\n\
+    let headers = "Content-Type: text/plain\r\nX-Own: 1\r\nSet-Cookie: \
+                   account=1\r\nWWW-Authenticate: L402 macaroon=\"a\", invoice=\"b\"\r\n\
                    Cache-Control: public\r\nAlt-Svc: h3\r\nConnection: x-hop\r\nX-Hop: 1\r\n";
     let long = vec![b'x'; 300_000];
     world.upstream.behave(Behaviour::Answer { status: 201, headers, body: long.clone() });
     let answer = call(&world, "/by-time", Some(&pass));
-    assert_eq!((answer.status, answer.body == long), (201, true), "longer than what is kept of an answer");
-    assert_eq!((answer.header("x-own"), answer.header("cache-control")), (Some("1"), Some("no-store")));
+    assert_eq!(
+        (answer.status, answer.body == long),
+        (201, true),
+        "longer than what is kept of an answer"
+    );
+    assert_eq!(
+        (answer.header("x-own"), answer.header("cache-control")),
+        (Some("1"), Some("no-store"))
+    );
     for name in ["set-cookie", "www-authenticate", "alt-svc", "x-hop"] {
         assert_eq!(answer.header(name), None, "{name}");
     }
     world.upstream.behave(Behaviour::CutShort);
     let cut = raw(&world, "/by-time", &pass);
-    assert!(cut.starts_with("HTTP/1.1 200 OK\r\n") && cut.ends_with("\r\n\r\nOkay"), "what breaks off breaks off for the payer: {cut}");
+    assert!(
+        cut.starts_with("HTTP/1.1 200 OK\r\n") && cut.ends_with("\r\n\r\nOkay"),
+        "what breaks off breaks off for the payer: {cut}"
+    );
     assert!(cut.to_ascii_lowercase().contains("content-length: 400\r\n"), "{cut}");
 }
 
@@ -201,29 +252,53 @@ fn raw(world: &World, path: &str, ticket: &str) -> String {
 #[test]
 fn the_framing_of_what_is_passed_on_is_ours() {
     let odd = "[service.delivered]\nstatus = [304, 200]\n";
-    let by_time = SERVICES.split("[[service]]").find(|service| service.contains("/by-time")).unwrap();
-    let world = World::with(Options { more: format!("[[service]]{by_time}{odd}"), ..Options::default() });
+    let by_time =
+        SERVICES.split("[[service]]").find(|service| service.contains("/by-time")).unwrap();
+    let world =
+        World::with(Options { more: format!("[[service]]{by_time}{odd}"), ..Options::default() });
     let (_, pass) = buy(&world, "/by-time");
     for path in ["/by-time", "/status"] {
         world.upstream.behave(Behaviour::Raw(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\nTrailer: Set-Cookie\r\n\r\n4\r\nOkay\r\n0\r\nSet-Cookie: a=b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\nTrailer: \
+             Set-Cookie\r\n\r\n4\r\nOkay\r\n0\r\nSet-Cookie: a=b\r\n\r\n",
         ));
         let coded = call(&world, path, Some(&pass));
-        assert_eq!((coded.status, coded.text().as_str(), coded.header("set-cookie")), (200, "Okay", None), "{path}");
+        assert_eq!(
+            (coded.status, coded.text().as_str(), coded.header("set-cookie")),
+            (200, "Okay", None),
+            "{path}"
+        );
         assert!(!raw(&world, path, &pass).contains("a=b"), "{path}");
         world.upstream.behave(Behaviour::Raw("HTTP/1.0 200 OK\r\n\r\nOkay"));
         let old = raw(&world, path, &pass);
-        assert!(old.starts_with("HTTP/1.1 200 OK\r\n") && old.ends_with("4\r\nOkay\r\n0\r\n\r\n"), "{path}: {old}");
+        assert!(
+            old.starts_with("HTTP/1.1 200 OK\r\n") && old.ends_with("4\r\nOkay\r\n0\r\n\r\n"),
+            "{path}: {old}"
+        );
     }
     for length in ["4, 4", "4\r\nContent-Length: 4"] {
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nOkay");
         world.upstream.behave(Behaviour::Raw(answer.leak()));
         let one = raw(&world, "/status", &pass).to_ascii_lowercase();
-        assert!(one.contains("\r\ncontent-length: 4\r\n") && one.matches("content-length").count() == 1, "{one}");
+        assert!(
+            one.contains("\r\ncontent-length: 4\r\n") && one.matches("content-length").count() == 1,
+            "{one}"
+        );
     }
-    world.upstream.behave(Behaviour::Raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n4\r\nOkay\r\n0\r\n\r\n"));
-    assert_eq!(call(&world, "/status", None).status, 504, "what is left would be coded by gzip, and nobody told");
-    world.upstream.behave(Behaviour::Raw("HTTP/1.1 304 Left As It Was\r\nContent-Length: 400\r\n\r\n"));
+    world.upstream.behave(Behaviour::Raw(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n4\r\nOkay\r\n0\r\n\r\n",
+    ));
+    assert_eq!(
+        call(&world, "/status", None).status,
+        504,
+        "what is left would be coded by gzip, and nobody told"
+    );
+    world
+        .upstream
+        .behave(Behaviour::Raw("HTTP/1.1 304 Left As It Was\r\nContent-Length: 400\r\n\r\n"));
     let rewritten = raw(&world, "/by-time", &pass).to_ascii_lowercase();
-    assert!(rewritten.starts_with("http/1.1 200 ok\r\n") && rewritten.contains("content-length: 0\r\n"), "{rewritten}");
+    assert!(
+        rewritten.starts_with("http/1.1 200 ok\r\n") && rewritten.contains("content-length: 0\r\n"),
+        "{rewritten}"
+    );
 }

@@ -32,7 +32,10 @@ fn ask_pay_send_and_send_again() {
     assert_eq!(answer.header("idempotent-replayed"), None);
     for _ in 0..2 {
         let again = world.redeem(&ticket, SMS);
-        assert_eq!((again.status, again.text().as_str(), again.header("idempotent-replayed")), (200, "Okay", Some("true")));
+        assert_eq!(
+            (again.status, again.text().as_str(), again.header("idempotent-replayed")),
+            (200, "Okay", Some("true"))
+        );
         world.crash_and_restart();
     }
     assert_eq!(world.upstream.count(), 1, "one payment, one message");
@@ -62,10 +65,25 @@ fn the_upstream_gets_what_was_priced_and_nothing_that_opens_anything() {
     assert_eq!(answer.status, 200, "white space and key order don't cost money: {answer:?}");
     let seen = world.upstream.last();
     assert_eq!(seen.line, "POST /send?account=7 HTTP/1.1");
-    assert_eq!(seen.body, br#"{"message":"Hello, this is a test SMS!","phone_number":"+1234567890"}"#);
-    let mut names: Vec<String> = seen.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    assert_eq!(
+        seen.body,
+        br#"{"message":"Hello, this is a test SMS!","phone_number":"+1234567890"}"#
+    );
+    let mut names: Vec<String> =
+        seen.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.sort();
-    assert_eq!(names, ["accept-encoding", "accept-language", "authorization", "content-length", "content-type", "host", "x-gate"]);
+    assert_eq!(
+        names,
+        [
+            "accept-encoding",
+            "accept-language",
+            "authorization",
+            "content-length",
+            "content-type",
+            "host",
+            "x-gate"
+        ]
+    );
     assert_eq!(seen.header("authorization"), Some("Bearer backend-token-hunter2"));
     assert_eq!(seen.header("accept-encoding"), Some("identity"));
     assert_eq!(seen.header("content-type"), Some("application/json"));
@@ -73,7 +91,8 @@ fn the_upstream_gets_what_was_priced_and_nothing_that_opens_anything() {
     assert!(!everything.contains(&challenge.macaroon) && !everything.contains("LSAT"));
 }
 
-/// The command for step 3 is run by a real shell, with `curl` replaced by something that shows its arguments.
+/// The command for step 3 is run by a real shell, with `curl` replaced by something that shows its
+/// arguments.
 #[test]
 fn the_pasted_command_is_safe_and_complete_whatever_the_message() {
     let world = World::new();
@@ -84,7 +103,8 @@ fn the_pasted_command_is_safe_and_complete_whatever_the_message() {
         "''''",
         "-d @/etc/passwd",
     ] {
-        let body = serde_json::json!({ "phone_number": "+1234567890", "message": message }).to_string();
+        let body =
+            serde_json::json!({ "phone_number": "+1234567890", "message": message }).to_string();
         let (challenge, ticket) = world.buy(&body);
         let next = challenge.response.json()["next"].as_str().unwrap().to_owned();
         let preimage = ticket.rsplit(':').next().unwrap();
@@ -93,8 +113,14 @@ fn the_pasted_command_is_safe_and_complete_whatever_the_message() {
         assert!(shown.status.success() && shown.stderr.is_empty(), "{shown:?}");
         let shown = String::from_utf8(shown.stdout).unwrap();
         let arguments: Vec<&str> = shown.trim_end_matches('\0').split('\0').collect();
-        let [flags, x, method, url, h1, content_type, h2, authorization, d, data] = arguments[..] else { panic!("{arguments:?}") };
-        assert_eq!((flags, x, method, h1, h2, d), ("-sS", "-X", "POST", "-H", "-H", "--data-binary"));
+        let [flags, x, method, url, h1, content_type, h2, authorization, d, data] = arguments[..]
+        else {
+            panic!("{arguments:?}")
+        };
+        assert_eq!(
+            (flags, x, method, h1, h2, d),
+            ("-sS", "-X", "POST", "-H", "-H", "--data-binary")
+        );
         assert_eq!(url, format!("http://gate.test:8402{PATH}"));
         assert_eq!(content_type, "Content-Type: application/json");
         assert_eq!(authorization, format!("Authorization: {ticket}"));
@@ -106,26 +132,39 @@ fn the_pasted_command_is_safe_and_complete_whatever_the_message() {
 #[test]
 fn the_demo_sells_a_message_with_the_commands_that_it_prints() {
     let folder = tempfile::tempdir().unwrap();
-    let mut demo = Process::start(&["demo", "--gate", "127.0.0.1:0", "--wallet", "127.0.0.1:0", "--outbox", "127.0.0.1:0"], folder.path());
+    let mut demo = Process::start(
+        &["demo", "--gate", "127.0.0.1:0", "--wallet", "127.0.0.1:0", "--outbox", "127.0.0.1:0"],
+        folder.path(),
+    );
     let outbox = demo.word_after("outbox  http://").trim_end_matches("/outbox").parse().unwrap();
     demo.word_after("Ctrl-C ends");
     let printed = demo.output();
-    let commands: Vec<&str> =
-        printed.lines().filter(|line| ["CHALLENGE=", "PREIMAGE=", "curl "].iter().any(|start| line.starts_with(start))).collect();
+    let commands: Vec<&str> = printed
+        .lines()
+        .filter(|line| {
+            ["CHALLENGE=", "PREIMAGE=", "curl "].iter().any(|start| line.starts_with(start))
+        })
+        .collect();
     assert_eq!(commands.len(), 3, "{printed}");
     let field = |text: &str, name: &str| {
         let value: serde_json::Value = serde_json::from_str(text).unwrap();
         value[name].as_str().unwrap().to_owned()
     };
-    let gate: std::net::SocketAddr = demo.word_after("gate    http://").split('/').next().unwrap().parse().unwrap();
-    let wallet: std::net::SocketAddr = demo.word_after("wallet  http://").split('/').next().unwrap().parse().unwrap();
+    let gate: std::net::SocketAddr =
+        demo.word_after("gate    http://").split('/').next().unwrap().parse().unwrap();
+    let wallet: std::net::SocketAddr =
+        demo.word_after("wallet  http://").split('/').next().unwrap().parse().unwrap();
     let json = [("Content-Type", "application/json")];
-    wait_until("the demo's node", || http::send(gate, "POST", PATH, &json, SMS.as_bytes()).status == 402);
+    wait_until("the demo's node", || {
+        http::send(gate, "POST", PATH, &json, SMS.as_bytes()).status == 402
+    });
     let challenge = http::send(gate, "POST", PATH, &json, SMS.as_bytes()).text();
-    let preimage = http::send(wallet, "POST", "/pay", &[], field(&challenge, "invoice").as_bytes()).text();
+    let preimage =
+        http::send(wallet, "POST", "/pay", &[], field(&challenge, "invoice").as_bytes()).text();
     let ticket = format!("L402 {}:{}", field(&challenge, "macaroon"), preimage.trim());
     for _ in 0..2 {
-        let answer = http::send(gate, "POST", PATH, &[json[0], ("Authorization", &ticket)], SMS.as_bytes());
+        let answer =
+            http::send(gate, "POST", PATH, &[json[0], ("Authorization", &ticket)], SMS.as_bytes());
         assert_eq!((answer.status, answer.text().as_str()), (200, "Okay\n"));
     }
     assert_eq!(http::get(outbox, "/outbox").json().as_array().unwrap().len(), 1);

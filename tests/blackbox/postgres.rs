@@ -13,15 +13,24 @@ fn the_three_steps_and_the_stored_answer_after_a_restart() {
     assert_eq!(world.redeem(&ticket, SMS).text(), "Okay");
     world.crash_and_restart();
     let again = world.redeem(&ticket, SMS);
-    assert_eq!((again.status, again.text().as_str(), again.header("idempotent-replayed")), (200, "Okay", Some("true")));
+    assert_eq!(
+        (again.status, again.text().as_str(), again.header("idempotent-replayed")),
+        (200, "Okay", Some("true"))
+    );
     assert_eq!(world.upstream.count(), 1);
     let other = r#"{"phone_number":"+1234567891","message":"x"}"#;
     assert_eq!(world.redeem(&ticket, other).code(), "ticket-used");
     let (_, unused) = world.buy(SMS);
     assert_eq!(world.redeem(&unused, other).code(), "ticket-for-another-request");
-    let (status, said) =
-        Process::run_with(&["check", "--config", "farebox.toml"], world.folder.path(), &[("FAREBOX_LEDGER", &postgres.url())]);
-    assert!(status.success() && said.contains("ok       ledger: PostgreSQL: 1 ticket(s), 0 parked"), "{said}");
+    let (status, said) = Process::run_with(
+        &["check", "--config", "farebox.toml"],
+        world.folder.path(),
+        &[("FAREBOX_LEDGER", &postgres.url())],
+    );
+    assert!(
+        status.success() && said.contains("ok       ledger: PostgreSQL: 1 ticket(s), 0 parked"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -41,19 +50,29 @@ fn each_outcome_has_its_row() {
     assert_eq!(world.upstream.count(), 3);
     let hash = challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
     let list = http::get(world.ops, "/tickets?state=parked").json();
-    assert_eq!((list.as_array().unwrap().len(), list[0]["ticket"].as_str()), (1, Some(hash.as_str())));
-    assert_eq!(http::send(world.ops, "POST", &format!("/tickets/{hash}/release"), &[], b"").json()["state"], "free");
+    assert_eq!(
+        (list.as_array().unwrap().len(), list[0]["ticket"].as_str()),
+        (1, Some(hash.as_str()))
+    );
+    let path = format!("/tickets/{hash}/release");
+    assert_eq!(http::send(world.ops, "POST", &path, &[], b"").json()["state"], "free");
     assert_eq!(world.redeem(&parked, SMS).status, 200);
     let (unused_challenge, unused) = world.buy(SMS);
     let hash = unused_challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
-    assert_eq!(http::send(world.ops, "POST", &format!("/tickets/{hash}/revoke"), &[], b"").json()["state"], "revoked");
+    assert_eq!(
+        http::send(world.ops, "POST", &format!("/tickets/{hash}/revoke"), &[], b"").json()["state"],
+        "revoked"
+    );
     assert_eq!(world.redeem(&unused, SMS).code(), "ticket-revoked");
 }
 
 #[test]
 fn two_instances_send_each_ticket_once_though_both_get_it_at_once() {
     let postgres = Postgres::start();
-    let options = || Options { limits: "unpaid_per_client = 5000".into(), ..Options::postgres(&postgres.url()) };
+    let options = || Options {
+        limits: "unpaid_per_client = 5000".into(),
+        ..Options::postgres(&postgres.url())
+    };
     let one = World::with(options());
     let two = World::before(one.upstream.clone(), options());
     const TICKETS: usize = 2000;
@@ -75,7 +94,8 @@ fn two_instances_send_each_ticket_once_though_both_get_it_at_once() {
             });
         }
     });
-    let mut seen: Vec<Vec<u8>> = one.upstream.requests().into_iter().map(|request| request.body).collect();
+    let mut seen: Vec<Vec<u8>> =
+        one.upstream.requests().into_iter().map(|request| request.body).collect();
     assert_eq!(seen.len(), TICKETS);
     seen.sort();
     seen.dedup();
@@ -95,7 +115,9 @@ fn without_its_database_nothing_is_sold_or_sent_and_it_heals_by_itself() {
         }
         let answer = world.redeem(&ticket, SMS);
         assert_eq!((answer.status, answer.code().as_str()), (503, "ledger-down"), "{how}");
-        wait_until("the ledger to be known as down", || http::get(world.ops, "/readyz").status == 503);
+        wait_until("the ledger to be known as down", || {
+            http::get(world.ops, "/readyz").status == 503
+        });
         assert_eq!(world.post(&[], SMS).code(), "ledger-down", "{how}");
         assert_eq!(http::get(world.address, "/status").status, 200, "{how}: free services go on");
         if how == "stopped" {
@@ -106,7 +128,10 @@ fn without_its_database_nothing_is_sold_or_sent_and_it_heals_by_itself() {
         wait_until("the sale to open again", || world.post(&[], SMS).status == 402);
     }
     wait_until("the ticket to be redeemed", || world.redeem(&ticket, SMS).status == 200);
-    assert_eq!(world.upstream.requests().iter().filter(|request| request.line.starts_with("POST")).count(), 1);
+    assert_eq!(
+        world.upstream.requests().iter().filter(|request| request.line.starts_with("POST")).count(),
+        1
+    );
 }
 
 #[test]
@@ -135,12 +160,16 @@ fn a_claim_whose_answer_is_lost_sends_nothing_and_frees_the_ticket() {
     assert_eq!(world.upstream.count(), 1);
 }
 
-/// An instance stands still from before or after its claim until its lease has run out, and is then let go on.
+/// An instance stands still from before or after its claim until its lease has run out, and is then
+/// let go on.
 #[test]
 fn an_instance_that_was_frozen_past_its_lease_sends_nothing() {
     let postgres = Postgres::start();
-    let options =
-        || Options { service: "timeout = \"500ms\"".into(), tickets: "wait = \"100ms\"".into(), ..Options::postgres(&postgres.url()) };
+    let options = || Options {
+        service: "timeout = \"500ms\"".into(),
+        tickets: "wait = \"100ms\"".into(),
+        ..Options::postgres(&postgres.url())
+    };
     let mut frozen = World::with(options());
     let other = World::before(frozen.upstream.clone(), options());
     for (place, then) in [("after-claim", 504), ("before-claim", 200)] {
@@ -153,20 +182,31 @@ fn an_instance_that_was_frozen_past_its_lease_sends_nothing() {
         let payer = {
             let ticket = ticket.clone();
             std::thread::spawn(move || {
-                let headers = [("Content-Type", "application/json"), ("Authorization", ticket.as_str())];
+                let headers =
+                    [("Content-Type", "application/json"), ("Authorization", ticket.as_str())];
                 http::try_send(address, "POST", PATH, &headers, SMS.as_bytes())
             })
         };
         wait_until("the instance to stand still", || frozen.gate.is_stopped());
         if place == "after-claim" {
             assert_eq!(other.redeem(&ticket, SMS).code(), "in-flight", "the lease holds");
-            wait_for_row(&postgres, &format!("SELECT state FROM farebox.tickets WHERE hash = '\\x{hash}'"), "4");
+            wait_for_row(
+                &postgres,
+                &format!("SELECT state FROM farebox.tickets WHERE hash = '\\x{hash}'"),
+                "4",
+            );
         }
         assert_eq!(other.redeem(&ticket, SMS).status, then, "{place}");
         frozen.gate.signal("CONT");
         let late = payer.join().unwrap();
-        assert!(late.as_ref().is_none_or(|answer| answer.status != 200 || answer.header("idempotent-replayed").is_some()), "{late:?}");
-        // It knows for certain that it sent nothing, and its claim is still the ticket's latest: so the ticket is free, and sent once in all.
+        assert!(
+            late.as_ref().is_none_or(
+                |answer| answer.status != 200 || answer.header("idempotent-replayed").is_some()
+            ),
+            "{late:?}"
+        );
+        // It knows for certain that it sent nothing, and its claim is still the ticket's latest: so
+        // the ticket is free, and sent once in all.
         wait_until("the ticket to be redeemed", || other.redeem(&ticket, SMS).status == 200);
         assert_eq!(frozen.upstream.count() - before, 1, "{place}");
     }
@@ -181,10 +221,18 @@ fn a_secret_that_tickets_need_must_be_there_and_none_is_made() {
     let environment = [("FAREBOX_LEDGER", postgres.url())];
     let environment = [(environment[0].0, environment[0].1.as_str())];
     std::fs::write(&secret, "02".repeat(32)).unwrap();
-    let (status, said) = Process::run_with(&["serve", "--config", "farebox.toml"], world.folder.path(), &environment);
+    let (status, said) = Process::run_with(
+        &["serve", "--config", "farebox.toml"],
+        world.folder.path(),
+        &environment,
+    );
     assert!(!status.success() && said.contains("still signed with are missing"), "{said}");
     std::fs::remove_file(&secret).unwrap();
-    let (status, said) = Process::run_with(&["serve", "--config", "farebox.toml"], world.folder.path(), &environment);
+    let (status, said) = Process::run_with(
+        &["serve", "--config", "farebox.toml"],
+        world.folder.path(),
+        &environment,
+    );
     assert!(!status.success() && said.contains("master.secret"), "{said}");
     assert!(!secret.exists());
 }
@@ -203,7 +251,9 @@ fn a_revocation_counts_on_all_instances_at_once() {
     }
     assert_eq!(two.redeem(&unused_ticket, SMS).code(), "ticket-revoked");
     // This one's answer is in the memory of the other instance, which hears of it within a second.
-    wait_until("the other instance to know", || two.redeem(&delivered_ticket, SMS).code() == "ticket-revoked");
+    wait_until("the other instance to know", || {
+        two.redeem(&delivered_ticket, SMS).code() == "ticket-revoked"
+    });
     assert_eq!(one.upstream.count(), 1);
 }
 
@@ -221,12 +271,19 @@ fn pruning_leaves_a_watermark_and_keeps_what_is_still_worth_something() {
     world.gate.kill();
     // As if all of it had happened long ago.
     let until = challenge.response.json()["expiresAt"].as_u64().unwrap() + 30 * 86_400;
-    postgres.query("UPDATE farebox.tickets SET valid_until = 1000, changed = 1000; UPDATE farebox.answers SET stored_at = 1000");
+    postgres.query(
+        "UPDATE farebox.tickets SET valid_until = 1000, changed = 1000; UPDATE \
+                    farebox.answers SET stored_at = 1000",
+    );
     world.restart();
     wait_for_row(&postgres, "SELECT count(*) FROM farebox.tickets WHERE state = 3", "0");
     wait_for_row(&postgres, "SELECT count(*) FROM farebox.answers", "0");
     assert_eq!(postgres.query("SELECT value FROM farebox.marks WHERE name = 'watermark'"), "1000");
-    assert_eq!(world.redeem(&parked, SMS).code(), "outcome-unknown", "what is parked is never forgotten");
+    assert_eq!(
+        world.redeem(&parked, SMS).code(),
+        "outcome-unknown",
+        "what is parked is never forgotten"
+    );
     // The mark as it would be if the row had had its own date.
     postgres.query(&format!("UPDATE farebox.marks SET value = {until} WHERE name = 'watermark'"));
     let (count, answer) = (world.upstream.count(), world.redeem(&ticket, SMS));
@@ -243,18 +300,24 @@ fn tls_to_the_server_is_verified() {
     postgres.speak_tls(&folder.path().join("postgres.crt"), &folder.path().join("postgres.key"));
     postgres.stop();
     postgres.start_again();
-    let url = format!("postgresql://postgres@localhost:{}/postgres?sslmode=require", postgres.address.port());
+    let url = format!(
+        "postgresql://postgres@localhost:{}/postgres?sslmode=require",
+        postgres.address.port()
+    );
     for (ca, works) in [("postgres.crt", true), ("other.crt", false)] {
         let mut options = Options::postgres(&url);
-        options.more =
-            format!("[ledger]\npostgres = {{ env = \"FAREBOX_LEDGER\" }}\npostgres_ca = \"{}\"\n", folder.path().join(ca).display());
+        options.more = format!(
+            "[ledger]\npostgres = {{ env = \"FAREBOX_LEDGER\" }}\npostgres_ca = \"{}\"\n",
+            folder.path().join(ca).display()
+        );
         let world = World::with(options);
         if works {
             let (_, ticket) = world.buy(SMS);
             assert_eq!(world.redeem(&ticket, SMS).status, 200);
             assert_eq!(
                 postgres.query(
-                    "SELECT bool_and(s.ssl) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'farebox'"
+                    "SELECT bool_and(s.ssl) FROM pg_stat_ssl s JOIN pg_stat_activity a USING \
+                     (pid) WHERE a.application_name = 'farebox'"
                 ),
                 "t"
             );
@@ -272,15 +335,21 @@ fn a_server_that_takes_no_writes_counts_as_down() {
     let world = World::with(Options::postgres(&postgres.url()));
     let (_, ticket) = world.buy(SMS);
     let read_only = |on: &str| {
-        postgres.query(&format!("ALTER DATABASE postgres SET default_transaction_read_only = {on}"));
-        postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'farebox'");
+        postgres
+            .query(&format!("ALTER DATABASE postgres SET default_transaction_read_only = {on}"));
+        postgres.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE \
+                        application_name = 'farebox'",
+        );
     };
     read_only("on");
     wait_until("the ledger to be known as down", || http::get(world.ops, "/readyz").status == 503);
     assert_eq!(world.post(&[], SMS).code(), "ledger-down");
     assert_eq!(world.redeem(&ticket, SMS).code(), "ledger-down");
     postgres.query_writing("ALTER DATABASE postgres RESET default_transaction_read_only");
-    postgres.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'farebox'");
+    postgres.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'farebox'",
+    );
     wait_until("the ticket to be redeemed", || world.redeem(&ticket, SMS).status == 200);
     assert_eq!(world.upstream.count(), 1);
 }

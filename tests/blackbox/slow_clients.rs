@@ -1,4 +1,5 @@
-//! Clients that take their time: one that never finishes its head is cut, one that reads slowly is not.
+//! Clients that take their time: one that never finishes its head is cut, one that reads slowly is
+//! not.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -18,7 +19,9 @@ fn a_head_that_trickles_and_a_silent_connection_are_cut() {
     loop {
         let written = trickling.write_all(b"a");
         match trickling.read(&mut [0; 1024]) {
-            Err(error) if written.is_ok() && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error)
+                if written.is_ok()
+                    && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             _ => break,
         }
         assert!(started.elapsed() < Duration::from_secs(60), "it is never cut");
@@ -35,7 +38,9 @@ fn a_slow_reader_gets_all_of_its_answer() {
     let world = World::new();
     world.upstream.behave(Behaviour::Answer { status: 200, headers: "", body: vec![b'x'; BODY] });
     let mut reader = TcpStream::connect(world.address).unwrap();
-    reader.write_all(b"GET /status HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n\r\n").unwrap();
+    reader
+        .write_all(b"GET /status HTTP/1.1\r\nHost: gate.test\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let (mut read, mut buffer) = (0, vec![0; 64 << 10]);
     for _ in 0..26 {
         std::thread::sleep(Duration::from_secs(1));

@@ -1,9 +1,11 @@
-//! Raw bytes that two parsers could read differently. Each is followed by a clean request; the upstream must see nothing that was not paid.
+//! Raw bytes that two parsers could read differently. Each is followed by a clean request; the
+//! upstream must see nothing that was not paid.
 
 use crate::support::http::Connection;
 use crate::support::{SMS, World, http};
 
-const HEAD: &str = "POST /api/l402/send-sms HTTP/1.1\r\nHost: gate.test\r\nContent-Type: application/json\r\n";
+const HEAD: &str =
+    "POST /api/l402/send-sms HTTP/1.1\r\nHost: gate.test\r\nContent-Type: application/json\r\n";
 
 #[test]
 fn nothing_unpaid_gets_through_however_it_is_framed() {
@@ -11,8 +13,14 @@ fn nothing_unpaid_gets_through_however_it_is_framed() {
     let inner = "POST /api/l402/send-sms HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
     let length = SMS.len();
     let attacks = [
-        format!("{HEAD}Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{inner}"),
-        format!("{HEAD}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5\r\n{{}}  \r\n0\r\n\r\n"),
+        format!(
+            "{HEAD}Content-Length: {length}\r\nTransfer-Encoding: \
+                 chunked\r\n\r\n0\r\n\r\n{inner}"
+        ),
+        format!(
+            "{HEAD}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5\r\n{{}}  \
+                 \r\n0\r\n\r\n"
+        ),
         format!("{HEAD}Content-Length: {length}\r\nContent-Length: 0\r\n\r\n{SMS}"),
         format!("{HEAD}Content-Length: {length}, {length}\r\n\r\n{SMS}"),
         format!("{HEAD}Content-Length: +{length}\r\n\r\n{SMS}"),
@@ -24,12 +32,17 @@ fn nothing_unpaid_gets_through_however_it_is_framed() {
         format!("{HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n{SMS}\r\n0\r\n\r\n"),
         format!("{HEAD}Transfer-Encoding: chunked\r\n\r\nffffffffffffffff1\r\n{SMS}\r\n0\r\n\r\n"),
         format!("{HEAD}Host: other\r\nContent-Length: {length}\r\n\r\n{SMS}"),
-        "POST http://other/api/l402/send-sms HTTP/1.1\r\nHost: gate.test\r\nContent-Length: 0\r\n\r\n".to_owned(),
+        "POST http://other/api/l402/send-sms HTTP/1.1\r\nHost: gate.test\r\nContent-Length: \
+         0\r\n\r\n"
+            .to_owned(),
         "POST /api/l402/send-sms HTTP/1.1\r\nContent-Length: 0\r\n\r\n".to_owned(),
         format!("{HEAD}X: a\r\n b\r\nContent-Length: 0\r\n\r\n"),
         format!("{HEAD}X\0: a\r\nContent-Length: 0\r\n\r\n"),
         "CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n".to_owned(),
-        format!("{HEAD}Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\nContent-Length: 0\r\n\r\n"),
+        format!(
+            "{HEAD}Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: \
+                 AAMAAABk\r\nContent-Length: 0\r\n\r\n"
+        ),
         "GET\t/status\tHTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
     ];
@@ -43,7 +56,12 @@ fn nothing_unpaid_gets_through_however_it_is_framed() {
         }
         assert!(answers.len() <= 3, "{attack:?}: {answers:?}");
         assert!(answers.first().is_none_or(|status| *status >= 400), "{attack:?}: {answers:?}");
-        let paid = world.upstream.requests().into_iter().filter(|request| request.line.starts_with("POST")).count();
+        let paid = world
+            .upstream
+            .requests()
+            .into_iter()
+            .filter(|request| request.line.starts_with("POST"))
+            .count();
         assert_eq!(paid, 0, "{attack:?}");
     }
     assert_eq!(http::get(world.address, "/status").status, 200, "it is still there");
@@ -64,7 +82,9 @@ fn the_upstream_counts_nothing_for_what_was_not_paid_on_one_kept_connection() {
             _ => format!("Authorization: {spent}\r\n"),
         };
         let body = format!(r#"{{"phone_number":"+1234567890","message":"another {n}"}}"#);
-        connection.write(format!("{HEAD}{authorization}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+        connection.write(
+            format!("{HEAD}{authorization}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes(),
+        );
         assert_eq!(connection.read().unwrap().status, 402);
     }
     assert_eq!(world.upstream.count(), 1);
@@ -94,12 +114,18 @@ fn a_free_service_gets_the_request_without_what_is_ours_or_the_connection_s() {
     let seen = world.upstream.last();
     assert_eq!(seen.line, "POST /free?a=1&b=%20 HTTP/1.1");
     assert_eq!(seen.body, b"hello");
-    assert_eq!((seen.header("authorization"), seen.header("x-keep")), (Some("Bearer mine"), Some("1")));
+    assert_eq!(
+        (seen.header("authorization"), seen.header("x-keep")),
+        (Some("Bearer mine"), Some("1"))
+    );
     for gone in ["forwarded", "x-real-ip", "x-drop", "te"] {
         assert_eq!(seen.header(gone), None, "{gone}");
     }
     // The peer is a trusted proxy in these tests, and says so.
-    assert_eq!((seen.header("x-forwarded-for"), seen.header("x-forwarded-proto")), (Some("6.6.6.6"), Some("http")));
+    assert_eq!(
+        (seen.header("x-forwarded-for"), seen.header("x-forwarded-proto")),
+        (Some("6.6.6.6"), Some("http"))
+    );
     assert_eq!(seen.header("host").unwrap(), world.upstream.address.to_string());
 }
 
@@ -110,7 +136,8 @@ fn a_free_service_s_body_over_the_limit_is_413_and_never_half_forwarded() {
     let long = vec![b'x'; 4 * 16_384 + 1];
     assert_eq!(http::send(world.address, "POST", "/free", &[], &long).status, 413);
     let mut connection = Connection::open(world.address);
-    connection.write(b"POST /free HTTP/1.1\r\nHost: gate.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    connection
+        .write(b"POST /free HTTP/1.1\r\nHost: gate.test\r\nTransfer-Encoding: chunked\r\n\r\n");
     for chunk in long.chunks(16_384) {
         connection.write(format!("{:x}\r\n", chunk.len()).as_bytes());
         connection.write(chunk);
@@ -127,7 +154,8 @@ fn a_free_service_s_body_over_the_limit_is_413_and_never_half_forwarded() {
 fn a_body_in_tiny_pieces_takes_no_more_memory_than_its_bytes() {
     let world = World::new();
     let before = world.gate.resident_bytes();
-    let mut connections: Vec<Connection> = (0..8).map(|_| Connection::open(world.address)).collect();
+    let mut connections: Vec<Connection> =
+        (0..8).map(|_| Connection::open(world.address)).collect();
     for connection in &mut connections {
         connection.write(format!("{HEAD}Content-Length: 60000\r\n\r\n").as_bytes());
     }

@@ -16,7 +16,10 @@ use crate::support::{Behaviour, Challenge, Response, SMS, World};
 
 pub fn certificate(folder: &Path, name: &str) {
     let key = rcgen::KeyPair::generate().unwrap();
-    let signed = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let signed = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
     std::fs::write(folder.join(format!("{name}.crt")), signed.pem()).unwrap();
     std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
 }
@@ -38,12 +41,24 @@ pub fn client(ca: &Path, alpn: &[u8]) -> ClientConfig {
 }
 
 /// One request over TLS, by the protocol that ALPN names.
-async fn send(address: SocketAddr, ca: &Path, alpn: &[u8], ticket: Option<&str>, path: &str, body: &'static str) -> Response {
+async fn send(
+    address: SocketAddr,
+    ca: &Path,
+    alpn: &[u8],
+    ticket: Option<&str>,
+    path: &str,
+    body: &'static str,
+) -> Response {
     let socket = tokio::net::TcpStream::connect(address).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(client(ca, alpn)));
-    let stream = connector.connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap();
+    let stream =
+        connector.connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(alpn));
-    let uri = if alpn == b"h2" { format!("https://localhost:{}{path}", address.port()) } else { path.to_owned() };
+    let uri = if alpn == b"h2" {
+        format!("https://localhost:{}{path}", address.port())
+    } else {
+        path.to_owned()
+    };
     let mut request = hyper::Request::post(uri).header("content-type", "application/json");
     if alpn != b"h2" {
         request = request.header("host", format!("localhost:{}", address.port()));
@@ -53,16 +68,24 @@ async fn send(address: SocketAddr, ca: &Path, alpn: &[u8], ticket: Option<&str>,
     }
     let request = request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap();
     let response = if alpn == b"h2" {
-        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+                .await
+                .unwrap();
         tokio::spawn(connection);
         sender.send_request(request).await.unwrap()
     } else {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         sender.send_request(request).await.unwrap()
     };
     let status = response.status().as_u16();
-    let headers = response.headers().iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned())).collect();
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned()))
+        .collect();
     let body = response.into_body().collect().await.unwrap();
     assert!(body.trailers().is_none(), "nobody asked for trailers");
     Response { status, headers, body: body.to_bytes().to_vec() }
@@ -87,7 +110,10 @@ async fn both_protocols_sell_and_deliver() {
     for (n, alpn) in [b"h2".as_slice(), b"http/1.1"].into_iter().enumerate() {
         let challenge = Challenge::from(send(world.address, &ca, alpn, None, PATH, SMS).await);
         let next = challenge.response.json()["next"].as_str().unwrap().to_owned();
-        assert!(next.contains(&format!("'https://localhost:{}{PATH}'", world.address.port())), "{next}");
+        assert!(
+            next.contains(&format!("'https://localhost:{}{PATH}'", world.address.port())),
+            "{next}"
+        );
         let preimage = tokio::task::block_in_place(|| world.pay(&challenge));
         let ticket = format!("L402 {}:{preimage}", challenge.macaroon);
         let answer = send(world.address, &ca, alpn, Some(&ticket), PATH, SMS).await;
@@ -98,7 +124,9 @@ async fn both_protocols_sell_and_deliver() {
         assert_eq!(free.status, 200);
         assert_eq!(world.upstream.last().body, b"streamed on");
         world.upstream.behave(Behaviour::Raw(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nOkay\r\n0\r\nWWW-Authenticate: L402 macaroon=\"a\", invoice=\"b\"\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: \
+             chunked\r\n\r\n4\r\nOkay\r\n0\r\nWWW-Authenticate: L402 macaroon=\"a\", \
+             invoice=\"b\"\r\n\r\n",
         ));
         assert_eq!(send(world.address, &ca, alpn, None, "/free", "").await.text(), "Okay");
         world.upstream.behave(Behaviour::okay());
@@ -111,16 +139,26 @@ async fn an_http2_reset_does_not_stop_a_redemption() {
     let (world, folder) = tokio::task::block_in_place(tls_world);
     let ca = folder.path().join("gate.crt");
     let challenge = Challenge::from(send(world.address, &ca, b"h2", None, PATH, SMS).await);
-    let ticket = format!("L402 {}:{}", challenge.macaroon, tokio::task::block_in_place(|| world.pay(&challenge)));
+    let ticket = format!(
+        "L402 {}:{}",
+        challenge.macaroon,
+        tokio::task::block_in_place(|| world.pay(&challenge))
+    );
     world.upstream.behave(Behaviour::Stall);
     let (address, path, used) = (world.address, ca.clone(), ticket.clone());
-    let payer = tokio::spawn(async move { send(address, &path, b"h2", Some(&used), PATH, SMS).await });
-    tokio::task::block_in_place(|| crate::support::wait_until("the upstream to be asked", || world.upstream.count() == 1));
+    let payer =
+        tokio::spawn(async move { send(address, &path, b"h2", Some(&used), PATH, SMS).await });
+    tokio::task::block_in_place(|| {
+        crate::support::wait_until("the upstream to be asked", || world.upstream.count() == 1)
+    });
     payer.abort();
     assert!(payer.await.is_err());
     world.upstream.release();
     let again = send(world.address, &ca, b"h2", Some(&ticket), PATH, SMS).await;
-    assert_eq!((again.status, again.text().as_str(), again.header("idempotent-replayed")), (200, "Okay", Some("true")));
+    assert_eq!(
+        (again.status, again.text().as_str(), again.header("idempotent-replayed")),
+        (200, "Okay", Some("true"))
+    );
     assert_eq!(world.upstream.count(), 1);
 }
 
@@ -147,7 +185,10 @@ ticket = "free"
 upstream = "http://127.0.0.1:1/"
 "#;
     std::fs::write(folder.path().join("farebox.toml"), config).unwrap();
-    let (status, said) = crate::support::process::Process::run(&["serve", "--config", "farebox.toml"], folder.path());
+    let (status, said) = crate::support::process::Process::run(
+        &["serve", "--config", "farebox.toml"],
+        folder.path(),
+    );
     assert_eq!(status.code(), Some(1));
     assert!(said.contains("`listen.certificate`") && said.contains("belong together"), "{said}");
 }
@@ -173,9 +214,13 @@ async fn https_upstream(folder: &Path) -> SocketAddr {
             tokio::spawn(async move {
                 let Ok(stream) = acceptor.accept(socket).await else { return };
                 let answer = hyper::service::service_fn(|_| async {
-                    Ok::<_, std::convert::Infallible>(hyper::Response::new(Full::new(Bytes::from_static(b"Okay"))))
+                    Ok::<_, std::convert::Infallible>(hyper::Response::new(Full::new(
+                        Bytes::from_static(b"Okay"),
+                    )))
                 });
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+                let _ = hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), answer)
+                    .await;
             });
         }
     });
@@ -188,7 +233,8 @@ async fn an_https_upstream_is_verified_always() {
     let address = https_upstream(folder.path()).await;
     let service = |name: &str, more: &str| {
         format!(
-            "[[service]]\nname = \"{name}\"\nmethod = \"POST\"\npath = \"/{name}\"\nticket = \"single-use\"\nprice_sat = 5\nupstream = \"https://localhost:{}/\"\n{more}\n",
+            "[[service]]\nname = \"{name}\"\nmethod = \"POST\"\npath = \"/{name}\"\nticket = \
+             \"single-use\"\nprice_sat = 5\nupstream = \"https://localhost:{}/\"\n{more}\n",
             address.port()
         )
     };
@@ -196,13 +242,27 @@ async fn an_https_upstream_is_verified_always() {
     let more = service("verified", &ca) + &service("unknown", "");
     let world = tokio::task::block_in_place(|| World::with(Options { more, ..Options::default() }));
     tokio::task::block_in_place(|| {
-        crate::support::wait_until("the unknown certificate to be seen", || world.ready()["upstreams"]["unknown"]["status"] == "down");
+        crate::support::wait_until("the unknown certificate to be seen", || {
+            world.ready()["upstreams"]["unknown"]["status"] == "down"
+        });
         let json = [("Content-Type", "application/json")];
         let refused = crate::support::http::send(world.address, "POST", "/unknown", &json, b"{}");
         assert_eq!((refused.status, refused.code().as_str()), (503, "upstream-down"));
-        let challenge = Challenge::from(crate::support::http::send(world.address, "POST", "/verified", &json, b"{}"));
+        let challenge = Challenge::from(crate::support::http::send(
+            world.address,
+            "POST",
+            "/verified",
+            &json,
+            b"{}",
+        ));
         let ticket = format!("L402 {}:{}", challenge.macaroon, world.pay(&challenge));
-        let answer = crate::support::http::send(world.address, "POST", "/verified", &[json[0], ("Authorization", &ticket)], b"{}");
+        let answer = crate::support::http::send(
+            world.address,
+            "POST",
+            "/verified",
+            &[json[0], ("Authorization", &ticket)],
+            b"{}",
+        );
         assert_eq!((answer.status, answer.text().as_str()), (200, "Okay"));
     });
 }

@@ -11,7 +11,10 @@ fn a_success_is_delivered_whatever_its_status() {
         let (_, ticket) = world.buy(SMS);
         for replayed in [None, Some("true")] {
             let answer = world.redeem(&ticket, SMS);
-            assert_eq!((answer.status, answer.text().as_str(), answer.header("idempotent-replayed")), (status, "fine", replayed));
+            assert_eq!(
+                (answer.status, answer.text().as_str(), answer.header("idempotent-replayed")),
+                (status, "fine", replayed)
+            );
         }
     }
     assert_eq!(world.upstream.count(), 4);
@@ -21,7 +24,10 @@ fn a_success_is_delivered_whatever_its_status() {
 fn a_refusal_frees_the_ticket_and_passes_its_words_on_without_secrets() {
     let world = World::new();
     for status in [400, 401, 402, 403, 404, 422, 429] {
-        let words = format!("number +1234567890 refused\r\n: Hello, this is a test SMS! token backend-token-hunter2 {status}");
+        let words = format!(
+            "number +1234567890 refused\r\n: Hello, this is a test SMS! token \
+             backend-token-hunter2 {status}"
+        );
         world.upstream.behave(Behaviour::status(status, &words));
         let (_, ticket) = world.buy(SMS);
         let answer = world.redeem(&ticket, SMS);
@@ -29,7 +35,10 @@ fn a_refusal_frees_the_ticket_and_passes_its_words_on_without_secrets() {
         let body = answer.json();
         assert_eq!(body["upstream_status"], status);
         assert_eq!(body["upstream_says"], format!("number […] refused  : […] token […] {status}"));
-        assert_eq!((body["charged"].as_bool(), body["retry"].as_str()), (Some(false), Some("same-ticket")));
+        assert_eq!(
+            (body["charged"].as_bool(), body["retry"].as_str()),
+            (Some(false), Some("same-ticket"))
+        );
         world.upstream.behave(Behaviour::okay());
         wait_until("the same ticket to work", || world.redeem(&ticket, SMS).status == 200);
     }
@@ -37,7 +46,8 @@ fn a_refusal_frees_the_ticket_and_passes_its_words_on_without_secrets() {
 
 #[test]
 fn what_nobody_knows_is_parked_and_never_sent_again() {
-    let world = World::with(Options { service: "timeout = \"700ms\"".into(), ..Options::default() });
+    let world =
+        World::with(Options { service: "timeout = \"700ms\"".into(), ..Options::default() });
     let mut asked = 0;
     for behaviour in [
         Behaviour::status(500, "oops"),
@@ -58,7 +68,10 @@ fn what_nobody_knows_is_parked_and_never_sent_again() {
         assert_eq!(world.redeem(&ticket, SMS).code(), "outcome-unknown");
         assert_eq!(world.upstream.count(), asked);
     }
-    assert_eq!(world.metric("farebox_redemptions_total{outcome=\"unknown\",service=\"send-sms\"}"), asked as f64);
+    assert_eq!(
+        world.metric("farebox_redemptions_total{outcome=\"unknown\",service=\"send-sms\"}"),
+        asked as f64
+    );
 }
 
 #[test]
@@ -83,7 +96,10 @@ fn while_the_upstream_is_down_nothing_is_sold_and_a_paid_ticket_waits() {
     assert_eq!((answer.status, answer.code().as_str()), (503, "upstream-unreachable"));
     assert_eq!(answer.json()["retry"], "same-ticket");
     let sale = world.post(&[], SMS);
-    assert_eq!((sale.status, sale.code().as_str(), sale.header("www-authenticate")), (503, "upstream-down", None));
+    assert_eq!(
+        (sale.status, sale.code().as_str(), sale.header("www-authenticate")),
+        (503, "upstream-down", None)
+    );
     assert_eq!(world.ready()["status"], "degraded");
     assert_eq!(crate::support::http::get(world.ops, "/readyz").status, 200);
     world.upstream.start_again();
@@ -92,7 +108,8 @@ fn while_the_upstream_is_down_nothing_is_sold_and_a_paid_ticket_waits() {
     assert_eq!(world.upstream.count(), 1);
 }
 
-/// A connection that was idle for a while may be closed by the upstream just as we write, and then nobody knows.
+/// A connection that was idle for a while may be closed by the upstream just as we write, and then
+/// nobody knows.
 #[test]
 fn tickets_do_not_use_connections_that_were_idle_for_long() {
     let world = World::new();
@@ -122,7 +139,11 @@ delivered = { status = ["2xx"], json = { "/status" = "OK" } }
 not_sent = { status = [200], json = { "/status" = "ERR" }, header = { X-Final = "^yes$" } }
 "#;
     let world = World::with(Options { service: service.into(), ..Options::default() });
-    let json = |status, headers, body: &str| Behaviour::Answer { status, headers, body: body.as_bytes().to_vec() };
+    let json = |status, headers, body: &str| Behaviour::Answer {
+        status,
+        headers,
+        body: body.as_bytes().to_vec(),
+    };
     let plain = "Content-Type: application/json\r\n";
     let last = "Content-Type: application/json\r\nX-Final: yes\r\n";
     for (behaviour, status, code) in [
@@ -143,14 +164,19 @@ not_sent = { status = [200], json = { "/status" = "ERR" }, header = { X-Final = 
     assert_eq!(world.redeem(&ticket, SMS).status, 201);
 }
 
-/// Where the upstream throws repeats away by a key of ours, what nobody knows is asked again, always with the same key.
+/// Where the upstream throws repeats away by a key of ours, what nobody knows is asked again,
+/// always with the same key.
 #[test]
 fn a_repeatable_request_is_sent_again_with_one_key_per_ticket() {
-    for (service, in_body) in [("idempotency = { header = \"Idempotency-Key\" }", false), ("idempotency = { member = \"id\" }", true)] {
+    for (service, in_body) in [
+        ("idempotency = { header = \"Idempotency-Key\" }", false),
+        ("idempotency = { member = \"id\" }", true),
+    ] {
         let mut world = World::with(Options { service: service.into(), ..Options::default() });
         let key = |request: &crate::support::upstream::Request| {
             let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
-            let text = if in_body { body["id"].as_str() } else { request.header("idempotency-key") };
+            let text =
+                if in_body { body["id"].as_str() } else { request.header("idempotency-key") };
             text.unwrap().to_owned()
         };
         world.upstream.behave(Behaviour::CloseAfterReading);
@@ -160,7 +186,8 @@ fn a_repeatable_request_is_sent_again_with_one_key_per_ticket() {
         world.crash_and_restart();
         world.upstream.behave(Behaviour::okay());
         assert_eq!(world.redeem(&ticket, SMS).text(), "Okay", "parked, and safe to try again");
-        let keys: std::collections::BTreeSet<String> = world.upstream.requests().iter().map(key).collect();
+        let keys: std::collections::BTreeSet<String> =
+            world.upstream.requests().iter().map(key).collect();
         assert_eq!((world.upstream.count(), keys.len()), (5, 1));
         let (_, second) = world.buy(SMS);
         assert_eq!(world.redeem(&second, SMS).status, 200);
@@ -168,16 +195,27 @@ fn a_repeatable_request_is_sent_again_with_one_key_per_ticket() {
     }
 }
 
-/// The upstream can be asked by the name that we gave a request: a find settles it, "not found" frees it after the time that is final.
+/// The upstream can be asked by the name that we gave a request: a find settles it, "not found"
+/// frees it after the time that is final.
 #[test]
 fn a_look_up_at_the_upstream_settles_what_is_parked() {
-    let service = r#"lookup = { path = "/look?id={key}", key = { header = "X-Reference" }, final_after = "2s" }
-timeout = "1s""#;
+    let service = r#"timeout = "1s"
+[service.lookup]
+path = "/look?id={key}"
+key = { header = "X-Reference" }
+final_after = "2s""#;
     let mut world = World::with(Options { service: service.into(), ..Options::default() });
     for (answer, in_the_end, more) in [(200, "delivered-answer-not-kept", 0), (404, "", 1)] {
         world.upstream.behave(Behaviour::CloseAfterReading);
         let (_, ticket) = world.buy(SMS);
-        let messages = |world: &World| world.upstream.requests().into_iter().filter(|r| r.line.starts_with("POST")).collect::<Vec<_>>();
+        let messages = |world: &World| {
+            world
+                .upstream
+                .requests()
+                .into_iter()
+                .filter(|r| r.line.starts_with("POST"))
+                .collect::<Vec<_>>()
+        };
         let before = messages(&world).len();
         assert_eq!(world.redeem(&ticket, SMS).code(), "outcome-unknown");
         assert_eq!(messages(&world).len(), before + 1, "a name alone makes no repeat safe");
@@ -186,14 +224,28 @@ timeout = "1s""#;
         let parked = std::time::Instant::now();
         world.upstream.behave(Behaviour::status(answer, "Okay"));
         if answer == 404 {
-            wait_until("a look-up", || world.upstream.requests().iter().any(|r| r.line == format!("GET /look?id={reference} HTTP/1.1")));
-            assert_eq!(world.redeem(&ticket, SMS).code(), "outcome-unknown", "not found is not final yet");
-            wait_until("the ticket to be free", || world.redeem(&ticket, SMS).code() == "upstream-refused");
+            wait_until("a look-up", || {
+                world
+                    .upstream
+                    .requests()
+                    .iter()
+                    .any(|r| r.line == format!("GET /look?id={reference} HTTP/1.1"))
+            });
+            assert_eq!(
+                world.redeem(&ticket, SMS).code(),
+                "outcome-unknown",
+                "not found is not final yet"
+            );
+            wait_until("the ticket to be free", || {
+                world.redeem(&ticket, SMS).code() == "upstream-refused"
+            });
             assert!(parked.elapsed() > std::time::Duration::from_secs(2));
             world.upstream.behave(Behaviour::okay());
             wait_until("the ticket to work", || world.redeem(&ticket, SMS).text() == "Okay");
         } else {
-            wait_until("the ticket to be settled", || world.redeem(&ticket, SMS).code() == in_the_end);
+            wait_until("the ticket to be settled", || {
+                world.redeem(&ticket, SMS).code() == in_the_end
+            });
         }
         let last = messages(&world).last().unwrap().header("x-reference").unwrap().to_owned();
         assert_eq!(last, reference);
@@ -205,7 +257,9 @@ timeout = "1s""#;
 fn a_service_whose_input_is_the_query_is_sold_as_exactly() {
     let world = World::with(Options { more: QUERY_SERVICE.into(), ..Options::default() });
     world.upstream.behave(Behaviour::okay());
-    let get = |query: &str, headers: &[(&str, &str)]| http::send(world.address, "GET", &format!("/sendsms{query}"), headers, b"");
+    let get = |query: &str, headers: &[(&str, &str)]| {
+        http::send(world.address, "GET", &format!("/sendsms{query}"), headers, b"")
+    };
     for bad in [
         "",
         "?to=%2B1234567890",
@@ -222,13 +276,24 @@ fn a_service_whose_input_is_the_query_is_sold_as_exactly() {
     assert!(next.contains("'http://gate.test:8402/sendsms?text=a+b&to=%2B1234567890'"), "{next}");
     let ticket = format!("L402 {}:{}", challenge.macaroon, world.pay(&challenge));
     let authorization = [("Authorization", ticket.as_str())];
-    assert_eq!(get("?to=%2B1234567891&text=a+b", &authorization).code(), "ticket-for-another-request");
-    assert_eq!(get("?text=a%20b&to=%2b1234567890", &authorization).text(), "Okay", "another way to write the same");
-    assert_eq!(get("?to=%2B1234567890&text=a+b", &authorization).header("idempotent-replayed"), Some("true"));
+    assert_eq!(
+        get("?to=%2B1234567891&text=a+b", &authorization).code(),
+        "ticket-for-another-request"
+    );
+    assert_eq!(
+        get("?text=a%20b&to=%2b1234567890", &authorization).text(),
+        "Okay",
+        "another way to write the same"
+    );
+    assert_eq!(
+        get("?to=%2B1234567890&text=a+b", &authorization).header("idempotent-replayed"),
+        Some("true")
+    );
     let seen: Vec<_> = world.upstream.requests().into_iter().map(|request| request.line).collect();
     assert_eq!(
         seen,
-        ["GET /cgi-bin/sendsms?username=gate&charset=UTF-8&password=Bearer+backend-token-hunter2&text=a+b&to=%2B1234567890 HTTP/1.1"]
+        ["GET /cgi-bin/sendsms?username=gate&charset=UTF-8\
+             &password=Bearer+backend-token-hunter2&text=a+b&to=%2B1234567890 HTTP/1.1"]
     );
 }
 

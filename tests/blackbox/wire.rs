@@ -1,4 +1,5 @@
-//! The header line, read by the literal rules of the clients that are out there; and what clients hand in.
+//! The header line, read by the literal rules of the clients that are out there; and what clients
+//! hand in.
 
 use regex::Regex;
 
@@ -8,12 +9,22 @@ use crate::support::{SMS, World, http};
 fn every_client_reads_the_challenge() {
     let world = World::new();
     let challenge = world.ask(SMS);
-    let lines: Vec<&(String, String)> =
-        challenge.response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("www-authenticate")).collect();
+    let lines: Vec<&(String, String)> = challenge
+        .response
+        .headers
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("www-authenticate"))
+        .collect();
     assert_eq!(lines.len(), 1, "one client reads the first line only");
     let line = lines[0].1.as_str();
     let (macaroon, invoice) = (challenge.macaroon.as_str(), challenge.invoice.as_str());
-    assert_eq!(line, format!("L402 macaroon=\"{macaroon}\", invoice=\"{invoice}\", version=\"0\", token=\"{macaroon}\""));
+    assert_eq!(
+        line,
+        format!(
+            "L402 macaroon=\"{macaroon}\", invoice=\"{invoice}\", version=\"0\", \
+             token=\"{macaroon}\""
+        )
+    );
     // The patterns of clients, from the narrowest on.
     for pattern in [
         r#"(?:LSAT|L402) macaroon="(.*?)", invoice="(.*?)""#,
@@ -21,15 +32,22 @@ fn every_client_reads_the_challenge() {
         r#"macaroon="?([A-Za-z0-9+/=_-]+)"?,\s*invoice="?([a-z0-9]+)"?"#,
         r#"^(?i:l402)\s+macaroon="([^"]*)"\s*,\s*invoice="([^"]*)""#,
     ] {
-        let found = Regex::new(pattern).unwrap().captures(line).unwrap_or_else(|| panic!("{pattern}"));
+        let found =
+            Regex::new(pattern).unwrap().captures(line).unwrap_or_else(|| panic!("{pattern}"));
         assert_eq!((&found[1], &found[2]), (macaroon, invoice), "{pattern}");
     }
     // Some split at the comma and the space, then at the first equals sign, and strip quotes.
-    let parameters: std::collections::HashMap<&str, &str> =
-        line["L402 ".len()..].split(", ").map(|pair| pair.split_once('=').unwrap()).map(|(k, v)| (k, v.trim_matches('"'))).collect();
+    let parameters: std::collections::HashMap<&str, &str> = line["L402 ".len()..]
+        .split(", ")
+        .map(|pair| pair.split_once('=').unwrap())
+        .map(|(k, v)| (k, v.trim_matches('"')))
+        .collect();
     assert_eq!((parameters["macaroon"], parameters["invoice"]), (macaroon, invoice));
     let standard = Regex::new("^[A-Za-z0-9+/]+={0,2}$").unwrap();
-    assert!(standard.is_match(macaroon) && macaroon.len() % 4 == 0, "standard base64 with padding: {macaroon}");
+    assert!(
+        standard.is_match(macaroon) && macaroon.len() % 4 == 0,
+        "standard base64 with padding: {macaroon}"
+    );
 }
 
 #[test]
@@ -38,16 +56,27 @@ fn no_answer_but_a_402_bears_a_challenge() {
     let (_, ticket) = world.buy(SMS);
     world.upstream.behave(crate::support::Behaviour::Answer {
         status: 200,
-        headers: "WWW-Authenticate: L402 macaroon=\"x\", invoice=\"y\"\r\nSet-Cookie: a=b\r\nX-Id: 7\r\n",
+        headers: "WWW-Authenticate: L402 macaroon=\"x\", invoice=\"y\"\r\nSet-Cookie: \
+                  a=b\r\nX-Id: 7\r\n",
         body: b"Okay".to_vec(),
     });
     let paid = world.redeem(&ticket, SMS);
-    assert_eq!((paid.status, paid.header("www-authenticate"), paid.header("set-cookie")), (200, None, None));
+    assert_eq!(
+        (paid.status, paid.header("www-authenticate"), paid.header("set-cookie")),
+        (200, None, None)
+    );
     assert_eq!(paid.header("x-id"), Some("7"));
     let free = http::get(world.address, "/status");
     assert_eq!((free.status, free.header("www-authenticate")), (200, None));
-    for response in [http::get(world.address, "/nowhere"), http::get(world.address, "/api/l402/send-sms"), world.post(&[], "{}")] {
-        assert!(response.status >= 400 && response.header("www-authenticate").is_none(), "{response:?}");
+    for response in [
+        http::get(world.address, "/nowhere"),
+        http::get(world.address, "/api/l402/send-sms"),
+        world.post(&[], "{}"),
+    ] {
+        assert!(
+            response.status >= 400 && response.header("www-authenticate").is_none(),
+            "{response:?}"
+        );
     }
 }
 
@@ -59,7 +88,10 @@ fn every_spelling_of_a_ticket_is_one_ticket() {
     let macaroon = challenge.macaroon.as_str();
     let url_safe = macaroon.replace('+', "-").replace('/', "_");
     let unpadded = url_safe.trim_end_matches('=');
-    assert_eq!(world.redeem(&format!("l402 {unpadded}:{}", preimage.to_uppercase()), SMS).status, 200);
+    assert_eq!(
+        world.redeem(&format!("l402 {unpadded}:{}", preimage.to_uppercase()), SMS).status,
+        200
+    );
     let garbage = "L402 AAAA:0000000000000000000000000000000000000000000000000000000000000000";
     for spelling in [
         vec![("Authorization", format!("LSAT {macaroon}:{preimage}"))],
@@ -69,11 +101,19 @@ fn every_spelling_of_a_ticket_is_one_ticket() {
         vec![("Authorization", format!("L402 AAAA,{macaroon}:{preimage}"))],
         vec![("Macaroon", hex_with_preimage(macaroon, preimage))],
         vec![("Grpc-Metadata-Macaroon", hex_with_preimage(macaroon, preimage))],
-        vec![("Authorization", format!("L402 {}:{preimage}", base64_of(&hex_with_preimage(macaroon, preimage))))],
+        vec![(
+            "Authorization",
+            format!("L402 {}:{preimage}", base64_of(&hex_with_preimage(macaroon, preimage))),
+        )],
     ] {
-        let headers: Vec<(&str, &str)> = spelling.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let headers: Vec<(&str, &str)> =
+            spelling.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let answer = world.post(&headers, SMS);
-        assert_eq!((answer.status, answer.header("idempotent-replayed")), (200, Some("true")), "{spelling:?}");
+        assert_eq!(
+            (answer.status, answer.header("idempotent-replayed")),
+            (200, Some("true")),
+            "{spelling:?}"
+        );
     }
     assert_eq!(world.upstream.count(), 1);
 }
@@ -106,7 +146,9 @@ fn a_browser_may_ask_from_any_page() {
     assert!(preflight.header("access-control-allow-headers").unwrap().contains("Authorization"));
     assert!(preflight.header("access-control-allow-methods").unwrap().contains("POST"));
     let challenge = world.ask(SMS).response;
-    assert!(challenge.header("access-control-expose-headers").unwrap().contains("WWW-Authenticate"));
+    assert!(
+        challenge.header("access-control-expose-headers").unwrap().contains("WWW-Authenticate")
+    );
     assert_eq!(world.upstream.count(), 0);
 }
 

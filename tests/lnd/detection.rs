@@ -6,7 +6,13 @@ use crate::support::{Challenge, SMS, World, http, wait_for, wait_until};
 use crate::{open, wait_until_watching, watching};
 
 fn status(world: &World, challenge: &Challenge) -> http::Response {
-    http::send(world.address, "GET", "/l402/status", &[("Authorization", &format!("L402 {}:", challenge.macaroon))], b"")
+    http::send(
+        world.address,
+        "GET",
+        "/l402/status",
+        &[("Authorization", &format!("L402 {}:", challenge.macaroon))],
+        b"",
+    )
 }
 
 fn state(world: &World, challenge: &Challenge) -> String {
@@ -28,7 +34,10 @@ fn a_payment_is_heard_of_and_its_preimage_handed_to_the_holder() {
     let world = open(watching(&network.seller));
     let challenge = world.ask(SMS);
     let before = status(&world, &challenge);
-    assert_eq!((before.json()["state"].as_str(), before.header("l402-preimage")), (Some("unpaid"), None));
+    assert_eq!(
+        (before.json()["state"].as_str(), before.header("l402-preimage")),
+        (Some("unpaid"), None)
+    );
     let preimage = network.payer.pay(&challenge.invoice).unwrap();
     wait_until("paid", || state(&world, &challenge) == "paid");
     assert_eq!(status(&world, &challenge).header("l402-preimage"), Some(preimage.as_str()));
@@ -41,7 +50,8 @@ fn no_payment_is_missed_and_none_counted_twice_across_restarts_of_both() {
     let mut network = network();
     let mut world = open(watching(&network.seller));
     let bought: Vec<Challenge> = (0..5).map(|_| world.ask(SMS)).collect();
-    let pay = |network: &Regtest, n: usize| network.payer.pay(&bought[n].invoice).map(drop).unwrap();
+    let pay =
+        |network: &Regtest, n: usize| network.payer.pay(&bought[n].invoice).map(drop).unwrap();
     // All is up.
     pay(&network, 0);
     wait_until("the first", || state(&world, &bought[0]) == "paid");
@@ -70,7 +80,12 @@ fn no_payment_is_missed_and_none_counted_twice_across_restarts_of_both() {
     // Told again from the beginning, nothing is counted again.
     world.gate.kill();
     let database = rusqlite::Connection::open(world.folder.path().join("state/ledger.db")).unwrap();
-    assert_eq!(database.execute("UPDATE marks SET value = 1 WHERE name LIKE 'settle-index %'", []).unwrap(), 1);
+    assert_eq!(
+        database
+            .execute("UPDATE marks SET value = 1 WHERE name LIKE 'settle-index %'", [])
+            .unwrap(),
+        1
+    );
     drop(database);
     world.restart();
     wait_until_watching(&world);
@@ -83,14 +98,19 @@ fn no_payment_is_missed_and_none_counted_twice_across_restarts_of_both() {
         let day = http::get(world.ops, "/tickets/stats?days=2").json()[0].clone();
         (day["unredeemed"] == 0).then_some(day)
     });
-    assert_eq!((day["minted"].as_u64(), day["redeemed"].as_u64(), day["paidMsat"].as_u64()), (Some(5), Some(5), Some(500_000)), "{day}");
+    assert_eq!(
+        (day["minted"].as_u64(), day["redeemed"].as_u64(), day["paidMsat"].as_u64()),
+        (Some(5), Some(5), Some(500_000)),
+        "{day}"
+    );
 }
 
 #[test]
 fn run_out_cancelled_and_underpaid_is_not_paid() {
     let network = network();
     let options = watching(&network.seller);
-    let world = open(Options { lnd: format!("{}\ninvoice_expiry = \"10s\"", options.lnd), ..options });
+    let world =
+        open(Options { lnd: format!("{}\ninvoice_expiry = \"10s\"", options.lnd), ..options });
     let run_out = world.ask(SMS);
     let long = open(watching(&network.seller));
     let (cancelled, underpaid) = (long.ask(SMS), long.ask(SMS));
@@ -98,7 +118,10 @@ fn run_out_cancelled_and_underpaid_is_not_paid() {
     let hash = cancelled.response.json()["paymentHash"].as_str().unwrap().to_owned();
     network.seller.cli(&["cancelinvoice", &hash]);
     let refused = network.payer.pay(&cancelled.invoice).unwrap_err();
-    assert!(refused.contains("INCORRECT_PAYMENT_DETAILS") || refused.contains("FAILED"), "{refused}");
+    assert!(
+        refused.contains("INCORRECT_PAYMENT_DETAILS") || refused.contains("FAILED"),
+        "{refused}"
+    );
 
     let read = network.payer.cli(&["decodepayreq", &underpaid.invoice]);
     let text = |name: &str| read[name].as_str().unwrap().to_owned();
@@ -127,5 +150,8 @@ fn run_out_cancelled_and_underpaid_is_not_paid() {
     long.crash_and_restart();
     wait_until_watching(&long);
     assert_eq!(state(&long, &cancelled), "expired");
-    assert_eq!((world.upstream.count(), long.upstream.count(), paid_today(&world), paid_today(&long)), (0, 0, 0, 0));
+    assert_eq!(
+        (world.upstream.count(), long.upstream.count(), paid_today(&world), paid_today(&long)),
+        (0, 0, 0, 0)
+    );
 }

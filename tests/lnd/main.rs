@@ -1,4 +1,5 @@
-//! Farebox before a real LND, on a chain of its own on loopback: real payments, and what only a real node shows.
+//! Farebox before a real LND, on a chain of its own on loopback: real payments, and what only a
+//! real node shows.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -44,7 +45,11 @@ fn watching(node: &Lnd) -> Options {
 }
 
 fn at(node: &Lnd) -> Options {
-    Options { node: Some((node.grpc, node.folder.clone())), limits: "unpaid_per_client = 1000".into(), ..Options::default() }
+    Options {
+        node: Some((node.grpc, node.folder.clone())),
+        limits: "unpaid_per_client = 1000".into(),
+        ..Options::default()
+    }
 }
 
 fn open(options: Options) -> World {

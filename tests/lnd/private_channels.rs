@@ -1,4 +1,5 @@
-//! A node whose only channel is private: who isn't at the other end of it finds a way only if the invoice names one.
+//! A node whose only channel is private: who isn't at the other end of it finds a way only if the
+//! invoice names one.
 
 use crate::regtest::{Lnd, network};
 use crate::support::process::Process;
@@ -22,11 +23,20 @@ fn check(world: &World, node: &Lnd) -> (bool, String) {
 fn a_stranger_pays_where_the_invoice_names_a_private_channel_and_check_says_when_it_should() {
     let network = network();
     let hidden = network.start_hidden();
-    let hints = |invoice: &str| network.seller.cli(&["decodepayreq", invoice])["route_hints"].as_array().map_or(0, Vec::len);
+    let hints = |invoice: &str| {
+        network.seller.cli(&["decodepayreq", invoice])["route_hints"].as_array().map_or(0, Vec::len)
+    };
 
     let world = at_hidden(&hidden, false);
     let (well, said) = check(&world, &hidden);
-    assert!(!well && said.contains("FAILED   channels: all 1 are private, and payers find no way to them; set `private = true`"), "{said}");
+    assert!(
+        !well
+            && said.contains(
+                "FAILED   channels: all 1 are private, and payers find no way \
+                                    to them; set `private = true`"
+            ),
+        "{said}"
+    );
     let unreachable = world.ask(SMS);
     assert_eq!(hints(&unreachable.invoice), 0);
     let refused = network.seller.pay(&unreachable.invoice).unwrap_err();
@@ -36,8 +46,14 @@ fn a_stranger_pays_where_the_invoice_names_a_private_channel_and_check_says_when
     let (well, said) = check(&world, &hidden);
     assert!(well && said.contains("ok       channels: 1 active, which can receive 9"), "{said}");
     // LND names the channel once its other end is known to be public, which the graph tells it.
-    let challenge = wait_for("an invoice that names the channel", || Some(world.ask(SMS)).filter(|asked| hints(&asked.invoice) == 1));
-    let preimage = wait_for("a payment to get through", || network.seller.pay(&challenge.invoice).ok());
-    assert_eq!(world.redeem(&format!("L402 {}:{preimage}", challenge.macaroon), SMS).text(), "Okay");
+    let challenge = wait_for("an invoice that names the channel", || {
+        Some(world.ask(SMS)).filter(|asked| hints(&asked.invoice) == 1)
+    });
+    let preimage =
+        wait_for("a payment to get through", || network.seller.pay(&challenge.invoice).ok());
+    assert_eq!(
+        world.redeem(&format!("L402 {}:{preimage}", challenge.macaroon), SMS).text(),
+        "Okay"
+    );
     assert_eq!(world.upstream.count(), 1);
 }

@@ -16,11 +16,19 @@ fn twenty_purchases_in_a_row_by_curl_with_the_narrowest_macaroon() {
     let network = network();
     let world = open(selling(&network.seller));
     let (status, said) = Process::run(&["check", "--config", "farebox.toml"], world.folder.path());
-    assert!(status.success() && said.contains("ok       macaroon: may do exactly what this config needs"), "{said}");
+    assert!(
+        status.success()
+            && said.contains("ok       macaroon: may do exactly what this config needs"),
+        "{said}"
+    );
     let url = format!("http://{}{PATH}", world.address);
     let curl = |more: &[&str]| {
         let mut curl = Command::new("curl");
-        let done = curl.args(["-sS", &url, "-H", "Content-Type: application/json", "-d", SMS]).args(more).output().unwrap();
+        let done = curl
+            .args(["-sS", &url, "-H", "Content-Type: application/json", "-d", SMS])
+            .args(more)
+            .output()
+            .unwrap();
         assert!(done.status.success(), "{done:?}");
         String::from_utf8(done.stdout).unwrap()
     };
@@ -28,7 +36,8 @@ fn twenty_purchases_in_a_row_by_curl_with_the_narrowest_macaroon() {
         let challenge: serde_json::Value = serde_json::from_str(&curl(&[])).unwrap();
         assert_eq!(world.upstream.count(), n - 1, "asking sends nothing");
         let preimage = network.payer.pay(challenge["invoice"].as_str().unwrap()).unwrap();
-        let ticket = format!("Authorization: L402 {}:{preimage}", challenge["macaroon"].as_str().unwrap());
+        let ticket =
+            format!("Authorization: L402 {}:{preimage}", challenge["macaroon"].as_str().unwrap());
         assert_eq!(curl(&["-H", &ticket]), "Okay");
         assert_eq!(curl(&["-H", &ticket]), "Okay", "the stored answer");
         assert_eq!(world.upstream.count(), n, "one payment, one message");
@@ -42,29 +51,52 @@ fn check_tells_a_macaroon_that_can_not_mint_and_asks_with_one_that_may() {
     options.macaroon = Some(network.seller.bake("blind", &["/lnrpc.Lightning/GetInfo"]));
     let world = World::with(options);
     let (status, said) = Process::run(&["check", "--config", "farebox.toml"], world.folder.path());
-    assert!(!status.success() && said.contains("may not call /lnrpc.Lightning/AddInvoice"), "{said}");
-    assert!(said.contains("FAILED   invoice: LND refuses the macaroon in `lnd.macaroon`: permission denied"), "{said}");
+    assert!(
+        !status.success() && said.contains("may not call /lnrpc.Lightning/AddInvoice"),
+        "{said}"
+    );
+    assert!(
+        said.contains(
+            "FAILED   invoice: LND refuses the macaroon in `lnd.macaroon`: permission denied"
+        ),
+        "{said}"
+    );
     assert!(said.contains("uri:/lnrpc.Lightning/AddInvoice"), "{said}");
 
     let world = open(selling(&network.seller));
     let (status, said) = Process::run(&["check", "--config", "farebox.toml"], world.folder.path());
-    assert!(status.success() && said.contains("name and version: unknown"), "what it may not ask is no failure: {said}");
+    assert!(
+        status.success() && said.contains("name and version: unknown"),
+        "what it may not ask is no failure: {said}"
+    );
     let readonly = network.seller.macaroon("readonly");
     let arguments = ["check", "--config", "farebox.toml", "--macaroon", readonly.to_str().unwrap()];
     let (status, said) = Process::run(&arguments, world.folder.path());
-    assert!(status.success() && said.contains("\"seller\", LND 0.21.2") && said.contains("1 active, which can receive 9"), "{said}");
+    assert!(
+        status.success()
+            && said.contains("\"seller\", LND 0.21.2")
+            && said.contains("1 active, which can receive 9"),
+        "{said}"
+    );
     let (_, said) = {
         let world = open(at(&network.seller));
         Process::run(&["check", "--config", "farebox.toml"], world.folder.path())
     };
-    assert!(said.contains("may do more than this config needs") && said.contains("invoices:read"), "LND's own invoice.macaroon: {said}");
-    let admin = open(crate::support::world::Options { macaroon: Some(network.seller.macaroon("admin")), ..at(&network.seller) });
+    assert!(
+        said.contains("may do more than this config needs") && said.contains("invoices:read"),
+        "LND's own invoice.macaroon: {said}"
+    );
+    let admin = open(crate::support::world::Options {
+        macaroon: Some(network.seller.macaroon("admin")),
+        ..at(&network.seller)
+    });
     let (_, said) = Process::run(&["check", "--config", "farebox.toml"], admin.folder.path());
     assert!(said.contains("can spend your money"), "{said}");
 }
 
-/// Lightning Labs' `lnget` with its defaults: one token per host, tried first whatever the request; a challenge is asked for twice and
-/// paid once; only the first `WWW-Authenticate` line is read; the preimage goes into a caveat too.
+/// Lightning Labs' `lnget` with its defaults: one token per host, tried first whatever the request;
+/// a challenge is asked for twice and paid once; only the first `WWW-Authenticate` line is read;
+/// the preimage goes into a caveat too.
 struct Lnget<'a> {
     world: &'a World,
     pay: &'a dyn Fn(&str) -> String,
@@ -75,11 +107,15 @@ impl Lnget<'_> {
     fn send(&mut self, body: &str) -> http::Response {
         let headers = self.token.as_ref().map(|(macaroon, preimage)| {
             let mut with_preimage = macaroon.clone();
-            with_preimage.add_first_party_caveat(ByteString(format!("preimage={preimage}").into_bytes()));
-            let text = base64::engine::general_purpose::URL_SAFE.decode(pad(&with_preimage.serialize(Format::V2).unwrap())).unwrap();
+            with_preimage
+                .add_first_party_caveat(ByteString(format!("preimage={preimage}").into_bytes()));
+            let text = base64::engine::general_purpose::URL_SAFE
+                .decode(pad(&with_preimage.serialize(Format::V2).unwrap()))
+                .unwrap();
             format!("L402 {}:{preimage}", base64::engine::general_purpose::STANDARD.encode(text))
         });
-        let headers: Vec<(&str, &str)> = headers.iter().map(|value| ("Authorization", value.as_str())).collect();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|value| ("Authorization", value.as_str())).collect();
         self.world.post(&headers, body)
     }
 
@@ -92,7 +128,9 @@ impl Lnget<'_> {
         self.token = None;
         let again = self.send(body);
         let line = again.header("www-authenticate").unwrap();
-        let parameter = |name: &str| line.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let parameter = |name: &str| {
+            line.split(&format!("{name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned()
+        };
         assert!(line.starts_with("L402 macaroon=\""), "{line}");
         let preimage = (self.pay)(&parameter("invoice"));
         let macaroon = Macaroon::deserialize(parameter("macaroon")).unwrap();
@@ -120,9 +158,17 @@ fn a_client_that_behaves_as_lnget_does_buys_two_messages() {
     assert_eq!(client.get(SMS).text(), "Okay", "the same again costs nothing");
     assert_eq!((paid.get(), world.upstream.count()), (1, 1));
     let another = r#"{"phone_number":"+1234567890","message":"a second, different message"}"#;
-    assert_eq!(client.get(another).text(), "Okay", "the old token is tried first, and not consumed by it");
+    assert_eq!(
+        client.get(another).text(),
+        "Okay",
+        "the old token is tried first, and not consumed by it"
+    );
     assert_eq!((paid.get(), world.upstream.count()), (2, 2));
-    assert_eq!(world.metric("farebox_challenges_total{service=\"send-sms\"}"), 4.0, "two challenges for each purchase");
+    assert_eq!(
+        world.metric("farebox_challenges_total{service=\"send-sms\"}"),
+        4.0,
+        "two challenges for each purchase"
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A Lightning network of our own on loopback: a chain (btcd), the operator's node and a payer's with a channel between them.
+//! A Lightning network of our own on loopback: a chain (btcd), the operator's node and a payer's
+//! with a channel between them.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -28,13 +29,20 @@ pub struct Daemon {
 impl Daemon {
     pub fn start(folder: &Path, name: &str, program: &str, arguments: &[String]) -> Self {
         let id = folder.join(format!("{name}.pid"));
-        let script = "log=$1; id=$2; shift 2; \"$@\" >>\"$log\" 2>&1 </dev/null & child=$!; echo $child >\"$id\"; read -r _; kill $child; wait $child";
+        let script = "log=$1; id=$2; shift 2; \"$@\" >>\"$log\" 2>&1 </dev/null & child=$!; echo \
+                      $child >\"$id\"; read -r _; kill $child; wait $child";
         let mut guard = Command::new("sh");
         guard.args(["-c", script, "sh"]).arg(folder.join(format!("{name}.log"))).arg(&id);
-        guard.arg(programs().join(program)).args(arguments).env("HOME", folder).stdin(Stdio::piped());
+        guard
+            .arg(programs().join(program))
+            .args(arguments)
+            .env("HOME", folder)
+            .stdin(Stdio::piped());
         let _ = fs::remove_file(&id);
         let guard = guard.spawn().unwrap();
-        wait_until("the program's number", || fs::read_to_string(&id).is_ok_and(|id| id.ends_with('\n')));
+        wait_until("the program's number", || {
+            fs::read_to_string(&id).is_ok_and(|id| id.ends_with('\n'))
+        });
         Self { guard, id }
     }
 
@@ -116,7 +124,10 @@ impl Lnd {
 
     /// As LND names it; empty if it doesn't answer.
     pub fn state(&self) -> String {
-        self.try_cli(&["state"]).ok().and_then(|said| Some(said["state"].as_str()?.to_owned())).unwrap_or_default()
+        self.try_cli(&["state"])
+            .ok()
+            .and_then(|said| Some(said["state"].as_str()?.to_owned()))
+            .unwrap_or_default()
     }
 
     pub fn cli(&self, arguments: &[&str]) -> serde_json::Value {
@@ -126,7 +137,8 @@ impl Lnd {
     /// `Err` is what it said instead of JSON.
     pub fn try_cli(&self, arguments: &[&str]) -> Result<serde_json::Value, String> {
         let done = self.command(arguments).output().unwrap();
-        let (said, errors) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        let (said, errors) =
+            (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
         if !done.status.success() {
             return Err(format!("{said}{errors}"));
         }
@@ -135,7 +147,9 @@ impl Lnd {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(programs().join("lncli"));
-        command.arg(format!("--lnddir={}", self.folder.display())).arg(format!("--rpcserver={}", self.grpc));
+        command
+            .arg(format!("--lnddir={}", self.folder.display()))
+            .arg(format!("--rpcserver={}", self.grpc));
         command.args(["--network=regtest"]).args(arguments).env("HOME", &self.home);
         command
     }
@@ -158,7 +172,11 @@ impl Lnd {
     /// Pays, and gives the preimage.
     pub fn pay(&self, invoice: &str) -> Result<String, String> {
         let paid = self.try_cli(&["payinvoice", "--force", "--json", invoice])?;
-        if paid["status"] == "SUCCEEDED" { Ok(paid["payment_preimage"].as_str().unwrap().to_owned()) } else { Err(paid.to_string()) }
+        if paid["status"] == "SUCCEEDED" {
+            Ok(paid["payment_preimage"].as_str().unwrap().to_owned())
+        } else {
+            Err(paid.to_string())
+        }
     }
 }
 
@@ -173,7 +191,8 @@ pub struct Regtest {
     backend: Vec<String>,
 }
 
-/// The one network of all tests, for one test at a time. It ends, and its folder goes, when this process does.
+/// The one network of all tests, for one test at a time. It ends, and its folder goes, when this
+/// process does.
 pub fn network() -> MutexGuard<'static, Regtest> {
     static NETWORK: OnceLock<Mutex<Regtest>> = OnceLock::new();
     let network = NETWORK.get_or_init(|| Mutex::new(Regtest::start())).lock();
@@ -201,31 +220,44 @@ impl Regtest {
         let chain = home.join("chain");
         fs::create_dir_all(&chain).unwrap();
         // It doesn't look at HOME.
-        for (option, place) in
-            [("datadir", "data"), ("logdir", "logs"), ("rpccert", "rpc.cert"), ("rpckey", "rpc.key"), ("configfile", "none")]
-        {
+        for (option, place) in [
+            ("datadir", "data"),
+            ("logdir", "logs"),
+            ("rpccert", "rpc.cert"),
+            ("rpckey", "rpc.key"),
+            ("configfile", "none"),
+        ] {
             btcd_arguments.push(format!("--{option}={}", chain.join(place).display()));
         }
         fs::write(chain.join("none"), "").unwrap();
         btcd_arguments.push(format!("--rpclisten=127.0.0.1:{rpc}"));
         btcd_arguments.push(format!("--listen=127.0.0.1:{peers}"));
-        let mut backend = words(&["--bitcoin.node=btcd", "--noseedbackup", "--btcd.rpcuser=farebox", "--btcd.rpcpass=farebox"]);
+        let mut backend = words(&[
+            "--bitcoin.node=btcd",
+            "--noseedbackup",
+            "--btcd.rpcuser=farebox",
+            "--btcd.rpcpass=farebox",
+        ]);
         backend.push(format!("--btcd.rpchost=127.0.0.1:{rpc}"));
         backend.push(format!("--btcd.rpccert={}", chain.join("rpc.cert").display()));
-        let (seller, payer) = (Lnd::new(&home, "seller", backend.clone()), Lnd::new(&home, "payer", backend.clone()));
+        let (seller, payer) =
+            (Lnd::new(&home, "seller", backend.clone()), Lnd::new(&home, "payer", backend.clone()));
         let mut network = Self { btcd: None, btcd_arguments, rpc, seller, payer, home, backend };
         network.start_btcd();
         network.payer.start();
         // It serves only once there are blocks.
         wait_until("the payer's wallet", || network.payer.state() == "RPC_ACTIVE");
-        let address = network.payer.cli(&["newaddress", "p2wkh"])["address"].as_str().unwrap().to_owned();
+        let address =
+            network.payer.cli(&["newaddress", "p2wkh"])["address"].as_str().unwrap().to_owned();
         network.stop_btcd();
         network.btcd_arguments.push(format!("--miningaddr={address}"));
         network.start_btcd();
         network.mine(432);
         network.seller.start_and_wait();
         for node in [&network.seller, &network.payer] {
-            wait_until("the chain to be seen", || node.cli(&["getinfo"])["synced_to_chain"] == true);
+            wait_until("the chain to be seen", || {
+                node.cli(&["getinfo"])["synced_to_chain"] == true
+            });
         }
         // The seller can pay too: it gets some sat.
         network.open_channel(&network.seller, &["--push_amt=300000"]);
@@ -242,7 +274,8 @@ impl Regtest {
         self.wait_for_channel();
     }
 
-    /// Stops btcd in the middle of whatever it does, or lets it go on. Ended, it would throw its chain away: it does so on regtest.
+    /// Stops btcd in the middle of whatever it does, or lets it go on. Ended, it would throw its
+    /// chain away: it does so on regtest.
     pub fn freeze_chain(&self, frozen: bool) {
         if let Some(btcd) = &self.btcd {
             btcd.signal(if frozen { "STOP" } else { "CONT" });
@@ -271,13 +304,17 @@ impl Regtest {
         wait_until("the channel to be active at both ends", || {
             [&self.seller, &self.payer].iter().all(|node| {
                 let channels = node.try_cli(&["listchannels"]).unwrap_or_default();
-                channels["channels"].as_array().is_some_and(|channels| channels.iter().any(|channel| channel["active"] == true))
+                channels["channels"].as_array().is_some_and(|channels| {
+                    channels.iter().any(|channel| channel["active"] == true)
+                })
             })
         });
         // Active is not yet usable: payments tell.
         wait_until("a payment to get through", || {
             let invoice = self.seller.try_cli(&["addinvoice", "--amt=1"]).unwrap_or_default();
-            invoice["payment_request"].as_str().is_some_and(|invoice| self.payer.pay(invoice).is_ok())
+            invoice["payment_request"]
+                .as_str()
+                .is_some_and(|invoice| self.payer.pay(invoice).is_ok())
         });
     }
 
@@ -296,13 +333,16 @@ impl Regtest {
         self.mine(6);
     }
 
-    /// A further node, with one private channel from the payer. The seller is no peer of it, and can pay it by way of the payer only.
+    /// A further node, with one private channel from the payer. The seller is no peer of it, and
+    /// can pay it by way of the payer only.
     pub fn start_hidden(&self) -> Lnd {
         let mut hidden = Lnd::new(&self.home, "hidden", self.backend.clone());
         hidden.start_and_wait();
         wait_until("the chain to be seen", || hidden.cli(&["getinfo"])["synced_to_chain"] == true);
         self.open_channel(&hidden, &["--private"]);
-        wait_until("the private channel", || hidden.cli(&["listchannels"])["channels"][0]["active"] == true);
+        wait_until("the private channel", || {
+            hidden.cli(&["listchannels"])["channels"][0]["active"] == true
+        });
         hidden
     }
 
@@ -312,7 +352,9 @@ impl Regtest {
 
     fn btcctl(&self, arguments: &[&str]) -> bool {
         let mut command = Command::new(programs().join("btcctl"));
-        command.args(["--regtest", "--rpcuser=farebox", "--rpcpass=farebox"]).arg(format!("--rpcserver=127.0.0.1:{}", self.rpc));
+        command
+            .args(["--regtest", "--rpcuser=farebox", "--rpcpass=farebox"])
+            .arg(format!("--rpcserver=127.0.0.1:{}", self.rpc));
         for (option, place) in [("rpccert", "rpc.cert"), ("configfile", "none")] {
             command.arg(format!("--{option}={}", self.home.join("chain").join(place).display()));
         }
@@ -323,10 +365,15 @@ impl Regtest {
 
 /// Removes the folder once this process has ended and the programs with it.
 fn sweep_up(home: &Path) {
-    let script =
-        "read -r _; for id in \"$1\"/*.pid; do while kill -0 \"$(cat \"$id\")\" 2>/dev/null; do sleep 0.2; done; done; rm -rf \"$1\"";
+    let script = "read -r _; for id in \"$1\"/*.pid; do while kill -0 \"$(cat \"$id\")\" \
+                  2>/dev/null; do sleep 0.2; done; done; rm -rf \"$1\"";
     let mut sweeper = Command::new("sh");
-    sweeper.args(["-c", script, "sh"]).arg(home).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    sweeper
+        .args(["-c", script, "sh"])
+        .arg(home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     // Its standard input is held by this process until the end.
     std::mem::forget(sweeper.spawn().unwrap());
 }

@@ -1,4 +1,5 @@
-//! What goes wrong with a real LND: what Farebox answers meanwhile, and that it heals without a restart.
+//! What goes wrong with a real LND: what Farebox answers meanwhile, and that it heals without a
+//! restart.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +32,8 @@ fn restarted_under_load_it_costs_buyers_a_503_and_payers_nothing() {
                     let mut seen = std::collections::BTreeMap::<String, u32>::new();
                     while !done.load(Ordering::SeqCst) {
                         let answer = ask(address);
-                        *seen.entry(format!("{} {}", answer.status, answer.code())).or_default() += 1;
+                        *seen.entry(format!("{} {}", answer.status, answer.code())).or_default() +=
+                            1;
                         std::thread::sleep(std::time::Duration::from_millis(20));
                     }
                     seen
@@ -48,9 +50,20 @@ fn restarted_under_load_it_costs_buyers_a_503_and_payers_nothing() {
         buyers.into_iter().map(|buyer| buyer.join().unwrap()).collect::<Vec<_>>()
     });
     for (answer, _) in seen.iter().flatten() {
-        assert!(["402 payment-required", "503 node-down", "503 too-busy"].contains(&answer.as_str()), "{seen:?}");
+        assert!(
+            ["402 payment-required", "503 node-down", "503 too-busy"].contains(&answer.as_str()),
+            "{seen:?}"
+        );
     }
-    assert_eq!(world.upstream.requests().iter().filter(|request| request.line.starts_with("POST /send")).count(), 1);
+    assert_eq!(
+        world
+            .upstream
+            .requests()
+            .iter()
+            .filter(|request| request.line.starts_with("POST /send"))
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -111,7 +124,10 @@ fn without_its_chain_for_a_while_it_heals() {
     wait_until("the sale to open", || ask(world.address).status == 402);
     let challenge = world.ask(SMS);
     let preimage = network.payer.pay(&challenge.invoice).unwrap();
-    assert_eq!(world.redeem(&format!("L402 {}:{preimage}", challenge.macaroon), SMS).text(), "Okay");
+    assert_eq!(
+        world.redeem(&format!("L402 {}:{preimage}", challenge.macaroon), SMS).text(),
+        "Okay"
+    );
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -138,18 +154,28 @@ struct UnlockWallet {
 }
 
 /// Calls LND's `WalletUnlocker`, which needs no macaroon; `lncli create` asks a person.
-async fn unlocker<Q: Message + 'static, A: Message + Default + 'static>(node: &Lnd, method: &'static str, question: Q) -> A {
-    let mut client = tonic::client::Grpc::new(crate::same_answers::channel(node.grpc, &node.folder));
+async fn unlocker<Q: Message + 'static, A: Message + Default + 'static>(
+    node: &Lnd,
+    method: &'static str,
+    question: Q,
+) -> A {
+    let mut client =
+        tonic::client::Grpc::new(crate::same_answers::channel(node.grpc, &node.folder));
     client.ready().await.unwrap();
     let path = PathAndQuery::from_static(method);
-    client.unary(tonic::Request::new(question), path, ProstCodec::<Q, A>::default()).await.unwrap().into_inner()
+    client
+        .unary(tonic::Request::new(question), path, ProstCodec::<Q, A>::default())
+        .await
+        .unwrap()
+        .into_inner()
 }
 
 /// A node of its own: its wallet is made, locked by each restart, and unlocked.
 #[test]
 fn a_wallet_that_is_not_there_locked_and_unlocked_is_each_told() {
     let home = tempfile::tempdir().unwrap();
-    let mut node = Lnd::new(home.path(), "locking", vec!["--bitcoin.node=nochainbackend".to_owned()]);
+    let mut node =
+        Lnd::new(home.path(), "locking", vec!["--bitcoin.node=nochainbackend".to_owned()]);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     node.start();
     wait_until("LND to want a wallet", || node.state() == "NON_EXISTING");
@@ -171,7 +197,10 @@ fn a_wallet_that_is_not_there_locked_and_unlocked_is_each_told() {
     node.start();
     world.wait_until_node_is("locked");
     assert_eq!(ask(world.address).code(), "node-down");
-    let _: Nothing =
-        runtime.block_on(unlocker(&node, "/lnrpc.WalletUnlocker/UnlockWallet", UnlockWallet { password: b"a password".to_vec() }));
+    let _: Nothing = runtime.block_on(unlocker(
+        &node,
+        "/lnrpc.WalletUnlocker/UnlockWallet",
+        UnlockWallet { password: b"a password".to_vec() },
+    ));
     wait_until("the sale to open", || ask(world.address).status == 402);
 }

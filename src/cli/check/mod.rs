@@ -1,4 +1,5 @@
-//! `farebox check`: reads the config and tries each part, with a line for each and what to do about a failure.
+//! `farebox check`: reads the config and tries each part, with a line for each and what to do about
+//! a failure.
 
 mod node;
 
@@ -71,11 +72,20 @@ impl Report {
 
 fn certificate(report: &mut Report, config: &Config) -> Result<(), String> {
     match &config.listen.tls {
-        None => report.note("certificate", "`plain_http = true`: something in front has to end TLS, or payers' tickets travel in the open"),
-        Some((certificate, key)) => match tls::server_config(certificate, key, assemble::provider()?) {
-            Ok(_) => report.ok("certificate", format!("{} and its key belong together", certificate.display())),
-            Err(error) => report.failed("certificate", error),
-        },
+        None => report.note(
+            "certificate",
+            "`plain_http = true`: something in front has to end \
+                                            TLS, or payers' tickets travel in the open",
+        ),
+        Some((certificate, key)) => {
+            match tls::server_config(certificate, key, assemble::provider()?) {
+                Ok(_) => report.ok(
+                    "certificate",
+                    format!("{} and its key belong together", certificate.display()),
+                ),
+                Err(error) => report.failed("certificate", error),
+            }
+        }
     }
     Ok(())
 }
@@ -84,27 +94,51 @@ async fn ledger(report: &mut Report, config: &Config) -> Result<(), String> {
     let path = match &config.ledger {
         LedgerPlace::Sqlite(path) => path,
         LedgerPlace::Postgres { url, ca } => {
-            let tls = assemble::client_config("ledger.postgres_ca", ca.as_deref(), &assemble::provider()?)?;
+            let tls = assemble::client_config(
+                "ledger.postgres_ca",
+                ca.as_deref(),
+                &assemble::provider()?,
+            )?;
             match postgres::look(url, &tls).await {
                 Ok(said) => report.ok("ledger", said),
-                Err(error) => {
-                    report.failed("ledger", format!("{error}; is `ledger.postgres` right, and may this user make a schema there?"))
-                }
+                Err(error) => report.failed(
+                    "ledger",
+                    format!(
+                        "{error}; is `ledger.postgres` right, and may \
+                                                     this user make a schema there?"
+                    ),
+                ),
             }
             return Ok(());
         }
     };
     match SqliteLedger::inspect(path) {
         Ok(Some(summary)) => {
-            report.ok("ledger", format!("{}: {} ticket(s), {} parked", path.display(), summary.tickets, summary.parked));
+            report.ok(
+                "ledger",
+                format!(
+                    "{}: {} ticket(s), {} parked",
+                    path.display(),
+                    summary.tickets,
+                    summary.parked
+                ),
+            );
         }
-        Ok(None) => report.note("ledger", format!("{} will be made at the first start", path.display())),
+        Ok(None) => {
+            report.note("ledger", format!("{} will be made at the first start", path.display()))
+        }
         Err(error @ OpenError::Newer { .. }) => report.failed("ledger", error),
-        Err(error) => report.failed("ledger", format!("{error}; is it a Farebox ledger, and may this user read it?")),
+        Err(error) => report.failed(
+            "ledger",
+            format!("{error}; is it a Farebox ledger, and may this user read it?"),
+        ),
     }
     match writable(path) {
         Ok(()) => report.ok("state", "the ledger's folder can be written by this user"),
-        Err(error) => report.failed("state", format!("{error}; run this as the user that runs `serve`, or correct `state_dir`")),
+        Err(error) => report.failed(
+            "state",
+            format!("{error}; run this as the user that runs `serve`, or correct `state_dir`"),
+        ),
     }
     Ok(())
 }
@@ -130,14 +164,20 @@ fn secret(report: &mut Report, config: &Config) {
     };
     let in_use = match &config.ledger {
         LedgerPlace::Sqlite(path) if missing_file && !path.exists() => {
-            return report.note("secret", "the master secret will be made at the first start; back it up with the ledger");
+            return report.note(
+                "secret",
+                "the master secret will be made at the first start; back it up with the ledger",
+            );
         }
         LedgerPlace::Sqlite(path) => SqliteLedger::secrets_needed(path).unwrap_or_default(),
         // `serve` compares them when it connects.
         LedgerPlace::Postgres { .. } => Vec::new(),
     };
     match master_secret::load(&config.tickets, &in_use, false) {
-        Ok(secrets) => report.ok("secret", format!("{} master secret(s), and none that is needed is missing", secrets.len())),
+        Ok(secrets) => report.ok(
+            "secret",
+            format!("{} master secret(s), and none that is needed is missing", secrets.len()),
+        ),
         Err(error) => report.failed("secret", error),
     }
 }
@@ -147,7 +187,13 @@ async fn upstream(report: &mut Report, service: &Service) -> Result<(), String> 
     if let Ticket::Paid { price, .. } = &service.ticket
         && price.sat() > CLIENTS_PAY
     {
-        report.note(&part, format!("{price}: several clients pay no more than {CLIENTS_PAY} sat unless they are told to"));
+        report.note(
+            &part,
+            format!(
+                "{price}: several clients pay no more than {CLIENTS_PAY} sat \
+                                    unless they are told to"
+            ),
+        );
     }
     let upstream = match assemble::upstream(service, &assemble::provider()?, 1) {
         Ok(upstream) => Arc::new(upstream),
@@ -159,7 +205,10 @@ async fn upstream(report: &mut Report, service: &Service) -> Result<(), String> 
     let place = format!("{}:{}", upstream.target.host, upstream.target.port);
     match upstream.target.connect(CONNECT_LIMIT).await {
         Ok(_) => report.ok(&part, format!("its upstream at {place} takes connections")),
-        Err(error) => report.failed(&part, format!("its upstream at {place}: {error}; start it, or correct `upstream`")),
+        Err(error) => report.failed(
+            &part,
+            format!("its upstream at {place}: {error}; start it, or correct `upstream`"),
+        ),
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The node's part of `check`: what the macaroon may do, read from itself; whether LND serves and makes invoices; and what it tells of
-//! itself to a macaroon that may ask.
+//! The node's part of `check`: what the macaroon may do, read from itself; whether LND serves and
+//! makes invoices; and what it tells of itself to a macaroon that may ask.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,21 +9,33 @@ use crate::cli::assemble;
 use crate::config::{Config, Ticket};
 use crate::lightning::lnd::permissions::{bake_command, compare};
 use crate::lightning::lnd::{Channels, Inbound, Lnd, Settings};
-use crate::lightning::macaroon_id::{ADD_INVOICE, GET_INFO, LIST_CHANNELS, LOOKUP_INVOICE, Method, SUBSCRIBE_INVOICES};
+use crate::lightning::macaroon_id::{
+    ADD_INVOICE, GET_INFO, LIST_CHANNELS, LOOKUP_INVOICE, Method, SUBSCRIBE_INVOICES,
+};
 use crate::lightning::{Node as _, Standing, Trouble, Wanted};
 
 /// How long the invoice lives that is made to see that one can be made.
 const EXPIRY: Duration = Duration::from_secs(60);
 
 /// Looks at everything that has to do with the node.
-pub(super) async fn check(report: &mut Report, config: &Config, asking: Option<&Path>) -> Result<(), String> {
+pub(super) async fn check(
+    report: &mut Report,
+    config: &Config,
+    asking: Option<&Path>,
+) -> Result<(), String> {
     macaroon(report, config);
     let node = Lnd::new(config.lnd.clone(), assemble::provider()?, Box::new(|_, _| {}));
     node.look().await;
     match node.state() {
         // The invoice below tells of it.
         Ok(()) | Err(Trouble::Macaroon(_)) => {
-            report.ok("node", format!("LND at {} serves, with the certificate in `lnd.certificate`", config.lnd.address));
+            report.ok(
+                "node",
+                format!(
+                    "LND at {} serves, with the certificate in `lnd.certificate`",
+                    config.lnd.address
+                ),
+            );
         }
         Err(trouble) => {
             report.failed("node", trouble);
@@ -50,26 +62,55 @@ fn macaroon(report: &mut Report, config: &Config) {
     let read = std::fs::read(path).map_err(|error| error.to_string());
     let permissions = match read.and_then(|bytes| compare(&bytes, &needed).map_err(str::to_owned)) {
         Ok(permissions) => permissions,
-        Err(why) => return report.failed("macaroon", format!("`lnd.macaroon`: {}: {why}; bake one: {bake}", path.display())),
+        Err(why) => {
+            return report.failed(
+                "macaroon",
+                format!("`lnd.macaroon`: {}: {why}; bake one: {bake}", path.display()),
+            );
+        }
     };
     if !permissions.missing.is_empty() {
         let missing = permissions.missing.join(", ");
-        report.failed("macaroon", format!("`lnd.macaroon` may not call {missing}, which this config needs; bake one that may: {bake}"));
+        report.failed(
+            "macaroon",
+            format!(
+                "`lnd.macaroon` may not call {missing}, which this \
+                                           config needs; bake one that may: {bake}"
+            ),
+        );
     } else if permissions.wider.is_empty() {
         report.ok("macaroon", "may do exactly what this config needs");
     }
     if !permissions.restrictions.is_empty() {
         let restrictions = permissions.restrictions.join("`, `");
-        report.note("macaroon", format!("LND takes `lnd.macaroon` only where `{restrictions}` holds; otherwise nothing is sold"));
+        report.note(
+            "macaroon",
+            format!(
+                "LND takes `lnd.macaroon` only where `{restrictions}` \
+                                         holds; otherwise nothing is sold"
+            ),
+        );
     }
     if !permissions.wider.is_empty() {
-        let danger = match (permissions.spends, permissions.reads_invoices && !config.detects_payments) {
+        let danger = match (
+            permissions.spends,
+            permissions.reads_invoices && !config.detects_payments,
+        ) {
             (true, _) => " Whoever gets hold of it can spend your money.",
-            (false, true) => " Whoever gets hold of it can read the preimages of unpaid invoices, and so forge tickets.",
+            (false, true) => {
+                " Whoever gets hold of it can read the preimages of unpaid invoices, and so forge \
+                 tickets."
+            }
             (false, false) => "",
         };
         let wider = permissions.wider.join(", ");
-        report.note("macaroon", format!("`lnd.macaroon` may do more than this config needs: {wider}.{danger} Bake a narrower one: {bake}"));
+        report.note(
+            "macaroon",
+            format!(
+                "`lnd.macaroon` may do more than this config needs: \
+                                         {wider}.{danger} Bake a narrower one: {bake}"
+            ),
+        );
     }
 }
 
@@ -78,18 +119,31 @@ async fn invoice(report: &mut Report, config: &Config, node: &Lnd) {
         Ok(made) => made,
         Err(no_invoice) => return report.failed("invoice", no_invoice.trouble),
     };
-    report.ok("invoice", format!("made one of 1 sat on {}, which nobody will pay and which runs out in a minute", config.lnd.network));
+    report.ok(
+        "invoice",
+        format!(
+            "made one of 1 sat on {}, which nobody will pay and which runs out in a minute",
+            config.lnd.network
+        ),
+    );
     if config.detects_payments {
         match node.look_up(made.payment_hash).await {
             Ok(Standing::Open { .. }) => report.ok("payments", "that invoice could be looked up"),
-            Ok(_) => report.failed("payments", "that invoice could be looked up, but isn't open; is another LND at `lnd.address`?"),
+            Ok(_) => report.failed(
+                "payments",
+                "that invoice could be looked up, but isn't open; is another LND at `lnd.address`?",
+            ),
             Err(trouble) => report.failed("payments", trouble),
         }
     }
 }
 
 /// Who the node is, and whether it can be paid: as far as a macaroon may ask.
-async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path>) -> Result<(), String> {
+async fn about_itself(
+    report: &mut Report,
+    config: &Config,
+    asking: Option<&Path>,
+) -> Result<(), String> {
     let path = asking.unwrap_or(&config.lnd.macaroon);
     let read = std::fs::read(path).map_err(|error| error.to_string());
     let may = |method: Method| {
@@ -115,14 +169,26 @@ async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path
             Ok(info) => {
                 let behind = if info.synced { "" } else { "; it has not seen the newest block" };
                 report.ok("node", format!("\"{}\", LND {}{behind}", info.alias, info.version));
-                if let Some(network) = info.network.filter(|network| network != config.lnd.network.name()) {
-                    report.failed("node", format!("it is on {network}, but `lnd.network` says {}", config.lnd.network));
+                if let Some(network) =
+                    info.network.filter(|network| network != config.lnd.network.name())
+                {
+                    report.failed(
+                        "node",
+                        format!(
+                            "it is on {network}, but `lnd.network` says {}",
+                            config.lnd.network
+                        ),
+                    );
                 }
             }
             Err(trouble) => report.note("node", format!("name and version: unknown ({trouble})")),
         }
     } else {
-        report.note("node", "name and version: unknown (the macaroon needn't ask; `check --macaroon readonly.macaroon` does)");
+        report.note(
+            "node",
+            "name and version: unknown (the macaroon needn't ask; `check \
+                             --macaroon readonly.macaroon` does)",
+        );
     }
     if may_channels {
         match node.channels().await {
@@ -133,7 +199,10 @@ async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path
             Err(trouble) => report.note("channels", format!("unknown ({trouble})")),
         }
     } else {
-        report.note("channels", "unknown (the macaroon needn't ask; `check --macaroon readonly.macaroon` does)");
+        report.note(
+            "channels",
+            "unknown (the macaroon needn't ask; `check --macaroon readonly.macaroon` does)",
+        );
     }
     Ok(())
 }
@@ -150,15 +219,28 @@ fn dearest(config: &Config) -> u64 {
 /// What is said of the channels; `private` is the config's, `dearest` the highest price in sat.
 fn judged(found: Channels, private: bool, dearest: u64) -> Result<String, String> {
     let hidden = if private { 0 } else { found.private.channels };
-    let Inbound { channels, sat } = if private { found.public.and(found.private) } else { found.public };
+    let Inbound { channels, sat } =
+        if private { found.public.and(found.private) } else { found.public };
     let and_hidden = match hidden {
         0 => String::new(),
-        _ => format!("; payers find no way to {hidden} private one(s) beside, unless `private = true` in [lnd]"),
+        _ => format!(
+            "; payers find no way to {hidden} private one(s) beside, unless `private = true` in \
+             [lnd]"
+        ),
     };
     match (channels, hidden) {
-        (0, 0) => Err("there is no active channel: nobody can pay; open one, with inbound liquidity".to_owned()),
-        (0, _) => Err(format!("all {hidden} are private, and payers find no way to them; set `private = true` in [lnd]")),
-        _ if sat < dearest => Err(format!("{channels} active, which can receive {sat} sat; a service costs {dearest} sat{and_hidden}")),
+        (0, 0) => {
+            Err("there is no active channel: nobody can pay; open one, with inbound liquidity"
+                .to_owned())
+        }
+        (0, _) => Err(format!(
+            "all {hidden} are private, and payers find no way to them; set `private = true` in \
+             [lnd]"
+        )),
+        _ if sat < dearest => Err(format!(
+            "{channels} active, which can receive {sat} sat; a service costs {dearest} \
+             sat{and_hidden}"
+        )),
         _ => Ok(format!("{channels} active, which can receive {sat} sat{and_hidden}")),
     }
 }
@@ -173,12 +255,27 @@ mod tests {
             public: Inbound { channels: public.0, sat: public.1 },
             private: Inbound { channels: private.0, sat: private.1 },
         };
-        let says = |what: Result<String, String>, part: &str| what.unwrap_or_else(|error| format!("FAILED {error}")).contains(part);
-        assert!(says(judged(found((0, 0), (0, 0)), true, 100), "FAILED there is no active channel"));
+        let says = |what: Result<String, String>, part: &str| {
+            what.unwrap_or_else(|error| format!("FAILED {error}")).contains(part)
+        };
+        assert!(says(
+            judged(found((0, 0), (0, 0)), true, 100),
+            "FAILED there is no active channel"
+        ));
         assert!(says(judged(found((0, 0), (2, 9000)), false, 100), "FAILED all 2 are private"));
-        assert_eq!(judged(found((0, 0), (2, 9000)), true, 100), Ok("2 active, which can receive 9000 sat".to_owned()));
+        assert_eq!(
+            judged(found((0, 0), (2, 9000)), true, 100),
+            Ok("2 active, which can receive 9000 sat".to_owned())
+        );
         let mixed = judged(found((1, 50), (1, 9000)), false, 100);
-        assert!(says(mixed, "FAILED 1 active, which can receive 50 sat; a service costs 100 sat; payers find no way to 1 private"));
-        assert_eq!(judged(found((1, 50), (1, 9000)), true, 100), Ok("2 active, which can receive 9050 sat".to_owned()));
+        assert!(says(
+            mixed,
+            "FAILED 1 active, which can receive 50 sat; a service costs 100 sat; payers find no \
+             way to 1 private"
+        ));
+        assert_eq!(
+            judged(found((1, 50), (1, 9000)), true, 100),
+            Ok("2 active, which can receive 9050 sat".to_owned())
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `farebox demo`: everything on this machine, with play money. The gate is the real one, with a config as an operator would write it.
+//! `farebox demo`: everything on this machine, with play money. The gate is the real one, with a
+//! config as an operator would write it.
 
 mod outbox;
 
@@ -13,21 +14,31 @@ use crate::config::Config;
 use crate::lightning::play::{PlayNode, wallet};
 use crate::record::access_log::AccessLog;
 
-pub(super) async fn run(gate: SocketAddr, wallet: SocketAddr, outbox: SocketAddr, state_dir: Option<PathBuf>) -> Result<ExitCode, String> {
+pub(super) async fn run(
+    gate: SocketAddr,
+    wallet: SocketAddr,
+    outbox: SocketAddr,
+    state_dir: Option<PathBuf>,
+) -> Result<ExitCode, String> {
     let folder = Folder::new(state_dir)?;
     let node = PlayNode::open(&folder.path.join("play-node")).map_err(|error| error.to_string())?;
     let grpc = bind("the play node", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let wallet = bind("`--wallet`: the wallet", wallet).await?;
     let outbox = bind("`--outbox`: the outbox", outbox).await?;
-    let address = |listener: &tokio::net::TcpListener| listener.local_addr().map_err(|error| error.to_string());
-    let (grpc_address, wallet_address, outbox_address) = (address(&grpc)?, address(&wallet)?, address(&outbox)?);
+    let address = |listener: &tokio::net::TcpListener| {
+        listener.local_addr().map_err(|error| error.to_string())
+    };
+    let (grpc_address, wallet_address, outbox_address) =
+        (address(&grpc)?, address(&wallet)?, address(&outbox)?);
     let text = config(gate, grpc_address, outbox_address);
-    let config = Config::parse(&folder.path.join("demo.toml"), &text).map_err(|error| error.to_string())?;
+    let config =
+        Config::parse(&folder.path.join("demo.toml"), &text).map_err(|error| error.to_string())?;
     tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
     tokio::spawn(node.serve(grpc));
     tokio::spawn(outbox::serve(outbox));
-    let server =
-        Server::start(config, AccessLog::none()).await.map_err(|error| format!("{error} (`--gate` changes the gate's address)"))?;
+    let server = Server::start(config, AccessLog::none())
+        .await
+        .map_err(|error| format!("{error} (`--gate` changes the gate's address)"))?;
     println!("{}", instructions(server.gate_address, wallet_address, outbox_address));
     server.until(stop_signal()).await
 }
@@ -41,8 +52,11 @@ struct Folder {
 impl Folder {
     fn new(named: Option<PathBuf>) -> Result<Self, String> {
         let is_ours = named.is_none();
-        let path = named.unwrap_or_else(|| std::env::temp_dir().join(format!("farebox-demo-{}", std::process::id())));
-        std::fs::create_dir_all(&path).map_err(|error| format!("{} can't be made: {error}", path.display()))?;
+        let path = named.unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("farebox-demo-{}", std::process::id()))
+        });
+        std::fs::create_dir_all(&path)
+            .map_err(|error| format!("{} can't be made: {error}", path.display()))?;
         let path = std::path::absolute(&path).map_err(|error| error.to_string())?;
         Ok(Self { path, is_ours })
     }
@@ -101,8 +115,12 @@ maxLength = 120
 
 fn instructions(gate: SocketAddr, wallet: SocketAddr, outbox: SocketAddr) -> String {
     let sms = r#"{"phone_number":"+1234567890","message":"Hello, this is a test SMS!"}"#;
-    let ask = format!("curl -s http://{gate}/api/l402/send-sms -H 'Content-Type: application/json' -d '{sms}'");
-    let field = |name: &str| format!(r#"$(printf '%s' "$CHALLENGE" | sed 's/.*"{name}":"\([^"]*\)".*/\1/')"#);
+    let ask = format!(
+        "curl -s http://{gate}/api/l402/send-sms -H 'Content-Type: application/json' -d '{sms}'"
+    );
+    let field = |name: &str| {
+        format!(r#"$(printf '%s' "$CHALLENGE" | sed 's/.*"{name}":"\([^"]*\)".*/\1/')"#)
+    };
     format!(
         r#"Farebox demo: play money, nothing real is paid or sent.
 
@@ -120,7 +138,7 @@ CHALLENGE=$({ask}); printf '%s\n' "$CHALLENGE"
 
 PREIMAGE=$(curl -s http://{wallet}/pay --data-binary "{invoice}"); printf '%s\n' "$PREIMAGE"
 
-3. Send the identical request with the ticket. The message goes out, once, however often this is repeated:
+3. Send the identical request with the ticket. The message goes out once, however often you do:
 
 {ask} -H "Authorization: L402 {macaroon}:$PREIMAGE"
 

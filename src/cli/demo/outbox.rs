@@ -1,4 +1,5 @@
-//! Plays the SMS backend: takes any POST, remembers it, answers `Okay`; `GET /outbox` lists what it got.
+//! Plays the SMS backend: takes any POST, remembers it, answers `Okay`; `GET /outbox` lists what it
+//! got.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -27,12 +28,17 @@ pub(super) async fn serve(listener: TcpListener) {
         let messages = Arc::clone(&messages);
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(Arc::clone(&messages), request));
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(socket), service)
+                .await;
         });
     }
 }
 
-async fn answer(messages: Arc<Messages>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    messages: Arc<Messages>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, content_type, body) = match (request.method(), request.uri().path()) {
         (&Method::POST, path) => {
             let path = path.to_owned();
@@ -45,10 +51,15 @@ async fn answer(messages: Arc<Messages>, request: Request<Incoming>) -> Result<R
             }
         }
         (_, "/outbox") => {
-            let all: Vec<Value> = messages.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+            let all: Vec<Value> =
+                messages.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
             (StatusCode::OK, "application/json", format!("{}\n", Value::from(all)))
         }
-        _ => (StatusCode::NOT_FOUND, "text/plain", "POST a message anywhere, GET /outbox to see them\n".to_owned()),
+        _ => (
+            StatusCode::NOT_FOUND,
+            "text/plain",
+            "POST a message anywhere, GET /outbox to see them\n".to_owned(),
+        ),
     };
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;

@@ -1,4 +1,5 @@
-//! Keeps buyers from queueing at a node that is slow: a quick no for them, and room for the node to get well.
+//! Keeps buyers from queueing at a node that is slow: a quick no for them, and room for the node to
+//! get well.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -67,7 +68,9 @@ impl Breaker {
 
     fn stuck(&self, state: &State, now: Instant) -> bool {
         let oldest = state.under_way.first_key_value();
-        oldest.is_some_and(|(_, since)| state.tripped || now.saturating_duration_since(*since) > self.patience)
+        oldest.is_some_and(|(_, since)| {
+            state.tripped || now.saturating_duration_since(*since) > self.patience
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -31,7 +31,8 @@ pub struct Channels {
 pub struct Inbound {
     /// How many channels.
     pub channels: usize,
-    /// The most that they can receive together, in sat: what the other ends have, but for what they must keep.
+    /// The most that they can receive together, in sat: what the other ends have, but for what they
+    /// must keep.
     pub sat: u64,
 }
 
@@ -42,11 +43,18 @@ impl Inbound {
     }
 
     fn of(channels: &[lnrpc::Channel], private: bool) -> Self {
-        channels.iter().filter(|channel| channel.active && channel.private == private).fold(Self::default(), |sum, channel| {
-            let reserve = channel.remote_constraints.as_ref().map_or(0, |constraints| constraints.chan_reserve_sat);
-            let sat = u64::try_from(channel.remote_balance).unwrap_or(0).saturating_sub(reserve);
-            sum.and(Self { channels: 1, sat })
-        })
+        channels.iter().filter(|channel| channel.active && channel.private == private).fold(
+            Self::default(),
+            |sum, channel| {
+                let reserve = channel
+                    .remote_constraints
+                    .as_ref()
+                    .map_or(0, |constraints| constraints.chan_reserve_sat);
+                let sat =
+                    u64::try_from(channel.remote_balance).unwrap_or(0).saturating_sub(reserve);
+                sum.and(Self { channels: 1, sat })
+            },
+        )
     }
 }
 
@@ -55,7 +63,9 @@ impl Lnd {
     pub async fn info(&self) -> Result<Info, Trouble> {
         let line = self.line.ready(&self.settings)?;
         let request = line.request(lnrpc::GetInfoRequest {});
-        let answer = self.within(async { LightningClient::new(line.channel()).get_info(request).await }).await;
+        let answer = self
+            .within(async { LightningClient::new(line.channel()).get_info(request).await })
+            .await;
         let said = answer.map_err(|no| no.trouble)?;
         Ok(Info {
             alias: said.alias,
@@ -69,7 +79,9 @@ impl Lnd {
     pub async fn channels(&self) -> Result<Channels, Trouble> {
         let line = self.line.ready(&self.settings)?;
         let request = line.request(lnrpc::ListChannelsRequest {});
-        let answer = self.within(async { LightningClient::new(line.channel()).list_channels(request).await }).await;
+        let answer = self
+            .within(async { LightningClient::new(line.channel()).list_channels(request).await })
+            .await;
         let all = answer.map_err(|no| no.trouble)?.channels;
         Ok(Channels { public: Inbound::of(&all, false), private: Inbound::of(&all, true) })
     }
@@ -85,7 +97,8 @@ mod tests {
             active,
             private,
             remote_balance,
-            remote_constraints: reserve.map(|chan_reserve_sat| lnrpc::ChannelConstraints { chan_reserve_sat }),
+            remote_constraints: reserve
+                .map(|chan_reserve_sat| lnrpc::ChannelConstraints { chan_reserve_sat }),
             ..Default::default()
         };
         let all = [

@@ -71,7 +71,10 @@ impl Line {
         {
             return Ok((made.ready.clone(), false));
         }
-        let ready = Ready { channel: self.connect(settings, &certificate)?, macaroon: metadata(&macaroon)? };
+        let ready = Ready {
+            channel: self.connect(settings, &certificate)?,
+            macaroon: metadata(&macaroon)?,
+        };
         let changed = made.is_some();
         *made = Some(Made { certificate, macaroon, ready: ready.clone() });
         Ok((ready, changed))
@@ -79,11 +82,20 @@ impl Line {
 
     fn connect(&self, settings: &Settings, certificate: &[u8]) -> Result<Channel, Trouble> {
         let pinned = Pinned::from_pem(certificate, Arc::clone(&self.provider)).map_err(|why| {
-            Trouble::File(format!("`lnd.certificate`: {}: {why}; it should be LND's tls.cert", settings.certificate.display()))
+            Trouble::File(format!(
+                "`lnd.certificate`: {}: {why}; it should be LND's tls.cert",
+                settings.certificate.display()
+            ))
         })?;
         let endpoint = Endpoint::from_shared(format!("https://{}", settings.address))
-            // Without a limit of its own a handshake that nobody answers is waited for as long as the process lives.
-            .and_then(|endpoint| endpoint.tls_config_with_verifier(ClientTlsConfig::new().timeout(settings.timeout), Arc::new(pinned)))
+            // Without a limit of its own a handshake that nobody answers is waited for as long as
+            // the process lives.
+            .and_then(|endpoint| {
+                endpoint.tls_config_with_verifier(
+                    ClientTlsConfig::new().timeout(settings.timeout),
+                    Arc::new(pinned),
+                )
+            })
             .map_err(|error| Trouble::File(format!("`lnd.address`: {error}")))?;
         Ok(endpoint
             .connect_timeout(settings.timeout)
@@ -96,12 +108,14 @@ impl Line {
 }
 
 fn read_file(key: &str, path: &Path) -> Result<Vec<u8>, Trouble> {
-    std::fs::read(path).map_err(|error| Trouble::File(format!("`{key}`: {}: {error}", path.display())))
+    std::fs::read(path)
+        .map_err(|error| Trouble::File(format!("`{key}`: {}: {error}", path.display())))
 }
 
 fn metadata(macaroon: &[u8]) -> Result<AsciiMetadataValue, Trouble> {
-    let mut value: AsciiMetadataValue =
-        hex::encode(macaroon).parse().map_err(|_| Trouble::File("`lnd.macaroon`: not a macaroon".to_owned()))?;
+    let mut value: AsciiMetadataValue = hex::encode(macaroon)
+        .parse()
+        .map_err(|_| Trouble::File("`lnd.macaroon`: not a macaroon".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -1,4 +1,5 @@
-//! LND over gRPC: a lazy connection that heals by itself, a deadline on every call, and an eye on the node's state.
+//! LND over gRPC: a lazy connection that heals by itself, a deadline on every call, and an eye on
+//! the node's state.
 
 mod breaker;
 mod inspect;
@@ -28,13 +29,16 @@ use super::lnrpc::lightning_client::LightningClient;
 use super::lnrpc::state_client::StateClient;
 use super::lnrpc::{self, WalletState};
 use super::network::{Network, read_prefix};
-use super::{AddingInvoice, Invoice, LookingUp, NoInvoice, Node, Payments, Standing, Trouble, Wanted};
+use super::{
+    AddingInvoice, Invoice, LookingUp, NoInvoice, Node, Payments, Standing, Trouble, Wanted,
+};
 use crate::l402::PaymentHash;
 
 /// Most `AddInvoice` calls under way at once; LND works them off one by one anyway.
 const MAX_CALLS: usize = 64;
 
-/// How long a call may take until buyers are sent away instead of queueing behind it. LND takes a tenth of that under full load.
+/// How long a call may take until buyers are sent away instead of queueing behind it. LND takes a
+/// tenth of that under full load.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Most look-ups under way at once.
@@ -112,7 +116,9 @@ impl Lnd {
                 Question::Later => return,
                 Question::Macaroon => self.show_macaroon().await,
                 // Says itself what it came to.
-                Question::Invoice => return drop(self.add_invoice(Wanted::trial(TRIAL_EXPIRY)).await),
+                Question::Invoice => {
+                    return drop(self.add_invoice(Wanted::trial(TRIAL_EXPIRY)).await);
+                }
             },
             trouble => trouble,
         };
@@ -125,7 +131,9 @@ impl Lnd {
             self.generation.fetch_add(1, Ordering::Relaxed);
             self.standpoint.begin_anew();
         }
-        let call = async move { StateClient::new(line.channel()).get_state(lnrpc::GetStateRequest {}).await };
+        let call = async move {
+            StateClient::new(line.channel()).get_state(lnrpc::GetStateRequest {}).await
+        };
         match self.within(call).await.map_err(|no| no.trouble)?.state() {
             WalletState::ServerActive => Ok(()),
             WalletState::Locked => Err(Trouble::Locked),
@@ -135,11 +143,17 @@ impl Lnd {
         }
     }
 
-    /// Asks for an invoice of a negative amount: LND refuses it, but only after it has taken the macaroon, and stores nothing.
+    /// Asks for an invoice of a negative amount: LND refuses it, but only after it has taken the
+    /// macaroon, and stores nothing.
     async fn show_macaroon(&self) -> Result<(), Trouble> {
         let line = self.line.ready(&self.settings)?;
         let request = line.request(lnrpc::Invoice { value_msat: -1, ..Default::default() });
-        match self.within(Box::pin(async { LightningClient::new(line.channel()).add_invoice(request).await })).await {
+        match self
+            .within(Box::pin(async {
+                LightningClient::new(line.channel()).add_invoice(request).await
+            }))
+            .await
+        {
             Ok(_) | Err(NoInvoice { trouble: Trouble::Other(_), .. }) => Ok(()),
             Err(no) => Err(no.trouble),
         }
@@ -151,7 +165,10 @@ impl Lnd {
     }
 
     /// A call with its deadline.
-    async fn within<T>(&self, call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, NoInvoice> {
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, NoInvoice> {
         match timeout(self.settings.timeout, call).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             // An error may come after the work was done: the connection was reset, say.
@@ -160,7 +177,9 @@ impl Lnd {
                 let may_exist = matches!(trouble, Trouble::Unreachable(_) | Trouble::Other(_));
                 Err(NoInvoice { trouble, may_exist })
             }
-            Err(_) => Err(NoInvoice { trouble: Trouble::Silent(self.settings.timeout), may_exist: true }),
+            Err(_) => {
+                Err(NoInvoice { trouble: Trouble::Silent(self.settings.timeout), may_exist: true })
+            }
         }
     }
 
@@ -179,7 +198,11 @@ impl Lnd {
             ..Default::default()
         });
         // Boxed, because it is large and moved from hand to hand.
-        let answered = self.within(Box::pin(async { LightningClient::new(line.channel()).add_invoice(request).await })).await;
+        let answered = self
+            .within(Box::pin(async {
+                LightningClient::new(line.channel()).add_invoice(request).await
+            }))
+            .await;
         call.end(!matches!(&answered, Err(NoInvoice { trouble: Trouble::Silent(_), .. })));
         let checked = check(self.settings.network, &wanted, answered?);
         checked.map_err(|why| NoInvoice { trouble: Trouble::WrongInvoice(why), may_exist: true })
@@ -188,11 +211,15 @@ impl Lnd {
     async fn find(&self, hash: PaymentHash) -> Result<Standing, Trouble> {
         let _place = self.look_ups.try_acquire().map_err(|_| Trouble::Busy)?;
         let line = self.line.ready(&self.settings)?;
-        let request = line.request(lnrpc::PaymentHash { r_hash: hash.as_bytes().to_vec(), ..Default::default() });
+        let request = line
+            .request(lnrpc::PaymentHash { r_hash: hash.as_bytes().to_vec(), ..Default::default() });
         let call = async {
             match LightningClient::new(line.channel()).lookup_invoice(request).await {
                 // Some versions of LND have words of their own where there are no invoices at all.
-                Err(status) if status.code() == Code::NotFound || status.message().contains("there are no existing invoices") => {
+                Err(status)
+                    if status.code() == Code::NotFound
+                        || status.message().contains("there are no existing invoices") =>
+                {
                     Ok(tonic::Response::new(None))
                 }
                 answer => answer.map(|answer| answer.map(Some)),
@@ -200,7 +227,8 @@ impl Lnd {
         };
         match self.within(call).await.map_err(|no| no.trouble)? {
             None => Ok(Standing::Unknown),
-            Some(invoice) => payments::standing(&invoice).ok_or_else(|| Trouble::Other("an invoice whose state can't be read".to_owned())),
+            Some(invoice) => payments::standing(&invoice)
+                .ok_or_else(|| Trouble::Other("an invoice whose state can't be read".to_owned())),
         }
     }
 }
@@ -210,10 +238,15 @@ impl Node for Lnd {
         Box::pin(async move {
             let started = Instant::now();
             let result = self.add(wanted).await;
-            (self.observer)(started.elapsed(), result.as_ref().map(|_| ()).map_err(|no| &no.trouble));
+            (self.observer)(
+                started.elapsed(),
+                result.as_ref().map(|_| ()).map_err(|no| &no.trouble),
+            );
             match &result {
                 Ok(_) => self.standpoint.made(started, Instant::now()),
-                Err(no) if self.standpoint.failed(&no.trouble, started, Instant::now()) => self.look_now.notify_one(),
+                Err(no) if self.standpoint.failed(&no.trouble, started, Instant::now()) => {
+                    self.look_now.notify_one()
+                }
                 Err(_) => {}
             }
             result
@@ -235,7 +268,9 @@ impl Node for Lnd {
 
     fn state(&self) -> Result<(), Trouble> {
         match self.standpoint.trouble() {
-            None if self.breaker.is_slow(Instant::now()) => Err(Trouble::Slow(self.breaker.patience())),
+            None if self.breaker.is_slow(Instant::now()) => {
+                Err(Trouble::Slow(self.breaker.patience()))
+            }
             None => Ok(()),
             Some(trouble) => Err(trouble),
         }
@@ -243,8 +278,13 @@ impl Node for Lnd {
 }
 
 /// An invoice of another network would be paid with other money than the ticket is sold for.
-fn check(network: Network, wanted: &Wanted, answer: lnrpc::AddInvoiceResponse) -> Result<Invoice, String> {
-    let (found, msat) = read_prefix(&answer.payment_request).ok_or("it can't be read as BOLT 11 with an amount")?;
+fn check(
+    network: Network,
+    wanted: &Wanted,
+    answer: lnrpc::AddInvoiceResponse,
+) -> Result<Invoice, String> {
+    let (found, msat) =
+        read_prefix(&answer.payment_request).ok_or("it can't be read as BOLT 11 with an amount")?;
     if found != network {
         return Err(format!("it is for {found}, but `lnd.network` says {network}"));
     }

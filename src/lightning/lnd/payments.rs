@@ -15,9 +15,11 @@ use crate::lightning::lnrpc::lightning_client::LightningClient;
 use crate::lightning::{NextPayment, Payment, Payments, Standing, Trouble, lnrpc};
 use crate::time::UnixTime;
 
-type Opening = Pin<Box<dyn Future<Output = Result<Response<Streaming<lnrpc::Invoice>>, Status>> + Send>>;
+type Opening =
+    Pin<Box<dyn Future<Output = Result<Response<Streaming<lnrpc::Invoice>>, Status>> + Send>>;
 
-/// The stream. LND answers the call only with its first invoice, so that opening it may take for ever.
+/// The stream. LND answers the call only with its first invoice, so that opening it may take for
+/// ever.
 pub(super) enum Subscription {
     /// No connection could be made.
     Failed(Trouble),
@@ -33,8 +35,11 @@ impl Subscription {
             Ok(line) => line,
             Err(trouble) => return Self::Failed(trouble),
         };
-        let request = line.request(lnrpc::InvoiceSubscription { add_index: 0, settle_index: after });
-        Self::Opening(Box::pin(async move { LightningClient::new(line.channel()).subscribe_invoices(request).await }))
+        let request =
+            line.request(lnrpc::InvoiceSubscription { add_index: 0, settle_index: after });
+        Self::Opening(Box::pin(async move {
+            LightningClient::new(line.channel()).subscribe_invoices(request).await
+        }))
     }
 
     async fn following(&mut self) -> Result<Option<Payment>, Trouble> {
@@ -62,7 +67,8 @@ impl Subscription {
     }
 }
 
-/// A subscription whose end says that the node should be looked at: it may have been locked or stopped.
+/// A subscription whose end says that the node should be looked at: it may have been locked or
+/// stopped.
 pub(super) struct Watched {
     pub(super) subscription: Subscription,
     pub(super) ended: Arc<Notify>,
@@ -87,7 +93,10 @@ pub(super) fn standing(invoice: &lnrpc::Invoice) -> Option<Standing> {
             // LND's word for a day is 0.
             let lives = if invoice.expiry == 0 { 86_400 } else { invoice.expiry };
             let expires = u64::try_from(invoice.creation_date.saturating_add(lives)).unwrap_or(0);
-            Standing::Open { bolt11: invoice.payment_request.as_str().into(), expires: UnixTime::from_seconds(expires) }
+            Standing::Open {
+                bolt11: invoice.payment_request.as_str().into(),
+                expires: UnixTime::from_seconds(expires),
+            }
         }
         InvoiceState::Accepted => Standing::Accepted,
         InvoiceState::Canceled => Standing::Canceled,
@@ -128,7 +137,9 @@ mod tests {
         assert!(matches!(standing(&invoice(InvoiceState::Open)), Some(Standing::Open { .. })));
         assert!(matches!(standing(&invoice(InvoiceState::Accepted)), Some(Standing::Accepted)));
         assert!(matches!(standing(&invoice(InvoiceState::Canceled)), Some(Standing::Canceled)));
-        let Some(Standing::Settled(payment)) = standing(&invoice(InvoiceState::Settled)) else { panic!() };
+        let Some(Standing::Settled(payment)) = standing(&invoice(InvoiceState::Settled)) else {
+            panic!()
+        };
         assert!(payment.preimage == preimage && (payment.msat, payment.settle_index) == (1500, 7));
         let other = lnrpc::Invoice { r_hash: vec![9; 32], ..invoice(InvoiceState::Settled) };
         assert!(standing(&other).is_none(), "a preimage of something else");

@@ -19,15 +19,29 @@ pub struct Permissions {
 }
 
 /// Parts of the names of methods by which money goes away, or by which one comes to such a method.
-const SPENDING: [&str; 9] =
-    ["/Send", "OpenChannel", "CloseChannel", "BakeMacaroon", "Psbt", "/PublishTransaction", "/SubmitPackage", "/Bump", "/signrpc.Signer/"];
+const SPENDING: [&str; 9] = [
+    "/Send",
+    "OpenChannel",
+    "CloseChannel",
+    "BakeMacaroon",
+    "Psbt",
+    "/PublishTransaction",
+    "/SubmitPackage",
+    "/Bump",
+    "/signrpc.Signer/",
+];
 
 /// Compares. `Err` if the bytes are no macaroon of LND's.
 pub fn compare(bytes: &[u8], needed: &[Method]) -> Result<Permissions, &'static str> {
-    let read = macaroon::read_any(bytes).ok_or("it is no macaroon in LND's form (binary, version 2)")?;
-    let id = MacaroonId::read(&read.identifier).ok_or("it is a macaroon, but not one that LND has baked")?;
-    let missing = needed.iter().filter(|method| !id.may_call(method)).map(|method| method.uri).collect();
-    let is_needed = |entity: &str, action: &str| entity == "uri" && needed.iter().any(|method| method.uri == action);
+    let read =
+        macaroon::read_any(bytes).ok_or("it is no macaroon in LND's form (binary, version 2)")?;
+    let id = MacaroonId::read(&read.identifier)
+        .ok_or("it is a macaroon, but not one that LND has baked")?;
+    let missing =
+        needed.iter().filter(|method| !id.may_call(method)).map(|method| method.uri).collect();
+    let is_needed = |entity: &str, action: &str| {
+        entity == "uri" && needed.iter().any(|method| method.uri == action)
+    };
     let wider = id
         .ops
         .iter()
@@ -37,14 +51,20 @@ pub fn compare(bytes: &[u8], needed: &[Method]) -> Result<Permissions, &'static 
         .collect();
     let uri = |method: &str| id.may("uri", method);
     let reads_invoices = id.may("invoices", "read")
-        || ["LookupInvoice", "SubscribeInvoices", "ListInvoices"].iter().any(|name| uri(&format!("/lnrpc.Lightning/{name}")))
+        || ["LookupInvoice", "SubscribeInvoices", "ListInvoices"]
+            .iter()
+            .any(|name| uri(&format!("/lnrpc.Lightning/{name}")))
         || uri("/invoicesrpc.Invoices/SubscribeSingleInvoice")
         || uri("/invoicesrpc.Invoices/LookupInvoiceV2");
     let spending_uri = |action: &str| SPENDING.iter().any(|part| action.contains(part));
     let spends = ["offchain", "onchain", "macaroon"].iter().any(|entity| id.may(entity, "write"))
         || ["macaroon", "signer"].iter().any(|entity| id.may(entity, "generate"))
-        || id.ops.iter().any(|op| op.entity == "uri" && op.actions.iter().any(|action| spending_uri(action)));
-    let restrictions = read.caveats.iter().map(|caveat| String::from_utf8_lossy(caveat).into_owned()).collect();
+        || id
+            .ops
+            .iter()
+            .any(|op| op.entity == "uri" && op.actions.iter().any(|action| spending_uri(action)));
+    let restrictions =
+        read.caveats.iter().map(|caveat| String::from_utf8_lossy(caveat).into_owned()).collect();
     Ok(Permissions { missing, wider, reads_invoices, spends, restrictions })
 }
 
@@ -65,12 +85,18 @@ mod tests {
             actions: actions.iter().map(|action| (*action).to_owned()).collect(),
         });
         let id = MacaroonId { nonce: vec![7; 16], storage_id: b"402".to_vec(), ops: ops.collect() };
-        macaroon::create(&[1; 32], Some("lnd"), &id.write(), &["time-before 2027-01-01T00:00:00Z".to_owned()])
+        macaroon::create(
+            &[1; 32],
+            Some("lnd"),
+            &id.write(),
+            &["time-before 2027-01-01T00:00:00Z".to_owned()],
+        )
     }
 
     #[test]
     fn exactly_what_is_needed() {
-        let exact = compare(&baked(&[("uri", &["/lnrpc.Lightning/AddInvoice"])]), &[ADD_INVOICE]).unwrap();
+        let exact =
+            compare(&baked(&[("uri", &["/lnrpc.Lightning/AddInvoice"])]), &[ADD_INVOICE]).unwrap();
         assert_eq!(
             exact,
             Permissions {
@@ -83,23 +109,38 @@ mod tests {
         );
         assert_eq!(
             bake_command(&[ADD_INVOICE, SUBSCRIBE_INVOICES]),
-            "lncli bakemacaroon --save_to=farebox.macaroon --root_key_id=402 uri:/lnrpc.Lightning/AddInvoice uri:/lnrpc.Lightning/SubscribeInvoices"
+            "lncli bakemacaroon --save_to=farebox.macaroon --root_key_id=402 \
+             uri:/lnrpc.Lightning/AddInvoice uri:/lnrpc.Lightning/SubscribeInvoices"
         );
     }
 
     #[test]
     fn what_is_missing_and_what_is_too_wide() {
-        let narrow = compare(&baked(&[("uri", &["/lnrpc.Lightning/AddInvoice"])]), &[ADD_INVOICE, LOOKUP_INVOICE]).unwrap();
+        let narrow = compare(
+            &baked(&[("uri", &["/lnrpc.Lightning/AddInvoice"])]),
+            &[ADD_INVOICE, LOOKUP_INVOICE],
+        )
+        .unwrap();
         assert_eq!(narrow.missing, ["/lnrpc.Lightning/LookupInvoice"]);
-        let invoice = compare(&baked(&[("invoices", &["read", "write"]), ("onchain", &["read"])]), &[ADD_INVOICE]).unwrap();
+        let invoice = compare(
+            &baked(&[("invoices", &["read", "write"]), ("onchain", &["read"])]),
+            &[ADD_INVOICE],
+        )
+        .unwrap();
         assert_eq!(invoice.wider, ["invoices:read", "invoices:write", "onchain:read"]);
         assert!(invoice.missing.is_empty() && invoice.reads_invoices && !invoice.spends);
         assert!(compare(&baked(&[("offchain", &["write"])]), &[]).unwrap().spends);
         assert!(compare(&baked(&[("signer", &["generate"])]), &[]).unwrap().spends);
-        for method in ["/routerrpc.Router/SendPaymentV2", "/lnrpc.Lightning/BatchOpenChannel", "/walletrpc.WalletKit/FinalizePsbt"] {
+        for method in [
+            "/routerrpc.Router/SendPaymentV2",
+            "/lnrpc.Lightning/BatchOpenChannel",
+            "/walletrpc.WalletKit/FinalizePsbt",
+        ] {
             assert!(compare(&baked(&[("uri", &[method])]), &[]).unwrap().spends, "{method}");
         }
-        assert!(!compare(&baked(&[("uri", &["/lnrpc.Lightning/NewAddress"])]), &[]).unwrap().spends);
+        assert!(
+            !compare(&baked(&[("uri", &["/lnrpc.Lightning/NewAddress"])]), &[]).unwrap().spends
+        );
         assert!(compare(b"garbage", &[]).is_err());
     }
 }

@@ -1,5 +1,6 @@
-//! What is known of how LND is. Its State service says whether it serves; that it takes our macaroon and makes the right invoices, only
-//! calls that show the macaroon can tell. What such a call found wrong counts until another finds it right.
+//! What is known of how LND is. Its State service says whether it serves; that it takes our
+//! macaroon and makes the right invoices, only calls that show the macaroon can tell. What such a
+//! call found wrong counts until another finds it right.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +9,8 @@ use tracing::{info, warn};
 
 use crate::lightning::Trouble;
 
-/// How soon it is tried whether what a call found wrong has passed: doubling from the first to the last.
+/// How soon it is tried whether what a call found wrong has passed: doubling from the first to the
+/// last.
 const FIRST_HOLD: Duration = Duration::from_secs(10);
 const LAST_HOLD: Duration = Duration::from_secs(60);
 
@@ -73,7 +75,8 @@ impl Standpoint {
     /// The files are others: what was found wrong with the old ones needn't be.
     pub(super) fn begin_anew(&self) {
         let mut known = self.known();
-        (known.try_from, known.hold, known.needs_invoice, known.macaroon_taken) = (None, FIRST_HOLD, false, false);
+        (known.try_from, known.hold, known.needs_invoice, known.macaroon_taken) =
+            (None, FIRST_HOLD, false, false);
     }
 
     /// A look at the node begins.
@@ -106,8 +109,12 @@ impl Standpoint {
     pub(super) fn made(&self, started: Instant, now: Instant) {
         let mut known = self.known();
         (known.hold, known.needs_invoice, known.made) = (FIRST_HOLD, false, Some(now));
-        let is_passed = matches!(known.trouble, Some(Trouble::Silent(_) | Trouble::Other(_) | Trouble::WrongInvoice(_)));
-        if !is_passed && known.trouble.is_some() && known.since.is_some_and(|since| since > started) {
+        let is_passed = matches!(
+            known.trouble,
+            Some(Trouble::Silent(_) | Trouble::Other(_) | Trouble::WrongInvoice(_))
+        );
+        if !is_passed && known.trouble.is_some() && known.since.is_some_and(|since| since > started)
+        {
             // That is younger than the call: LND made the invoice, and was locked then, say.
             return;
         }
@@ -116,18 +123,27 @@ impl Standpoint {
         known.set(None, now);
     }
 
-    /// A call for an invoice that began at `started` came to nothing. Says whether the node should be looked at.
+    /// A call for an invoice that began at `started` came to nothing. Says whether the node should
+    /// be looked at.
     pub(super) fn failed(&self, trouble: &Trouble, started: Instant, now: Instant) -> bool {
         let mut known = self.known();
         let (try_from, needs_invoice) = match trouble {
             // Says more about us than about the node.
             Trouble::Busy | Trouble::Slow(_) | Trouble::NotTried => return false,
             // Says more about this one call than about the node.
-            Trouble::Silent(_) | Trouble::Other(_) if known.made.is_some_and(|made| made > started) => return false,
+            Trouble::Silent(_) | Trouble::Other(_)
+                if known.made.is_some_and(|made| made > started) =>
+            {
+                return false;
+            }
             Trouble::Silent(_) | Trouble::Other(_) => {
                 // Calls that were under way together fail together, and count as one.
                 if known.try_from.is_none_or(|from| from <= now) {
-                    known.hold = if known.needs_invoice { (known.hold * 2).min(LAST_HOLD) } else { FIRST_HOLD };
+                    known.hold = if known.needs_invoice {
+                        (known.hold * 2).min(LAST_HOLD)
+                    } else {
+                        FIRST_HOLD
+                    };
                 }
                 (Some(now + known.hold), true)
             }
@@ -136,7 +152,8 @@ impl Standpoint {
             _ => (None, known.needs_invoice),
         };
         known.told += 1;
-        (known.try_from, known.needs_invoice, known.macaroon_taken) = (try_from, needs_invoice, false);
+        (known.try_from, known.needs_invoice, known.macaroon_taken) =
+            (try_from, needs_invoice, false);
         known.set(Some(trouble.clone()), now);
         true
     }
@@ -197,7 +214,10 @@ mod tests {
         assert_eq!(standpoint.question(now), Question::Later);
         for tries in 1..4 {
             let then = now + FIRST_HOLD * tries;
-            assert_eq!((standpoint.trouble(), standpoint.question(then)), (Some(refused()), Question::Macaroon));
+            assert_eq!(
+                (standpoint.trouble(), standpoint.question(then)),
+                (Some(refused()), Question::Macaroon)
+            );
             looked(&standpoint, Err(refused()), then);
         }
         standpoint.begin_anew();
@@ -208,12 +228,18 @@ mod tests {
 
     #[test]
     fn what_only_an_invoice_can_tell_stays_until_one_is_made() {
-        for (trouble, hold) in [(silent(), FIRST_HOLD), (Trouble::WrongInvoice("another network".to_owned()), HOLD_WRONG)] {
+        for (trouble, hold) in [
+            (silent(), FIRST_HOLD),
+            (Trouble::WrongInvoice("another network".to_owned()), HOLD_WRONG),
+        ] {
             let (standpoint, now) = (Standpoint::new(), Instant::now());
             looked(&standpoint, Ok(()), now);
             assert!(standpoint.failed(&trouble, now, now));
             assert_eq!(standpoint.question(now + hold - Duration::from_millis(1)), Question::Later);
-            assert_eq!((standpoint.trouble(), standpoint.question(now + hold)), (Some(trouble.clone()), Question::Invoice));
+            assert_eq!(
+                (standpoint.trouble(), standpoint.question(now + hold)),
+                (Some(trouble.clone()), Question::Invoice)
+            );
             standpoint.failed(&trouble, now + hold, now + hold);
             assert_eq!(standpoint.question(now + hold), Question::Later);
             // It was away in between: that makes nothing right.
@@ -233,7 +259,11 @@ mod tests {
                 standpoint.failed(&silent(), now, now);
             }
             let hold = Duration::from_secs(hold);
-            assert_eq!(standpoint.question(now + hold - Duration::from_millis(1)), Question::Later, "{hold:?}");
+            assert_eq!(
+                standpoint.question(now + hold - Duration::from_millis(1)),
+                Question::Later,
+                "{hold:?}"
+            );
             now += hold;
             assert_eq!(standpoint.question(now), Question::Invoice, "{hold:?}");
         }
@@ -245,10 +275,17 @@ mod tests {
         standpoint.made(now, now + Duration::from_secs(1));
         let later = now + Duration::from_secs(5);
         assert!(!standpoint.failed(&silent(), now, later) && standpoint.trouble().is_none());
-        assert!(standpoint.failed(&silent(), now + Duration::from_secs(2), later) && standpoint.trouble().is_some());
+        assert!(
+            standpoint.failed(&silent(), now + Duration::from_secs(2), later)
+                && standpoint.trouble().is_some()
+        );
         looked(&standpoint, Err(Trouble::Locked), later);
         assert!(!standpoint.failed(&Trouble::Busy, later, later));
-        assert_eq!(standpoint.trouble(), Some(Trouble::Locked), "our own limits say nothing of the node");
+        assert_eq!(
+            standpoint.trouble(),
+            Some(Trouble::Locked),
+            "our own limits say nothing of the node"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Trusts the very certificate that the operator named. LND's own is self-signed and marked as a CA, which rustls refuses as a
-//! trust root (`CaUsedAsEndEntity`), so it is compared byte by byte; the handshake's signature is checked all the same.
-//! A certificate that somebody else issued goes the ordinary way, with the file as the roots.
+//! Trusts the very certificate that the operator named. LND's own is self-signed and marked as a
+//! CA, which rustls refuses as a trust root (`CaUsedAsEndEntity`), so it is compared byte by byte;
+//! the handshake's signature is checked all the same. A certificate that somebody else issued goes
+//! the ordinary way, with the file as the roots.
 
 use std::sync::Arc;
 
@@ -22,13 +23,18 @@ pub(super) struct Pinned {
 impl Pinned {
     /// From a PEM file's text. `Err` is what is wrong with it.
     pub(super) fn from_pem(pem: &[u8], provider: Arc<CryptoProvider>) -> Result<Self, String> {
-        let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<_, _>>()
+            .map_err(|error| error.to_string())?;
         if certificates.is_empty() {
             return Err("it holds no certificate".to_owned());
         }
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(certificates.iter().cloned());
-        let by_root = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().ok();
+        let by_root =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build()
+                .ok();
         Ok(Self { certificates, by_root, provider })
     }
 }
@@ -46,7 +52,13 @@ impl ServerCertVerifier for Pinned {
             return Ok(ServerCertVerified::assertion());
         }
         match &self.by_root {
-            Some(by_root) => by_root.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            Some(by_root) => by_root.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
             None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
         }
     }
@@ -57,7 +69,12 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -66,7 +83,12 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,4 +1,5 @@
-//! From gRPC errors to what is wrong. LND says nearly everything with the code `Unknown` and a text.
+//! From gRPC errors to what is wrong. LND says nearly everything with the code `Unknown` and a
+//! text.
 
 use std::error::Error as _;
 
@@ -13,7 +14,11 @@ pub(super) fn read(status: &Status) -> Trouble {
     match status.code() {
         Code::Unavailable => unreachable(status),
         Code::PermissionDenied | Code::Unauthenticated => Trouble::Macaroon(text.to_owned()),
-        _ if has("verification failed") || has("permission denied") || has("macaroon") || has("unmarshal v2") => {
+        _ if has("verification failed")
+            || has("permission denied")
+            || has("macaroon")
+            || has("unmarshal v2") =>
+        {
             Trouble::Macaroon(text.to_owned())
         }
         _ if has("wallet locked") => Trouble::Locked,

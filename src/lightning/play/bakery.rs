@@ -38,8 +38,10 @@ impl Bakery {
             return Err(Status::unknown(format!("expected 1 macaroon, got {}", handed_in.len())));
         };
         let bytes = decode_hex(text)?;
-        let unverified = macaroon::read_any(&bytes).ok_or_else(|| Status::unknown(format!("unmarshal v2: {}", fault(&bytes))))?;
-        let forged = || Status::unknown("verification failed: signature mismatch after caveat verification");
+        let unverified = macaroon::read_any(&bytes)
+            .ok_or_else(|| Status::unknown(format!("unmarshal v2: {}", fault(&bytes))))?;
+        let forged =
+            || Status::unknown("verification failed: signature mismatch after caveat verification");
         if !unverified.caveats.is_empty() || !unverified.is_signed_by(&self.root_key) {
             return Err(forged());
         }
@@ -56,24 +58,33 @@ impl Bakery {
 pub(super) fn decode_hex(text: &[u8]) -> Result<Vec<u8>, Status> {
     hex::decode(text).map_err(|error| {
         Status::unknown(match error {
-            hex::FromHexError::InvalidHexCharacter { c, .. } => format!("encoding/hex: invalid byte: U+{:04X} '{c}'", u32::from(c)),
+            hex::FromHexError::InvalidHexCharacter { c, .. } => {
+                format!("encoding/hex: invalid byte: U+{:04X} '{c}'", u32::from(c))
+            }
             _ => "encoding/hex: odd length hex string".to_owned(),
         })
     })
 }
 
-/// What go-macaroon says of bytes that are no macaroon: where a field of version 2 goes past the end.
+/// What go-macaroon says of bytes that are no macaroon: where a field of version 2 goes past the
+/// end.
 fn fault(bytes: &[u8]) -> &'static str {
     let mut rest = bytes.get(1..).unwrap_or_default();
     loop {
-        let Some((&kind, after)) = rest.split_first() else { return "varint value extends past end of buffer" };
+        let Some((&kind, after)) = rest.split_first() else {
+            return "varint value extends past end of buffer";
+        };
         rest = after;
         if kind == 0 {
             continue;
         }
-        let Some((&length, after)) = rest.split_first() else { return "varint value extends past end of buffer" };
+        let Some((&length, after)) = rest.split_first() else {
+            return "varint value extends past end of buffer";
+        };
         // A longer varint than of one byte is longer than what is left here, too.
-        let Some(after) = after.get(usize::from(length)..) else { return "field data extends past end of buffer" };
+        let Some(after) = after.get(usize::from(length)..) else {
+            return "field data extends past end of buffer";
+        };
         rest = after;
     }
 }
@@ -83,18 +94,27 @@ mod tests {
     use super::*;
 
     fn says(bakery: &Bakery, handed_in: &[&[u8]], method: &str) -> String {
-        bakery.allow(handed_in, method).map_or_else(|status| status.message().to_owned(), |()| "yes".to_owned())
+        bakery
+            .allow(handed_in, method)
+            .map_or_else(|status| status.message().to_owned(), |()| "yes".to_owned())
     }
 
     #[test]
     fn permissions_are_those_of_the_identifier() {
         let bakery = Bakery::new([1; 32]);
-        let narrow = hex::encode(bakery.bake(&[("uri", &["/lnrpc.Lightning/AddInvoice"])]).unwrap());
+        let narrow =
+            hex::encode(bakery.bake(&[("uri", &["/lnrpc.Lightning/AddInvoice"])]).unwrap());
         assert_eq!(says(&bakery, &[narrow.as_bytes()], "/lnrpc.Lightning/AddInvoice"), "yes");
-        assert_eq!(says(&bakery, &[narrow.as_bytes()], "/lnrpc.Lightning/LookupInvoice"), "permission denied");
+        assert_eq!(
+            says(&bakery, &[narrow.as_bytes()], "/lnrpc.Lightning/LookupInvoice"),
+            "permission denied"
+        );
         let wide = hex::encode(bakery.bake(&[("invoices", &["read", "write"])]).unwrap());
         assert_eq!(says(&bakery, &[wide.as_bytes()], "/lnrpc.Lightning/LookupInvoice"), "yes");
-        assert_eq!(says(&bakery, &[wide.as_bytes()], "/lnrpc.Lightning/GetInfo"), "permission denied");
+        assert_eq!(
+            says(&bakery, &[wide.as_bytes()], "/lnrpc.Lightning/GetInfo"),
+            "permission denied"
+        );
     }
 
     #[test]
@@ -102,7 +122,10 @@ mod tests {
         let bakery = Bakery::new([1; 32]);
         let foreign = hex::encode(Bakery::new([2; 32]).bake(&[("invoices", &["write"])]).unwrap());
         let method = "/lnrpc.Lightning/AddInvoice";
-        assert_eq!(says(&bakery, &[foreign.as_bytes()], method), "verification failed: signature mismatch after caveat verification");
+        assert_eq!(
+            says(&bakery, &[foreign.as_bytes()], method),
+            "verification failed: signature mismatch after caveat verification"
+        );
         assert_eq!(says(&bakery, &[], method), "expected 1 macaroon, got 0");
         assert!(says(&bakery, &[b"0200"], method).starts_with("unmarshal v2: "));
     }

@@ -1,5 +1,6 @@
-//! The play node's invoices. An invoice is paid by an HTLC that names its payment secret and amount, and that reveals the preimage.
-//! A hold invoice only locks the HTLC in, until whoever made the invoice reveals the preimage or gives the money back.
+//! The play node's invoices. An invoice is paid by an HTLC that names its payment secret and
+//! amount, and that reveals the preimage. A hold invoice only locks the HTLC in, until whoever made
+//! the invoice reveals the preimage or gives the money back.
 
 use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr as _;
@@ -147,18 +148,36 @@ impl Book {
     }
 
     /// Makes and stores an invoice. `Err` is what LND would say.
-    pub fn add(&self, memo: &str, amount_msat: u64, expiry: u64) -> Result<(PaymentHash, Entry), String> {
+    pub fn add(
+        &self,
+        memo: &str,
+        amount_msat: u64,
+        expiry: u64,
+    ) -> Result<(PaymentHash, Entry), String> {
         let preimage = Preimage::from_bytes(random()?);
         let hash = preimage.payment_hash();
         self.store(hash, Some(preimage), memo, amount_msat, expiry).map(|entry| (hash, entry))
     }
 
     /// The same for a hash whose preimage somebody else has.
-    pub fn add_hold(&self, hash: PaymentHash, memo: &str, amount_msat: u64, expiry: u64) -> Result<Entry, String> {
+    pub fn add_hold(
+        &self,
+        hash: PaymentHash,
+        memo: &str,
+        amount_msat: u64,
+        expiry: u64,
+    ) -> Result<Entry, String> {
         self.store(hash, None, memo, amount_msat, expiry)
     }
 
-    fn store(&self, hash: PaymentHash, preimage: Option<Preimage>, memo: &str, amount_msat: u64, expiry: u64) -> Result<Entry, String> {
+    fn store(
+        &self,
+        hash: PaymentHash,
+        preimage: Option<Preimage>,
+        memo: &str,
+        amount_msat: u64,
+        expiry: u64,
+    ) -> Result<Entry, String> {
         let expiry = if expiry == 0 { DEFAULT_EXPIRY } else { expiry };
         let payment_secret = random()?;
         let now = UnixTime::now().seconds();
@@ -170,13 +189,23 @@ impl Book {
         entries.added += 1;
         let add_index = entries.added;
         let standing = Standing::Open;
-        let entry =
-            Entry { memo: memo.to_owned(), preimage, payment_secret, amount_msat, created: now, expiry, add_index, bolt11, standing };
+        let entry = Entry {
+            memo: memo.to_owned(),
+            preimage,
+            payment_secret,
+            amount_msat,
+            created: now,
+            expiry,
+            add_index,
+            bolt11,
+            standing,
+        };
         entries.by_hash.insert(hash, entry.clone());
         entries.by_index.insert(entry.add_index, hash);
         if entries.by_hash.len() > CAPACITY
             && let Some((_, oldest)) = entries.by_index.pop_first()
-            && let Some(Entry { standing: Standing::Settled { index, .. }, .. }) = entries.by_hash.remove(&oldest)
+            && let Some(Entry { standing: Standing::Settled { index, .. }, .. }) =
+                entries.by_hash.remove(&oldest)
         {
             entries.by_settle_index.remove(&index);
         }
@@ -202,8 +231,11 @@ impl Book {
             .expiry_time(Duration::from_secs(expiry))
             .min_final_cltv_expiry_delta(80)
             .basic_mpp();
-        let builder = if amount_msat > 0 { builder.amount_milli_satoshis(amount_msat) } else { builder };
-        let signed = builder.build_signed(|digest| Secp256k1::signing_only().sign_ecdsa_recoverable(digest, &self.key));
+        let builder =
+            if amount_msat > 0 { builder.amount_milli_satoshis(amount_msat) } else { builder };
+        let signed = builder.build_signed(|digest| {
+            Secp256k1::signing_only().sign_ecdsa_recoverable(digest, &self.key)
+        });
         signed.map(|invoice| invoice.to_string()).map_err(|error| error.to_string())
     }
 
@@ -219,7 +251,10 @@ impl Book {
     pub fn cursor(&self, add_index: u64, settle_index: u64) -> Cursor {
         let entries = self.entries();
         let from = |asked: u64, newest: u64| if asked == 0 { newest } else { asked };
-        Cursor { added: from(add_index, entries.added), settled: from(settle_index, entries.settled) }
+        Cursor {
+            added: from(add_index, entries.added),
+            settled: from(settle_index, entries.settled),
+        }
     }
 
     /// The next of a stream: an invoice that was added, as it was then, or one that was settled.
@@ -227,28 +262,40 @@ impl Book {
         let entries = self.entries();
         if let Some((index, hash)) = entries.by_index.range(cursor.added + 1..).next() {
             cursor.added = *index;
-            return entries.by_hash.get(hash).map(|entry| (*hash, Entry { standing: Standing::Open, ..entry.clone() }));
+            return entries
+                .by_hash
+                .get(hash)
+                .map(|entry| (*hash, Entry { standing: Standing::Open, ..entry.clone() }));
         }
-        let (index, hash) = entries.by_settle_index.range(cursor.settled.saturating_add(1)..).next()?;
+        let (index, hash) =
+            entries.by_settle_index.range(cursor.settled.saturating_add(1)..).next()?;
         cursor.settled = *index;
         entries.by_hash.get(hash).map(|entry| (*hash, entry.clone()))
     }
 
-    /// What a wallet does with an invoice: reads it, and sends an HTLC to the node that it names. Waits while a hold invoice holds it.
+    /// What a wallet does with an invoice: reads it, and sends an HTLC to the node that it names.
+    /// Waits while a hold invoice holds it.
     pub async fn pay(&self, bolt11: &str, amount_msat: Option<u64>) -> Result<Preimage, PayError> {
         let invoice = Bolt11Invoice::from_str(bolt11.trim()).map_err(|_| PayError::NotAnInvoice)?;
         if invoice.recover_payee_pub_key() != self.public_key() {
             return Err(PayError::NoRoute);
         }
-        let amount_msat = amount_msat.or(invoice.amount_milli_satoshis()).ok_or(PayError::NoAmount)?;
+        let amount_msat =
+            amount_msat.or(invoice.amount_milli_satoshis()).ok_or(PayError::NoAmount)?;
         let hash = PaymentHash::from_bytes(invoice.payment_hash().to_byte_array());
         let mut changes = self.changes();
-        if let Some(preimage) = self.receive_htlc(&hash, &invoice.payment_secret().0, amount_msat)? {
+        if let Some(preimage) =
+            self.receive_htlc(&hash, &invoice.payment_secret().0, amount_msat)?
+        {
             return Ok(preimage);
         }
         loop {
             match self.look_up(&hash) {
-                Some(Entry { standing: Standing::Settled { .. }, preimage: Some(preimage), .. }) => return Ok(preimage),
+                Some(Entry {
+                    standing: Standing::Settled { .. },
+                    preimage: Some(preimage),
+                    ..
+                }) => return Ok(preimage),
                 Some(Entry { standing: Standing::Accepted { .. }, .. }) => {}
                 _ => return Err(PayError::IncorrectDetails),
             }
@@ -256,13 +303,21 @@ impl Book {
         }
     }
 
-    /// Takes a payment in, and reveals the preimage for it; `None` if it is held. At least the amount, and at most twice it, as BOLT 4 says.
-    fn receive_htlc(&self, hash: &PaymentHash, payment_secret: &[u8; 32], amount_msat: u64) -> Result<Option<Preimage>, PayError> {
+    /// Takes a payment in, and reveals the preimage for it; `None` if it is held. At least the
+    /// amount, and at most twice it, as BOLT 4 says.
+    fn receive_htlc(
+        &self,
+        hash: &PaymentHash,
+        payment_secret: &[u8; 32],
+        amount_msat: u64,
+    ) -> Result<Option<Preimage>, PayError> {
         let mut entries = self.entries();
         let entry = entries.by_hash.get_mut(hash).ok_or(PayError::IncorrectDetails)?;
         expire(entry);
         match entry.standing {
-            Standing::Settled { .. } | Standing::Accepted { .. } => return Err(PayError::AlreadyPaid),
+            Standing::Settled { .. } | Standing::Accepted { .. } => {
+                return Err(PayError::AlreadyPaid);
+            }
             Standing::Canceled => return Err(PayError::Expired),
             Standing::Open => {}
         }
@@ -300,7 +355,8 @@ impl Book {
         Ok(())
     }
 
-    /// Gives the money of a hold invoice back, or takes back any invoice that isn't paid. Saying it again is fine.
+    /// Gives the money of a hold invoice back, or takes back any invoice that isn't paid. Saying it
+    /// again is fine.
     pub fn cancel(&self, hash: &PaymentHash) -> Result<(), HoldError> {
         let mut entries = self.entries();
         let entry = entries.by_hash.get_mut(hash).ok_or(HoldError::Unknown)?;
@@ -334,7 +390,9 @@ impl Entries {
 }
 
 fn expire(entry: &mut Entry) {
-    if entry.standing == Standing::Open && UnixTime::now().seconds() >= entry.created.saturating_add(entry.expiry) {
+    if entry.standing == Standing::Open
+        && UnixTime::now().seconds() >= entry.created.saturating_add(entry.expiry)
+    {
         entry.standing = Standing::Canceled;
     }
 }

@@ -13,11 +13,18 @@ async fn an_invoice_is_real_bolt_11_and_paying_reveals_its_preimage_once() {
     assert_eq!(read.amount_milli_satoshis(), Some(100_000));
     assert_eq!(read.expiry_time(), Duration::from_secs(600));
     let features = read.features().unwrap();
-    assert!(features.requires_variable_length_onion() && features.requires_payment_secret() && features.supports_basic_mpp());
+    assert!(
+        features.requires_variable_length_onion()
+            && features.requires_payment_secret()
+            && features.supports_basic_mpp()
+    );
     assert_eq!(read_prefix(&entry.bolt11), Some((Network::Regtest, 100_000)));
     let preimage = book.pay(&entry.bolt11, None).await.ok().unwrap();
     assert_eq!(preimage.payment_hash(), hash);
-    assert!(matches!(book.look_up(&hash).unwrap().standing, Standing::Settled { index: 1, paid_msat: 100_000, .. }));
+    assert!(matches!(
+        book.look_up(&hash).unwrap().standing,
+        Standing::Settled { index: 1, paid_msat: 100_000, .. }
+    ));
     assert_eq!(book.pay(&entry.bolt11, None).await.err(), Some(PayError::AlreadyPaid));
 }
 
@@ -68,7 +75,9 @@ async fn a_hold_invoice_holds_until_it_is_settled_or_cancelled() {
         assert!(book.add_hold(hash, "", 1000, 600).is_err(), "one invoice, one hash");
         assert_eq!(book.settle_hold(preimage), Err(HoldError::StillOpen));
         let (paying, mut changes) = (std::sync::Arc::clone(&book), book.changes());
-        let payer = tokio::spawn(async move { paying.pay(&entry.bolt11, None).await.map(|preimage| *preimage.as_bytes()) });
+        let payer = tokio::spawn(async move {
+            paying.pay(&entry.bolt11, None).await.map(|preimage| *preimage.as_bytes())
+        });
         while !matches!(book.look_up(&hash).unwrap().standing, Standing::Accepted { .. }) {
             changes.changed().await.unwrap();
         }

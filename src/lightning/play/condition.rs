@@ -47,8 +47,15 @@ impl FromStr for Condition {
             ["syncing"] => Self::Syncing,
             ["silent"] => Self::Silent,
             ["resets"] => Self::Resets,
-            ["slow", millis] => Self::Slow(Duration::from_millis(millis.parse().map_err(|_| "slow takes milliseconds")?)),
-            _ => return Err("one of: up, down, waiting, no-wallet, locked, starting, syncing, silent, resets, slow <milliseconds>"),
+            ["slow", millis] => Self::Slow(Duration::from_millis(
+                millis.parse().map_err(|_| "slow takes milliseconds")?,
+            )),
+            _ => {
+                return Err(
+                    "one of: up, down, waiting, no-wallet, locked, starting, syncing, silent, \
+                     resets, slow <milliseconds>",
+                );
+            }
         })
     }
 }
@@ -72,7 +79,9 @@ impl Condition {
             Self::Waiting => "waiting to start, RPC services not available",
             Self::NoWallet => "wallet not created, create one to enable full RPC access",
             Self::Locked => "wallet locked, unlock it to enable full RPC access",
-            Self::Starting => "the RPC server is in the process of starting up, but not yet ready to accept calls",
+            Self::Starting => {
+                "the RPC server is in the process of starting up, but not yet ready to accept calls"
+            }
             _ => return None,
         };
         Some(Status::unknown(words))

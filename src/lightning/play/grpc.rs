@@ -45,7 +45,10 @@ pub(super) struct Grpc {
 }
 
 impl Grpc {
-    async fn answer(self: Arc<Self>, request: HttpRequest<Incoming>) -> Result<HttpResponse<Body>, Infallible> {
+    async fn answer(
+        self: Arc<Self>,
+        request: HttpRequest<Incoming>,
+    ) -> Result<HttpResponse<Body>, Infallible> {
         let mut condition = self.node.control.follow();
         let now = *condition.borrow_and_update();
         if now == Condition::Silent {
@@ -58,7 +61,8 @@ impl Grpc {
         if let Some(refusal) = now.refusal() {
             return Ok(refusal.into_http());
         }
-        let handed_in: Vec<&[u8]> = request.headers().get_all("macaroon").iter().map(|value| value.as_bytes()).collect();
+        let handed_in: Vec<&[u8]> =
+            request.headers().get_all("macaroon").iter().map(|value| value.as_bytes()).collect();
         let bakery = Arc::clone(&self.node.layout().bakery);
         if let Err(refused) = bakery.allow(&handed_in, &method) {
             return Ok(refused.into_http());
@@ -70,8 +74,13 @@ impl Grpc {
     }
 }
 
-/// Serves one connection of HTTP/2 until its end, or until `cut` and a moment for the ends of streams.
-pub(super) async fn connection(stream: TlsStream<TcpStream>, node: Arc<PlayNode>, cut: CancellationToken) {
+/// Serves one connection of HTTP/2 until its end, or until `cut` and a moment for the ends of
+/// streams.
+pub(super) async fn connection(
+    stream: TlsStream<TcpStream>,
+    node: Arc<PlayNode>,
+    cut: CancellationToken,
+) {
     let reset = CancellationToken::new();
     let grpc = Arc::new(Grpc { node, reset: reset.clone() });
     let service = service_fn(move |request| Arc::clone(&grpc).answer(request));
@@ -94,7 +103,10 @@ pub(super) async fn connection(stream: TlsStream<TcpStream>, node: Arc<PlayNode>
 impl State for Grpc {
     type SubscribeStateStream = Sends<lnrpc::SubscribeStateResponse>;
 
-    async fn subscribe_state(&self, _: Request<lnrpc::SubscribeStateRequest>) -> Result<Response<Self::SubscribeStateStream>, Status> {
+    async fn subscribe_state(
+        &self,
+        _: Request<lnrpc::SubscribeStateRequest>,
+    ) -> Result<Response<Self::SubscribeStateStream>, Status> {
         let (sender, stream) = stream();
         let mut condition = self.node.control.follow();
         tokio::spawn(async move {
@@ -109,7 +121,12 @@ impl State for Grpc {
         Ok(Response::new(stream))
     }
 
-    async fn get_state(&self, _: Request<lnrpc::GetStateRequest>) -> Result<Response<lnrpc::GetStateResponse>, Status> {
-        Ok(Response::new(lnrpc::GetStateResponse { state: self.node.control.condition().wallet_state().into() }))
+    async fn get_state(
+        &self,
+        _: Request<lnrpc::GetStateRequest>,
+    ) -> Result<Response<lnrpc::GetStateResponse>, Status> {
+        Ok(Response::new(lnrpc::GetStateResponse {
+            state: self.node.control.condition().wallet_state().into(),
+        }))
     }
 }

@@ -13,7 +13,9 @@ use crate::lightning::invoicesrpc::invoices_server::Invoices;
 use crate::lightning::{invoicesrpc, lnrpc};
 
 fn hash(bytes: Vec<u8>) -> Result<PaymentHash, Status> {
-    let wrong = |bytes: Vec<u8>| Status::unknown(format!("invalid hash length of {}, want 32", bytes.len()));
+    let wrong = |bytes: Vec<u8>| {
+        Status::unknown(format!("invalid hash length of {}, want 32", bytes.len()))
+    };
     bytes.try_into().map(PaymentHash::from_bytes).map_err(wrong)
 }
 
@@ -28,7 +30,8 @@ impl Invoices for Grpc {
         let asked = request.into_inner();
         let hash = hash(asked.hash)?;
         let (msat, expiry) = terms(asked.value, asked.value_msat, &asked.memo, asked.expiry)?;
-        let entry = self.node.book.add_hold(hash, &asked.memo, msat, expiry).map_err(Status::unknown)?;
+        let entry =
+            self.node.book.add_hold(hash, &asked.memo, msat, expiry).map_err(Status::unknown)?;
         self.before_the_answer().await;
         Ok(Response::new(invoicesrpc::AddHoldInvoiceResp {
             payment_request: entry.bolt11,
@@ -41,8 +44,11 @@ impl Invoices for Grpc {
         &self,
         request: Request<invoicesrpc::SettleInvoiceMsg>,
     ) -> Result<Response<invoicesrpc::SettleInvoiceResp>, Status> {
-        let wrong = |bytes: Vec<u8>| Status::unknown(format!("invalid preimage length of {}, want 32", bytes.len()));
-        let preimage = request.into_inner().preimage.try_into().map(Preimage::from_bytes).map_err(wrong)?;
+        let wrong = |bytes: Vec<u8>| {
+            Status::unknown(format!("invalid preimage length of {}, want 32", bytes.len()))
+        };
+        let preimage =
+            request.into_inner().preimage.try_into().map(Preimage::from_bytes).map_err(wrong)?;
         self.node.book.settle_hold(preimage).map_err(says)?;
         Ok(Response::new(invoicesrpc::SettleInvoiceResp {}))
     }

@@ -13,23 +13,34 @@ use crate::lightning::lnrpc;
 use crate::lightning::lnrpc::invoice::InvoiceState;
 use crate::lightning::lnrpc::lightning_server::Lightning;
 
-/// Longest memo that LND stores, in bytes; and the most groups of five bits that fit into a BOLT 11 field, which is less.
+/// Longest memo that LND stores, in bytes; and the most groups of five bits that fit into a BOLT 11
+/// field, which is less.
 const MAX_MEMO: usize = 1024;
 const MAX_GROUPS: usize = 1023;
 
 /// Amount in msat and expiry in seconds, checked as LND does.
-pub(super) fn terms(value: i64, value_msat: i64, memo: &str, expiry: i64) -> Result<(u64, u64), Status> {
+pub(super) fn terms(
+    value: i64,
+    value_msat: i64,
+    memo: &str,
+    expiry: i64,
+) -> Result<(u64, u64), Status> {
     if value != 0 && value_msat != 0 {
         return Err(Status::unknown("sat and msat arguments are mutually exclusive"));
     }
     let msat = if value_msat == 0 { value.saturating_mul(1000) } else { value_msat };
     let msat = u64::try_from(msat).map_err(|_| Status::unknown("amount cannot be negative"))?;
     if memo.len() > MAX_MEMO {
-        return Err(Status::unknown(format!("memo too large: {} bytes (maxsize={MAX_MEMO})", memo.len())));
+        return Err(Status::unknown(format!(
+            "memo too large: {} bytes (maxsize={MAX_MEMO})",
+            memo.len()
+        )));
     }
     let groups = (memo.len() * 8).div_ceil(5);
     if groups > MAX_GROUPS {
-        return Err(Status::unknown(format!("data length too big to fit within 10 bits: {groups}")));
+        return Err(Status::unknown(format!(
+            "data length too big to fit within 10 bits: {groups}"
+        )));
     }
     // LND takes a negative one, as one that has run out.
     Ok((msat, u64::try_from(expiry).unwrap_or(1)))
@@ -58,10 +69,14 @@ impl Grpc {
 impl Lightning for Grpc {
     type SubscribeInvoicesStream = Sends<lnrpc::Invoice>;
 
-    async fn add_invoice(&self, request: Request<lnrpc::Invoice>) -> Result<Response<lnrpc::AddInvoiceResponse>, Status> {
+    async fn add_invoice(
+        &self,
+        request: Request<lnrpc::Invoice>,
+    ) -> Result<Response<lnrpc::AddInvoiceResponse>, Status> {
         let asked = request.into_inner();
         let (msat, expiry) = terms(asked.value, asked.value_msat, &asked.memo, asked.expiry)?;
-        let (hash, entry) = self.node.book.add(&asked.memo, msat, expiry).map_err(Status::unknown)?;
+        let (hash, entry) =
+            self.node.book.add(&asked.memo, msat, expiry).map_err(Status::unknown)?;
         self.before_the_answer().await;
         Ok(Response::new(lnrpc::AddInvoiceResponse {
             r_hash: hash.as_bytes().to_vec(),
@@ -71,15 +86,29 @@ impl Lightning for Grpc {
         }))
     }
 
-    async fn lookup_invoice(&self, request: Request<lnrpc::PaymentHash>) -> Result<Response<lnrpc::Invoice>, Status> {
+    async fn lookup_invoice(
+        &self,
+        request: Request<lnrpc::PaymentHash>,
+    ) -> Result<Response<lnrpc::Invoice>, Status> {
         let asked = request.into_inner();
-        let bytes = if asked.r_hash_str.is_empty() { asked.r_hash } else { decode_hex(asked.r_hash_str.as_bytes())? };
-        let wrong_length = |bytes: &Vec<u8>| format!("payment hash must be exactly 32 bytes, is instead {}", bytes.len());
+        let bytes = if asked.r_hash_str.is_empty() {
+            asked.r_hash
+        } else {
+            decode_hex(asked.r_hash_str.as_bytes())?
+        };
+        let wrong_length = |bytes: &Vec<u8>| {
+            format!("payment hash must be exactly 32 bytes, is instead {}", bytes.len())
+        };
         // LND takes none at all for a hash of zeros.
         let bytes = if bytes.is_empty() { vec![0; 32] } else { bytes };
-        let bytes: [u8; 32] = bytes.try_into().map_err(|bytes| Status::unknown(wrong_length(&bytes)))?;
+        let bytes: [u8; 32] =
+            bytes.try_into().map_err(|bytes| Status::unknown(wrong_length(&bytes)))?;
         let hash = PaymentHash::from_bytes(bytes);
-        let entry = self.node.book.look_up(&hash).ok_or_else(|| Status::not_found("unable to locate invoice"))?;
+        let entry = self
+            .node
+            .book
+            .look_up(&hash)
+            .ok_or_else(|| Status::not_found("unable to locate invoice"))?;
         Ok(Response::new(invoice(&hash, entry)))
     }
 
@@ -117,7 +146,10 @@ impl Lightning for Grpc {
         Ok(Response::new(stream))
     }
 
-    async fn list_channels(&self, _: Request<lnrpc::ListChannelsRequest>) -> Result<Response<lnrpc::ListChannelsResponse>, Status> {
+    async fn list_channels(
+        &self,
+        _: Request<lnrpc::ListChannelsRequest>,
+    ) -> Result<Response<lnrpc::ListChannelsResponse>, Status> {
         let channel = lnrpc::Channel {
             active: true,
             capacity: 10_000_000,
@@ -129,7 +161,10 @@ impl Lightning for Grpc {
         Ok(Response::new(lnrpc::ListChannelsResponse { channels: vec![channel] }))
     }
 
-    async fn get_info(&self, _: Request<lnrpc::GetInfoRequest>) -> Result<Response<lnrpc::GetInfoResponse>, Status> {
+    async fn get_info(
+        &self,
+        _: Request<lnrpc::GetInfoRequest>,
+    ) -> Result<Response<lnrpc::GetInfoResponse>, Status> {
         Ok(Response::new(lnrpc::GetInfoResponse {
             identity_pubkey: self.node.book.public_key().to_string(),
             alias: ALIAS.to_owned(),
@@ -137,7 +172,10 @@ impl Lightning for Grpc {
             block_height: 432,
             synced_to_chain: true,
             version: concat!("farebox-play ", env!("CARGO_PKG_VERSION")).to_owned(),
-            chains: vec![lnrpc::Chain { chain: "bitcoin".to_owned(), network: "regtest".to_owned() }],
+            chains: vec![lnrpc::Chain {
+                chain: "bitcoin".to_owned(),
+                network: "regtest".to_owned(),
+            }],
         }))
     }
 }

@@ -1,7 +1,8 @@
 //! The play node: a simulated LND on regtest, for the demo and for tests. Its money is play money.
 //!
-//! To a client it is LND: pinned TLS, macaroons that are really verified, errors in LND's words, real BOLT 11 invoices, streams with
-//! indices, and preimages that are had only by paying, through the wallet beside it. Who tests against it can have it fail.
+//! To a client it is LND: pinned TLS, macaroons that are really verified, errors in LND's words,
+//! real BOLT 11 invoices, streams with indices, and preimages that are had only by paying, through
+//! the wallet beside it. Who tests against it can have it fail.
 
 mod bakery;
 mod book;
@@ -48,7 +49,8 @@ impl PlayNode {
         self.layout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has it be in a condition, or make files anew: `new-certificate`, `new-macaroons`, `bake <name> <method>..`. `Err` says what it takes.
+    /// Has it be in a condition, or make files anew: `new-certificate`, `new-macaroons`, `bake
+    /// <name> <method>..`. `Err` says what it takes.
     pub fn order(&self, words: &str) -> Result<(), String> {
         let fault = |error: LayoutError| error.to_string();
         match words.split_whitespace().collect::<Vec<_>>().as_slice() {
@@ -60,7 +62,9 @@ impl PlayNode {
                 let mut layout = self.layout();
                 *layout = layout.with_new_macaroons().map_err(fault)?;
             }
-            ["bake", name, methods @ ..] if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') => {
+            ["bake", name, methods @ ..]
+                if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') =>
+            {
                 self.layout().bake(name, methods).map_err(fault)?;
                 return Ok(());
             }

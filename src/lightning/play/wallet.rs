@@ -1,5 +1,5 @@
-//! A tiny wallet with play money: `POST /pay` with a BOLT 11 invoice as the body answers with the preimage in hex. `POST /node` has the
-//! node fail in some way, for tests.
+//! A tiny wallet with play money: `POST /pay` with a BOLT 11 invoice as the body answers with the
+//! preimage in hex. `POST /node` has the node fail in some way, for tests.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,23 +35,36 @@ pub async fn serve(listener: TcpListener, node: Arc<PlayNode>) {
     }
 }
 
-async fn answer(node: Arc<PlayNode>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    node: Arc<PlayNode>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, words) = match (request.method(), request.uri().path()) {
         (&Method::POST, "/pay") => pay(&node, request).await,
         (&Method::POST, "/node") => order(&node, request).await,
         (_, "/node") => (StatusCode::METHOD_NOT_ALLOWED, "POST how the node is to be".to_owned()),
         (_, "/pay") => (StatusCode::METHOD_NOT_ALLOWED, "POST a BOLT 11 invoice here".to_owned()),
-        _ => (StatusCode::NOT_FOUND, "this wallet has play money: POST a BOLT 11 invoice to /pay".to_owned()),
+        _ => (
+            StatusCode::NOT_FOUND,
+            "this wallet has play money: POST a BOLT 11 invoice to /pay".to_owned(),
+        ),
     };
     let mut response = Response::new(Full::from(format!("{words}\n")));
     *response.status_mut() = status;
-    response.headers_mut().insert("content-type", hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        "content-type",
+        hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     Ok(response)
 }
 
 async fn pay(node: &PlayNode, request: Request<Incoming>) -> (StatusCode, String) {
     // Another amount than the invoice's, for who wants to see what comes of it.
-    let msat = request.uri().query().and_then(|query| query.strip_prefix("msat=")).and_then(|msat| msat.parse().ok());
+    let msat = request
+        .uri()
+        .query()
+        .and_then(|query| query.strip_prefix("msat="))
+        .and_then(|msat| msat.parse().ok());
     let paid = match text(request).await {
         Ok(invoice) => node.book.pay(&invoice, msat).await,
         Err(no) => return no,

@@ -1,4 +1,5 @@
-//! A connection that comes back: connected, checked and prepared by a task of its own, and cut when the server doesn't answer.
+//! A connection that comes back: connected, checked and prepared by a task of its own, and cut when
+//! the server doesn't answer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,7 +59,8 @@ impl Line {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    /// Keeps the connection up for as long as it is polled. `first` may be one that is made already.
+    /// Keeps the connection up for as long as it is polled. `first` may be one that is made
+    /// already.
     pub(super) async fn keep(&self, way: &Way, mut first: Option<Opened>) {
         loop {
             let opened = match first.take() {
@@ -106,7 +108,9 @@ pub(super) async fn open(way: &Way) -> Result<Opened, String> {
         let _ = connection.await;
     });
     let ready = timeout(CONNECT_LIMIT, prepare(&mut client, &way.secrets)).await;
-    match ready.unwrap_or_else(|_| Err(format!("PostgreSQL does not answer within {CONNECT_LIMIT:?}"))) {
+    match ready
+        .unwrap_or_else(|_| Err(format!("PostgreSQL does not answer within {CONNECT_LIMIT:?}")))
+    {
         Ok(prepared) => Ok(Opened { link: Arc::new(Link { client, prepared }), driver }),
         Err(why) => {
             driver.abort();
@@ -120,10 +124,20 @@ pub(super) async fn look(config: &Config, tls: &Arc<ClientConfig>) -> Result<Str
     let looking = async {
         let (client, connection) = config.connect(MakeRustlsConnect::new((**tls).clone())).await?;
         let driver = tokio::spawn(connection);
-        let row = client.query_one("SELECT to_regclass('farebox.tickets') IS NOT NULL", &[]).await?;
+        let row =
+            client.query_one("SELECT to_regclass('farebox.tickets') IS NOT NULL", &[]).await?;
         let said = if row.get(0) {
-            let row = client.query_one("SELECT count(*), count(*) FILTER (WHERE state = 4) FROM farebox.tickets", &[]).await?;
-            format!("PostgreSQL: {} ticket(s), {} parked", row.get::<_, i64>(0), row.get::<_, i64>(1))
+            let row = client
+                .query_one(
+                    "SELECT count(*), count(*) FILTER (WHERE state = 4) FROM farebox.tickets",
+                    &[],
+                )
+                .await?;
+            format!(
+                "PostgreSQL: {} ticket(s), {} parked",
+                row.get::<_, i64>(0),
+                row.get::<_, i64>(1)
+            )
         } else {
             "PostgreSQL answers; the schema `farebox` will be made at the first start".to_owned()
         };
@@ -138,16 +152,22 @@ pub(super) async fn look(config: &Config, tls: &Arc<ClientConfig>) -> Result<Str
 
 async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared, String> {
     let words = |error: Error| words(&error);
-    // Weaker settings would lose claims in a crash of the server; stronger ones are the operator's wish.
-    let durable = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+    // Weaker settings would lose claims in a crash of the server; stronger ones are the operator's
+    // wish.
+    let durable = "SELECT set_config('synchronous_commit', 'on', false) WHERE \
+                   current_setting('synchronous_commit') IN ('off', 'local')";
     client.batch_execute(durable).await.map_err(words)?;
     migrate(client).await?;
     let now = UnixTime::now();
     let in_use = client.query(SECRETS_IN_USE, &[&signed(now.seconds())]).await.map_err(words)?;
-    let missing = in_use.iter().filter(|row| !secrets.known.iter().any(|known| known.as_slice() == row.get::<_, &[u8]>(0))).count();
+    let missing = in_use
+        .iter()
+        .filter(|row| !secrets.known.iter().any(|known| known.as_slice() == row.get::<_, &[u8]>(0)))
+        .count();
     if missing > 0 {
         return Err(format!(
-            "{missing} master secret(s) that tickets are still signed with are missing from `tickets.master_secret`; paid tickets would be worthless"
+            "{missing} master secret(s) that tickets are still signed with are missing from \
+             `tickets.master_secret`; paid tickets would be worthless"
         ));
     }
     let until = signed(now.plus(secrets.needed_for).seconds());
@@ -158,15 +178,30 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
 async fn migrate(client: &mut Client) -> Result<(), String> {
     let words = |error: Error| words(&error);
     let transaction = client.transaction().await.map_err(words)?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await.map_err(words)?;
-    let exists: bool = transaction.query_one("SELECT to_regclass('farebox.marks') IS NOT NULL", &[]).await.map_err(words)?.get(0);
+    transaction
+        .execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK])
+        .await
+        .map_err(words)?;
+    let exists: bool = transaction
+        .query_one("SELECT to_regclass('farebox.marks') IS NOT NULL", &[])
+        .await
+        .map_err(words)?
+        .get(0);
     if exists {
-        let row = transaction.query_one("SELECT value FROM farebox.marks WHERE name = 'layout'", &[]).await.map_err(words)?;
+        let row = transaction
+            .query_one("SELECT value FROM farebox.marks WHERE name = 'layout'", &[])
+            .await
+            .map_err(words)?;
         let found: i64 = row.get(0);
         match found {
             LAYOUT => {}
             1 => transaction.batch_execute(include_str!("accounts.sql")).await.map_err(words)?,
-            found => return Err(format!("the database has the layout {found}, this Farebox knows {LAYOUT}; run the newer version")),
+            found => {
+                return Err(format!(
+                    "the database has the layout {found}, this Farebox knows {LAYOUT}; run the \
+                     newer version"
+                ));
+            }
         }
     } else {
         transaction.batch_execute(include_str!("schema.sql")).await.map_err(words)?;
@@ -190,7 +225,8 @@ async fn alive(link: &Link, driver: &tokio::task::JoinHandle<()>) -> String {
     }
 }
 
-/// An error with its cause; tokio-postgres's own words are "db error" and the like. No password is in them.
+/// An error with its cause; tokio-postgres's own words are "db error" and the like. No password is
+/// in them.
 pub(super) fn words(error: &Error) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("PostgreSQL: {error}: {cause}"),

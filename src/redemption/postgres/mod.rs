@@ -1,5 +1,6 @@
-//! The ledger in PostgreSQL, for several instances behind one load balancer. One round trip per claim, pipelined; a claim carries its owner
-//! and a lease by the database's clock, and a lease that ran out parks the ticket.
+//! The ledger in PostgreSQL, for several instances behind one load balancer. One round trip per
+//! claim, pipelined; a claim carries its owner and a lease by the database's clock, and a lease
+//! that ran out parks the ticket.
 
 mod accounts;
 mod line;
@@ -18,7 +19,9 @@ use zeroize::Zeroizing;
 use self::accounts::{PRUNE_CLOSED, PRUNE_PAID};
 use self::line::{Line, Link, Opened, Way, open, words};
 use self::rows::{millis, read_claim, read_row, signed};
-use self::statements::{NOTE_SECRET, PRUNE_ANSWERS, PRUNE_TICKETS, RESOLVE, REVOKE, ROW, SECRETS_IN_USE, SWEEP, TOUCH};
+use self::statements::{
+    NOTE_SECRET, PRUNE_ANSWERS, PRUNE_TICKETS, RESOLVE, REVOKE, ROW, SECRETS_IN_USE, SWEEP, TOUCH,
+};
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
 use super::state::{Attempt, ClaimId, Outcome, Resolution, Row, State};
 use crate::l402::PaymentHash;
@@ -28,7 +31,8 @@ use crate::time::UnixTime;
 /// Connections per instance: commits on one follow each other, so that several share a disk sync.
 const LINES: usize = 8;
 
-/// How long a claim that was not confirmed is looked for, to take it back. After its lease it is parked anyhow.
+/// How long a claim that was not confirmed is looked for, to take it back. After its lease it is
+/// parked anyhow.
 const WITHDRAW_FOR: Duration = Duration::from_secs(120);
 
 /// Most such claims that are remembered; the lease parks what is beyond.
@@ -72,7 +76,8 @@ pub struct PostgresLedger {
 }
 
 impl PostgresLedger {
-    /// `url` as libpq takes it. Tries once: a server that is down comes later, but a fault of the secrets or the layout is told now.
+    /// `url` as libpq takes it. Tries once: a server that is down comes later, but a fault of the
+    /// secrets or the layout is told now.
     pub async fn open(
         url: &Zeroizing<String>,
         tls: Arc<ClientConfig>,
@@ -80,8 +85,10 @@ impl PostgresLedger {
         secrets: SecretTerms,
         observer: Box<dyn Fn(Duration) + Send + Sync>,
     ) -> Result<Self, String> {
-        let mut config: Config =
-            url.parse().map_err(|_| "`ledger.postgres` is no PostgreSQL address, such as \"postgresql://user@host/database\"")?;
+        let mut config: Config = url.parse().map_err(|_| {
+            "`ledger.postgres` is no PostgreSQL address, such as \
+                                     \"postgresql://user@host/database\""
+        })?;
         config.application_name("farebox");
         let mut owner = [0_u8; 16];
         getrandom::fill(&mut owner).map_err(|error| error.to_string())?;
@@ -129,12 +136,17 @@ impl PostgresLedger {
         tokio::join!(all(lines), self.housekeep());
     }
 
-    /// Takes back what was granted to nobody, parks what ran out, forgets what is old; and so sees whether the server takes writes.
+    /// Takes back what was granted to nobody, parks what ran out, forgets what is old; and so sees
+    /// whether the server takes writes.
     async fn housekeep(&self) {
         let mut rounds = 0_u32;
         loop {
             sleep(Duration::from_secs(1)).await;
-            let trouble = self.housekeep_once(rounds.is_multiple_of(PRUNE_ROUNDS)).await.err().map(|error| error.to_string());
+            let trouble = self
+                .housekeep_once(rounds.is_multiple_of(PRUNE_ROUNDS))
+                .await
+                .err()
+                .map(|error| error.to_string());
             let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
             if trouble.is_some() && *known != trouble {
                 tracing::warn!("ledger: {}", trouble.as_deref().unwrap_or_default());
@@ -148,10 +160,18 @@ impl PostgresLedger {
         let link = self.link()?;
         link.client.execute(TOUCH, &[]).await.map_err(down)?;
         // Before the sweep, which would park them.
-        let unconfirmed = std::mem::take(&mut *self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner));
+        let unconfirmed =
+            std::mem::take(&mut *self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner));
         for (hash, claim, since) in unconfirmed {
-            let taken = link.client.execute(&link.prepared.withdraw, &[&hash.as_bytes().as_slice(), &claim.as_bytes().as_slice()]).await;
-            // The server may still be at it: it is looked for again. Where it could not be asked, its age doesn't count.
+            let taken = link
+                .client
+                .execute(
+                    &link.prepared.withdraw,
+                    &[&hash.as_bytes().as_slice(), &claim.as_bytes().as_slice()],
+                )
+                .await;
+            // The server may still be at it: it is looked for again. Where it could not be asked,
+            // its age doesn't count.
             let done = match taken {
                 Ok(0) => since.elapsed() > WITHDRAW_FOR,
                 Ok(_) => true,
@@ -168,9 +188,11 @@ impl PostgresLedger {
             for _ in 0..PRUNE_STEPS {
                 // A day before their tickets, which say what of them was delivered.
                 let closed = link.client.execute(PRUNE_CLOSED, &[]).await.map_err(down)?;
-                let paid = link.client.execute(PRUNE_PAID, &[&(margin - DAY)]).await.map_err(down)?;
+                let paid =
+                    link.client.execute(PRUNE_PAID, &[&(margin - DAY)]).await.map_err(down)?;
                 let answers = link.client.execute(PRUNE_ANSWERS, &[&replay]).await.map_err(down)?;
-                let tickets = link.client.execute(PRUNE_TICKETS, &[&margin, &replay]).await.map_err(down)?;
+                let tickets =
+                    link.client.execute(PRUNE_TICKETS, &[&margin, &replay]).await.map_err(down)?;
                 if closed == 0 && paid == 0 && answers == 0 && tickets == 0 {
                     break;
                 }
@@ -226,25 +248,37 @@ impl PostgresLedger {
         };
         let kept = settlement.kept.as_ref();
         let status = kept.map(|kept| i32::from(kept.status));
-        let headers = kept.map(|kept| serde_json::to_string(&kept.headers).unwrap_or_else(|_| "[]".to_owned()));
+        let headers = kept
+            .map(|kept| serde_json::to_string(&kept.headers).unwrap_or_else(|_| "[]".to_owned()));
         let body = kept.and_then(|kept| kept.body.as_deref());
         let asked = Instant::now();
         let row = link
             .client
             .query_opt(
                 &link.prepared.settle,
-                &[&settlement.hash.as_bytes().as_slice(), &settlement.claim.as_bytes().as_slice(), &outcome, &status, &headers, &body],
+                &[
+                    &settlement.hash.as_bytes().as_slice(),
+                    &settlement.claim.as_bytes().as_slice(),
+                    &outcome,
+                    &status,
+                    &headers,
+                    &body,
+                ],
             )
             .await
             .map_err(down)?;
         (self.observer)(asked.elapsed());
-        Ok(row.map_or(Settled::Stale, |row| Settled::Done { attempts: u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX) }))
+        Ok(row.map_or(Settled::Stale, |row| Settled::Done {
+            attempts: u32::try_from(row.get::<_, i64>(0)).unwrap_or(u32::MAX),
+        }))
     }
 }
 
 /// Looks at the database without changing anything, for `check`.
 pub async fn look(url: &Zeroizing<String>, tls: &Arc<ClientConfig>) -> Result<String, String> {
-    let config: Config = url.parse().map_err(|_| "no PostgreSQL address, such as \"postgresql://user@host/database\"".to_owned())?;
+    let config: Config = url.parse().map_err(|_| {
+        "no PostgreSQL address, such as \"postgresql://user@host/database\"".to_owned()
+    })?;
     line::look(&config, tls).await
 }
 
@@ -273,13 +307,22 @@ impl Ledger for PostgresLedger {
         Box::pin(async move {
             let link = self.link()?;
             let until = signed(needed_until.seconds());
-            link.client.execute(NOTE_SECRET, &[&secret.as_bytes().as_slice(), &until]).await.map(|_| ()).map_err(down)
+            link.client
+                .execute(NOTE_SECRET, &[&secret.as_bytes().as_slice(), &until])
+                .await
+                .map(|_| ())
+                .map_err(down)
         })
     }
 
     fn secrets_in_use(&self, now: UnixTime) -> Reply<'_, Vec<[u8; 16]>> {
         Box::pin(async move {
-            let rows = self.link()?.client.query(SECRETS_IN_USE, &[&signed(now.seconds())]).await.map_err(down)?;
+            let rows = self
+                .link()?
+                .client
+                .query(SECRETS_IN_USE, &[&signed(now.seconds())])
+                .await
+                .map_err(down)?;
             Ok(rows.iter().filter_map(|row| row.get::<_, &[u8]>(0).try_into().ok()).collect())
         })
     }
@@ -287,8 +330,14 @@ impl Ledger for PostgresLedger {
     fn list(&self, state: Option<State>, limit: u32) -> Reply<'_, Vec<(PaymentHash, Row)>> {
         Box::pin(async move {
             let link = self.link()?;
-            let text = format!("{ROW} WHERE $1::smallint IS NULL OR state = $1 ORDER BY changed DESC LIMIT $2");
-            let rows = link.client.query(&text, &[&state.map(State::number), &i64::from(limit.min(MAX_LIST))]).await.map_err(down)?;
+            let text = format!(
+                "{ROW} WHERE $1::smallint IS NULL OR state = $1 ORDER BY changed DESC LIMIT $2"
+            );
+            let rows = link
+                .client
+                .query(&text, &[&state.map(State::number), &i64::from(limit.min(MAX_LIST))])
+                .await
+                .map_err(down)?;
             rows.iter().map(|row| read_row(row).ok_or_else(unreadable)).collect()
         })
     }
@@ -296,12 +345,22 @@ impl Ledger for PostgresLedger {
     fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>> {
         Box::pin(async move {
             let text = format!("{ROW} WHERE hash = $1");
-            let row = self.link()?.client.query_opt(&text, &[&hash.as_bytes().as_slice()]).await.map_err(down)?;
+            let row = self
+                .link()?
+                .client
+                .query_opt(&text, &[&hash.as_bytes().as_slice()])
+                .await
+                .map_err(down)?;
             row.map(|row| read_row(&row).map(|(_, row)| row).ok_or_else(unreadable)).transpose()
         })
     }
 
-    fn resolve(&self, hash: PaymentHash, claim: ClaimId, resolution: Resolution) -> Reply<'_, Settled> {
+    fn resolve(
+        &self,
+        hash: PaymentHash,
+        claim: ClaimId,
+        resolution: Resolution,
+    ) -> Reply<'_, Settled> {
         Box::pin(async move {
             let state = match resolution {
                 Resolution::Delivered => State::Delivered,
@@ -310,7 +369,10 @@ impl Ledger for PostgresLedger {
             let changed = self
                 .link()?
                 .client
-                .execute(RESOLVE, &[&hash.as_bytes().as_slice(), &state.number(), &claim.as_bytes().as_slice()])
+                .execute(
+                    RESOLVE,
+                    &[&hash.as_bytes().as_slice(), &state.number(), &claim.as_bytes().as_slice()],
+                )
                 .await
                 .map_err(down)?;
             Ok(if changed == 0 { Settled::Stale } else { Settled::Done { attempts: 0 } })
@@ -320,14 +382,28 @@ impl Ledger for PostgresLedger {
     fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Reply<'_, ()> {
         Box::pin(async move {
             let link = self.link()?;
-            link.client.execute(REVOKE, &[&hash.as_bytes().as_slice(), &signed(valid_until)]).await.map(|_| ()).map_err(down)
+            link.client
+                .execute(REVOKE, &[&hash.as_bytes().as_slice(), &signed(valid_until)])
+                .await
+                .map(|_| ())
+                .map_err(down)
         })
     }
 
     fn revoked(&self) -> Reply<'_, Vec<PaymentHash>> {
         Box::pin(async move {
-            let rows = self.link()?.client.query("SELECT hash FROM farebox.tickets WHERE state = 5", &[]).await.map_err(down)?;
-            Ok(rows.iter().filter_map(|row| row.get::<_, &[u8]>(0).try_into().ok().map(PaymentHash::from_bytes)).collect())
+            let rows = self
+                .link()?
+                .client
+                .query("SELECT hash FROM farebox.tickets WHERE state = 5", &[])
+                .await
+                .map_err(down)?;
+            Ok(rows
+                .iter()
+                .filter_map(|row| {
+                    row.get::<_, &[u8]>(0).try_into().ok().map(PaymentHash::from_bytes)
+                })
+                .collect())
         })
     }
 

@@ -11,12 +11,21 @@ use crate::redemption::ledger::Claimed;
 use crate::redemption::state::{self, Attempt, Claim, ClaimId, Horizon, Row, State};
 use crate::time::UnixTime;
 
-/// Where the statement did not grant, the state machine says why not, from the row that the statement saw.
-pub(super) fn read_claim(sql: &SqlRow, attempt: &Attempt, replay: Duration) -> Result<Claimed, Error> {
+/// Where the statement did not grant, the state machine says why not, from the row that the
+/// statement saw.
+pub(super) fn read_claim(
+    sql: &SqlRow,
+    attempt: &Attempt,
+    replay: Duration,
+) -> Result<Claimed, Error> {
     let granted: bool = sql.try_get("granted")?;
     if granted {
         let doubtful: Option<bool> = sql.try_get("doubtful")?;
-        return Ok(Claimed { claim: Claim::Granted, kept: None, doubtful: doubtful.unwrap_or(true) });
+        return Ok(Claimed {
+            claim: Claim::Granted,
+            kept: None,
+            doubtful: doubtful.unwrap_or(true),
+        });
     }
     let now = UnixTime::from_millis(unsigned(sql.try_get("now")?));
     let horizon = Horizon { replay, watermark: unsigned(sql.try_get("watermark")?) };

@@ -5,7 +5,9 @@ use rusqlite::{OptionalExtension as _, params};
 use super::OpenError;
 use super::store::{Store, read_only, signed};
 use crate::l402::PaymentHash;
-use crate::redemption::accounts::{Challenge, ChallengeState, DAY, Days, Entry, Found, Minted, News, Receipt, Sum};
+use crate::redemption::accounts::{
+    Challenge, ChallengeState, DAY, Days, Entry, Found, Minted, News, Receipt, Sum,
+};
 use crate::time::UnixTime;
 
 /// What layout 2 adds to layout 1.
@@ -41,9 +43,11 @@ pub(super) const TABLES: &str = "
     ) WITHOUT ROWID;
 ";
 
-/// Paid and not delivered: neither noted as served nor, where a crash came before the note, delivered by its row.
+/// Paid and not delivered: neither noted as served nor, where a crash came before the note,
+/// delivered by its row.
 const UNREDEEMED: &str = "state = 2 AND served = 0
-    AND NOT EXISTS (SELECT 1 FROM tickets WHERE tickets.hash = challenges.hash AND tickets.state = 3)";
+    AND NOT EXISTS (SELECT 1 FROM tickets WHERE tickets.hash = challenges.hash AND tickets.state \
+    = 3)";
 
 /// How long a challenge that wasn't paid is remembered after its invoice ran out, in seconds.
 const CLOSED_FOR: u64 = 3600;
@@ -97,7 +101,13 @@ const ADD_REDEEMED: &str = add_to!("redeemed", "redeemed_msat");
 const ADD_UNREDEEMED: &str = add_to!("unredeemed", "unredeemed_msat");
 
 impl Store {
-    pub(super) fn add_to_day(&self, column: Column, day: u64, service: &str, sum: Sum) -> rusqlite::Result<()> {
+    pub(super) fn add_to_day(
+        &self,
+        column: Column,
+        day: u64,
+        service: &str,
+        sum: Sum,
+    ) -> rusqlite::Result<()> {
         let values = params![signed(day), service, signed(sum.count), signed(sum.msat)];
         self.connection().prepare_cached(column.add())?.execute(values).map(|_| ())
     }
@@ -109,7 +119,10 @@ impl Store {
                 Entry::Minted(challenge) => {
                     // Said before, and that went unconfirmed: not counted again.
                     if !challenges || self.insert_challenge(challenge, challenge.at.seconds())? {
-                        minted.entry((challenge.at.seconds() / DAY, &challenge.service)).or_default().add(1, challenge.price_msat);
+                        minted
+                            .entry((challenge.at.seconds() / DAY, &challenge.service))
+                            .or_default()
+                            .add(1, challenge.price_msat);
                     }
                 }
                 Entry::Found(challenge) => {
@@ -133,9 +146,11 @@ impl Store {
         let inserted = self
             .connection()
             .prepare_cached(
-                "INSERT INTO challenges (hash, service, price_msat, minted, expires, valid_until, state, paid_msat, paid_at, served)
+                "INSERT INTO challenges (hash, service, price_msat, minted, expires, valid_until, \
+                 state, paid_msat, paid_at, served)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 0, 0, 0)
-                 ON CONFLICT DO UPDATE SET minted = excluded.minted WHERE minted = 0 AND excluded.minted > 0",
+                 ON CONFLICT DO UPDATE SET minted = excluded.minted WHERE minted = 0 AND \
+                 excluded.minted > 0",
             )?
             .execute(params![
                 challenge.hash.as_bytes(),
@@ -162,7 +177,8 @@ impl Store {
     pub(super) fn found(&self, node: &str, receipt: &Receipt) -> rusqlite::Result<Found> {
         let Some((news, was_counted)) = self.mark_paid(receipt)? else { return Ok(Found::Known) };
         let name = index_of(node);
-        // One that only turned up again may be older than the accounts: it says nothing of the index.
+        // One that only turned up again may be older than the accounts: it says nothing of the
+        // index.
         if !was_counted || self.mark(&name)? < receipt.settle_index {
             return Ok(Found::New(news));
         }
@@ -170,19 +186,31 @@ impl Store {
         Ok(Found::PastTheIndex(news))
     }
 
-    /// The second part says whether the challenge was counted. A payment counts once, whoever tells of it and however often.
+    /// The second part says whether the challenge was counted. A payment counts once, whoever tells
+    /// of it and however often.
     fn mark_paid(&self, receipt: &Receipt) -> rusqlite::Result<Option<(News, bool)>> {
         let found: Option<(String, u64)> = self
             .connection()
             .prepare_cached(
-                "UPDATE challenges SET state = 2, paid_msat = ?2, paid_at = ?3 WHERE hash = ?1 AND state <> 2 RETURNING service, minted",
+                "UPDATE challenges SET state = 2, paid_msat = ?2, paid_at = ?3 WHERE hash = ?1 \
+                 AND state <> 2 RETURNING service, minted",
             )?
-            .query_row(params![receipt.hash.as_bytes(), signed(receipt.msat), signed(receipt.at.seconds())], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row(
+                params![
+                    receipt.hash.as_bytes(),
+                    signed(receipt.msat),
+                    signed(receipt.at.seconds())
+                ],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .optional()?;
         if let Some((service, _)) = &found {
-            self.add_to_day(Column::Paid, receipt.at.seconds() / DAY, service, Sum { count: 1, msat: receipt.msat })?;
+            self.add_to_day(
+                Column::Paid,
+                receipt.at.seconds() / DAY,
+                service,
+                Sum { count: 1, msat: receipt.msat },
+            )?;
         }
         Ok(found.map(|(service, minted)| (News { hash: receipt.hash, service }, minted > 0)))
     }
@@ -200,12 +228,20 @@ impl Store {
         self.mark(&index_of(node))
     }
 
-    pub(super) fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> rusqlite::Result<Vec<Challenge>> {
+    pub(super) fn open_challenges(
+        &self,
+        ran_out_before: Option<u64>,
+        limit: u32,
+    ) -> rusqlite::Result<Vec<Challenge>> {
         let before = ran_out_before.map_or(i64::MAX, signed);
         self.connection()
-            .prepare_cached("SELECT hash, expires FROM challenges WHERE state = 1 AND expires < ?1 ORDER BY expires LIMIT ?2")?
+            .prepare_cached(
+                "SELECT hash, expires FROM challenges WHERE state = 1 AND expires < \
+                             ?1 ORDER BY expires LIMIT ?2",
+            )?
             .query_map(params![before, limit], |row| {
-                let (hash, expires) = (PaymentHash::from_bytes(row.get(0)?), UnixTime::from_seconds(row.get(1)?));
+                let (hash, expires) =
+                    (PaymentHash::from_bytes(row.get(0)?), UnixTime::from_seconds(row.get(1)?));
                 Ok(Challenge { hash, state: ChallengeState::Open, expires })
             })?
             .collect()
@@ -223,11 +259,20 @@ impl Store {
         }))
     }
 
-    /// One small step of forgetting; gives how many rows went. What is open stays until it was looked up. What was paid and never delivered is kept as a sum.
-    pub(super) fn prune_challenges(&self, now: UnixTime, paid_cutoff: u64, limit: u32) -> rusqlite::Result<u32> {
+    /// One small step of forgetting; gives how many rows went. What is open stays until it was
+    /// looked up. What was paid and never delivered is kept as a sum.
+    pub(super) fn prune_challenges(
+        &self,
+        now: UnixTime,
+        paid_cutoff: u64,
+        limit: u32,
+    ) -> rusqlite::Result<u32> {
         let closed = self
             .connection()
-            .prepare_cached("DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges WHERE state = 3 AND expires < ?1 LIMIT ?2)")?
+            .prepare_cached(
+                "DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges \
+                             WHERE state = 3 AND expires < ?1 LIMIT ?2)",
+            )?
             .execute(params![signed(now.seconds().saturating_sub(CLOSED_FOR)), limit])?;
         let old = "state = 2 AND valid_until < ?1 ORDER BY valid_until LIMIT ?2";
         let lost: Vec<(u64, String, u64)> = self
@@ -236,14 +281,18 @@ impl Store {
                 "SELECT paid_at, service, paid_msat FROM challenges
                  WHERE hash IN (SELECT hash FROM challenges WHERE {old}) AND {UNREDEEMED}"
             ))?
-            .query_map(params![signed(paid_cutoff), limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .query_map(params![signed(paid_cutoff), limit], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?
             .collect::<rusqlite::Result<_>>()?;
         for (paid_at, service, msat) in lost {
             self.add_to_day(Column::Unredeemed, paid_at / DAY, &service, Sum { count: 1, msat })?;
         }
         let paid = self
             .connection()
-            .prepare_cached(&format!("DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges WHERE {old})"))?
+            .prepare_cached(&format!(
+                "DELETE FROM challenges WHERE hash IN (SELECT hash FROM challenges WHERE {old})"
+            ))?
             .execute(params![signed(paid_cutoff), limit])?;
         Ok(u32::try_from(closed.max(paid)).unwrap_or(u32::MAX))
     }
@@ -253,9 +302,12 @@ impl Store {
         read_only(path, |connection| {
             let mut days = Days::new();
             let from = signed(first_day);
-            let sum = |row: &rusqlite::Row<'_>, at: usize| Ok::<_, rusqlite::Error>(Sum { count: row.get(at)?, msat: row.get(at + 1)? });
+            let sum = |row: &rusqlite::Row<'_>, at: usize| {
+                Ok::<_, rusqlite::Error>(Sum { count: row.get(at)?, msat: row.get(at + 1)? })
+            };
             let mut kept = connection.prepare(
-                "SELECT day, service, minted, minted_msat, paid, paid_msat, redeemed, redeemed_msat, unredeemed, unredeemed_msat
+                "SELECT day, service, minted, minted_msat, paid, paid_msat, redeemed, \
+                 redeemed_msat, unredeemed, unredeemed_msat
                  FROM days WHERE day >= ?1",
             )?;
             let mut rows = kept.query(params![from])?;
@@ -290,8 +342,13 @@ impl Store {
     pub(super) fn unredeemed(path: &std::path::Path) -> Result<Vec<(String, Sum)>, OpenError> {
         read_only(path, |connection| {
             connection
-                .prepare(&format!("SELECT service, count(*), sum(paid_msat) FROM challenges WHERE {UNREDEEMED} GROUP BY 1"))?
-                .query_map([], |row| Ok((row.get(0)?, Sum { count: row.get(1)?, msat: row.get(2)? })))?
+                .prepare(&format!(
+                    "SELECT service, count(*), sum(paid_msat) FROM challenges WHERE \
+                                   {UNREDEEMED} GROUP BY 1"
+                ))?
+                .query_map([], |row| {
+                    Ok((row.get(0)?, Sum { count: row.get(1)?, msat: row.get(2)? }))
+                })?
                 .collect()
         })
     }
@@ -307,7 +364,10 @@ impl Store {
 
     fn set_mark(&self, name: &str, value: u64) -> rusqlite::Result<()> {
         self.connection()
-            .prepare_cached("INSERT INTO marks VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value")?
+            .prepare_cached(
+                "INSERT INTO marks VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = \
+                             excluded.value",
+            )?
             .execute(params![name, signed(value)])
             .map(|_| ())
     }

@@ -10,7 +10,14 @@ fn hash(n: u8) -> PaymentHash {
 }
 
 fn minted(n: u8, at: UnixTime) -> Minted {
-    Minted { hash: hash(n), service: "sms".into(), price_msat: 100_000, at, expires: at.seconds() + 600, valid_until: at.seconds() + 1000 }
+    Minted {
+        hash: hash(n),
+        service: "sms".into(),
+        price_msat: 100_000,
+        at,
+        expires: at.seconds() + 600,
+        valid_until: at.seconds() + 1000,
+    }
 }
 
 fn receipt(n: u8, index: u64, at: UnixTime) -> Receipt {
@@ -34,9 +41,13 @@ fn a_payment_counts_once_however_often_and_by_whomever_it_is_told() {
     store.note(&entries, true).unwrap();
     store.note(&entries, true).unwrap();
     // Somebody else's invoice moves the index all the same.
-    let news = store.paid("node", &[receipt(1, 5, now), receipt(9, 6, now), receipt(1, 7, now)]).unwrap();
+    let news =
+        store.paid("node", &[receipt(1, 5, now), receipt(9, 6, now), receipt(1, 7, now)]).unwrap();
     assert_eq!((news.len(), news[0].hash, news[0].service.as_str()), (1, hash(1), "sms"));
-    assert_eq!((store.settle_index("node").unwrap(), store.settle_index("another").unwrap()), (7, 0));
+    assert_eq!(
+        (store.settle_index("node").unwrap(), store.settle_index("another").unwrap()),
+        (7, 0)
+    );
     assert!(store.paid("node", &[receipt(1, 5, now)]).unwrap().is_empty());
     assert_eq!(store.found("node", &receipt(1, 5, now)).unwrap(), Found::Known);
     assert_eq!(day(&path, now).minted, sum(2, 200_000));
@@ -50,7 +61,10 @@ fn an_index_that_has_passed_what_is_news_is_set_back() {
     let (store, now) = (Store::open(&folder.path().join("ledger.db")).unwrap(), UnixTime::now());
     store.note(&[1, 2, 3].map(|n| Entry::Minted(minted(n, now))), true).unwrap();
     store.paid("node", &[receipt(1, 50, now)]).unwrap();
-    assert!(matches!(store.found("node", &receipt(2, 51, now)).unwrap(), Found::New(_)), "the stream will tell of it too");
+    assert!(
+        matches!(store.found("node", &receipt(2, 51, now)).unwrap(), Found::New(_)),
+        "the stream will tell of it too"
+    );
     assert_eq!(store.settle_index("node").unwrap(), 50);
     assert!(matches!(store.found("node", &receipt(3, 2, now)).unwrap(), Found::PastTheIndex(_)));
     assert_eq!(store.settle_index("node").unwrap(), 2);
@@ -84,7 +98,12 @@ fn what_is_forgotten_is_kept_as_sums() {
             claim,
         };
         store.claim(&attempt, now, TERMS.replay).unwrap();
-        store.settle(&Settlement { hash: hash(n), claim, outcome: Outcome::Delivered, kept: None }, now).unwrap();
+        store
+            .settle(
+                &Settlement { hash: hash(n), claim, outcome: Outcome::Delivered, kept: None },
+                now,
+            )
+            .unwrap();
     }
     store.note(&[Entry::Served(hash(2))], true).unwrap();
     let before = day(&path, now);
@@ -106,7 +125,8 @@ fn what_is_forgotten_is_kept_as_sums() {
 #[test]
 fn open_challenges_are_never_forgotten() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut store, now) = (Store::open(&folder.path().join("ledger.db")).unwrap(), UnixTime::now());
+    let (mut store, now) =
+        (Store::open(&folder.path().join("ledger.db")).unwrap(), UnixTime::now());
     store.note(&[Entry::Minted(minted(1, now))], true).unwrap();
     let later = now.plus(Duration::from_secs(90 * DAY));
     store.prune(later, TERMS.replay).unwrap();
@@ -120,7 +140,8 @@ fn open_challenges_are_never_forgotten() {
 #[tokio::test]
 async fn a_failed_commit_neither_marks_a_payment_nor_moves_the_index() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = SqliteLedger::open(&folder.path().join("ledger.db"), TERMS, Box::new(|_| {})).unwrap();
+    let ledger =
+        SqliteLedger::open(&folder.path().join("ledger.db"), TERMS, Box::new(|_| {})).unwrap();
     let now = UnixTime::now();
     ledger.note(vec![Entry::Minted(minted(1, now))], true).await.unwrap();
     ledger
@@ -133,6 +154,10 @@ async fn a_failed_commit_neither_marks_a_payment_nor_moves_the_index() {
     assert!(ledger.paid("node".into(), vec![receipt(1, 4, now)]).await.is_err());
     assert_eq!(ledger.settle_index("node".into()).await.unwrap(), 0);
     assert_eq!(ledger.challenge(hash(1)).await.unwrap().unwrap().state, ChallengeState::Open);
-    assert_eq!(ledger.paid("node".into(), vec![receipt(1, 4, now)]).await.unwrap().len(), 1, "told again, it is news");
+    assert_eq!(
+        ledger.paid("node".into(), vec![receipt(1, 4, now)]).await.unwrap().len(),
+        1,
+        "told again, it is news"
+    );
     assert_eq!(ledger.settle_index("node".into()).await.unwrap(), 4);
 }

@@ -1,5 +1,6 @@
-//! Copies the write-ahead log into the database beside the writer, so that claims don't wait for that: in a large ledger each claim's
-//! hash lies on a page of its own, and thousands of them take a tenth of a second.
+//! Copies the write-ahead log into the database beside the writer, so that claims don't wait for
+//! that: in a large ledger each claim's hash lies on a page of its own, and thousands of them take
+//! a tenth of a second.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -13,7 +14,8 @@ use super::store::Store;
 /// Each time that so many pages have come into the log they are copied.
 const EVERY: i32 = 500;
 
-/// From so many on the writer copies what is left by itself. Under load it has to: the log begins anew only once all of it is copied.
+/// From so many on the writer copies what is left by itself. Under load it has to: the log begins
+/// anew only once all of it is copied.
 const NOW: i32 = 16_000;
 
 /// The thread that copies. It ends with this.
@@ -32,11 +34,14 @@ impl Checkpoints {
     pub(super) fn start(path: &Path) -> std::io::Result<Self> {
         let (orders, given) = sync_channel(1);
         let path = path.to_owned();
-        let thread = std::thread::Builder::new().name("checkpoints".to_owned()).spawn(move || run(&path, &given))?;
+        let thread = std::thread::Builder::new()
+            .name("checkpoints".to_owned())
+            .spawn(move || run(&path, &given))?;
         Ok(Self { orders, thread: Some(thread) })
     }
 
-    /// Has the log of the writer's store copied from now on, instead of by SQLite itself in the middle of a commit.
+    /// Has the log of the writer's store copied from now on, instead of by SQLite itself in the
+    /// middle of a commit.
     pub(super) fn follow(&self, store: &mut Store) -> rusqlite::Result<()> {
         let (orders, mut ordered) = (self.orders.clone(), 0);
         store.on_commit(move |wal, pages| {
@@ -70,16 +75,21 @@ impl Drop for Checkpoints {
 fn run(path: &Path, given: &Receiver<Order>) {
     while let Ok(Order::Copy) = given.recv() {
         if let Err(error) = copy(path) {
-            // No commit is lost by it: all of them stay in the log, from which the next try copies them anew. A disk that stays at fault is
-            // met by the writer in its own commits.
-            warn!(%error, ledger = %path.display(), "the ledger's log could not be copied beside its writer");
+            // No commit is lost by it: all of them stay in the log, from which the next try copies
+            // them anew. A disk that stays at fault is met by the writer in its own commits.
+            warn!(%error, ledger = %path.display(), "the ledger's log could not be copied beside \
+                                                     its writer");
         }
     }
 }
 
-/// By a connection of its own each time: the writer opens the database again after an error, and it may be another one then.
+/// By a connection of its own each time: the writer opens the database again after an error, and it
+/// may be another one then.
 fn copy(path: &Path) -> rusqlite::Result<()> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     connection.execute_batch("PRAGMA synchronous = FULL")?;
     // Passive: it waits for nobody, and nobody for it.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))

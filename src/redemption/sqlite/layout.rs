@@ -8,14 +8,15 @@ use super::accounts;
 /// Number of the layout below, in `PRAGMA user_version`.
 pub(super) const LAYOUT: i64 = 3;
 
-/// Tickets in the order in which they came, so that those under way lie together on a few pages, and a batch of them writes few; only their
-/// hashes are scattered. Answers lie in the order of their tickets.
+/// Tickets in the order in which they came, so that those under way lie together on a few pages,
+/// and a batch of them writes few; only their hashes are scattered. Answers lie in the order of
+/// their tickets.
 const TICKETS: &str = "
     CREATE TABLE tickets (
         id          INTEGER PRIMARY KEY,
         hash        BLOB NOT NULL UNIQUE,  -- payment hash, 32 bytes
         service     TEXT NOT NULL,
-        request     BLOB NOT NULL,     -- keyed digest of the request that it was bought for, 32 bytes
+        request     BLOB NOT NULL,     -- keyed digest of the request that it was bought for
         valid_until INTEGER NOT NULL,  -- Unix seconds, as minted
         price_msat  INTEGER NOT NULL,
         state       INTEGER NOT NULL,  -- 1 claimed, 2 free, 3 delivered, 4 parked, 5 revoked
@@ -56,14 +57,18 @@ const ASIDE: &str = "
 ";
 
 const OVER: &str = "
-    INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, claim, attempts, doubtful, changed)
-        SELECT hash, service, request, valid_until, price_msat, state, claim, attempts, doubtful, changed FROM tickets_2 ORDER BY changed;
-    INSERT INTO answers SELECT id, status, headers, body, stored_at FROM answers_2 JOIN tickets USING (hash) ORDER BY id;
+    INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, claim, attempts,
+        doubtful, changed)
+        SELECT hash, service, request, valid_until, price_msat, state, claim, attempts, doubtful,
+            changed FROM tickets_2 ORDER BY changed;
+    INSERT INTO answers SELECT id, status, headers, body, stored_at FROM answers_2 JOIN tickets
+        USING (hash) ORDER BY id;
     DROP TABLE tickets_2;
     DROP TABLE answers_2;
 ";
 
-/// Makes the tables, or brings those of an older layout to this one, all at once or not at all. `Err` with a number: of a newer layout.
+/// Makes the tables, or brings those of an older layout to this one, all at once or not at all.
+/// `Err` with a number: of a newer layout.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Result<(), i64>> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let steps: &[&str] = match found {
@@ -74,8 +79,15 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<Result<(), i6
         newer => return Ok(Err(newer)),
     };
     if found != 0 {
-        info!(from = found, to = LAYOUT, "the ledger is being rewritten; this takes some ten seconds for each million of tickets");
+        info!(
+            from = found,
+            to = LAYOUT,
+            "the ledger is being rewritten; this takes some ten seconds for each million of tickets"
+        );
     }
-    connection.execute_batch(&format!("BEGIN IMMEDIATE; {} PRAGMA user_version = {LAYOUT}; COMMIT;", steps.concat()))?;
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {} PRAGMA user_version = {LAYOUT}; COMMIT;",
+        steps.concat()
+    ))?;
     Ok(Ok(()))
 }

@@ -1,5 +1,6 @@
-//! The embedded ledger: SQLite in WAL mode with `synchronous=FULL`. One thread writes, and commits all that waits in one
-//! transaction (group commit), so that a durable claim costs a share of a disk sync.
+//! The embedded ledger: SQLite in WAL mode with `synchronous=FULL`. One thread writes, and commits
+//! all that waits in one transaction (group commit), so that a durable claim costs a share of a
+//! disk sync.
 
 mod accounts;
 mod checkpoint;
@@ -39,7 +40,8 @@ const MAX_LIST: u32 = 1000;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another `serve` has it.
-    #[error("{} is in use by another Farebox (it holds the lock {}); one SQLite ledger serves one process", .ledger.display(), .lock.display())]
+    #[error("{} is in use by another Farebox (it holds the lock {}); one SQLite ledger serves one \
+             process", .ledger.display(), .lock.display())]
     InUse {
         /// The database.
         ledger: PathBuf,
@@ -63,7 +65,8 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// Written by a later version.
-    #[error("{} has the layout {found}, which is newer than this Farebox knows ({}); run the newer version", .path.display(), layout::LAYOUT)]
+    #[error("{} has the layout {found}, which is newer than this Farebox knows ({}); run the \
+             newer version", .path.display(), layout::LAYOUT)]
     Newer {
         /// The database.
         path: PathBuf,
@@ -100,12 +103,15 @@ impl SqliteLedger {
         let mut store = Store::open(path)?;
         let in_file = |source| OpenError::File { path: path.to_owned(), source };
         let checkpoints = Checkpoints::start(path).map_err(in_file)?;
-        let parked_at_start = store.park_orphans(UnixTime::now()).map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+        let parked_at_start = store
+            .park_orphans(UnixTime::now())
+            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
         sync_folder(path)?;
         let (tasks, queue) = mpsc::channel(QUEUE);
         let health = Arc::new(Mutex::new(None));
-        let writer = Writer::new(path.to_owned(), store, checkpoints, terms, Arc::clone(&health), observer)
-            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+        let writer =
+            Writer::new(path.to_owned(), store, checkpoints, terms, Arc::clone(&health), observer)
+                .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
@@ -114,10 +120,17 @@ impl SqliteLedger {
                 writer.run(queue);
             })
             .map_err(in_file)?;
-        Ok(Self { tasks, health, writer: Mutex::new(Some(thread)), path: path.to_owned(), parked_at_start })
+        Ok(Self {
+            tasks,
+            health,
+            writer: Mutex::new(Some(thread)),
+            path: path.to_owned(),
+            parked_at_start,
+        })
     }
 
-    /// How many tickets were parked because the process before this one ended in the middle of them.
+    /// How many tickets were parked because the process before this one ended in the middle of
+    /// them.
     pub fn parked_at_start(&self) -> u64 {
         self.parked_at_start
     }
@@ -130,7 +143,8 @@ impl SqliteLedger {
         Store::summary(path).map(Some)
     }
 
-    /// The fingerprints of the secrets that tickets may still be signed with, read beside whoever writes the ledger.
+    /// The fingerprints of the secrets that tickets may still be signed with, read beside whoever
+    /// writes the ledger.
     pub fn secrets_needed(path: &Path) -> Result<Vec<[u8; 16]>, OpenError> {
         if !path.exists() {
             return Ok(Vec::new());
@@ -233,7 +247,12 @@ impl Ledger for SqliteLedger {
         Box::pin(self.ask_lightly(move |store, _| store.row(&hash)))
     }
 
-    fn resolve(&self, hash: PaymentHash, claim: ClaimId, resolution: Resolution) -> Reply<'_, Settled> {
+    fn resolve(
+        &self,
+        hash: PaymentHash,
+        claim: ClaimId,
+        resolution: Resolution,
+    ) -> Reply<'_, Settled> {
         Box::pin(self.ask(move |store, batch| store.resolve(&hash, claim, resolution, batch.now)))
     }
 
@@ -245,7 +264,8 @@ impl Ledger for SqliteLedger {
         Box::pin(self.ask(|store, _| store.revoked()))
     }
 
-    /// Gives the writer something to do every second: so it prunes, and opens a failed database again.
+    /// Gives the writer something to do every second: so it prunes, and opens a failed database
+    /// again.
     fn run(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let mut every = tokio::time::interval(Duration::from_secs(1));
@@ -286,7 +306,11 @@ impl Accounts for SqliteLedger {
         Box::pin(self.ask(move |store, _| store.settle_index(&node)))
     }
 
-    fn open_challenges(&self, ran_out_before: Option<u64>, limit: u32) -> Reply<'_, Vec<Challenge>> {
+    fn open_challenges(
+        &self,
+        ran_out_before: Option<u64>,
+        limit: u32,
+    ) -> Reply<'_, Vec<Challenge>> {
         Box::pin(self.ask(move |store, _| store.open_challenges(ran_out_before, limit)))
     }
 
@@ -303,16 +327,25 @@ impl Accounts for SqliteLedger {
     }
 }
 
-/// An advisory lock on a file beside the database, held for the life of the process; the system drops it when the process dies.
+/// An advisory lock on a file beside the database, held for the life of the process; the system
+/// drops it when the process dies.
 fn lock(ledger: &Path) -> Result<File, OpenError> {
     let mut name = ledger.as_os_str().to_owned();
     name.push(".lock");
     let path = PathBuf::from(name);
     let in_file = |source| OpenError::File { path: path.clone(), source };
-    let file = OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&path).map_err(in_file)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(in_file)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { ledger: ledger.to_owned(), lock: path }),
+        Err(TryLockError::WouldBlock) => {
+            Err(OpenError::InUse { ledger: ledger.to_owned(), lock: path })
+        }
         Err(TryLockError::Error(source)) => Err(OpenError::File { path, source }),
     }
 }
@@ -323,7 +356,9 @@ fn sync_folder(file: &Path) -> Result<(), OpenError> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| OpenError::File { path: folder.to_owned(), source })
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| OpenError::File { path: folder.to_owned(), source })
 }
 
 #[cfg(test)]

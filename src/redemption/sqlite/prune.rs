@@ -20,15 +20,18 @@ const PRUNE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
 type Spent = (i64, u64, Option<(u64, String, u64)>);
 
 impl Store {
-    /// One small step of forgetting; `true` if there may be more. Free and parked rows stay: they are still worth something.
+    /// One small step of forgetting; `true` if there may be more. Free and parked rows stay: they
+    /// are still worth something.
     pub(super) fn prune(&mut self, now: UnixTime, replay: Duration) -> rusqlite::Result<bool> {
         let stale = signed(now.minus(replay).millis());
         let answers = self
             .connection()
-            // Those of the oldest tickets. One that was stored late keeps others waiting for as long as it is given back itself.
+            // Those of the oldest tickets. One that was stored late keeps others waiting for as
+            // long as it is given back itself.
             .prepare_cached(
                 "DELETE FROM answers WHERE ticket IN (SELECT ticket FROM
-                    (SELECT ticket, stored_at FROM answers ORDER BY ticket LIMIT ?2) WHERE stored_at < ?1)",
+                    (SELECT ticket, stored_at FROM answers ORDER BY ticket LIMIT ?2) WHERE \
+                    stored_at < ?1)",
             )?
             .execute(params![stale, PRUNE_STEP])?;
         let cutoff = now.minus(PRUNE_MARGIN).seconds();
@@ -37,14 +40,30 @@ impl Store {
         let gone = self.delete_spent(signed(cutoff), stale)?;
         for (id, _, delivered) in &gone {
             // Its number may be given to another ticket.
-            self.connection().prepare_cached("DELETE FROM answers WHERE ticket = ?1")?.execute(params![id])?;
+            self.connection()
+                .prepare_cached("DELETE FROM answers WHERE ticket = ?1")?
+                .execute(params![id])?;
             if let Some((day, service, price_msat)) = delivered {
-                self.add_to_day(Column::Redeemed, *day, service, Sum { count: 1, msat: *price_msat })?;
+                self.add_to_day(
+                    Column::Redeemed,
+                    *day,
+                    service,
+                    Sum { count: 1, msat: *price_msat },
+                )?;
             }
         }
-        if let Some(newest) = gone.iter().map(|(_, valid_until, _)| *valid_until).max().filter(|newest| *newest > self.watermark) {
-            self.connection().execute("UPDATE marks SET value = ?1 WHERE name = 'watermark'", params![signed(newest)])?;
-            // If the commit fails this store is thrown away, and the one that takes its place reads the mark again.
+        if let Some(newest) = gone
+            .iter()
+            .map(|(_, valid_until, _)| *valid_until)
+            .max()
+            .filter(|newest| *newest > self.watermark)
+        {
+            self.connection().execute(
+                "UPDATE marks SET value = ?1 WHERE name = 'watermark'",
+                params![signed(newest)],
+            )?;
+            // If the commit fails this store is thrown away, and the one that takes its place reads
+            // the mark again.
             self.watermark = newest;
         }
         let step = PRUNE_STEP as usize;
@@ -61,7 +80,11 @@ impl Store {
             .query_map(params![cutoff, stale, PRUNE_STEP], |row| {
                 let delivered = row.get::<_, i16>(1)? == State::Delivered.number();
                 let day = UnixTime::from_millis(row.get(2)?).seconds() / DAY;
-                Ok((row.get(5)?, row.get(0)?, if delivered { Some((day, row.get(3)?, row.get(4)?)) } else { None }))
+                Ok((
+                    row.get(5)?,
+                    row.get(0)?,
+                    if delivered { Some((day, row.get(3)?, row.get(4)?)) } else { None },
+                ))
             })?
             .collect()
     }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::hooks::Wal;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, named_params, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, named_params, params,
+};
 
 use super::layout::{self, LAYOUT};
 use super::{OpenError, Summary};
@@ -24,8 +26,8 @@ pub(super) struct Store {
     connection: Connection,
     /// The newest `valid_until` of a row that was forgotten.
     pub(super) watermark: u64,
-    /// Tickets that were claimed for the first time, by this store, and are not settled: where they lie. A store that had an error is
-    /// thrown away, and this with it.
+    /// Tickets that were claimed for the first time, by this store, and are not settled: where they
+    /// lie. A store that had an error is thrown away, and this with it.
     under_way: HashMap<PaymentHash, i64>,
 }
 
@@ -33,21 +35,31 @@ impl Store {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let in_file = |source| OpenError::File { path: path.to_owned(), source };
         let in_sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
-        // Made by us so that it, and the files that SQLite puts beside it, can be read by nobody else.
-        // One that is there already is left to SQLite: closing a descriptor of ours would drop the locks that others of this process hold.
+        // Made by us so that it, and the files that SQLite puts beside it, can be read by nobody
+        // else. One that is there already is left to SQLite: closing a descriptor of ours would
+        // drop the locks that others of this process hold.
         match OpenOptions::new().create_new(true).append(true).mode(0o600).open(path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(in_file(error)),
             Ok(_) | Err(_) => {}
         }
-        let connection =
-            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(in_sqlite)?;
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .map_err(in_sqlite)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
         connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -32768;")
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA \
+                            foreign_keys = OFF; PRAGMA cache_size = -32768;",
+            )
             .map_err(in_sqlite)?;
-        layout::prepare(&connection).map_err(in_sqlite)?.map_err(|found| OpenError::Newer { path: path.to_owned(), found })?;
-        let watermark =
-            connection.query_row("SELECT value FROM marks WHERE name = 'watermark'", [], |row| row.get(0)).map_err(in_sqlite)?;
+        layout::prepare(&connection)
+            .map_err(in_sqlite)?
+            .map_err(|found| OpenError::Newer { path: path.to_owned(), found })?;
+        let watermark = connection
+            .query_row("SELECT value FROM marks WHERE name = 'watermark'", [], |row| row.get(0))
+            .map_err(in_sqlite)?;
         Ok(Self { connection, watermark, under_way: HashMap::new() })
     }
 
@@ -55,7 +67,10 @@ impl Store {
     pub(super) fn summary(path: &Path) -> Result<Summary, OpenError> {
         read_only(path, |connection| {
             let count = |sql| connection.query_row(sql, [], |row| row.get(0));
-            Ok(Summary { tickets: count("SELECT count(*) FROM tickets")?, parked: count("SELECT count(*) FROM tickets WHERE state = 4")? })
+            Ok(Summary {
+                tickets: count("SELECT count(*) FROM tickets")?,
+                parked: count("SELECT count(*) FROM tickets WHERE state = 4")?,
+            })
         })
     }
 
@@ -81,8 +96,12 @@ impl Store {
         self.connection.commit_hook(Some(hook)).unwrap();
     }
 
-    /// Calls `told` after each commit with the log and the pages in it. SQLite itself then copies none of them.
-    pub(super) fn on_commit(&mut self, told: impl FnMut(&mut Wal, i32) -> rusqlite::Result<()> + Send + 'static) -> rusqlite::Result<()> {
+    /// Calls `told` after each commit with the log and the pages in it. SQLite itself then copies
+    /// none of them.
+    pub(super) fn on_commit(
+        &mut self,
+        told: impl FnMut(&mut Wal, i32) -> rusqlite::Result<()> + Send + 'static,
+    ) -> rusqlite::Result<()> {
         self.connection.wal_hook(Some(told))
     }
 
@@ -100,7 +119,8 @@ impl Store {
 
     /// Writes something, so that a commit shows whether the disk takes it.
     pub(super) fn touch(&self, now: UnixTime) -> rusqlite::Result<()> {
-        let written = "INSERT INTO marks VALUES ('reopened', ?1) ON CONFLICT DO UPDATE SET value = excluded.value";
+        let written = "INSERT INTO marks VALUES ('reopened', ?1) ON CONFLICT DO UPDATE SET value \
+                       = excluded.value";
         self.connection.execute(written, params![signed(now.millis())]).map(|_| ())
     }
 
@@ -109,9 +129,15 @@ impl Store {
         let _ = self.connection.execute_batch("ROLLBACK");
     }
 
-    pub(super) fn claim(&mut self, attempt: &Attempt, now: UnixTime, replay: Duration) -> rusqlite::Result<Claimed> {
+    pub(super) fn claim(
+        &mut self,
+        attempt: &Attempt,
+        now: UnixTime,
+        replay: Duration,
+    ) -> rusqlite::Result<Claimed> {
         let horizon = Horizon { replay, watermark: self.watermark };
-        // Nearly every ticket is handed in once: written at once, and looked at only if it is there.
+        // Nearly every ticket is handed in once: written at once, and looked at only if it is
+        // there.
         if let (claim, Some(first)) = state::claim(None, attempt, now, horizon)
             && let Some(id) = self.insert(&attempt.hash, &first)?
         {
@@ -128,7 +154,11 @@ impl Store {
         Ok(Claimed { claim, kept, doubtful })
     }
 
-    pub(super) fn settle(&mut self, settlement: &Settlement, now: UnixTime) -> rusqlite::Result<Settled> {
+    pub(super) fn settle(
+        &mut self,
+        settlement: &Settlement,
+        now: UnixTime,
+    ) -> rusqlite::Result<Settled> {
         if let Some(id) = self.under_way.remove(&settlement.hash)
             && settlement.outcome == Outcome::Delivered
             && self.deliver_first(id, settlement.claim, now)?
@@ -139,7 +169,9 @@ impl Store {
             return Ok(Settled::Done { attempts: 0 });
         }
         let row = self.row(&settlement.hash)?;
-        let Some(next) = row.and_then(|row| state::settle(&row, settlement.claim, settlement.outcome, now).ok()) else {
+        let Some(next) =
+            row.and_then(|row| state::settle(&row, settlement.claim, settlement.outcome, now).ok())
+        else {
             return Ok(Settled::Stale);
         };
         self.write(&settlement.hash, &next)?;
@@ -152,7 +184,11 @@ impl Store {
     }
 
     /// The newest tickets, of one state or of any, read beside the writer.
-    pub(super) fn list(path: &Path, state: Option<State>, limit: u32) -> Result<Vec<(PaymentHash, Row)>, OpenError> {
+    pub(super) fn list(
+        path: &Path,
+        state: Option<State>,
+        limit: u32,
+    ) -> Result<Vec<(PaymentHash, Row)>, OpenError> {
         read_only(path, |connection| {
             let few = "(state = 1 OR state = 4 OR state = 5) AND state = ?1";
             let condition = match state {
@@ -161,22 +197,40 @@ impl Store {
                 None => "?1 IS NULL",
             };
             let mut select = connection.prepare(&format!(
-                "SELECT service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful, hash FROM tickets
+                "SELECT service, request, valid_until, price_msat, state, claim, attempts, \
+                 changed, doubtful, hash FROM tickets
                  WHERE {condition} ORDER BY changed DESC LIMIT ?2"
             ))?;
-            let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(9)?), read_row(row)?));
+            let read =
+                |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(9)?), read_row(row)?));
             select.query_map(params![state.map(State::number), limit], read)?.collect()
         })
     }
 
-    pub(super) fn resolve(&self, hash: &PaymentHash, claim: ClaimId, resolution: Resolution, now: UnixTime) -> rusqlite::Result<Settled> {
-        let Some(Ok(next)) = self.row(hash)?.map(|row| state::resolve(&row, claim, resolution, now)) else { return Ok(Settled::Stale) };
+    pub(super) fn resolve(
+        &self,
+        hash: &PaymentHash,
+        claim: ClaimId,
+        resolution: Resolution,
+        now: UnixTime,
+    ) -> rusqlite::Result<Settled> {
+        let Some(Ok(next)) =
+            self.row(hash)?.map(|row| state::resolve(&row, claim, resolution, now))
+        else {
+            return Ok(Settled::Stale);
+        };
         self.write(hash, &next)?;
         Ok(Settled::Done { attempts: next.attempts })
     }
 
-    /// A ticket that was never handed in gets a row, which is kept until `valid_until` and then as long as any.
-    pub(super) fn revoke(&self, hash: &PaymentHash, valid_until: u64, now: UnixTime) -> rusqlite::Result<()> {
+    /// A ticket that was never handed in gets a row, which is kept until `valid_until` and then as
+    /// long as any.
+    pub(super) fn revoke(
+        &self,
+        hash: &PaymentHash,
+        valid_until: u64,
+        now: UnixTime,
+    ) -> rusqlite::Result<()> {
         let row = self.row(hash)?.unwrap_or_else(|| Row {
             service: String::new(),
             request: [0; 32],
@@ -192,8 +246,9 @@ impl Store {
     }
 
     pub(super) fn revoked(&self) -> rusqlite::Result<Vec<PaymentHash>> {
-        let mut select =
-            self.connection.prepare_cached("SELECT hash FROM tickets WHERE state = 5 AND (state = 1 OR state = 4 OR state = 5)")?;
+        let mut select = self.connection.prepare_cached(
+            "SELECT hash FROM tickets WHERE state = 5 AND (state = 1 OR state = 4 OR state = 5)",
+        )?;
         select.query_map([], |row| row.get(0).map(PaymentHash::from_bytes))?.collect()
     }
 
@@ -211,14 +266,19 @@ impl Store {
     pub(super) fn park_orphans(&mut self, now: UnixTime) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
         let parked = transaction.execute(
-            "UPDATE tickets SET state = 4, changed = ?1 WHERE state = 1 AND (state = 1 OR state = 4 OR state = 5)",
+            "UPDATE tickets SET state = 4, changed = ?1 WHERE state = 1 AND (state = 1 OR state = \
+             4 OR state = 5)",
             params![signed(now.millis())],
         )?;
         transaction.commit()?;
         Ok(parked as u64)
     }
 
-    pub(super) fn note_secret(&self, fingerprint: &[u8; 16], needed_until: UnixTime) -> rusqlite::Result<()> {
+    pub(super) fn note_secret(
+        &self,
+        fingerprint: &[u8; 16],
+        needed_until: UnixTime,
+    ) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
                 "INSERT INTO secrets VALUES (?1, ?2)
@@ -235,7 +295,8 @@ impl Store {
     pub(super) fn row(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Row>> {
         self.connection
             .prepare_cached(
-                "SELECT service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful FROM tickets WHERE hash = ?1",
+                "SELECT service, request, valid_until, price_msat, state, claim, attempts, \
+                 changed, doubtful FROM tickets WHERE hash = ?1",
             )?
             .query_row(params![hash.as_bytes()], read_row)
             .optional()
@@ -244,10 +305,13 @@ impl Store {
     fn write(&self, hash: &PaymentHash, row: &Row) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
-                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful)
-                 VALUES (:hash, :service, :request, :valid_until, :price_msat, :state, :claim, :attempts, :changed, :doubtful)
+                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, \
+                 claim, attempts, changed, doubtful)
+                 VALUES (:hash, :service, :request, :valid_until, :price_msat, :state, :claim,
+                     :attempts, :changed, :doubtful)
                  ON CONFLICT (hash) DO UPDATE SET state = excluded.state, claim = excluded.claim,
-                    attempts = excluded.attempts, changed = excluded.changed, doubtful = excluded.doubtful",
+                    attempts = excluded.attempts, changed = excluded.changed, doubtful = \
+                    excluded.doubtful",
             )?
             .execute(named_params! {
                 ":hash": hash.as_bytes(),
@@ -269,7 +333,8 @@ impl Store {
         let written = self
             .connection
             .prepare_cached(
-                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful)
+                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, \
+                 claim, attempts, changed, doubtful)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (hash) DO NOTHING",
             )?
             .execute(params![
@@ -287,49 +352,68 @@ impl Store {
         Ok((written == 1).then(|| self.connection.last_insert_rowid()))
     }
 
-    /// What `state::settle` makes of a first claim that was delivered; `false` if it isn't there as it was left.
+    /// What `state::settle` makes of a first claim that was delivered; `false` if it isn't there as
+    /// it was left.
     fn deliver_first(&self, id: i64, claim: ClaimId, now: UnixTime) -> rusqlite::Result<bool> {
         let written = self
             .connection
-            .prepare_cached("UPDATE tickets SET state = 3, changed = ?3 WHERE id = ?1 AND claim = ?2 AND state = 1")?
+            .prepare_cached(
+                "UPDATE tickets SET state = 3, changed = ?3 WHERE id = ?1 AND claim = \
+                             ?2 AND state = 1",
+            )?
             .execute(params![id, claim.as_bytes(), signed(now.millis())])?;
         Ok(written == 1)
     }
 
     fn id(&self, hash: &PaymentHash) -> rusqlite::Result<Option<i64>> {
-        let mut select = self.connection.prepare_cached("SELECT id FROM tickets WHERE hash = ?1")?;
+        let mut select =
+            self.connection.prepare_cached("SELECT id FROM tickets WHERE hash = ?1")?;
         select.query_row(params![hash.as_bytes()], |row| row.get(0)).optional()
     }
 
     fn keep(&self, ticket: i64, kept: &Kept, now: UnixTime) -> rusqlite::Result<()> {
         let headers = serde_json::to_string(&kept.headers).unwrap_or_else(|_| "[]".to_owned());
-        self.connection.prepare_cached("INSERT OR REPLACE INTO answers VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-            ticket,
-            kept.status,
-            headers,
-            kept.body.as_deref(),
-            signed(now.millis())
-        ])?;
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO answers VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                ticket,
+                kept.status,
+                headers,
+                kept.body.as_deref(),
+                signed(now.millis())
+            ])?;
         Ok(())
     }
 
     fn kept(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Kept>> {
         self.connection
-            .prepare_cached("SELECT status, headers, body FROM answers WHERE ticket = (SELECT id FROM tickets WHERE hash = ?1)")?
+            .prepare_cached(
+                "SELECT status, headers, body FROM answers WHERE ticket = (SELECT id \
+                             FROM tickets WHERE hash = ?1)",
+            )?
             .query_row(params![hash.as_bytes()], |row| {
                 let headers: String = row.get(1)?;
                 let body: Option<Vec<u8>> = row.get(2)?;
-                Ok(Kept { status: row.get(0)?, headers: serde_json::from_str(&headers).unwrap_or_default(), body: body.map(Bytes::from) })
+                Ok(Kept {
+                    status: row.get(0)?,
+                    headers: serde_json::from_str(&headers).unwrap_or_default(),
+                    body: body.map(Bytes::from),
+                })
             })
             .optional()
     }
 }
 
-pub(super) fn read_only<T>(path: &Path, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, OpenError> {
+pub(super) fn read_only<T>(
+    path: &Path,
+    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, OpenError> {
     let in_sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(in_sqlite)?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(in_sqlite)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(in_sqlite)?;
+    let found: i64 =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(in_sqlite)?;
     if found > LAYOUT {
         return Err(OpenError::Newer { path: path.to_owned(), found });
     }
@@ -337,7 +421,8 @@ pub(super) fn read_only<T>(path: &Path, read: impl FnOnce(&Connection) -> rusqli
 }
 
 fn secrets_in_use(connection: &Connection, now: UnixTime) -> rusqlite::Result<Vec<[u8; 16]>> {
-    let mut select = connection.prepare("SELECT fingerprint FROM secrets WHERE needed_until > ?1")?;
+    let mut select =
+        connection.prepare("SELECT fingerprint FROM secrets WHERE needed_until > ?1")?;
     select.query_map(params![signed(now.seconds())], |row| row.get(0))?.collect()
 }
 
@@ -347,7 +432,8 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         request: row.get(1)?,
         valid_until: row.get(2)?,
         price_msat: row.get(3)?,
-        state: State::of_number(row.get(4)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(4, row.get(4)?))?,
+        state: State::of_number(row.get(4)?)
+            .ok_or(rusqlite::Error::IntegralValueOutOfRange(4, row.get(4)?))?,
         claim: ClaimId::from_bytes(row.get(5)?),
         attempts: row.get(6)?,
         changed: UnixTime::from_millis(row.get(7)?),

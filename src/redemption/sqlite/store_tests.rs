@@ -66,7 +66,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// Promise 1: whatever shortcut the store takes, each ticket is granted, settled and refused as the state machine says.
+    /// Promise 1: whatever shortcut the store takes, each ticket is granted, settled and refused as
+    /// the state machine says.
     #[test]
     fn the_store_does_as_the_state_machine_says(steps in prop::collection::vec(step(), 1..40)) {
         let folder = tempfile::tempdir().unwrap();
@@ -145,14 +146,18 @@ proptest! {
 
 /// As versions with layout 2 made them, and, without the accounts, those with layout 1.
 const OLD: &str = "
-    CREATE TABLE tickets (hash BLOB PRIMARY KEY, service TEXT NOT NULL, request BLOB NOT NULL, valid_until INTEGER NOT NULL,
-        price_msat INTEGER NOT NULL, state INTEGER NOT NULL, claim BLOB NOT NULL, attempts INTEGER NOT NULL, doubtful INTEGER NOT NULL,
+    CREATE TABLE tickets (hash BLOB PRIMARY KEY, service TEXT NOT NULL, request BLOB NOT NULL,
+        valid_until INTEGER NOT NULL,
+        price_msat INTEGER NOT NULL, state INTEGER NOT NULL, claim BLOB NOT NULL, attempts INTEGER
+            NOT NULL, doubtful INTEGER NOT NULL,
         changed INTEGER NOT NULL) WITHOUT ROWID;
     CREATE INDEX tickets_by_age ON tickets (valid_until) WHERE state IN (3, 5);
     CREATE INDEX tickets_few ON tickets (state) WHERE state IN (1, 4, 5);
-    CREATE TABLE answers (hash BLOB PRIMARY KEY, status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB, stored_at INTEGER NOT NULL);
+    CREATE TABLE answers (hash BLOB PRIMARY KEY, status INTEGER NOT NULL, headers TEXT NOT NULL,
+        body BLOB, stored_at INTEGER NOT NULL);
     CREATE INDEX answers_by_age ON answers (stored_at);
-    CREATE TABLE secrets (fingerprint BLOB PRIMARY KEY, needed_until INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE secrets (fingerprint BLOB PRIMARY KEY, needed_until INTEGER NOT NULL) WITHOUT
+        ROWID;
     CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO marks VALUES ('watermark', 17);
 ";
@@ -167,11 +172,25 @@ fn what_older_versions_wrote_is_taken_along() {
         let accounts = if layout == 2 { super::accounts::TABLES } else { "" };
         old.execute_batch(&format!("{OLD} {accounts} PRAGMA user_version = {layout};")).unwrap();
         for (ticket, state) in [(1_u8, 3), (2, 4), (3, 2), (4, 1)] {
-            let row = params![[ticket; 32], [1_u8; 32], state, [7_u8; 16], now.millis() - u64::from(ticket) * 100_000];
-            old.execute("INSERT INTO tickets VALUES (?1, 'sms', ?2, 2000000000, 1000, ?3, ?4, 1, 0, ?5)", row).unwrap();
+            let row = params![
+                [ticket; 32],
+                [1_u8; 32],
+                state,
+                [7_u8; 16],
+                now.millis() - u64::from(ticket) * 100_000
+            ];
+            old.execute(
+                "INSERT INTO tickets VALUES (?1, 'sms', ?2, 2000000000, 1000, ?3, ?4, 1, 0, ?5)",
+                row,
+            )
+            .unwrap();
         }
         let answer = params![[1_u8; 32], now.millis()];
-        old.execute("INSERT INTO answers VALUES (?1, 201, '[[\"x-id\",\"7\"]]', x'6f6b', ?2)", answer).unwrap();
+        old.execute(
+            "INSERT INTO answers VALUES (?1, 201, '[[\"x-id\",\"7\"]]', x'6f6b', ?2)",
+            answer,
+        )
+        .unwrap();
         drop(old);
 
         let mut store = Store::open(&path).unwrap();
@@ -180,17 +199,30 @@ fn what_older_versions_wrote_is_taken_along() {
             store.claim(&attempt, now, REPLAY).unwrap()
         };
         let replay = claimed(&mut store, 1);
-        let kept = Kept { status: 201, headers: vec![("x-id".into(), "7".into())], body: Some(Bytes::from("ok")) };
+        let kept = Kept {
+            status: 201,
+            headers: vec![("x-id".into(), "7".into())],
+            body: Some(Bytes::from("ok")),
+        };
         assert_eq!((replay.claim, replay.kept), (Claim::Replay, Some(kept)));
         assert_eq!(claimed(&mut store, 2).claim, Claim::Parked);
         assert_eq!(claimed(&mut store, 3).claim, Claim::Granted);
         assert_eq!(claimed(&mut store, 4).claim, Claim::Busy);
         assert_eq!(claimed(&mut store, 5).claim, Claim::Granted);
-        let minted = Minted { hash: hash(6), service: Arc::from("sms"), price_msat: 1, at: now, expires: 1, valid_until: 2 };
+        let minted = Minted {
+            hash: hash(6),
+            service: Arc::from("sms"),
+            price_msat: 1,
+            at: now,
+            expires: 1,
+            valid_until: 2,
+        };
         store.note(&[Entry::Minted(minted)], true).unwrap();
         let left: Vec<String> = {
             let connection = store.connection();
-            let mut select = connection.prepare("SELECT name FROM sqlite_master WHERE name LIKE '%\\_2' ESCAPE '\\'").unwrap();
+            let mut select = connection
+                .prepare("SELECT name FROM sqlite_master WHERE name LIKE '%\\_2' ESCAPE '\\'")
+                .unwrap();
             select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
         };
         assert!(left.is_empty(), "{left:?}");
@@ -206,9 +238,18 @@ fn a_forgotten_tickets_answer_is_nobodys() {
     let mut store = Store::open(&folder.path().join("ledger.db")).unwrap();
     let then = UnixTime::from_seconds(1_700_000_000);
     let mut deliver = |ticket: u8, at: UnixTime, kept: Option<Kept>| {
-        let attempt = Attempt { minted_valid_until: at.seconds() + 60, valid_until: at.seconds() + 60, ..attempt(ticket, ticket, 1) };
+        let attempt = Attempt {
+            minted_valid_until: at.seconds() + 60,
+            valid_until: at.seconds() + 60,
+            ..attempt(ticket, ticket, 1)
+        };
         assert_eq!(store.claim(&attempt, at, REPLAY).unwrap().claim, Claim::Granted);
-        let settlement = Settlement { hash: hash(ticket), claim: attempt.claim, outcome: Outcome::Delivered, kept };
+        let settlement = Settlement {
+            hash: hash(ticket),
+            claim: attempt.claim,
+            outcome: Outcome::Delivered,
+            kept,
+        };
         assert_eq!(store.settle(&settlement, at).unwrap(), Settled::Done { attempts: 0 });
         // An answer that was stored late, so that its own pruning doesn't reach it.
         store.connection().execute("UPDATE answers SET stored_at = 9000000000000000", []).unwrap();
@@ -235,7 +276,10 @@ fn opening_it_again_leaves_the_lock_of_who_has_it_open() {
     let is_locked = || {
         let of_file = format!(":{} ", std::fs::metadata(&path).unwrap().ino());
         let of_us = format!(" {} ", std::process::id());
-        std::fs::read_to_string("/proc/locks").unwrap().lines().any(|lock| lock.contains(&of_file) && lock.contains(&of_us))
+        std::fs::read_to_string("/proc/locks")
+            .unwrap()
+            .lines()
+            .any(|lock| lock.contains(&of_file) && lock.contains(&of_us))
     };
     assert!(is_locked());
     let _second = Store::open(&path).unwrap();

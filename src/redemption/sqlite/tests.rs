@@ -27,11 +27,20 @@ fn attempt(ticket: u8, claim: u8) -> Attempt {
 }
 
 fn settlement(ticket: u8, claim: u8, outcome: Outcome, kept: Option<Kept>) -> Settlement {
-    Settlement { hash: PaymentHash::from_bytes([ticket; 32]), claim: ClaimId::from_bytes([claim; 16]), outcome, kept }
+    Settlement {
+        hash: PaymentHash::from_bytes([ticket; 32]),
+        claim: ClaimId::from_bytes([claim; 16]),
+        outcome,
+        kept,
+    }
 }
 
 fn answer() -> Kept {
-    Kept { status: 201, headers: vec![("content-type".into(), "text/plain".into())], body: Some("Okay".into()) }
+    Kept {
+        status: 201,
+        headers: vec![("content-type".into(), "text/plain".into())],
+        body: Some("Okay".into()),
+    }
 }
 
 #[tokio::test]
@@ -47,7 +56,10 @@ async fn one_of_many_at_once_is_granted_and_the_answer_survives_a_restart() {
                 match ledger.claim(attempt(1, n)).await.unwrap().claim {
                     Claim::Granted => {
                         granted.fetch_add(1, Ordering::SeqCst);
-                        ledger.settle(settlement(1, n, Outcome::Delivered, Some(answer()))).await.unwrap();
+                        ledger
+                            .settle(settlement(1, n, Outcome::Delivered, Some(answer())))
+                            .await
+                            .unwrap();
                     }
                     Claim::Busy | Claim::Replay => {}
                     other => panic!("{other:?}"),
@@ -77,7 +89,11 @@ async fn what_was_claimed_at_a_crash_is_parked_and_what_was_free_is_free() {
     let ledger = open(&path);
     assert_eq!(ledger.parked_at_start(), 1);
     assert_eq!(ledger.claim(attempt(1, 2)).await.unwrap().claim, Claim::Parked);
-    assert_eq!(ledger.settle(settlement(1, 9, Outcome::NotSent, None)).await.unwrap(), Settled::Stale, "another try's word");
+    assert_eq!(
+        ledger.settle(settlement(1, 9, Outcome::NotSent, None)).await.unwrap(),
+        Settled::Stale,
+        "another try's word"
+    );
     assert!(matches!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Spaced { .. }));
     tokio::time::sleep(Duration::from_millis(1001)).await;
     assert_eq!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Granted);
@@ -93,7 +109,10 @@ async fn a_second_process_is_kept_out_and_a_newer_layout_is_not_touched() {
     assert!(matches!(second, Err(OpenError::InUse { .. })));
     drop(ledger);
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
-    assert!(matches!(SqliteLedger::open(&path, TERMS, Box::new(|_| {})), Err(OpenError::Newer { found: 99, .. })));
+    assert!(matches!(
+        SqliteLedger::open(&path, TERMS, Box::new(|_| {})),
+        Err(OpenError::Newer { found: 99, .. })
+    ));
 }
 
 #[tokio::test]
@@ -101,7 +120,11 @@ async fn secrets_are_remembered_for_as_long_as_their_tickets_live() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(&folder.path().join("ledger.db"));
     let now = UnixTime::now();
-    let secret = crate::l402::root_key::Keys::derive(&crate::l402::root_key::MasterSecret::new([1; 32]), "regtest").fingerprint();
+    let secret = crate::l402::root_key::Keys::derive(
+        &crate::l402::root_key::MasterSecret::new([1; 32]),
+        "regtest",
+    )
+    .fingerprint();
     ledger.note_secret(secret, now.plus(Duration::from_secs(100))).await.unwrap();
     ledger.note_secret(secret, now).await.unwrap();
     assert_eq!(ledger.secrets_in_use(now).await.unwrap(), vec![*secret.as_bytes()]);
@@ -113,31 +136,41 @@ fn pruning_leaves_a_watermark_and_keeps_what_is_still_worth_something() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open(&folder.path().join("ledger.db")).unwrap();
     let now = UnixTime::now();
-    for (ticket, outcome) in [(1, Outcome::Delivered), (2, Outcome::NotSent), (3, Outcome::Unknown)] {
+    for (ticket, outcome) in [(1, Outcome::Delivered), (2, Outcome::NotSent), (3, Outcome::Unknown)]
+    {
         store.claim(&attempt(ticket, 1), now, TERMS.replay).unwrap();
         store.settle(&settlement(ticket, 1, outcome, None), now).unwrap();
     }
-    let (hash_until, week) = (attempt(1, 1).minted_valid_until, Duration::from_secs(7 * 24 * 3600 + 2000));
+    let (hash_until, week) =
+        (attempt(1, 1).minted_valid_until, Duration::from_secs(7 * 24 * 3600 + 2000));
     assert!(!store.prune(now.plus(Duration::from_secs(2000)), TERMS.replay).unwrap());
-    let claim = |store: &mut Store, ticket, at| store.claim(&attempt(ticket, 9), at, TERMS.replay).unwrap().claim;
+    let claim = |store: &mut Store, ticket, at| {
+        store.claim(&attempt(ticket, 9), at, TERMS.replay).unwrap().claim
+    };
     assert_eq!(claim(&mut store, 1, now), Claim::Replay, "not before its time");
     store.prune(now.plus(week), TERMS.replay).unwrap();
     // The clock is set back: the row is gone, and its ticket is refused all the same.
     assert_eq!(claim(&mut store, 1, now), Claim::Worthless(Why::Expired));
     assert_eq!(claim(&mut store, 3, now), Claim::Parked);
     assert!(matches!(claim(&mut store, 2, now), Claim::Spaced { .. }));
-    let newer = Attempt { minted_valid_until: hash_until + 5, valid_until: hash_until + 5, ..attempt(4, 1) };
+    let newer = Attempt {
+        minted_valid_until: hash_until + 5,
+        valid_until: hash_until + 5,
+        ..attempt(4, 1)
+    };
     assert_eq!(store.claim(&newer, now, TERMS.replay).unwrap().claim, Claim::Granted);
 }
 
-/// A failing database (here: one that is swapped for a folder) refuses claims, and takes them again once it is back.
+/// A failing database (here: one that is swapped for a folder) refuses claims, and takes them again
+/// once it is back.
 #[tokio::test]
 async fn a_broken_database_grants_nothing_and_heals() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
     let ledger = open(&path);
     assert_eq!(ledger.claim(attempt(1, 1)).await.unwrap().claim, Claim::Granted);
-    // A second writer holds the database longer than we wait: the same to us as a disk that says no.
+    // A second writer holds the database longer than we wait: the same to us as a disk that says
+    // no.
     let rival = rusqlite::Connection::open(&path).unwrap();
     rival.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let refused = ledger.claim(attempt(2, 1)).await;
@@ -147,7 +180,10 @@ async fn a_broken_database_grants_nothing_and_heals() {
     assert_eq!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Granted);
     assert!(ledger.health().is_ok());
     // The claim from before is still ours to settle.
-    assert_eq!(ledger.settle(settlement(1, 1, Outcome::Delivered, None)).await.unwrap(), Settled::Done { attempts: 0 });
+    assert_eq!(
+        ledger.settle(settlement(1, 1, Outcome::Delivered, None)).await.unwrap(),
+        Settled::Done { attempts: 0 }
+    );
 }
 
 /// The claim itself goes well, and the commit doesn't: nobody may be told that it was granted.
@@ -173,7 +209,9 @@ async fn a_failed_commit_grants_nothing_and_leaves_nothing_behind() {
 async fn a_full_disk_grants_nothing_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(&folder.path().join("ledger.db"));
-    let hash = |n: u16| PaymentHash::from_bytes([&n.to_be_bytes()[..], &[0; 30]].concat().try_into().unwrap());
+    let hash = |n: u16| {
+        PaymentHash::from_bytes([&n.to_be_bytes()[..], &[0; 30]].concat().try_into().unwrap())
+    };
     let mut granted = Vec::new();
     ledger
         .ask(|store, _| {
@@ -195,8 +233,16 @@ async fn a_full_disk_grants_nothing_and_loses_nothing() {
     assert!(refused.to_string().contains("full"), "{refused}");
     assert!(ledger.health().is_err());
     let last = u16::try_from(granted.len()).unwrap();
-    assert_eq!(ledger.claim(Attempt { hash: hash(last), ..attempt(0, 2) }).await.unwrap().claim, Claim::Granted, "there is room again");
+    assert_eq!(
+        ledger.claim(Attempt { hash: hash(last), ..attempt(0, 2) }).await.unwrap().claim,
+        Claim::Granted,
+        "there is room again"
+    );
     for n in granted {
-        assert_eq!(ledger.claim(Attempt { hash: hash(n), ..attempt(0, 3) }).await.unwrap().claim, Claim::Busy, "still held");
+        assert_eq!(
+            ledger.claim(Attempt { hash: hash(n), ..attempt(0, 3) }).await.unwrap().claim,
+            Claim::Busy,
+            "still held"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The one thread that writes. It takes all that waits, commits it in one transaction, and only then answers.
+//! The one thread that writes. It takes all that waits, commits it in one transaction, and only
+//! then answers.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,8 @@ use crate::time::UnixTime;
 /// Most tasks in one transaction.
 const BATCH: usize = 512;
 
-/// From so many tasks in a transaction on, the next one waits for more to come: one disk sync serves them all.
+/// From so many tasks in a transaction on, the next one waits for more to come: one disk sync
+/// serves them all.
 const MANY: usize = 12;
 
 /// For so long.
@@ -101,10 +103,20 @@ impl Writer {
         observer: CommitObserver,
     ) -> rusqlite::Result<Self> {
         checkpoints.follow(&mut store)?;
-        Ok(Self { path, store: Some(store), checkpoints, terms, health, observer, unconfirmed: Vec::new(), next_prune: Instant::now() })
+        Ok(Self {
+            path,
+            store: Some(store),
+            checkpoints,
+            terms,
+            health,
+            observer,
+            unconfirmed: Vec::new(),
+            next_prune: Instant::now(),
+        })
     }
 
-    /// Ends when every sender is gone. Between tasks it prunes, and tries to get a failed database back.
+    /// Ends when every sender is gone. Between tasks it prunes, and tries to get a failed database
+    /// back.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Task>>) {
         let mut tasks = Vec::with_capacity(BATCH);
         let mut last = 0;
@@ -130,7 +142,9 @@ impl Writer {
     /// All tasks in one transaction, or none of them.
     fn commit(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), LedgerError> {
         self.reopen().map_err(LedgerError::Down)?;
-        let Some(store) = self.store.as_mut() else { return Err(LedgerError::Down("it is closed".to_owned())) };
+        let Some(store) = self.store.as_mut() else {
+            return Err(LedgerError::Down("it is closed".to_owned()));
+        };
         let started = Instant::now();
         let mut batch = Batch { now: UnixTime::now(), terms: self.terms, granted: Vec::new() };
         let prune = started >= self.next_prune;
@@ -190,7 +204,12 @@ impl Drop for Writer {
 }
 
 /// `Ok` says whether there may be more to prune. On an error nothing may be told to anybody.
-fn transact(store: &mut Store, tasks: &mut [Box<dyn Task>], batch: &mut Batch, prune: bool) -> rusqlite::Result<bool> {
+fn transact(
+    store: &mut Store,
+    tasks: &mut [Box<dyn Task>],
+    batch: &mut Batch,
+    prune: bool,
+) -> rusqlite::Result<bool> {
     store.begin()?;
     for task in tasks {
         task.run(store, batch)?;

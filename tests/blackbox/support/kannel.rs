@@ -1,4 +1,5 @@
-//! Kannel, a real SMS gateway, with its fake SMS centre, which prints every message that it gets: the oracle for "sent exactly once".
+//! Kannel, a real SMS gateway, with its fake SMS centre, which prints every message that it gets:
+//! the oracle for "sent exactly once".
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,17 +23,36 @@ const FAKE_CENTRE: &str = "/usr/lib/kannel/test/fakesmsc";
 impl Kannel {
     pub fn start() -> Self {
         install_if_missing(FAKE_CENTRE, "kannel kannel-extras");
-        assert!(Path::new(FAKE_CENTRE).exists(), "Kannel is needed: install Debian's packages kannel and kannel-extras");
+        assert!(
+            Path::new(FAKE_CENTRE).exists(),
+            "Kannel is needed: install Debian's packages kannel and kannel-extras"
+        );
         let folder = tempfile::tempdir().unwrap();
         let [admin, boxes, centre_port, sendsms] = free_ports();
-        std::fs::write(folder.path().join("kannel.conf"), config(admin, boxes, centre_port, sendsms)).unwrap();
-        let bearerbox = run(folder.path(), "/usr/sbin/bearerbox", &["kannel.conf"], "bearerbox.log");
+        std::fs::write(
+            folder.path().join("kannel.conf"),
+            config(admin, boxes, centre_port, sendsms),
+        )
+        .unwrap();
+        let bearerbox =
+            run(folder.path(), "/usr/sbin/bearerbox", &["kannel.conf"], "bearerbox.log");
         wait_until("bearerbox", || TcpStream::connect(("127.0.0.1", boxes)).is_ok());
         let port = centre_port.to_string();
         wait_until("the centre's port", || TcpStream::connect(("127.0.0.1", centre_port)).is_ok());
-        let centre = run(folder.path(), FAKE_CENTRE, &["-H", "127.0.0.1", "-r", &port, "-i", "1", "-m", "0", "1 2 text x"], "centre.log");
+        let centre = run(
+            folder.path(),
+            FAKE_CENTRE,
+            &["-H", "127.0.0.1", "-r", &port, "-i", "1", "-m", "0", "1 2 text x"],
+            "centre.log",
+        );
         let smsbox = run(folder.path(), "/usr/sbin/smsbox", &["kannel.conf"], "smsbox.log");
-        let kannel = Self { folder, bearerbox, centre, smsbox, sendsms: SocketAddr::from(([127, 0, 0, 1], sendsms)) };
+        let kannel = Self {
+            folder,
+            bearerbox,
+            centre,
+            smsbox,
+            sendsms: SocketAddr::from(([127, 0, 0, 1], sendsms)),
+        };
         kannel.wait_for_smsbox();
         kannel
     }
@@ -48,7 +68,11 @@ impl Kannel {
     }
 
     pub fn signal_bearerbox(&self, name: &str) {
-        Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.bearerbox.id())).status().unwrap();
+        Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {}", self.bearerbox.id()))
+            .status()
+            .unwrap();
     }
 
     pub fn kill_smsbox(&mut self) {
@@ -74,7 +98,14 @@ impl Drop for Kannel {
 fn run(folder: &Path, program: &str, arguments: &[&str], log: &str) -> Child {
     let log = File::create(folder.join(log)).unwrap();
     let errors = log.try_clone().unwrap();
-    Command::new(program).args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(log).stderr(errors).spawn().unwrap()
+    Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        .spawn()
+        .unwrap()
 }
 
 fn free_ports() -> [u16; 4] {

@@ -1,4 +1,5 @@
-//! A PostgreSQL server of the test's own, on a free port in a temporary folder; and a wire to it that can be cut.
+//! A PostgreSQL server of the test's own, on a free port in a temporary folder; and a wire to it
+//! that can be cut.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,11 +21,17 @@ impl Postgres {
     pub fn start() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let n = COUNT.fetch_add(1, Ordering::SeqCst);
-        let folder = std::env::temp_dir().join(format!("farebox-test-pg-{}-{n}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("farebox-test-pg-{}-{n}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         give_to_postgres(&folder);
         let data = folder.join("data");
-        let made = as_postgres("initdb").arg("-D").arg(&data).args(["-A", "trust", "-U", "postgres", "--no-sync"]).output().unwrap();
+        let made = as_postgres("initdb")
+            .arg("-D")
+            .arg(&data)
+            .args(["-A", "trust", "-U", "postgres", "--no-sync"])
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{made:?}");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -43,7 +50,8 @@ impl Postgres {
         for (from, name) in [(certificate, "server.crt"), (key, "server.key")] {
             let to = self.folder.join("data").join(name);
             std::fs::copy(from, &to).unwrap();
-            std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                .unwrap();
             give_to_postgres(&to);
         }
         let settings = self.folder.join("data/postgresql.auto.conf");
@@ -67,20 +75,34 @@ impl Postgres {
         let server = self.server.id().to_string();
         let is_child = |id: &String| {
             let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)).is_some_and(|parent| parent == server)
+            stat.rsplit_once(") ")
+                .and_then(|(_, rest)| rest.split(' ').nth(1))
+                .is_some_and(|parent| parent == server)
         };
-        let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let all = std::fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned());
         let ids: Vec<String> = all.filter(is_child).collect();
-        Command::new("sh").arg("-c").arg(format!("kill -{name} {} {server} 2>/dev/null", ids.join(" "))).status().unwrap();
+        Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {} {server} 2>/dev/null", ids.join(" ")))
+            .status()
+            .unwrap();
     }
 
     fn signal(&self, name: &str) {
-        Command::new("sh").arg("-c").arg(format!("kill -{name} {} 2>/dev/null", self.server.id())).status().unwrap();
+        Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {} 2>/dev/null", self.server.id()))
+            .status()
+            .unwrap();
     }
 
     fn wait_until_up(&self) {
         wait_until("PostgreSQL", || {
-            let answer = program("psql").args(["-XAtqc", "SELECT 1"]).arg(self.url()).output().unwrap();
+            let answer =
+                program("psql").args(["-XAtqc", "SELECT 1"]).arg(self.url()).output().unwrap();
             answer.status.success()
         });
     }
@@ -95,7 +117,12 @@ impl Postgres {
     }
 
     fn query_with(&self, options: &str, sql: &str) -> String {
-        let answer = program("psql").env("PGOPTIONS", options).args(["-XAtqc", sql]).arg(self.url()).output().unwrap();
+        let answer = program("psql")
+            .env("PGOPTIONS", options)
+            .args(["-XAtqc", sql])
+            .arg(self.url())
+            .output()
+            .unwrap();
         assert!(answer.status.success(), "{answer:?}");
         String::from_utf8(answer.stdout).unwrap().trim().to_owned()
     }
@@ -166,18 +193,25 @@ fn program(name: &str) -> Command {
             super::install_if_missing("/usr/lib/postgresql", "postgresql");
         }
     });
-    Command::new(find(name).unwrap_or_else(|| panic!("PostgreSQL's `{name}` is needed: install Debian's package postgresql")))
+    Command::new(find(name).unwrap_or_else(|| {
+        panic!("PostgreSQL's `{name}` is needed: install Debian's package postgresql")
+    }))
 }
 
 fn find(name: &str) -> Option<PathBuf> {
-    let mut folders: Vec<PathBuf> =
-        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|e| e.path().join("bin")).collect();
+    let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| e.path().join("bin"))
+        .collect();
     folders.sort();
     folders.extend(std::env::split_paths(&std::env::var_os("PATH")?));
     folders.into_iter().rev().map(|folder| folder.join(name)).find(|path| path.exists())
 }
 
-/// Passes bytes on to the server. Once told to, it passes on what goes there but not what comes back, and hangs up.
+/// Passes bytes on to the server. Once told to, it passes on what goes there but not what comes
+/// back, and hangs up.
 pub struct Wire {
     pub address: SocketAddr,
     cut: Arc<AtomicBool>,
@@ -195,7 +229,9 @@ impl Wire {
                 let (c, s) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 std::thread::spawn(move || pass(c, s, || true));
                 let flag = Arc::clone(&flag);
-                std::thread::spawn(move || pass(server, client, move || !flag.load(Ordering::SeqCst)));
+                std::thread::spawn(move || {
+                    pass(server, client, move || !flag.load(Ordering::SeqCst))
+                });
             }
         });
         Self { address, cut }

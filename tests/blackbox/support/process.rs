@@ -25,11 +25,15 @@ impl Process {
         Self::spawn(command, folder)
     }
 
-    /// For what no test owns: it ends, and its folder goes, when this process does, however that ends.
+    /// For what no test owns: it ends, and its folder goes, when this process does, however that
+    /// ends.
     pub fn start_until_we_end(arguments: &[&str], folder: &Path) -> Self {
         let mut command = Command::new("sh");
         let script = "\"$@\" & child=$!; read -r _; kill $child; wait $child; rm -rf \"$PWD\"";
-        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_farebox")]).args(arguments).stdin(Stdio::piped());
+        command
+            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_farebox")])
+            .args(arguments)
+            .stdin(Stdio::piped());
         Self::spawn(command, folder)
     }
 
@@ -37,7 +41,10 @@ impl Process {
         command.current_dir(folder).env("SMS_BACKEND_TOKEN", "Bearer backend-token-hunter2");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
-        let readers = vec![collect(child.stdout.take().unwrap(), &output), collect(child.stderr.take().unwrap(), &output)];
+        let readers = vec![
+            collect(child.stdout.take().unwrap(), &output),
+            collect(child.stderr.take().unwrap(), &output),
+        ];
         Self { child, output, readers }
     }
 
@@ -46,7 +53,11 @@ impl Process {
         Self::run_with(arguments, folder, &[])
     }
 
-    pub fn run_with(arguments: &[&str], folder: &Path, environment: &[(&str, &str)]) -> (ExitStatus, String) {
+    pub fn run_with(
+        arguments: &[&str],
+        folder: &Path,
+        environment: &[(&str, &str)],
+    ) -> (ExitStatus, String) {
         let mut process = Self::start_with(arguments, folder, environment);
         let status = process.wait();
         // They end with the process, but may be a moment behind.
@@ -69,12 +80,17 @@ impl Process {
             // JSON lines read like the human ones.
             let output = self.output().replace("\":\"", "=").replace(['"', ','], " ");
             let (_, rest) = output.split_once(marker)?;
-            rest.contains(char::is_whitespace).then(|| rest.split_whitespace().next().unwrap_or_default().to_owned())
+            rest.contains(char::is_whitespace)
+                .then(|| rest.split_whitespace().next().unwrap_or_default().to_owned())
         })
     }
 
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status().unwrap();
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {}", self.child.id()))
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 

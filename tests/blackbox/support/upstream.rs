@@ -1,4 +1,5 @@
-//! A scripted upstream on raw sockets: it answers, refuses, stalls, dies before or after reading, and counts what it was asked.
+//! A scripted upstream on raw sockets: it answers, refuses, stalls, dies before or after reading,
+//! and counts what it was asked.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,7 +21,8 @@ pub enum Behaviour {
     CutShort,
     /// Exactly these bytes, and closes.
     Raw(&'static str),
-    /// By turns: takes it soon or a little later, refuses it, takes it and closes. What it refuses it marks with `x-refused`.
+    /// By turns: takes it soon or a little later, refuses it, takes it and closes. What it refuses
+    /// it marks with `x-refused`.
     Moody,
 }
 
@@ -30,7 +32,11 @@ impl Behaviour {
     }
 
     pub fn status(status: u16, body: &str) -> Self {
-        Self::Answer { status, headers: "Content-Type: text/plain\r\n", body: body.as_bytes().to_vec() }
+        Self::Answer {
+            status,
+            headers: "Content-Type: text/plain\r\n",
+            body: body.as_bytes().to_vec(),
+        }
     }
 }
 
@@ -43,7 +49,10 @@ pub struct Request {
 
 impl Request {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -116,7 +125,8 @@ impl Upstream {
     /// Listens again at the same address.
     pub fn start_again(&self) {
         self.shared.listening.store(true, Ordering::SeqCst);
-        let listener = super::wait_for("the address to be free", || TcpListener::bind(self.address).ok());
+        let listener =
+            super::wait_for("the address to be free", || TcpListener::bind(self.address).ok());
         accept(listener, Arc::clone(&self.shared));
     }
 }
@@ -169,22 +179,32 @@ fn connection(stream: TcpStream, shared: &Shared) {
         let stream = reader.get_mut();
         let written = match behaviour {
             Behaviour::Answer { status, headers, body } => {
-                let head = format!("HTTP/1.1 {status} Said\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+                let head = format!(
+                    "HTTP/1.1 {status} Said\r\n{headers}Content-Length: {}\r\n\r\n",
+                    body.len()
+                );
                 stream.write_all(&[head.as_bytes(), &body].concat())
             }
             Behaviour::Stall => {
                 let (released, changed) = &shared.released;
                 drop(changed.wait_while(released.lock().unwrap(), |released| !*released).unwrap());
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nOkay")
+                stream.write_all(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nOkay",
+                )
             }
             Behaviour::Moody if turn == 3 => return,
-            Behaviour::Moody if turn == 7 => stream.write_all(b"HTTP/1.1 400 No\r\nContent-Length: 2\r\n\r\nno"),
+            Behaviour::Moody if turn == 7 => {
+                stream.write_all(b"HTTP/1.1 400 No\r\nContent-Length: 2\r\n\r\nno")
+            }
             Behaviour::Moody => {
                 std::thread::sleep(Duration::from_millis(turn as u64));
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nOkay")
             }
             Behaviour::CutShort => {
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 400\r\n\r\nOkay");
+                let _ = stream.write_all(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: \
+                                           text/plain\r\nContent-Length: 400\r\n\r\nOkay",
+                );
                 return;
             }
             Behaviour::Raw(bytes) => {

@@ -31,12 +31,19 @@ impl Play {
     }
 
     pub fn start_at(folder: &Path, grpc: &str) -> Self {
-        Self::of(Process::start(&["play", "--dir", "lnd", "--grpc", grpc, "--wallet", "127.0.0.1:0"], folder), folder)
+        Self::of(
+            Process::start(
+                &["play", "--dir", "lnd", "--grpc", grpc, "--wallet", "127.0.0.1:0"],
+                folder,
+            ),
+            folder,
+        )
     }
 
     fn of(process: Process, folder: &Path) -> Self {
         let grpc = process.word_after("gRPC").parse().unwrap();
-        let wallet = process.word_after("wallet       http://").trim_end_matches("/pay").parse().unwrap();
+        let wallet =
+            process.word_after("wallet       http://").trim_end_matches("/pay").parse().unwrap();
         Self { _process: process, grpc, wallet, folder: folder.join("lnd") }
     }
 
@@ -52,12 +59,20 @@ impl Play {
 
     /// A world at this node.
     pub fn options(&self) -> Options {
-        Options { node: Some((self.grpc, self.folder.clone())), wallet: Some(self.wallet), ..Options::default() }
+        Options {
+            node: Some((self.grpc, self.folder.clone())),
+            wallet: Some(self.wallet),
+            ..Options::default()
+        }
     }
 
     /// One in which payments are detected.
     pub fn watched(&self) -> Options {
-        Options { lnd: "detect_payments = true\ntimeout = \"2s\"".into(), service: "without_preimage = true".into(), ..self.options() }
+        Options {
+            lnd: "detect_payments = true\ntimeout = \"2s\"".into(),
+            service: "without_preimage = true".into(),
+            ..self.options()
+        }
     }
 }
 
@@ -67,7 +82,8 @@ fn shared_play() -> &'static Play {
     PLAY.get_or_init(|| {
         let folder = std::env::temp_dir().join(format!("farebox-test-play-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let arguments = ["play", "--dir", "lnd", "--grpc", "127.0.0.1:0", "--wallet", "127.0.0.1:0"];
+        let arguments =
+            ["play", "--dir", "lnd", "--grpc", "127.0.0.1:0", "--wallet", "127.0.0.1:0"];
         Play::of(Process::start_until_we_end(&arguments, &folder), &folder)
     })
 }
@@ -154,7 +170,11 @@ impl World {
             Some((node, lnd_folder)) => (*node, lnd_folder.clone(), options.wallet),
             None => (shared_play().grpc, shared_play().folder.clone(), Some(shared_play().wallet)),
         };
-        std::fs::write(folder.path().join("farebox.toml"), config(&options, node, &lnd_folder, upstream.address)).unwrap();
+        std::fs::write(
+            folder.path().join("farebox.toml"),
+            config(&options, node, &lnd_folder, upstream.address),
+        )
+        .unwrap();
         if let Some(secret) = options.master_secret {
             std::fs::create_dir(folder.path().join("state")).unwrap();
             std::fs::write(folder.path().join("state/master.secret"), secret).unwrap();
@@ -173,7 +193,9 @@ impl World {
     }
 
     pub fn wait_until_upstream_is(&self, status: &str) {
-        wait_until(&format!("upstream: {status}"), || self.ready()["upstreams"]["send-sms"]["status"] == status);
+        wait_until(&format!("upstream: {status}"), || {
+            self.ready()["upstreams"]["send-sms"]["status"] == status
+        });
     }
 
     pub fn ready(&self) -> serde_json::Value {
@@ -183,7 +205,8 @@ impl World {
     pub fn metric(&self, line_start: &str) -> f64 {
         let text = http::get(self.ops, "/metrics").text();
         let line = text.lines().find(|line| line.starts_with(line_start));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("no {line_start} in\n{text}"))
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+            .unwrap_or_else(|| panic!("no {line_start} in\n{text}"))
     }
 
     /// `kill -9`, then a new process on the same state.
@@ -194,7 +217,8 @@ impl World {
 
     /// A new process, without waiting for its node.
     pub fn start_again(&mut self) {
-        (self.gate, self.address, self.ops) = start_gate(self.folder.path(), &borrowed(&self.environment));
+        (self.gate, self.address, self.ops) =
+            start_gate(self.folder.path(), &borrowed(&self.environment));
     }
 
     pub fn restart(&mut self) {
@@ -211,7 +235,11 @@ impl World {
     pub fn pin_port(&self) {
         let path = self.folder.path().join("farebox.toml");
         let config = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(path, config.replacen("\"127.0.0.1:0\"", &format!("\"{}\"", self.address), 1)).unwrap();
+        std::fs::write(
+            path,
+            config.replacen("\"127.0.0.1:0\"", &format!("\"{}\"", self.address), 1),
+        )
+        .unwrap();
     }
 
     pub fn post(&self, headers: &[(&str, &str)], body: &str) -> Response {
@@ -225,7 +253,8 @@ impl World {
     }
 
     pub fn pay(&self, challenge: &Challenge) -> String {
-        let answer = http::send(self.wallet.unwrap(), "POST", "/pay", &[], challenge.invoice.as_bytes());
+        let answer =
+            http::send(self.wallet.unwrap(), "POST", "/pay", &[], challenge.invoice.as_bytes());
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.text().trim().to_owned()
     }
@@ -257,7 +286,10 @@ fn config(options: &Options, node: SocketAddr, lnd: &Path, upstream: SocketAddr)
     let Options { listen, lnd: lnd_lines, tickets, limits, service, .. } = options;
     let more = options.more.replace("UPSTREAM", &upstream.to_string());
     let plain = options.plain_http.unwrap_or(true);
-    let macaroon = options.macaroon.clone().unwrap_or_else(|| lnd.join("data/chain/bitcoin/regtest/invoice.macaroon"));
+    let macaroon = options
+        .macaroon
+        .clone()
+        .unwrap_or_else(|| lnd.join("data/chain/bitcoin/regtest/invoice.macaroon"));
     let (lnd, macaroon) = (lnd.display(), macaroon.display());
     format!(
         r#"state_dir = "state"
