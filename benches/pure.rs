@@ -5,14 +5,15 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
+use farebox::keys::{KeyRing, MasterSecret};
 use farebox::l402::credential::{self, Credential, Handed, Proof, encode_base64};
 use farebox::l402::mint::{self, Ticket};
-use farebox::l402::root_key::MasterSecret;
 use farebox::l402::verify::{self, Kind};
-use farebox::l402::{KeyRing, Preimage, caveat, macaroon};
+use farebox::l402::{caveat, macaroon};
 use farebox::order::digest::{Bound, digest};
 use farebox::order::schema::Schema;
 use farebox::order::{Bind, Rules, Takes};
+use farebox::payment_hash::Preimage;
 
 const SMS: &[u8] = br#"{"phone_number":"+1234567890","message":"Hello, this is a test SMS!"}"#;
 

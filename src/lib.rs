@@ -13,8 +13,14 @@
 //! Arrows point down only: `cli -> listen -> gate -> { order, price, l402, lightning, redemption,
 //! upstream, record }`.
 
+/// A bounded cache.
+pub mod cache;
 /// The subcommands.
 pub mod cli;
+/// Who asks.
+pub mod client;
+/// The stable word for what a request came to.
+pub mod code;
 /// What the operator wrote, made safe.
 pub mod config;
 /// Where tests have the process die.
@@ -22,7 +28,9 @@ mod crash_point;
 /// The way of a request.
 pub mod gate;
 /// HMAC-SHA256.
-pub mod keyed_hash;
+pub mod hmac;
+/// From the master secret to every key.
+pub mod keys;
 /// The protocol alone: tickets, how they are written, minted and verified.
 pub mod l402;
 /// Where invoices come from: LND, and the play node.
@@ -33,6 +41,10 @@ pub mod listen;
 pub mod ops;
 /// What a client asks to buy.
 pub mod order;
+/// How an upstream took a request.
+pub mod outcome;
+/// A payment's hash and its preimage.
+pub mod payment_hash;
 /// What it costs.
 pub mod price;
 /// What happened, without secrets.

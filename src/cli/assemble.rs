@@ -15,22 +15,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::master_secret;
+use crate::cache::FifoCache;
 use crate::config::{Config, LedgerPlace, Service as Written, Ticket};
 use crate::gate::Gate;
 use crate::gate::books::Books;
 use crate::gate::guard::Unpaid;
+use crate::gate::in_flight::InFlight;
 use crate::gate::payments::Payments;
 use crate::gate::revoked::Revoked;
 use crate::gate::site::{Limits, Offer, Sells, Service, Site, Times};
 use crate::gate::stock::Stock;
 use crate::gate::watchers::Watchers;
-use crate::l402::KeyRing;
-use crate::l402::root_key::{Keys, MasterSecret};
+use crate::keys::KeyRing;
+use crate::keys::{Keys, MasterSecret};
 use crate::lightning::lnd::Lnd;
 use crate::record::access_log::AccessLog;
 use crate::record::metrics::Metrics;
 use crate::redemption::ledger::{Ledger, Terms};
-use crate::redemption::memory::{Bounded, Flights};
 use crate::redemption::postgres::{PostgresLedger, SecretTerms};
 use crate::redemption::sqlite::SqliteLedger;
 use crate::time::UnixTime;
@@ -113,16 +114,16 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
             config.limits.unpaid_total,
             config.invoice_expiry,
         ),
-        verified: Bounded::new(VERIFIED),
-        recent: Bounded::new(RECENT),
+        verified: FifoCache::new(VERIFIED),
+        recent: FifoCache::new(RECENT),
         revoked: Revoked::default(),
-        rides: Bounded::new(RIDES),
+        rides: FifoCache::new(RIDES),
         books: Books::new(config.detects_payments),
         payments: config.detects_payments.then(|| {
             Payments::new(format!("{} {}", config.lnd.network, config.lnd.address).into())
         }),
         watchers: Watchers::default(),
-        flights: Flights::new(config.limits.redemptions),
+        in_flight: InFlight::new(config.limits.redemptions),
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),
         metrics,

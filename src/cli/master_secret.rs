@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::config::Tickets;
 use crate::config::secret::Source;
-use crate::l402::root_key::{Keys, MasterSecret};
+use crate::keys::{Keys, MasterSecret};
 
 /// All secrets, the minting one first. With `may_make`, a missing file is made.
 pub(super) fn load(

@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::l402::PaymentHash;
 use crate::ops::tickets::Ask;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::state::{Resolution, State};
 
 /// An L402 Lightning paywall in front of an HTTP service that stays as it is.

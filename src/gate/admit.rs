@@ -8,11 +8,11 @@ use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
-use super::code::Code;
 use super::site::{Offer, Sells, Service};
 use super::{Gate, answer, challenge, invoice_state};
+use crate::code::Code;
+use crate::keys::Keys;
 use crate::l402::credential::{self, Credential, Handed, Proof};
-use crate::l402::root_key::Keys;
 use crate::l402::verify::{self, Genuine, Kind, Paid, Refusal};
 use crate::order::Order;
 use crate::order::digest::{self, Bound};

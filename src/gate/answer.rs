@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
-use super::code::Code;
+use crate::code::Code;
 use crate::redemption::kept::Kept;
 use crate::upstream::body::{BodyError, ResponseBody};
 

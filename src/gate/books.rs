@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use crate::l402::PaymentHash;
+use crate::cache::FifoCache;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::accounts::Entry;
 use crate::redemption::ledger::Ledger;
-use crate::redemption::memory::Bounded;
 
 /// Most entries that wait for a ledger that is down; what comes on top is not accounted for.
 const MOST: usize = 100_000;
@@ -36,7 +36,7 @@ pub struct Books {
     writing: tokio::sync::Mutex<()>,
     some: Notify,
     /// Passes of which it was said that they are used.
-    passes: Bounded<PaymentHash, ()>,
+    passes: FifoCache<PaymentHash, ()>,
 }
 
 impl Books {
@@ -47,7 +47,7 @@ impl Books {
             waiting: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             some: Notify::new(),
-            passes: Bounded::new(PASSES),
+            passes: FifoCache::new(PASSES),
         }
     }
 

@@ -17,17 +17,18 @@ use tracing::{error, warn};
 
 use super::Gate;
 use super::challenge::Sale;
-use super::code::Code;
 use super::keep::{Read, Refusal, Rest, keep, read, refusal};
 use super::paid::Recent;
 use super::site::{Sells, Service};
+use crate::code::Code;
 use crate::crash_point::crash_point;
-use crate::l402::PaymentHash;
 use crate::order::Order;
+use crate::outcome::Outcome;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::accounts::Entry;
 use crate::redemption::kept::Kept;
 use crate::redemption::ledger::{Claimed, LedgerError, Settled, Settlement};
-use crate::redemption::state::{Attempt, Claim, ClaimId, Outcome, Why, spacing};
+use crate::redemption::state::{Attempt, Claim, ClaimId, Why, spacing};
 use crate::upstream::body::{RequestBody, ResponseBody};
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request;
@@ -141,14 +142,14 @@ pub(super) fn upstream_request(sale: &Sale<'_>) -> Option<Request<Bytes>> {
 }
 
 /// Ends the flight whatever happens to its task.
-struct Landing {
+struct LeaveOnDrop {
     gate: Arc<Gate>,
     hash: PaymentHash,
 }
 
-impl Drop for Landing {
+impl Drop for LeaveOnDrop {
     fn drop(&mut self) {
-        self.gate.flights.land(&self.hash);
+        self.gate.in_flight.leave(&self.hash);
     }
 }
 
@@ -180,7 +181,7 @@ impl Flight {
 
     pub(super) async fn fly(self) {
         let Self { gate, service, attempt, order, request, keeps, publish, rest } = self;
-        let _landing = Landing { gate: Arc::clone(&gate), hash: attempt.hash };
+        let _leave_on_drop = LeaveOnDrop { gate: Arc::clone(&gate), hash: attempt.hash };
         let tell = |ending, upstream, granted| {
             drop(publish.send(Some(Arc::new(End { ending, upstream, granted }))))
         };

@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::answer::{Answer, Body, Problem};
-use super::client::{Client, Peer};
-use super::code::Code;
 use super::site::Service;
 use super::{Gate, Notes, read};
+use crate::client::{Client, Peer};
+use crate::code::Code;
 use crate::l402::credential::is_l402;
 use crate::upstream::body::BodyLimit;
 use crate::upstream::forward::{Sent, forward};

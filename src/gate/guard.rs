@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Longest time for which a challenge is put off.

@@ -2,8 +2,8 @@
 
 use super::Gate;
 use super::payments::{Payments, look_up, ran_out};
-use crate::l402::{PaymentHash, Preimage};
 use crate::lightning::Standing;
+use crate::payment_hash::{PaymentHash, Preimage};
 use crate::redemption::accounts::{Challenge, ChallengeState};
 use crate::time::UnixTime;
 

@@ -11,8 +11,8 @@ use hyper::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::{Answer, Body};
-use super::code::Code;
 use super::site::Service;
+use crate::code::Code;
 use crate::order::Order;
 use crate::redemption::kept::Kept;
 use crate::upstream::body::ResponseBody;

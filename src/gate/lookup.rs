@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::Gate;
 use super::keep::{Read, read};
 use super::site::{Lookup, Service};
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::ledger::Settled;
 use crate::redemption::state::{ClaimId, Resolution, State};
 use crate::upstream::body::RequestBody;
@@ -55,7 +55,7 @@ pub async fn watch(gate: &Gate, service: &Arc<Service>) {
                 pause: FIRST_PAUSE,
                 not_final: SendWindow::open_for(lookup.final_after + service.upstream.timeout),
             });
-            if plan.next <= Instant::now() && !gate.flights.is_under_way(&hash) {
+            if plan.next <= Instant::now() && !gate.in_flight.is_under_way(&hash) {
                 ask(gate, service, lookup, &hash, plan).await;
                 plan.next = Instant::now() + plan.pause;
                 plan.pause = (plan.pause * 2).min(LAST_PAUSE);

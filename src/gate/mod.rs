@@ -4,11 +4,10 @@ pub mod admit;
 pub mod answer;
 pub mod books;
 pub mod challenge;
-pub mod client;
-pub mod code;
 pub mod flight;
 pub mod free;
 pub mod guard;
+pub mod in_flight;
 mod invoice_state;
 mod keep;
 pub mod lookup;
@@ -36,22 +35,23 @@ use tokio_util::task::TaskTracker;
 use self::admit::{Admitted, Buyer, CacheKey};
 use self::answer::{Answer, Body};
 use self::books::Books;
-use self::client::{Client, Peer};
 use self::flight::End;
 use self::guard::Unpaid;
+use self::in_flight::InFlight;
 use self::paid::Redeemed;
 use self::payments::Payments;
 use self::revoked::Revoked;
 use self::route::Route;
 use self::site::{Offer, Service, Site};
 use self::watchers::Watchers;
+use crate::cache::FifoCache;
+use crate::client::{Client, Peer};
 use crate::l402::verify::Paid;
-use crate::l402::{KeyRing, PaymentHash};
 use crate::lightning::Node;
 use crate::record::access_log::{AccessLog, Line};
 use crate::record::metrics::Metrics;
 use crate::redemption::ledger::Ledger;
-use crate::redemption::memory::{Bounded, Flights};
+use crate::{keys::KeyRing, payment_hash::PaymentHash};
 
 /// Everything that requests share.
 pub struct Gate {
@@ -66,13 +66,13 @@ pub struct Gate {
     /// Challenges that are not paid.
     pub unpaid: Unpaid,
     /// Tickets that were verified before.
-    pub verified: Bounded<CacheKey, Paid>,
+    pub verified: FifoCache<CacheKey, Paid>,
     /// Answers that were delivered a while ago.
-    pub recent: Bounded<PaymentHash, paid::Recent>,
+    pub recent: FifoCache<PaymentHash, paid::Recent>,
     /// Tickets that were taken back.
     pub revoked: Revoked,
     /// What is known of counted passes.
-    pub rides: Bounded<PaymentHash, Arc<pass::Ride>>,
+    pub rides: FifoCache<PaymentHash, Arc<pass::Ride>>,
     /// What was asked for and paid, written beside the way.
     pub books: Books,
     /// What the node tells of payments, if it is to be asked.
@@ -80,7 +80,7 @@ pub struct Gate {
     /// Who waits to hear of a ticket.
     pub watchers: Watchers,
     /// Redemptions under way.
-    pub flights: Flights<Arc<End>>,
+    pub in_flight: InFlight<Arc<End>>,
     /// Cancelled once the process is to stop.
     pub stopping: CancellationToken,
     /// The tasks that a stop waits for.
@@ -109,7 +109,7 @@ pub async fn handle(gate: &Arc<Gate>, peer: &Peer, request: Request<Incoming>) -
     let started = Instant::now();
     let mut notes = Notes::default();
     let method = request.method().clone();
-    let client = client::client(peer, request.headers(), &gate.site.limits.trusted_proxies);
+    let client = crate::client::client(peer, request.headers(), &gate.site.limits.trusted_proxies);
     let Answer { mut response, code } = match way(gate, peer, &client, request, &mut notes).await {
         Ok(answer) | Err(answer) => answer,
     };

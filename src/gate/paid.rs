@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::admit::{VerifiedTicket, for_another_request};
 use super::answer::{Answer, Problem, Retry, delivered};
 use super::challenge::Sale;
-use super::code::Code;
 use super::flight::{CLAIM_PATIENCE, End, Ending, Flight, NotSent, claim_id, lease, refused};
+use super::in_flight::Entry;
 use super::keep::Rest;
 use super::{Gate, Notes};
-use crate::l402::PaymentHash;
+use crate::code::Code;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::kept::Kept;
-use crate::redemption::memory::Boarding;
 use crate::redemption::state::Attempt;
 use crate::time::UnixTime;
 
@@ -62,13 +62,13 @@ pub async fn redeem(sale: &Sale<'_>, verified: VerifiedTicket, notes: &mut Notes
     }
     let patience = Instant::now() + gate.site.times.wait;
     loop {
-        let (end, waited, rest) = match gate.flights.board(hash) {
-            Boarding::Full => return Redeemed::Answer(too_busy()),
-            Boarding::Passenger(mut end) => match timeout_at(patience, published(&mut end)).await {
+        let (end, waited, rest) = match gate.in_flight.enter(hash) {
+            Entry::Full => return Redeemed::Answer(too_busy()),
+            Entry::Follower(mut end) => match timeout_at(patience, published(&mut end)).await {
                 Ok(end) => (end, true, None),
                 Err(_) => return Redeemed::Answer(in_flight()),
             },
-            Boarding::Pilot(publish, end) => {
+            Entry::Leader(publish, end) => {
                 let (end, rest) = take_off(
                     sale,
                     hash,
@@ -105,7 +105,7 @@ pub(super) async fn take_off(
     let (rest, mut first_asker) = oneshot::channel();
     match attempt.and_then(|attempt| Flight::new(sale, attempt, key, publish, rest)) {
         Some(flight) => drop(sale.gate.tasks.spawn(flight.fly())),
-        None => sale.gate.flights.land(&hash),
+        None => sale.gate.in_flight.leave(&hash),
     }
     let end = published(&mut end).await;
     // Sent before the end was published, if there is any.
@@ -120,7 +120,7 @@ async fn published(end: &mut watch::Receiver<Option<Arc<End>>>) -> Option<Arc<En
 /// What the ledger says of a ticket that came with another request than its own. It is never
 /// claimed by this.
 async fn misdirected(sale: &Sale<'_>, verified: &VerifiedTicket) -> Arc<End> {
-    let ending = if sale.gate.flights.is_under_way(&verified.ticket().payment_hash) {
+    let ending = if sale.gate.in_flight.is_under_way(&verified.ticket().payment_hash) {
         Ending::Worthless(Code::TicketUsed)
     } else {
         match attempt(sale, verified) {

@@ -14,15 +14,16 @@ use super::Notes;
 use super::admit::VerifiedPass;
 use super::answer::{Answer, Problem, Retry, delivered};
 use super::challenge::Sale;
-use super::code::Code;
 use super::flight::{Done, Ending, NotSent, claim_id, judge, lease, send, upstream_request};
+use super::in_flight::Entry;
 use super::keep::passed_on;
 use super::paid::{
     Redeemed, answer, in_flight, internal, ledger_down, not_sent_problem, take_off, too_busy,
 };
-use crate::l402::PaymentHash;
-use crate::redemption::memory::Boarding;
-use crate::redemption::state::{Attempt, Outcome, spacing};
+use crate::code::Code;
+use crate::outcome::Outcome;
+use crate::payment_hash::PaymentHash;
+use crate::redemption::state::{Attempt, spacing};
 use crate::time::UnixTime;
 
 /// How soon it is looked again whether a use of an exhausted pass was given back.
@@ -97,14 +98,14 @@ async fn counted(
     let (mut soonest, mut under_way): (Option<Duration>, bool) = (None, false);
     for number in (known..uses).chain(0..known) {
         let name = name_of_use(&hash, number);
-        let (publish, end) = match sale.gate.flights.board(name) {
-            Boarding::Pilot(publish, end) => (publish, end),
+        let (publish, end) = match sale.gate.in_flight.enter(name) {
+            Entry::Leader(publish, end) => (publish, end),
             // That use is being made at this moment, and may be given back.
-            Boarding::Passenger(_) => {
+            Entry::Follower(_) => {
                 under_way = true;
                 continue;
             }
-            Boarding::Full => return Redeemed::Answer(too_busy()),
+            Entry::Full => return Redeemed::Answer(too_busy()),
         };
         let (end, rest) = take_off(
             sale,

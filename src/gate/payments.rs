@@ -15,10 +15,10 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::Gate;
-use crate::l402::{PaymentHash, Preimage};
+use crate::cache::FifoCache;
 use crate::lightning::{Payment, Payments as Stream, Standing, Trouble};
+use crate::payment_hash::{PaymentHash, Preimage};
 use crate::redemption::accounts::{Challenge, Found, News, Receipt};
-use crate::redemption::memory::Bounded;
 use crate::time::UnixTime;
 
 /// Preimages that are kept at hand; the node has the others.
@@ -69,7 +69,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(30);
 pub struct Payments {
     /// Names the node, whose index is no other's.
     node: Arc<str>,
-    known: Bounded<PaymentHash, Preimage>,
+    known: FifoCache<PaymentHash, Preimage>,
     state: Mutex<Result<(), Trouble>>,
     /// The saved index turned out to be another node's.
     begins_anew: AtomicBool,
@@ -84,7 +84,7 @@ impl Payments {
     pub fn new(node: Arc<str>) -> Self {
         Self {
             node,
-            known: Bounded::new(KNOWN),
+            known: FifoCache::new(KNOWN),
             state: Mutex::new(Err(Trouble::NotTried)),
             begins_anew: AtomicBool::new(false),
             unwritten: AtomicBool::new(false),

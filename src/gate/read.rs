@@ -9,8 +9,8 @@ use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
 use super::answer::{Answer, Problem};
-use super::code::Code;
 use super::site::Limits;
+use crate::code::Code;
 
 /// How much of a body that is refused is read all the same, so that a client that is still sending
 /// sees the answer.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::ledger::Ledger;
 
 /// How often the ledger is asked, and for how long its last word counts.

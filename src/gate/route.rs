@@ -12,9 +12,9 @@ use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Version};
 
 use super::answer::{Answer, Problem, empty};
-use super::code::Code;
 use super::site::{Service, Site};
 use super::status;
+use crate::code::Code;
 
 /// Whom a request is for.
 pub enum Route<'a> {

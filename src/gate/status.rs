@@ -15,15 +15,15 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::{self, Answer, Body, Problem, Retry};
-use super::code::Code;
 use super::invoice_state::{self, Left};
 use super::payments::Payments;
 use super::site::{Sells, Service};
 use super::watchers::Watcher;
 use super::{Gate, Notes, challenge, paid};
-use crate::l402::Preimage;
+use crate::code::Code;
 use crate::l402::credential::{self, Credential, Handed};
 use crate::l402::verify::{self, Genuine, Refusal};
+use crate::payment_hash::Preimage;
 use crate::price::Msat;
 use crate::redemption::accounts::{Challenge, ChallengeState, Entry, Minted};
 use crate::redemption::state::State;

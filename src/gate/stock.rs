@@ -210,7 +210,7 @@ async fn fill(gate: &Arc<Gate>, service: &Arc<Service>, mut missing: usize) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::l402::PaymentHash;
+    use crate::payment_hash::PaymentHash;
 
     const EXPIRY: Duration = Duration::from_secs(600);
 

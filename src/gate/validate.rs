@@ -6,9 +6,9 @@ use hyper::StatusCode;
 use hyper::http::request::Parts;
 
 use super::answer::{Answer, Problem};
-use super::code::Code;
 use super::read::content_type;
 use super::site::Offer;
+use crate::code::Code;
 use crate::order::{Order, Unfit};
 
 /// The order that a request makes.

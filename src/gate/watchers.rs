@@ -6,7 +6,7 @@ use dashmap::DashMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::Gate;
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 
 /// Most that may wait at once.
 const MOST: usize = 1000;

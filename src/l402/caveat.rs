@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::credential::Preimage;
+use crate::payment_hash::Preimage;
 
 /// What the caveats add up to, as far as `service` is concerned.
 #[derive(Default)]

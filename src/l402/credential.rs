@@ -4,10 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
-use sha2::{Digest as _, Sha256};
 
-use super::identifier::PaymentHash;
 use super::macaroon::MAX_LENGTH;
+use crate::payment_hash::Preimage;
 
 /// Most macaroons that one request may hand in; the rest isn't looked at.
 pub const MAX_CREDENTIALS: usize = 8;
@@ -18,35 +17,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(false),
 );
-
-/// The secret that the payer gets for paying; proof of payment. It has no `Debug`: it must not get
-/// into a log.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Preimage([u8; 32]);
-
-impl Preimage {
-    /// From its 32 bytes.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// 64 hex digits in any case.
-    pub fn from_hex(text: &[u8]) -> Option<Self> {
-        let mut bytes = [0_u8; 32];
-        hex::decode_to_slice(text, &mut bytes).ok()?;
-        Some(Self(bytes))
-    }
-
-    /// The 32 bytes.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// The hash that the invoice carries (BOLT 11 field `p`).
-    pub fn payment_hash(&self) -> PaymentHash {
-        PaymentHash::from_bytes(Sha256::digest(self.0).into())
-    }
-}
 
 /// The proof of payment beside a macaroon.
 #[derive(Clone, Copy, PartialEq, Eq)]

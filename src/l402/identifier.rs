@@ -1,45 +1,7 @@
 //! The 66 bytes that name a ticket: version, payment hash, token id (L402 specification, "Macaroon
 //! Identifier").
 
-use std::fmt;
-
-/// SHA-256 of the preimage that the node reveals to who pays. It names the payment, and so the
-/// ticket.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PaymentHash([u8; 32]);
-
-impl PaymentHash {
-    /// From the 32 bytes of an invoice's `payment_hash`.
-    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// 64 hex digits, as `Display` writes it.
-    pub fn from_hex(text: &str) -> Option<Self> {
-        let mut bytes = [0_u8; 32];
-        hex::decode_to_slice(text, &mut bytes).ok()?;
-        Some(Self(bytes))
-    }
-
-    /// The 32 bytes.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for PaymentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0_u8; 64];
-        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
-    }
-}
-
-impl fmt::Debug for PaymentHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+use crate::payment_hash::PaymentHash;
 
 /// Length of a version 0 identifier in bytes.
 pub const LENGTH: usize = 66;
@@ -69,7 +31,7 @@ impl Identifier {
         let rest = bytes.strip_prefix(&[0, 0])?;
         let (hash, token) = rest.split_at_checked(32)?;
         Some(Self {
-            payment_hash: PaymentHash(hash.try_into().ok()?),
+            payment_hash: PaymentHash::from_bytes(hash.try_into().ok()?),
             token_id: token.try_into().ok()?,
         })
     }
@@ -81,7 +43,7 @@ mod tests {
 
     #[test]
     fn there_and_back() {
-        let id = Identifier { payment_hash: PaymentHash([7; 32]), token_id: [9; 32] };
+        let id = Identifier { payment_hash: PaymentHash::from_bytes([7; 32]), token_id: [9; 32] };
         let bytes = id.to_bytes();
         assert_eq!(&bytes[..2], &[0, 0]);
         assert_eq!(Identifier::from_bytes(&bytes), Some(id));

@@ -8,7 +8,7 @@ use macaroon::{Caveat, Macaroon};
 use subtle::ConstantTimeEq;
 
 use super::identifier::Identifier;
-use crate::keyed_hash::hmac_sha256;
+use crate::hmac::hmac_sha256;
 
 /// Longest macaroon that is looked at, in bytes. Ours have about 300; holders may add caveats.
 pub const MAX_LENGTH: usize = 4096;
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::l402::credential::decode_base64;
-    use crate::l402::identifier::PaymentHash;
+    use crate::payment_hash::PaymentHash;
 
     fn write(macaroon: &Macaroon) -> Vec<u8> {
         Unverified::of(macaroon).unwrap().write()

@@ -1,9 +1,10 @@
 //! Makes the macaroon of a new challenge.
 
-use super::identifier::{Identifier, PaymentHash};
-use super::root_key::KeyRing;
+use super::identifier::Identifier;
 use super::verify::Kind;
 use super::{caveat, macaroon};
+use crate::keys::KeyRing;
+use crate::payment_hash::PaymentHash;
 
 /// What a new ticket says.
 pub struct Ticket<'a> {
@@ -22,7 +23,7 @@ pub struct Ticket<'a> {
 /// The macaroon in binary.
 pub fn ticket(ring: &KeyRing, ticket: &Ticket<'_>) -> Vec<u8> {
     let identifier = Identifier { payment_hash: ticket.payment_hash, token_id: ticket.token_id };
-    let root_key = ring.minting().root_key(&identifier);
+    let root_key = ring.minting().root_key(&identifier.to_bytes());
     let caveats = match &ticket.kind {
         Kind::SingleUse { request } => {
             caveat::single_use(ticket.service, ticket.valid_until, request)

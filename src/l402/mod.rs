@@ -7,12 +7,7 @@ pub mod credential;
 pub mod identifier;
 pub mod macaroon;
 pub mod mint;
-pub mod root_key;
 pub mod verify;
 
 #[cfg(test)]
 mod properties;
-
-pub use credential::Preimage;
-pub use identifier::PaymentHash;
-pub use root_key::KeyRing;

@@ -3,12 +3,13 @@
 
 use proptest::prelude::*;
 
-use super::credential::{Credential, Preimage, Proof};
+use super::credential::{Credential, Proof};
 use super::identifier::Identifier;
 use super::mint;
-use super::root_key::{KeyRing, MasterSecret};
 use super::verify::{self, Kind, Paid, Refusal};
 use super::{caveat, macaroon};
+use crate::keys::{KeyRing, MasterSecret};
+use crate::payment_hash::Preimage;
 
 const REQUEST: [u8; 32] = [8; 32];
 const UNTIL: u64 = 2_000_000_000;
@@ -45,7 +46,7 @@ fn verify(macaroon: Vec<u8>) -> Result<Paid, Refusal> {
 /// the key.
 fn with_caveat(macaroon: &[u8], added: &[u8]) -> Vec<u8> {
     let (body, signature) = macaroon.split_at(macaroon.len() - 35);
-    let signature = crate::keyed_hash::hmac_sha256(signature[3..].try_into().unwrap(), &[added]);
+    let signature = crate::hmac::hmac_sha256(signature[3..].try_into().unwrap(), &[added]);
     let mut out = body.to_vec();
     out.push(2);
     let mut length = added.len();
@@ -139,7 +140,7 @@ fn a_ticket_without_a_caveat_that_the_service_demands_is_refused() {
         let mut some = all.clone();
         some.remove(left_out);
         let bytes = macaroon::create(
-            &ring().minting().root_key(&identifier),
+            &ring().minting().root_key(&identifier.to_bytes()),
             None,
             &identifier.to_bytes(),
             &some,

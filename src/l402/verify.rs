@@ -3,10 +3,11 @@
 
 use subtle::ConstantTimeEq as _;
 
-use super::credential::{Credential, Preimage, Proof};
-use super::identifier::PaymentHash;
-use super::root_key::KeyRing;
+use super::credential::{Credential, Proof};
 use super::{caveat, macaroon};
+use crate::keys::KeyRing;
+use crate::payment_hash::PaymentHash;
+use crate::payment_hash::Preimage;
 
 /// What a ticket buys; its own caveats decide.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,7 +79,7 @@ pub fn ticket(
     let read = macaroon::read(&credential.macaroon).ok_or(Refusal::Unreadable)?;
     let key = ring
         .all()
-        .position(|keys| read.unverified.is_signed_by(&keys.root_key(&read.identifier)))
+        .position(|keys| read.unverified.is_signed_by(&keys.root_key(&read.identifier.to_bytes())))
         .ok_or(Refusal::Forged)?;
     let terms = caveat::read(service, &read.unverified.caveats).map_err(|_| Refusal::Caveats)?;
     if !terms.for_service {

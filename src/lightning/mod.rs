@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::l402::{PaymentHash, Preimage};
+use crate::payment_hash::{PaymentHash, Preimage};
 use crate::price::Msat;
 use crate::time::UnixTime;
 

@@ -13,8 +13,8 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::connection::{Protocol, serve};
+use crate::client::{Client, Peer};
 use crate::gate::Gate;
-use crate::gate::client::{Client, Peer};
 
 /// Longest time for a TLS handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);

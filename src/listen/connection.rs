@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Watched};
 use super::patient::Patient;
-use crate::gate::client::Peer;
+use crate::client::Peer;
 use crate::gate::{Gate, handle};
 
 /// Longest time for a request's head, and so also for a connection that is idle between two.

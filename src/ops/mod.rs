@@ -162,7 +162,7 @@ fn metrics(gate: &Gate) -> Response<Full<Bytes>> {
     }
     metrics.ledger_up.set(gate.ledger.health().is_ok().into());
     metrics.unpaid.set(i64::try_from(gate.unpaid.count(Instant::now())).unwrap_or(i64::MAX));
-    metrics.in_flight.set(i64::try_from(gate.flights.count()).unwrap_or(i64::MAX));
+    metrics.in_flight.set(i64::try_from(gate.in_flight.count()).unwrap_or(i64::MAX));
     for service in &gate.site.services {
         if let Some(offer) = &service.offer {
             let (there, wasted) = offer.stock.counts();

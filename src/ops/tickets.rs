@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::accounts::{DAY, Day, Days};
 use crate::redemption::ledger::{Ledger, LedgerError, Settled};
 use crate::redemption::state::{Resolution, Row, State};

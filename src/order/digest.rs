@@ -1,7 +1,7 @@
 //! The digest that binds a ticket to the request that it was bought for. Keyed: a bare hash of a
 //! number and a short text could be guessed.
 
-use crate::keyed_hash::hmac_sha256;
+use crate::hmac::hmac_sha256;
 
 /// Names the framing; a change of it is a new version.
 const VERSION: &[u8] = b"farebox/request/v1";

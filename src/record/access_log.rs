@@ -11,9 +11,9 @@ use hyper::{Method, StatusCode};
 use time::OffsetDateTime;
 
 use super::lines::Lines;
+use crate::client::Client;
 use crate::config::LogFormat;
-use crate::gate::client::Client;
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 
 /// What is said of a request.
 pub struct Line<'a> {

@@ -8,11 +8,11 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::gate::code::Code;
+use crate::code::Code;
 use crate::lightning::Trouble;
+use crate::outcome::Outcome;
 use crate::price::Msat;
 use crate::redemption::accounts::Sum;
-use crate::redemption::state::Outcome;
 
 /// Upper bounds of time buckets, in seconds.
 const TIMES: [f64; 12] =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ledger::Reply;
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Seconds of a day, which begins at midnight UTC.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::accounts::Accounts;
 use super::kept::Kept;
-use super::state::{Attempt, Claim, ClaimId, Outcome, Resolution, Row, State};
-use crate::l402::PaymentHash;
-use crate::l402::root_key::Fingerprint;
+use super::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
+use crate::keys::Fingerprint;
+use crate::outcome::Outcome;
+use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// What a ledger method gives back.

@@ -3,7 +3,6 @@
 pub mod accounts;
 pub mod kept;
 pub mod ledger;
-pub mod memory;
 pub mod postgres;
 pub mod sqlite;
 pub mod state;

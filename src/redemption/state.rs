@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use crate::l402::PaymentHash;
+use crate::outcome::Outcome;
+use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Longest pause that is asked of who tries one ticket again and again.
@@ -75,28 +76,6 @@ impl State {
             Self::Delivered => "delivered",
             Self::Parked => "parked",
             Self::Revoked => "revoked",
-        }
-    }
-}
-
-/// What the upstream did with a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// It took it.
-    Delivered,
-    /// It certainly did nothing.
-    NotSent,
-    /// Nobody knows.
-    Unknown,
-}
-
-impl Outcome {
-    /// The word in metrics and logs.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::NotSent => "not-sent",
-            Self::Unknown => "unknown",
         }
     }
 }

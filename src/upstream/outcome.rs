@@ -7,7 +7,7 @@ use hyper::header::{HeaderMap, HeaderName};
 use regex::bytes::Regex;
 use serde_json::Value;
 
-use crate::redemption::state::Outcome;
+use crate::outcome::Outcome;
 
 /// What the operator says that answers of this service mean; without it, the status alone decides.
 #[derive(Default)]

@@ -165,7 +165,7 @@ fn base64_of(hex_text: &str) -> String {
 /// Appends a caveat as any holder can: the old signature is the key of the new one.
 pub fn with_caveat(macaroon: &[u8], caveat: &[u8]) -> Vec<u8> {
     let (body, signature) = macaroon.split_at(macaroon.len() - 35);
-    let signature = farebox::keyed_hash::hmac_sha256(signature[3..].try_into().unwrap(), &[caveat]);
+    let signature = farebox::hmac::hmac_sha256(signature[3..].try_into().unwrap(), &[caveat]);
     assert!(caveat.len() < 128);
     [body, &[2, caveat.len() as u8], caveat, &[0, 0, 6, 32], &signature].concat()
 }

@@ -32,7 +32,7 @@ use super::network::{Network, read_prefix};
 use super::{
     AddingInvoice, Invoice, LookingUp, NoInvoice, Node, Payments, Standing, Trouble, Wanted,
 };
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 
 /// Most `AddInvoice` calls under way at once; LND works them off one by one anyway.
 const MAX_CALLS: usize = 64;

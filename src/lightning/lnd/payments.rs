@@ -9,10 +9,10 @@ use tonic::{Response, Status, Streaming};
 
 use super::line::Ready;
 use super::trouble;
-use crate::l402::{PaymentHash, Preimage};
 use crate::lightning::lnrpc::invoice::InvoiceState;
 use crate::lightning::lnrpc::lightning_client::LightningClient;
 use crate::lightning::{NextPayment, Payment, Payments, Standing, Trouble, lnrpc};
+use crate::payment_hash::{PaymentHash, Preimage};
 use crate::time::UnixTime;
 
 type Opening =

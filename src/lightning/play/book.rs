@@ -12,7 +12,7 @@ use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
 use lightning_invoice::{Bolt11Invoice, Currency, InvoiceBuilder, PaymentSecret};
 use tokio::sync::watch;
 
-use crate::l402::{PaymentHash, Preimage};
+use crate::payment_hash::{PaymentHash, Preimage};
 use crate::time::UnixTime;
 
 /// Most invoices that it remembers; the oldest go first.

@@ -8,9 +8,9 @@ use super::book::{HoldError, Standing};
 use super::condition::Condition;
 use super::grpc::{Grpc, Sends, stream};
 use super::lightning::{invoice, terms};
-use crate::l402::{PaymentHash, Preimage};
 use crate::lightning::invoicesrpc::invoices_server::Invoices;
 use crate::lightning::{invoicesrpc, lnrpc};
+use crate::payment_hash::{PaymentHash, Preimage};
 
 fn hash(bytes: Vec<u8>) -> Result<PaymentHash, Status> {
     let wrong = |bytes: Vec<u8>| {

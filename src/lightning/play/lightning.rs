@@ -8,10 +8,10 @@ use super::bakery::decode_hex;
 use super::book::{Entry, Standing};
 use super::condition::Condition;
 use super::grpc::{Grpc, Sends, stream};
-use crate::l402::PaymentHash;
 use crate::lightning::lnrpc;
 use crate::lightning::lnrpc::invoice::InvoiceState;
 use crate::lightning::lnrpc::lightning_server::Lightning;
+use crate::payment_hash::PaymentHash;
 
 /// Longest memo that LND stores, in bytes; and the most groups of five bits that fit into a BOLT 11
 /// field, which is less.

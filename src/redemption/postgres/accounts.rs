@@ -9,7 +9,7 @@ use tokio_postgres::{Error, Row};
 
 use super::rows::signed;
 use super::{PostgresLedger, down};
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::accounts::{
     Accounts, Challenge, ChallengeState, Days, Entry, Found, Minted, News, Receipt, Sum,
 };

@@ -23,9 +23,10 @@ use self::statements::{
     NOTE_SECRET, PRUNE_ANSWERS, PRUNE_TICKETS, RESOLVE, REVOKE, ROW, SECRETS_IN_USE, SWEEP, TOUCH,
 };
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
-use super::state::{Attempt, ClaimId, Outcome, Resolution, Row, State};
-use crate::l402::PaymentHash;
-use crate::l402::root_key::Fingerprint;
+use super::state::{Attempt, ClaimId, Resolution, Row, State};
+use crate::keys::Fingerprint;
+use crate::outcome::Outcome;
+use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Connections per instance: commits on one follow each other, so that several share a disk sync.

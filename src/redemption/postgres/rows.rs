@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_postgres::{Error, Row as SqlRow};
 
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::kept::Kept;
 use crate::redemption::ledger::Claimed;
 use crate::redemption::state::{self, Attempt, Claim, ClaimId, Horizon, Row, State};

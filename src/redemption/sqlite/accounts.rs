@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::OpenError;
 use super::store::{Store, read_only, signed};
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::accounts::{
     Challenge, ChallengeState, DAY, Days, Entry, Found, Minted, News, Receipt, Sum,
 };

@@ -1,7 +1,8 @@
 use super::*;
+use crate::outcome::Outcome;
 use crate::redemption::accounts::{ChallengeState, DAY, Entry, Found, Minted, Receipt, Sum};
 use crate::redemption::ledger::Terms;
-use crate::redemption::state::{Attempt, ClaimId, Outcome};
+use crate::redemption::state::{Attempt, ClaimId};
 
 const TERMS: Terms = Terms { replay: Duration::from_secs(3600) };
 

@@ -26,8 +26,8 @@ use super::accounts::{Accounts, Challenge, Days, Entry, Found, News, Receipt, Su
 use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
 use super::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
 use crate::crash_point::crash_point;
-use crate::l402::PaymentHash;
-use crate::l402::root_key::Fingerprint;
+use crate::keys::Fingerprint;
+use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Most tasks that may wait for the writer.

@@ -15,10 +15,11 @@ use rusqlite::{
 
 use super::layout::{self, LAYOUT};
 use super::{OpenError, Summary};
-use crate::l402::PaymentHash;
+use crate::outcome::Outcome;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::kept::Kept;
 use crate::redemption::ledger::{Claimed, Settled, Settlement};
-use crate::redemption::state::{self, Attempt, ClaimId, Horizon, Outcome, Resolution, Row, State};
+use crate::redemption::state::{self, Attempt, ClaimId, Horizon, Resolution, Row, State};
 use crate::time::UnixTime;
 
 /// An open database that only the writer's thread uses.

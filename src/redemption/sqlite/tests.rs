@@ -1,9 +1,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::l402::PaymentHash;
+use crate::outcome::Outcome;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::kept::Kept;
-use crate::redemption::state::{Claim, ClaimId, Outcome, Why};
+use crate::redemption::state::{Claim, ClaimId, Why};
 
 const TERMS: Terms = Terms { replay: Duration::from_secs(3600) };
 
@@ -120,11 +121,8 @@ async fn secrets_are_remembered_for_as_long_as_their_tickets_live() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = open(&folder.path().join("ledger.db"));
     let now = UnixTime::now();
-    let secret = crate::l402::root_key::Keys::derive(
-        &crate::l402::root_key::MasterSecret::new([1; 32]),
-        "regtest",
-    )
-    .fingerprint();
+    let secret = crate::keys::Keys::derive(&crate::keys::MasterSecret::new([1; 32]), "regtest")
+        .fingerprint();
     ledger.note_secret(secret, now.plus(Duration::from_secs(100))).await.unwrap();
     ledger.note_secret(secret, now).await.unwrap();
     assert_eq!(ledger.secrets_in_use(now).await.unwrap(), vec![*secret.as_bytes()]);

@@ -12,7 +12,7 @@ use super::CommitObserver;
 use super::checkpoint::Checkpoints;
 use super::store::Store;
 use crate::crash_point::crash_point;
-use crate::l402::PaymentHash;
+use crate::payment_hash::PaymentHash;
 use crate::redemption::ledger::{LedgerError, Terms};
 use crate::redemption::state::ClaimId;
 use crate::time::UnixTime;

@@ -6,8 +6,8 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::identifier::{Identifier, PaymentHash};
-use crate::keyed_hash::hmac_sha256;
+use crate::hmac::hmac_sha256;
+use crate::payment_hash::PaymentHash;
 
 /// 32 random bytes from which every key is derived. Who has them can forge tickets.
 #[derive(Clone)]
@@ -70,9 +70,9 @@ impl Keys {
         }
     }
 
-    /// The root key of the macaroon with this identifier.
-    pub fn root_key(&self, identifier: &Identifier) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(hmac_sha256(&self.root, &[&identifier.to_bytes()]))
+    /// The root key of the macaroon with these bytes as its identifier.
+    pub fn root_key(&self, identifier: &[u8]) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(hmac_sha256(&self.root, &[identifier]))
     }
 
     /// Keys the digest that binds a ticket to a request.
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn networks_and_labels_separate_keys() {
         let secret = MasterSecret::new([1; 32]);
-        let id = Identifier { payment_hash: PaymentHash::from_bytes([2; 32]), token_id: [3; 32] };
+        let id = [2; 66];
         let (main, regtest) = (Keys::derive(&secret, "mainnet"), Keys::derive(&secret, "regtest"));
         assert_ne!(*main.root_key(&id), *regtest.root_key(&id));
         assert_ne!(main.digest_key(), main.log_key());

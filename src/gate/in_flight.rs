@@ -1,0 +1,80 @@
+//! The redemptions that are under way in this process: one for each ticket, however many ask for it
+//! (single flight).
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as MapEntry;
+use tokio::sync::watch;
+
+use crate::payment_hash::PaymentHash;
+
+/// The redemptions under way, by their tickets. Bounded.
+pub struct InFlight<T> {
+    redemptions: DashMap<PaymentHash, watch::Receiver<Option<T>>>,
+    capacity: usize,
+}
+
+/// The part that a caller has in a ticket's redemption.
+pub enum Entry<T> {
+    /// None was under way: the caller redeems, and publishes the end through the sender before it
+    /// calls `leave`.
+    Leader(watch::Sender<Option<T>>, watch::Receiver<Option<T>>),
+    /// Somebody else's is under way, or has just ended.
+    Follower(watch::Receiver<Option<T>>),
+    /// Too many at once.
+    Full,
+}
+
+impl<T: Clone> InFlight<T> {
+    /// At most `capacity` at once.
+    pub fn new(capacity: usize) -> Self {
+        Self { redemptions: DashMap::new(), capacity }
+    }
+
+    /// Starts or joins the redemption of a ticket. Exactly one caller becomes its leader.
+    pub fn enter(&self, hash: PaymentHash) -> Entry<T> {
+        // Read before the entry is locked: `len` visits every shard.
+        let full = self.redemptions.len() >= self.capacity;
+        match self.redemptions.entry(hash) {
+            MapEntry::Occupied(other) => Entry::Follower(other.get().clone()),
+            MapEntry::Vacant(_) if full => Entry::Full,
+            MapEntry::Vacant(place) => {
+                let (sender, receiver) = watch::channel(None);
+                place.insert(receiver.clone());
+                Entry::Leader(sender, receiver)
+            }
+        }
+    }
+
+    /// Whether one is under way.
+    pub fn is_under_way(&self, hash: &PaymentHash) -> bool {
+        self.redemptions.contains_key(hash)
+    }
+
+    /// Ends a redemption: whoever asks from now on finds the ledger's word.
+    pub fn leave(&self, hash: &PaymentHash) {
+        self.redemptions.remove(hash);
+    }
+
+    /// How many are under way.
+    pub fn count(&self) -> usize {
+        self.redemptions.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_leader_for_each_ticket_and_a_limit_in_all() {
+        let in_flight: InFlight<u8> = InFlight::new(2);
+        let hash = |n| PaymentHash::from_bytes([n; 32]);
+        assert!(matches!(in_flight.enter(hash(1)), Entry::Leader(..)));
+        assert!(matches!(in_flight.enter(hash(1)), Entry::Follower(_)));
+        assert!(matches!(in_flight.enter(hash(2)), Entry::Leader(..)));
+        assert!(matches!(in_flight.enter(hash(3)), Entry::Full));
+        assert!(matches!(in_flight.enter(hash(2)), Entry::Follower(_)));
+        in_flight.leave(&hash(1));
+        assert!(matches!(in_flight.enter(hash(3)), Entry::Leader(..)));
+    }
+}
