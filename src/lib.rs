@@ -10,9 +10,11 @@
 //!                                                     -- settle --> answer
 //! ```
 //!
-//! Arrows point down only: `cli -> listen -> gate -> { order, price, l402, lightning, redemption,
+//! Arrows point down only: `cli -> listen -> gate -> { order, price, l402, lightning, ledger,
 //! upstream, record }`.
 
+/// Every response that Farebox authors.
+pub mod answer;
 /// A bounded cache.
 pub mod cache;
 /// The subcommands.
@@ -33,6 +35,8 @@ pub mod hmac;
 pub mod keys;
 /// The protocol alone: tickets, how they are written, minted and verified.
 pub mod l402;
+/// Exactly once: the state machine and the ledgers.
+pub mod ledger;
 /// Where invoices come from: LND, and the play node.
 pub mod lightning;
 /// From sockets to requests.
@@ -49,8 +53,8 @@ pub mod payment_hash;
 pub mod price;
 /// What happened, without secrets.
 pub mod record;
-/// Exactly once: the state machine and the ledgers.
-pub mod redemption;
+/// What is for sale.
+pub mod service;
 /// Wall-clock time.
 pub mod time;
 /// The operator's backend.

@@ -18,22 +18,22 @@ use super::master_secret;
 use crate::cache::FifoCache;
 use crate::config::{Config, LedgerPlace, Service as Written, Ticket};
 use crate::gate::Gate;
-use crate::gate::books::Books;
 use crate::gate::guard::Unpaid;
 use crate::gate::in_flight::InFlight;
 use crate::gate::payments::Payments;
-use crate::gate::revoked::Revoked;
-use crate::gate::site::{Limits, Offer, Sells, Service, Site, Times};
 use crate::gate::stock::Stock;
 use crate::gate::watchers::Watchers;
 use crate::keys::KeyRing;
 use crate::keys::{Keys, MasterSecret};
+use crate::ledger::journal::Books;
+use crate::ledger::postgres::{PostgresLedger, SecretTerms};
+use crate::ledger::revoked::Revoked;
+use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::store::{Ledger, Terms};
 use crate::lightning::lnd::Lnd;
 use crate::record::access_log::AccessLog;
 use crate::record::metrics::Metrics;
-use crate::redemption::ledger::{Ledger, Terms};
-use crate::redemption::postgres::{PostgresLedger, SecretTerms};
-use crate::redemption::sqlite::SqliteLedger;
+use crate::service::{Limits, Offer, Sells, Service, Site, Times};
 use crate::time::UnixTime;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Target;
@@ -144,7 +144,7 @@ fn longest_life(config: &Config) -> Duration {
 
 /// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the
 /// minting secret will be about.
-pub(super) async fn note_secret(gate: &Gate) -> Result<(), crate::redemption::ledger::LedgerError> {
+pub(super) async fn note_secret(gate: &Gate) -> Result<(), crate::ledger::store::LedgerError> {
     let times = &gate.site.times;
     let until = UnixTime::now()
         .plus(times.invoice_expiry)

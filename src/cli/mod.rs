@@ -16,9 +16,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::ledger::state::{Resolution, State};
 use crate::ops::tickets::Ask;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::state::{Resolution, State};
 
 /// An L402 Lightning paywall in front of an HTTP service that stays as it is.
 #[derive(Parser)]

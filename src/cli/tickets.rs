@@ -13,9 +13,9 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::config::{Config, LedgerPlace};
+use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::store::Terms;
 use crate::ops::tickets::{self, Ask};
-use crate::redemption::ledger::Terms;
-use crate::redemption::sqlite::SqliteLedger;
 
 pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
     let config = Config::read(path).map_err(|error| error.to_string())?;

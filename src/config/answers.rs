@@ -6,8 +6,8 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Reporter};
 use super::file::{self, StatusWord};
-use crate::gate::site::Lookup;
 use crate::order::{Rules, Takes};
+use crate::service::Lookup;
 use crate::upstream::outcome::{JsonCondition, Meaning, Predicate};
 use crate::upstream::request::KeyPlace;
 

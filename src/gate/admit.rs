@@ -8,14 +8,15 @@ use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
-use super::site::{Offer, Sells, Service};
-use super::{Gate, answer, challenge, invoice_state};
+use super::{Gate, challenge, invoice_state};
+use crate::answer;
 use crate::code::Code;
 use crate::keys::Keys;
 use crate::l402::credential::{self, Credential, Handed, Proof};
 use crate::l402::verify::{self, Genuine, Kind, Paid, Refusal};
 use crate::order::Order;
 use crate::order::digest::{self, Bound};
+use crate::service::{Offer, Sells, Service};
 
 /// Names an exact credential for an exact service in the cache of verified ones.
 pub type CacheKey = [u8; 32];

@@ -10,22 +10,22 @@ use serde::Serialize;
 use tracing::error;
 
 use super::admit::{Buyer, Pending, request_digest};
-use super::answer::{self, Answer, Members, Problem, Retry, WithMembers};
 use super::guard::{OpenInvoice, Reservation};
 use super::invoice_state::{self, Left, Unsure};
-use super::site::{Offer, Sells, Service};
 use super::stock::{self, Fresh};
 use super::{Gate, Notes, paid, route};
+use crate::answer::{self, Answer, Members, Problem, Retry, WithMembers};
 use crate::client::{self, Client, Peer};
 use crate::code::Code;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
 use crate::l402::mint;
 use crate::l402::verify::{Genuine, Kind};
+use crate::ledger::accounts::{Entry, Minted};
 use crate::lightning::{Invoice, Trouble};
 use crate::order::Order;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::accounts::{Entry, Minted};
+use crate::service::{Offer, Sells, Service};
 use crate::time::UnixTime;
 
 /// How soon a client should come back when something is down.

@@ -8,12 +8,12 @@ use hyper::{Request, StatusCode, Version};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::answer::{Answer, Body, Problem};
-use super::site::Service;
 use super::{Gate, Notes, read};
+use crate::answer::{Answer, Body, Problem};
 use crate::client::{Client, Peer};
 use crate::code::Code;
 use crate::l402::credential::is_l402;
+use crate::service::Service;
 use crate::upstream::body::BodyLimit;
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request::{self, strip};

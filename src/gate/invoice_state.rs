@@ -2,9 +2,9 @@
 
 use super::Gate;
 use super::payments::{Payments, look_up, ran_out};
+use crate::ledger::accounts::{Challenge, ChallengeState};
 use crate::lightning::Standing;
 use crate::payment_hash::{PaymentHash, Preimage};
-use crate::redemption::accounts::{Challenge, ChallengeState};
 use crate::time::UnixTime;
 
 /// Why it can't be said whether something was paid.

@@ -10,11 +10,11 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::Gate;
-use super::keep::{Read, read};
-use super::site::{Lookup, Service};
+use super::stored_answer::{Read, read};
+use crate::ledger::state::{ClaimId, Resolution, State};
+use crate::ledger::store::Settled;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::ledger::Settled;
-use crate::redemption::state::{ClaimId, Resolution, State};
+use crate::service::{Lookup, Service};
 use crate::upstream::body::RequestBody;
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::window::SendWindow;

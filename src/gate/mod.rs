@@ -1,25 +1,21 @@
 //! The way of a request, and the only place that knows its order.
 
 pub mod admit;
-pub mod answer;
-pub mod books;
 pub mod challenge;
 pub mod flight;
 pub mod free;
 pub mod guard;
 pub mod in_flight;
 mod invoice_state;
-mod keep;
 pub mod lookup;
 pub mod paid;
 pub mod pass;
 pub mod payments;
 pub mod read;
-pub mod revoked;
 pub mod route;
-pub mod site;
 pub mod status;
 pub mod stock;
+mod stored_answer;
 pub mod validate;
 pub mod watchers;
 
@@ -33,24 +29,24 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::admit::{Admitted, Buyer, CacheKey};
-use self::answer::{Answer, Body};
-use self::books::Books;
 use self::flight::End;
 use self::guard::Unpaid;
 use self::in_flight::InFlight;
 use self::paid::Redeemed;
 use self::payments::Payments;
-use self::revoked::Revoked;
 use self::route::Route;
-use self::site::{Offer, Service, Site};
 use self::watchers::Watchers;
+use crate::answer::{Answer, Body};
 use crate::cache::FifoCache;
 use crate::client::{Client, Peer};
 use crate::l402::verify::Paid;
+use crate::ledger::journal::Books;
+use crate::ledger::revoked::Revoked;
+use crate::ledger::store::Ledger;
 use crate::lightning::Node;
 use crate::record::access_log::{AccessLog, Line};
 use crate::record::metrics::Metrics;
-use crate::redemption::ledger::Ledger;
+use crate::service::{Offer, Service, Site};
 use crate::{keys::KeyRing, payment_hash::PaymentHash};
 
 /// Everything that requests share.

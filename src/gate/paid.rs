@@ -9,16 +9,16 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::admit::{VerifiedTicket, for_another_request};
-use super::answer::{Answer, Problem, Retry, delivered};
 use super::challenge::Sale;
 use super::flight::{CLAIM_PATIENCE, End, Ending, Flight, NotSent, claim_id, lease, refused};
 use super::in_flight::Entry;
-use super::keep::Rest;
+use super::stored_answer::Rest;
 use super::{Gate, Notes};
+use crate::answer::{Answer, Problem, Retry, delivered};
 use crate::code::Code;
+use crate::ledger::state::Attempt;
+use crate::ledger::stored_answer::Kept;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::kept::Kept;
-use crate::redemption::state::Attempt;
 use crate::time::UnixTime;
 
 /// How soon it is looked again whether another instance is through with a ticket.

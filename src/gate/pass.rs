@@ -12,18 +12,18 @@ use tokio::time::Instant;
 
 use super::Notes;
 use super::admit::VerifiedPass;
-use super::answer::{Answer, Problem, Retry, delivered};
 use super::challenge::Sale;
 use super::flight::{Done, Ending, NotSent, claim_id, judge, lease, send, upstream_request};
 use super::in_flight::Entry;
-use super::keep::passed_on;
 use super::paid::{
     Redeemed, answer, in_flight, internal, ledger_down, not_sent_problem, take_off, too_busy,
 };
+use super::stored_answer::passed_on;
+use crate::answer::{Answer, Problem, Retry, delivered};
 use crate::code::Code;
+use crate::ledger::state::{Attempt, spacing};
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::state::{Attempt, spacing};
 use crate::time::UnixTime;
 
 /// How soon it is looked again whether a use of an exhausted pass was given back.

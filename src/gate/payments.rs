@@ -16,9 +16,9 @@ use tracing::{info, warn};
 
 use super::Gate;
 use crate::cache::FifoCache;
+use crate::ledger::accounts::{Challenge, Found, News, Receipt};
 use crate::lightning::{Payment, Payments as Stream, Standing, Trouble};
 use crate::payment_hash::{PaymentHash, Preimage};
-use crate::redemption::accounts::{Challenge, Found, News, Receipt};
 use crate::time::UnixTime;
 
 /// Preimages that are kept at hand; the node has the others.

@@ -8,9 +8,9 @@ use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
-use super::answer::{Answer, Problem};
-use super::site::Limits;
+use crate::answer::{Answer, Problem};
 use crate::code::Code;
+use crate::service::Limits;
 
 /// How much of a body that is refused is read all the same, so that a client that is still sending
 /// sees the answer.

@@ -11,10 +11,10 @@ use hyper::header::{
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, StatusCode, Version};
 
-use super::answer::{Answer, Problem, empty};
-use super::site::{Service, Site};
 use super::status;
+use crate::answer::{Answer, Problem, empty};
 use crate::code::Code;
+use crate::service::{Service, Site};
 
 /// Whom a request is for.
 pub enum Route<'a> {

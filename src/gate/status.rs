@@ -14,19 +14,19 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::answer::{self, Answer, Body, Problem, Retry};
 use super::invoice_state::{self, Left};
 use super::payments::Payments;
-use super::site::{Sells, Service};
 use super::watchers::Watcher;
 use super::{Gate, Notes, challenge, paid};
+use crate::answer::{self, Answer, Body, Problem, Retry};
 use crate::code::Code;
 use crate::l402::credential::{self, Credential, Handed};
 use crate::l402::verify::{self, Genuine, Refusal};
+use crate::ledger::accounts::{Challenge, ChallengeState, Entry, Minted};
+use crate::ledger::state::State;
 use crate::payment_hash::Preimage;
 use crate::price::Msat;
-use crate::redemption::accounts::{Challenge, ChallengeState, Entry, Minted};
-use crate::redemption::state::State;
+use crate::service::{Sells, Service};
 use crate::time::UnixTime;
 
 /// The path; no service can have it.

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Gate;
-use super::site::{Offer, Service};
 use crate::lightning::{Invoice, Wanted};
+use crate::service::{Offer, Service};
 use crate::time::UnixTime;
 
 /// The part of its time that may be gone when an invoice is handed out.

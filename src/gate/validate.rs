@@ -5,11 +5,11 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 
-use super::answer::{Answer, Problem};
 use super::read::content_type;
-use super::site::Offer;
+use crate::answer::{Answer, Problem};
 use crate::code::Code;
 use crate::order::{Order, Unfit};
+use crate::service::Offer;
 
 /// The order that a request makes.
 pub fn order(offer: &Offer, head: &Parts, body: Bytes) -> Result<Order, Answer> {

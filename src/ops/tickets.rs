@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
+use crate::ledger::accounts::{DAY, Day, Days};
+use crate::ledger::state::{Resolution, Row, State};
+use crate::ledger::store::{Ledger, LedgerError, Settled};
 use crate::payment_hash::PaymentHash;
-use crate::redemption::accounts::{DAY, Day, Days};
-use crate::redemption::ledger::{Ledger, LedgerError, Settled};
-use crate::redemption::state::{Resolution, Row, State};
 use crate::time::UnixTime;
 
 /// Longest time that a revocation of a ticket that was never handed in is remembered, in seconds:

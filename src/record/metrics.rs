@@ -9,10 +9,10 @@ use prometheus::{
 };
 
 use crate::code::Code;
+use crate::ledger::accounts::Sum;
 use crate::lightning::Trouble;
 use crate::outcome::Outcome;
 use crate::price::Msat;
-use crate::redemption::accounts::Sum;
 
 /// Upper bounds of time buckets, in seconds.
 const TIMES: [f64; 12] =

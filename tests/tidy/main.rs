@@ -43,7 +43,7 @@ const LEVELS: &[&[&str]] = &[
     &["service"],
     &["answer"],
     &["record"],
-    &["ledger", "lightning", "redemption", "upstream"],
+    &["ledger", "lightning", "upstream"],
     &["l402", "mpp", "order", "price", "sms"],
     &["ground"],
 ];

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use super::{assemble, master_secret};
 use crate::config::{Config, LedgerPlace, Service, Ticket};
+use crate::ledger::postgres;
+use crate::ledger::sqlite::{OpenError, SqliteLedger};
 use crate::listen::tls;
-use crate::redemption::postgres;
-use crate::redemption::sqlite::{OpenError, SqliteLedger};
 use crate::upstream::CONNECT_LIMIT;
 
 /// Some clients refuse to pay more than this unless they are told to.

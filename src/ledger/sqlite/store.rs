@@ -15,11 +15,11 @@ use rusqlite::{
 
 use super::layout::{self, LAYOUT};
 use super::{OpenError, Summary};
+use crate::ledger::state::{self, Attempt, ClaimId, Horizon, Resolution, Row, State};
+use crate::ledger::store::{Claimed, Settled, Settlement};
+use crate::ledger::stored_answer::Kept;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::kept::Kept;
-use crate::redemption::ledger::{Claimed, Settled, Settlement};
-use crate::redemption::state::{self, Attempt, ClaimId, Horizon, Resolution, Row, State};
 use crate::time::UnixTime;
 
 /// An open database that only the writer's thread uses.

@@ -14,7 +14,7 @@ use serde::ser::{SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
 use crate::code::Code;
-use crate::redemption::kept::Kept;
+use crate::ledger::stored_answer::Kept;
 use crate::upstream::body::{BodyError, ResponseBody};
 
 /// What a client is answered with.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_postgres::{Error, Row as SqlRow};
 
+use crate::ledger::state::{self, Attempt, Claim, ClaimId, Horizon, Row, State};
+use crate::ledger::store::Claimed;
+use crate::ledger::stored_answer::Kept;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::kept::Kept;
-use crate::redemption::ledger::Claimed;
-use crate::redemption::state::{self, Attempt, Claim, ClaimId, Horizon, Row, State};
 use crate::time::UnixTime;
 
 /// Where the statement did not grant, the state machine says why not, from the row that the

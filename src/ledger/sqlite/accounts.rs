@@ -4,10 +4,10 @@ use rusqlite::{OptionalExtension as _, params};
 
 use super::OpenError;
 use super::store::{Store, read_only, signed};
-use crate::payment_hash::PaymentHash;
-use crate::redemption::accounts::{
+use crate::ledger::accounts::{
     Challenge, ChallengeState, DAY, Days, Entry, Found, Minted, News, Receipt, Sum,
 };
+use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// What layout 2 adds to layout 1.

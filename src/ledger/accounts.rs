@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ledger::Reply;
+use super::store::Reply;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 

@@ -1,8 +1,10 @@
 //! Exactly once: who may send, what became of it, and what is given back.
 
 pub mod accounts;
-pub mod kept;
-pub mod ledger;
+pub mod journal;
 pub mod postgres;
+pub mod revoked;
 pub mod sqlite;
 pub mod state;
+pub mod store;
+pub mod stored_answer;

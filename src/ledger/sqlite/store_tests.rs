@@ -9,12 +9,12 @@ use proptest::prelude::*;
 use rusqlite::params;
 
 use super::store::Store;
+use crate::ledger::accounts::{Entry, Minted};
+use crate::ledger::state::{self, Attempt, Claim, ClaimId, Horizon, Resolution, Row};
+use crate::ledger::store::{Settled, Settlement};
+use crate::ledger::stored_answer::Kept;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::accounts::{Entry, Minted};
-use crate::redemption::kept::Kept;
-use crate::redemption::ledger::{Settled, Settlement};
-use crate::redemption::state::{self, Attempt, Claim, ClaimId, Horizon, Resolution, Row};
 use crate::time::UnixTime;
 
 const REPLAY: Duration = Duration::from_secs(3600);

@@ -12,9 +12,9 @@ use super::CommitObserver;
 use super::checkpoint::Checkpoints;
 use super::store::Store;
 use crate::crash_point::crash_point;
+use crate::ledger::state::ClaimId;
+use crate::ledger::store::{LedgerError, Terms};
 use crate::payment_hash::PaymentHash;
-use crate::redemption::ledger::{LedgerError, Terms};
-use crate::redemption::state::ClaimId;
 use crate::time::UnixTime;
 
 /// Most tasks in one transaction.

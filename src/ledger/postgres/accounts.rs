@@ -9,11 +9,11 @@ use tokio_postgres::{Error, Row};
 
 use super::rows::signed;
 use super::{PostgresLedger, down};
-use crate::payment_hash::PaymentHash;
-use crate::redemption::accounts::{
+use crate::ledger::accounts::{
     Accounts, Challenge, ChallengeState, Days, Entry, Found, Minted, News, Receipt, Sum,
 };
-use crate::redemption::ledger::{LedgerError, Reply};
+use crate::ledger::store::{LedgerError, Reply};
+use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Writes challenges down and counts them: those that weren't counted, if there are rows ($7). What

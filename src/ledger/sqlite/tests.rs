@@ -1,10 +1,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::ledger::state::{Claim, ClaimId, Why};
+use crate::ledger::stored_answer::Kept;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::kept::Kept;
-use crate::redemption::state::{Claim, ClaimId, Why};
 
 const TERMS: Terms = Terms { replay: Duration::from_secs(3600) };
 

@@ -7,7 +7,7 @@ use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::stock::Stock;
+use crate::gate::stock::Stock;
 use crate::order::Rules;
 use crate::price::Msat;
 use crate::record::metrics::ServiceMetrics;

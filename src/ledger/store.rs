@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::accounts::Accounts;
-use super::kept::Kept;
 use super::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
+use super::stored_answer::Kept;
 use crate::keys::Fingerprint;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;

@@ -1,8 +1,8 @@
 use super::*;
+use crate::ledger::accounts::{ChallengeState, DAY, Entry, Found, Minted, Receipt, Sum};
+use crate::ledger::state::{Attempt, ClaimId};
+use crate::ledger::store::Terms;
 use crate::outcome::Outcome;
-use crate::redemption::accounts::{ChallengeState, DAY, Entry, Found, Minted, Receipt, Sum};
-use crate::redemption::ledger::Terms;
-use crate::redemption::state::{Attempt, ClaimId};
 
 const TERMS: Terms = Terms { replay: Duration::from_secs(3600) };
 
@@ -25,7 +25,7 @@ fn receipt(n: u8, index: u64, at: UnixTime) -> Receipt {
     Receipt { hash: hash(n), msat: 100_001, settle_index: index, at }
 }
 
-fn day(path: &Path, at: UnixTime) -> crate::redemption::accounts::Day {
+fn day(path: &Path, at: UnixTime) -> crate::ledger::accounts::Day {
     Store::days(path, at.seconds() / DAY).unwrap()[&(at.seconds() / DAY, "sms".to_owned())]
 }
 

@@ -10,11 +10,11 @@ use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Answer, Body};
-use super::site::Service;
+use crate::answer::{Answer, Body};
 use crate::code::Code;
+use crate::ledger::stored_answer::Kept;
 use crate::order::Order;
-use crate::redemption::kept::Kept;
+use crate::service::Service;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::outcome::clean;
 use crate::upstream::request::strip;

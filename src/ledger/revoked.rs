@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
+use crate::ledger::store::Ledger;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::ledger::Ledger;
 
 /// How often the ledger is asked, and for how long its last word counts.
 const EVERY: Duration = Duration::from_secs(1);

@@ -7,9 +7,9 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::cache::FifoCache;
+use crate::ledger::accounts::Entry;
+use crate::ledger::store::Ledger;
 use crate::payment_hash::PaymentHash;
-use crate::redemption::accounts::Entry;
-use crate::redemption::ledger::Ledger;
 
 /// Most entries that wait for a ledger that is down; what comes on top is not accounted for.
 const MOST: usize = 100_000;

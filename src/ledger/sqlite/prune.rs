@@ -6,8 +6,8 @@ use rusqlite::params;
 
 use super::accounts::Column;
 use super::store::{Store, signed};
-use crate::redemption::accounts::{DAY, Sum};
-use crate::redemption::state::State;
+use crate::ledger::accounts::{DAY, Sum};
+use crate::ledger::state::State;
 use crate::time::UnixTime;
 
 /// Rows that one step of pruning deletes at most, so that claims don't wait for it.

@@ -3,7 +3,7 @@
 //! that ran out parks the ticket.
 
 mod accounts;
-mod line;
+mod connection;
 mod rows;
 mod statements;
 
@@ -17,13 +17,13 @@ use tokio_postgres::{Config, Error};
 use zeroize::Zeroizing;
 
 use self::accounts::{PRUNE_CLOSED, PRUNE_PAID};
-use self::line::{Line, Link, Opened, Way, open, words};
+use self::connection::{Line, Link, Opened, Way, open, words};
 use self::rows::{millis, read_claim, read_row, signed};
 use self::statements::{
     NOTE_SECRET, PRUNE_ANSWERS, PRUNE_TICKETS, RESOLVE, REVOKE, ROW, SECRETS_IN_USE, SWEEP, TOUCH,
 };
-use super::ledger::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
 use super::state::{Attempt, ClaimId, Resolution, Row, State};
+use super::store::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
 use crate::keys::Fingerprint;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
@@ -280,7 +280,7 @@ pub async fn look(url: &Zeroizing<String>, tls: &Arc<ClientConfig>) -> Result<St
     let config: Config = url.parse().map_err(|_| {
         "no PostgreSQL address, such as \"postgresql://user@host/database\"".to_owned()
     })?;
-    line::look(&config, tls).await
+    connection::look(&config, tls).await
 }
 
 async fn all(futures: Vec<impl Future<Output = ()> + Unpin>) {
