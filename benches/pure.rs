@@ -14,6 +14,7 @@ use farebox::order::digest::{Bound, digest};
 use farebox::order::schema::Schema;
 use farebox::order::{Bind, Rules, Takes};
 use farebox::payment_hash::Preimage;
+use farebox::request_digest::RequestDigest;
 
 const SMS: &[u8] = br#"{"phone_number":"+1234567890","message":"Hello, this is a test SMS!"}"#;
 
@@ -41,7 +42,7 @@ fn parts(c: &mut Criterion) {
         payment_hash: preimage.payment_hash(),
         token_id: [3; 32],
         valid_until: 1_800_000_000,
-        kind: Kind::SingleUse { request: [4; 32] },
+        kind: Kind::SingleUse { request: RequestDigest::from_bytes([4; 32]) },
     };
     let bytes = mint::ticket(&ring, &terms);
     let header = format!("L402 {}:{}", encode_base64(&bytes), hex::encode(preimage.as_bytes()));

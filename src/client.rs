@@ -22,21 +22,31 @@ impl Client {
         Self { address, text }
     }
 
-    /// Its address.
-    pub fn address(&self) -> IpAddr {
-        self.address
+    /// What counts as one client: an IPv4 address, or an IPv6 /64.
+    pub fn key(&self) -> ClientKey {
+        ClientKey(match self.address {
+            IpAddr::V4(_) => self.address,
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        })
     }
 
-    /// The same as a header value.
+    /// The address as a header value.
     pub fn header(&self) -> &HeaderValue {
         &self.text
     }
 
-    /// The same for a log.
+    /// The address for a log.
     pub fn text(&self) -> &str {
         self.text.to_str().unwrap_or_default()
     }
 }
+
+/// Names a client where clients are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ClientKey(IpAddr);
 
 /// The other end of a connection.
 #[derive(Clone, Debug)]
@@ -69,17 +79,6 @@ pub fn client(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     Client::of(address)
 }
 
-/// What counts as one client: an IPv4 address, or an IPv6 /64.
-pub fn key(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,14 +107,9 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_is_its_64() {
-        assert_eq!(
-            key("2001:db8:1:2:3:4:5:6".parse().unwrap()),
-            key("2001:db8:1:2::1".parse().unwrap())
-        );
-        assert_ne!(
-            key("2001:db8:1:3::1".parse().unwrap()),
-            key("2001:db8:1:2::1".parse().unwrap())
-        );
-        assert_ne!(key("1.2.3.4".parse().unwrap()), key("1.2.3.5".parse().unwrap()));
+        let key = |address: &str| Client::of(address.parse().unwrap()).key();
+        assert_eq!(key("2001:db8:1:2:3:4:5:6"), key("2001:db8:1:2::1"));
+        assert_ne!(key("2001:db8:1:3::1"), key("2001:db8:1:2::1"));
+        assert_ne!(key("1.2.3.4"), key("1.2.3.5"));
     }
 }

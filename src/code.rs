@@ -1,8 +1,32 @@
 //! The stable word for what a request came to: the `code` of an error, and the label in metrics and
-//! logs.
+//! logs; with the status and the advice that belong to it.
+
+use hyper::StatusCode;
+
+/// What a client should do with its ticket: the `retry` of an error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Retry {
+    /// The same request with the same ticket, later.
+    SameTicket,
+    /// The same request with a new payment, or for the first time.
+    NewTicket,
+    /// Nothing: this request will not do.
+    Never,
+}
+
+impl Retry {
+    /// The word in the body.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::SameTicket => "same-ticket",
+            Self::NewTicket => "new-ticket",
+            Self::Never => "never",
+        }
+    }
+}
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+    ($($(#[$doc:meta])* $name:ident = $word:literal, $status:ident, $retry:ident;)*) => {
         /// What a request came to.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Code { $($(#[$doc])* $name,)* }
@@ -15,90 +39,100 @@ macro_rules! codes {
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
             }
+
+            /// The status that says it. What an upstream delivered has the upstream's own.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// The advice that goes with it, unless what asked for it knows better.
+            pub const fn retry(self) -> Retry {
+                match self { $(Self::$name => Retry::$retry,)* }
+            }
         }
     };
 }
 
 codes! {
     /// A free service's answer.
-    Passed = "passed",
+    Passed = "passed", OK, Never;
     /// Delivered now.
-    Delivered = "delivered",
+    Delivered = "delivered", OK, Never;
     /// The stored answer, given back.
-    Replayed = "replayed",
+    Replayed = "replayed", OK, Never;
     /// Delivered, but its answer was too long to keep or cut short.
-    DeliveredAnswerNotKept = "delivered-answer-not-kept",
+    DeliveredAnswerNotKept = "delivered-answer-not-kept", OK, Never;
     /// How a ticket stands.
-    Status = "status",
+    Status = "status", OK, Never;
     /// The answer to a browser's question beforehand.
-    Preflight = "preflight",
+    Preflight = "preflight", NO_CONTENT, Never;
 
     /// No ticket was handed in.
-    PaymentRequired = "payment-required",
+    PaymentRequired = "payment-required", PAYMENT_REQUIRED, NewTicket;
     /// Handed in: no macaroon of ours.
-    TicketUnreadable = "ticket-unreadable",
+    TicketUnreadable = "ticket-unreadable", PAYMENT_REQUIRED, NewTicket;
     /// Handed in: not signed by us.
-    TicketForged = "ticket-forged",
+    TicketForged = "ticket-forged", PAYMENT_REQUIRED, NewTicket;
     /// Handed in: bought for another service.
-    TicketForAnotherService = "ticket-for-another-service",
+    TicketForAnotherService = "ticket-for-another-service", PAYMENT_REQUIRED, NewTicket;
     /// Handed in: caveats that can't be read, widen, or lack.
-    TicketCaveats = "ticket-caveats",
+    TicketCaveats = "ticket-caveats", PAYMENT_REQUIRED, NewTicket;
     /// Handed in without a preimage.
-    TicketNotPaid = "ticket-not-paid",
+    TicketNotPaid = "ticket-not-paid", PAYMENT_REQUIRED, NewTicket;
     /// Handed in with a preimage of something else.
-    WrongPreimage = "wrong-preimage",
+    WrongPreimage = "wrong-preimage", PAYMENT_REQUIRED, NewTicket;
     /// Past its time and never handed in before.
-    TicketExpired = "ticket-expired",
+    TicketExpired = "ticket-expired", PAYMENT_REQUIRED, NewTicket;
     /// Delivered, and the answer isn't given back any more.
-    TicketSpent = "ticket-spent",
+    TicketSpent = "ticket-spent", PAYMENT_REQUIRED, NewTicket;
     /// Handed in before, for another request.
-    TicketUsed = "ticket-used",
+    TicketUsed = "ticket-used", PAYMENT_REQUIRED, NewTicket;
     /// Taken back by the operator.
-    TicketRevoked = "ticket-revoked",
+    TicketRevoked = "ticket-revoked", PAYMENT_REQUIRED, NewTicket;
 
     /// No such service.
-    NotFound = "not-found",
+    NotFound = "not-found", NOT_FOUND, Never;
     /// A service of another method.
-    MethodNotAllowed = "method-not-allowed",
+    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, Never;
     /// The request's head can't be taken.
-    BadRequest = "bad-request",
+    BadRequest = "bad-request", BAD_REQUEST, Never;
     /// A query where none is taken.
-    UnexpectedQuery = "unexpected-query",
+    UnexpectedQuery = "unexpected-query", BAD_REQUEST, Never;
     /// Too long.
-    BodyTooLarge = "body-too-large",
+    BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, Never;
     /// Too slow.
-    BodyTooSlow = "body-too-slow",
+    BodyTooSlow = "body-too-slow", REQUEST_TIMEOUT, Never;
     /// It broke off.
-    BodyBroken = "body-broken",
+    BodyBroken = "body-broken", BAD_REQUEST, Never;
     /// Compressed, or of another type.
-    UnsupportedMediaType = "unsupported-media-type",
+    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, Never;
     /// Not what the service takes.
-    InvalidInput = "invalid-input",
+    InvalidInput = "invalid-input", BAD_REQUEST, Never;
 
     /// Unused, but bought for another request.
-    TicketForAnotherRequest = "ticket-for-another-request",
+    TicketForAnotherRequest = "ticket-for-another-request", UNPROCESSABLE_ENTITY, SameTicket;
     /// Paid, by the node's word, and handed in without its preimage.
-    PreimageMissing = "preimage-missing",
+    PreimageMissing = "preimage-missing", UNPROCESSABLE_ENTITY, SameTicket;
     /// Somebody else redeems it at this moment.
-    InFlight = "in-flight",
+    InFlight = "in-flight", CONFLICT, SameTicket;
     /// Tried again too soon.
-    RetryLater = "retry-later",
+    RetryLater = "retry-later", TOO_MANY_REQUESTS, SameTicket;
     /// Too many unpaid challenges.
-    TooManyUnpaid = "too-many-unpaid",
+    TooManyUnpaid = "too-many-unpaid", TOO_MANY_REQUESTS, NewTicket;
     /// More at once than Farebox takes.
-    TooBusy = "too-busy",
+    TooBusy = "too-busy", SERVICE_UNAVAILABLE, SameTicket;
     /// The node makes no invoices.
-    NodeDown = "node-down",
+    NodeDown = "node-down", SERVICE_UNAVAILABLE, SameTicket;
     /// The ledger can't be written.
-    LedgerDown = "ledger-down",
+    LedgerDown = "ledger-down", SERVICE_UNAVAILABLE, SameTicket;
     /// The upstream is known to be down.
-    UpstreamDown = "upstream-down",
+    UpstreamDown = "upstream-down", SERVICE_UNAVAILABLE, NewTicket;
     /// No connection to the upstream: nothing was sent.
-    UpstreamUnreachable = "upstream-unreachable",
+    UpstreamUnreachable = "upstream-unreachable", SERVICE_UNAVAILABLE, SameTicket;
     /// The upstream refused: nothing was sent.
-    UpstreamRefused = "upstream-refused",
+    UpstreamRefused = "upstream-refused", BAD_GATEWAY, SameTicket;
     /// Nobody knows whether it was sent.
-    OutcomeUnknown = "outcome-unknown",
+    OutcomeUnknown = "outcome-unknown", GATEWAY_TIMEOUT, SameTicket;
     /// A fault of ours.
-    Internal = "internal",
+    Internal = "internal", INTERNAL_SERVER_ERROR, SameTicket;
 }

@@ -99,6 +99,17 @@ impl Keys {
     }
 }
 
+/// Which key of a ring it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyIndex(usize);
+
+impl KeyIndex {
+    /// Whether new tickets are signed with it.
+    pub const fn is_minting(self) -> bool {
+        self.0 == 0
+    }
+}
+
 /// All keys in force: the first mints, every one verifies. Rotation is two steps: add a secret
 /// below on every instance, then move it up.
 pub struct KeyRing {
@@ -118,7 +129,17 @@ impl KeyRing {
         &self.minting
     }
 
-    /// Every key that a ticket may be signed with, with its index.
+    /// The key at an index.
+    pub fn get(&self, index: KeyIndex) -> Option<&Keys> {
+        self.all().nth(index.0)
+    }
+
+    /// The first key that satisfies a condition.
+    pub fn find(&self, is_it: impl FnMut(&Keys) -> bool) -> Option<KeyIndex> {
+        self.all().position(is_it).map(KeyIndex)
+    }
+
+    /// Every key that a ticket may be signed with.
     pub fn all(&self) -> impl Iterator<Item = &Keys> {
         std::iter::once(&self.minting).chain(&self.older)
     }

@@ -10,7 +10,7 @@
 //!                                                     -- settle --> answer
 //! ```
 //!
-//! Arrows point down only: `cli -> listen -> gate -> { order, price, l402, lightning, ledger,
+//! Arrows point down only: `cli -> listen -> gate -> { order, price, l402, ledger, lightning,
 //! upstream, record }`.
 
 /// Every response that Farebox authors.
@@ -35,7 +35,7 @@ pub mod hmac;
 pub mod keys;
 /// The protocol alone: tickets, how they are written, minted and verified.
 pub mod l402;
-/// Exactly once: the state machine and the ledgers.
+/// Exactly once: the durable record of tickets that were handed in, and its state machine.
 pub mod ledger;
 /// Where invoices come from: LND, and the play node.
 pub mod lightning;
@@ -53,8 +53,12 @@ pub mod payment_hash;
 pub mod price;
 /// What happened, without secrets.
 pub mod record;
+/// What binds a ticket to a request.
+pub mod request_digest;
 /// What is for sale.
 pub mod service;
+/// What a client hands in.
+pub mod ticket;
 /// Wall-clock time.
 pub mod time;
 /// The operator's backend.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use hyper::Uri;
@@ -21,19 +21,21 @@ use crate::gate::Gate;
 use crate::gate::guard::Unpaid;
 use crate::gate::in_flight::InFlight;
 use crate::gate::payments::Payments;
-use crate::gate::stock::Stock;
-use crate::gate::watchers::Watchers;
-use crate::keys::KeyRing;
-use crate::keys::{Keys, MasterSecret};
-use crate::ledger::journal::Books;
+use crate::gate::stock::Stocks;
+use crate::keys::{KeyRing, Keys, MasterSecret};
+use crate::ledger::Ledger;
+use crate::ledger::error::LedgerError;
+use crate::ledger::journal::Journal;
 use crate::ledger::postgres::{PostgresLedger, SecretTerms};
 use crate::ledger::revoked::Revoked;
 use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::store::{Ledger, Terms};
+use crate::ledger::store::{LedgerStore as _, Terms};
 use crate::lightning::lnd::Lnd;
 use crate::record::access_log::AccessLog;
 use crate::record::metrics::Metrics;
-use crate::service::{Limits, Offer, Sells, Service, Site, Times};
+use crate::service::times::TicketTimes;
+use crate::service::{Catalogue, Limits, Offer, Service, TicketKind};
+use crate::ticket::Tickets;
 use crate::time::UnixTime;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Target;
@@ -41,20 +43,17 @@ use crate::upstream::health::Health;
 use crate::upstream::places::Places;
 use crate::upstream::pool::Pool;
 
-/// Tickets that are remembered as verified; each takes less than 1 KiB.
-const VERIFIED: usize = 20_000;
-
 /// Bytes of delivered answers that are kept in memory.
-const RECENT: usize = 64 * 1024 * 1024;
+const RECENT_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Counted passes of which the number of used uses is remembered.
-const RIDES: usize = 10_000;
+const RIDES_MAX: usize = 10_000;
 
 /// Longest time for reading a request body.
-const BODY_TIME: Duration = Duration::from_secs(20);
+const BODY_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// How often the ledger is told that the minting secret is still needed.
-pub(super) const SECRET_NOTE: Duration = Duration::from_secs(3600);
+pub(super) const SECRET_NOTE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The parts of a running Farebox.
 pub(super) struct Parts {
@@ -68,8 +67,8 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     let (ledger, secrets) = open_ledger(&config, &metrics, &provider).await?;
     let longest_life = longest_life(&config);
-    let ring =
-        KeyRing::new(&secrets, config.lnd.network.name()).ok_or("there is no master secret")?;
+    let ring = KeyRing::new(&secrets, config.lnd.network.name());
+    let ring = Arc::new(ring.ok_or("there is no master secret")?);
     let observed = Arc::clone(&metrics);
     let node = Arc::new(Lnd::new(
         config.lnd.clone(),
@@ -79,24 +78,22 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
             if result.is_ok() { worked } else { failed }.observe(took.as_secs_f64());
         }),
     ));
-    let stock = (config.mint_ahead, config.invoice_expiry);
-    let services = config
-        .services
-        .into_iter()
-        .map(|written| {
-            service(written, &metrics, &provider, stock, config.limits.redemptions).map(Arc::new)
-        })
+    let most = config.limits.redemptions;
+    let services = config.services.into_iter().enumerate();
+    let services = services
+        .map(|(index, written)| service(written, &metrics, &provider, most, index).map(Arc::new))
         .collect::<Result<_, _>>()?;
-    let site = Site {
+    let (limits, expiry) = (&config.limits, config.invoice_expiry);
+    let catalogue = Catalogue {
         services,
         public_url: config.listen.public_url,
         limits: Limits {
             body: config.limits.body,
-            body_time: BODY_TIME,
+            body_time: BODY_TIME_MAX,
             stored_answer: config.limits.stored_answer,
-            trusted_proxies: config.limits.trusted_proxies,
+            trusted_proxies: limits.trusted_proxies.clone(),
         },
-        times: Times {
+        times: TicketTimes {
             invoice_expiry: config.invoice_expiry,
             lifetime: config.tickets.lifetime,
             longest_life,
@@ -104,30 +101,30 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
             wait: config.tickets.wait,
         },
     };
+    let unpaid = Arc::new(Unpaid::new(limits.unpaid_per_client, limits.unpaid_total, expiry));
+    let freed = Arc::clone(&unpaid);
+    // A ticket that is verified as paid counts as unpaid no more.
+    let tickets = Tickets::new(Arc::clone(&ring), move |hash| freed.redeemed(hash, Instant::now()));
     let gate = Arc::new(Gate {
-        site,
         ring,
         node: Arc::clone(&node) as _,
         ledger,
-        unpaid: Unpaid::new(
-            config.limits.unpaid_per_client,
-            config.limits.unpaid_total,
-            config.invoice_expiry,
-        ),
-        verified: FifoCache::new(VERIFIED),
-        recent: FifoCache::new(RECENT),
+        stocks: Stocks::new(&catalogue.services, config.mint_ahead, config.invoice_expiry),
+        tickets,
+        unpaid,
+        recent: FifoCache::new(RECENT_MAX_BYTES),
         revoked: Revoked::default(),
-        rides: FifoCache::new(RIDES),
-        books: Books::new(config.detects_payments),
+        rides: FifoCache::new(RIDES_MAX),
+        journal: Journal::new(config.detects_payments),
         payments: config.detects_payments.then(|| {
             Payments::new(format!("{} {}", config.lnd.network, config.lnd.address).into())
         }),
-        watchers: Watchers::default(),
         in_flight: InFlight::new(config.limits.redemptions),
         stopping: CancellationToken::new(),
         tasks: TaskTracker::new(),
         metrics,
         access,
+        catalogue,
     });
     Ok(Parts { gate, node })
 }
@@ -136,7 +133,7 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
 /// paid.
 fn longest_life(config: &Config) -> Duration {
     let passes = config.services.iter().filter_map(|service| match &service.ticket {
-        Ticket::Paid { sells: Sells::Pass { time, .. }, .. } => Some(*time),
+        Ticket::Paid { kind: TicketKind::Pass { time, .. }, .. } => Some(*time),
         _ => None,
     });
     passes.fold(config.tickets.lifetime, Duration::max)
@@ -144,12 +141,12 @@ fn longest_life(config: &Config) -> Duration {
 
 /// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the
 /// minting secret will be about.
-pub(super) async fn note_secret(gate: &Gate) -> Result<(), crate::ledger::store::LedgerError> {
-    let times = &gate.site.times;
+pub(super) async fn note_secret(gate: &Gate) -> Result<(), LedgerError> {
+    let times = &gate.catalogue.times;
     let until = UnixTime::now()
         .plus(times.invoice_expiry)
         .plus(times.longest_life)
-        .plus(SECRET_NOTE * 3 / 2);
+        .plus(SECRET_NOTE_INTERVAL * 3 / 2);
     gate.ledger.note_secret(gate.ring.minting().fingerprint(), until).await
 }
 
@@ -164,11 +161,11 @@ async fn open_ledger(
     config: &Config,
     metrics: &Arc<Metrics>,
     provider: &Arc<CryptoProvider>,
-) -> Result<(Arc<dyn Ledger>, Vec<MasterSecret>), String> {
+) -> Result<(Ledger, Vec<MasterSecret>), String> {
     let observed = metrics.commit_seconds.clone();
     let observer = Box::new(move |took: Duration| observed.observe(took.as_secs_f64()));
     let terms = Terms { replay: config.tickets.replay };
-    let needed_for = config.invoice_expiry + longest_life(config) + SECRET_NOTE * 3 / 2;
+    let needed_for = config.invoice_expiry + longest_life(config) + SECRET_NOTE_INTERVAL * 3 / 2;
     match &config.ledger {
         LedgerPlace::Sqlite(path) => {
             if let Some(folder) = path.parent() {
@@ -194,7 +191,7 @@ async fn open_ledger(
                     .await
                     .map_err(|error| error.to_string())?;
             }
-            Ok((Arc::new(ledger), secrets))
+            Ok((Ledger::new(ledger), secrets))
         }
         LedgerPlace::Postgres { url, ca } => {
             // Never made here: all instances need the same.
@@ -209,7 +206,7 @@ async fn open_ledger(
             let ledger = PostgresLedger::open(url, tls, terms, secret_terms, observer)
                 .await
                 .map_err(|why| format!("ledger: {why}"))?;
-            Ok((Arc::new(ledger), secrets))
+            Ok((Ledger::new(ledger), secrets))
         }
     }
 }
@@ -218,30 +215,30 @@ fn service(
     written: Written,
     metrics: &Metrics,
     provider: &Arc<CryptoProvider>,
-    stock: (usize, Duration),
     most: usize,
+    index: usize,
 ) -> Result<Service, String> {
     let upstream = Arc::new(upstream(&written, provider, most)?);
     let offer = match written.ticket {
         Ticket::Free => None,
-        Ticket::Paid { sells, price, rules, without_preimage } => {
+        Ticket::Paid { kind, price, rules, without_preimage } => {
             let content_type = Some(rules.content_type())
                 .filter(|media| !media.is_empty())
                 .map(HeaderValue::from_str)
                 .transpose();
             Some(Offer {
-                sells,
+                kind,
                 content_type: content_type.map_err(|error| error.to_string())?,
                 price,
                 rules,
                 memo: written.memo,
                 without_preimage,
-                stock: Stock::new(stock.0, stock.1),
                 forward_headers: written.forward_headers,
             })
         }
     };
     Ok(Service {
+        index,
         metrics: metrics.service(&written.name),
         name: written.name,
         title: written.title,

@@ -15,13 +15,13 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::assemble::{self, Parts, SECRET_NOTE};
+use super::assemble::{self, Parts, SECRET_NOTE_INTERVAL};
 use super::{bind, stop_signal};
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
 use crate::gate::{lookup, payments, stock};
 use crate::listen::accept::Accept;
 use crate::listen::tls;
-use crate::record::access_log::AccessLog;
+use crate::record::access_log::{AccessLog, LogFormat};
 use crate::{ops, upstream};
 
 pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
@@ -93,7 +93,7 @@ impl Server {
         let Parts { gate, node } = parts;
         let (stop, connections) = (gate.stopping.clone(), TaskTracker::new());
         tend("the node's state", Arc::clone(&node), |node| async move { node.watch().await });
-        for service in &gate.site.services {
+        for service in &gate.catalogue.services {
             tend("an upstream's health", Arc::clone(&service.upstream), |upstream| async move {
                 upstream::health::watch(&upstream).await
             });
@@ -105,13 +105,13 @@ impl Server {
                 lookup::watch(&gate, &service).await
             });
         }
-        tend("the ledger", Arc::clone(&gate.ledger), |ledger| async move { ledger.run().await });
+        tend("the ledger", Arc::clone(&gate), |gate| async move { gate.ledger.run().await });
         tend("the accounts", Arc::clone(&gate), |gate| async move {
-            gate.books.run(&*gate.ledger).await
+            gate.journal.run(&gate.ledger).await
         });
         tend("payments", Arc::clone(&gate), |gate| async move { payments::watch(&gate).await });
         tend("revoked tickets", Arc::clone(&gate), |gate| async move {
-            gate.revoked.watch(&*gate.ledger).await
+            gate.revoked.watch(&gate.ledger).await
         });
         tend(
             "the minting secret",
@@ -130,7 +130,7 @@ impl Server {
         let closed = timeout_at(deadline, connections.wait()).await.is_ok();
         gate.tasks.close();
         let settled = timeout_at(deadline, gate.tasks.wait()).await.is_ok();
-        let _ = timeout_at(deadline, gate.books.write(&*gate.ledger)).await;
+        let _ = timeout_at(deadline, gate.journal.flush(&gate.ledger)).await;
         gate.access.flush();
         stopped?;
         if closed && settled {
@@ -168,7 +168,7 @@ where
 
 async fn note_secret(gate: &crate::gate::Gate) {
     loop {
-        tokio::time::sleep(SECRET_NOTE).await;
+        tokio::time::sleep(SECRET_NOTE_INTERVAL).await;
         while let Err(error) = assemble::note_secret(gate).await {
             warn!(%error, "the minting secret could not be noted in the ledger");
             tokio::time::sleep(Duration::from_secs(10)).await;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::config::{Config, LedgerPlace};
+use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::store::Terms;
 use crate::ops::tickets::{self, Ask};
@@ -31,7 +32,7 @@ pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
             };
             let ledger = SqliteLedger::open(path, terms, Box::new(|_| {}))
                 .map_err(|error| error.to_string())?;
-            tickets::answer(&ledger, ask, config.detects_payments)
+            tickets::answer(&Ledger::new(ledger), ask, config.detects_payments)
                 .await
                 .map_err(|no| no.to_string())?
         }

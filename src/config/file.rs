@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::secret::{Source, Value};
 use super::units::{Size, Span};
+use crate::record::access_log::LogFormat;
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -100,17 +101,6 @@ pub(super) struct Limits {
 pub(super) struct Log {
     #[serde(default)]
     pub(super) format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq, Debug)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Human,
-    /// A JSON object per line.
-    Json,
 }
 
 #[derive(Deserialize)]

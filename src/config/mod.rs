@@ -21,11 +21,11 @@ use zeroize::Zeroizing;
 pub use self::error::ConfigError;
 use self::error::Reporter;
 use self::file::File;
-pub use self::file::LogFormat;
 use self::secret::Source;
 pub use self::service::{Service, Ticket};
 use crate::lightning::lnd;
 use crate::lightning::network::Network;
+use crate::record::access_log::LogFormat;
 
 /// Longest lifetime of a ticket, so that times in it can't overflow: a hundred years.
 const MAX_LIFETIME: Duration = Duration::from_secs(100 * 365 * 86_400);

@@ -15,11 +15,10 @@ use super::error::{ConfigError, Reporter};
 use super::file::{self, BindWord, Input, ReuseWord};
 use super::secret::Value;
 use super::units::Span;
-use crate::gate::status;
 use crate::order::schema::Schema;
 use crate::order::{Bind, Rules, Takes};
 use crate::price::Msat;
-use crate::service::{Lookup, Sells};
+use crate::service::{Lookup, STATUS_PATH, TicketKind};
 use crate::upstream::Reuse;
 use crate::upstream::outcome::Meaning;
 use crate::upstream::request::KeyPlace;
@@ -38,7 +37,7 @@ pub enum Ticket {
     /// A payment.
     Paid {
         /// What it buys.
-        sells: Sells,
+        kind: TicketKind,
         /// What it costs.
         price: Msat,
         /// What a request must look like.
@@ -130,7 +129,7 @@ pub(super) fn check(
         Ticket::Free => None,
     };
     let naming = answers::naming(report, &written, rules)?;
-    if let (Ticket::Paid { sells: Sells::Pass { uses: None, .. }, .. }, Some(given)) =
+    if let (Ticket::Paid { kind: TicketKind::Pass { uses: None, .. }, .. }, Some(given)) =
         (&ticket, &written.idempotency)
     {
         return Err(report.at(
@@ -204,12 +203,12 @@ fn path(report: &Reporter<'_>, path: &Spanned<String>) -> Result<String, ConfigE
             !matches!(segment, "." | "..") && (!segment.is_empty() || n > 0 || rest.is_empty())
         })
     });
-    if text == status::PATH {
+    if text == STATUS_PATH {
         return Err(report.at(
             path.span(),
             format!(
                 "`path`: {} is Farebox's own, where payers ask how their ticket stands",
-                status::PATH
+                STATUS_PATH
             ),
         ));
     }
@@ -343,10 +342,11 @@ fn ticket(
     written: &file::Service,
     method: &Method,
 ) -> Result<Ticket, ConfigError> {
-    let sells = match (written.ticket, &written.pass_time, &written.pass_uses) {
-        (file::Ticket::Pass, Some(time), uses) => {
-            Sells::Pass { time: pass_time(report, time)?, uses: pass_uses(report, uses.as_ref())? }
-        }
+    let kind = match (written.ticket, &written.pass_time, &written.pass_uses) {
+        (file::Ticket::Pass, Some(time), uses) => TicketKind::Pass {
+            time: pass_time(report, time)?,
+            uses: pass_uses(report, uses.as_ref())?,
+        },
         (file::Ticket::Pass, None, _) => {
             return Err(report.at(written.name.span(), "a pass needs `pass_time`, such as \"24h\""));
         }
@@ -356,7 +356,7 @@ fn ticket(
         (_, None, Some(uses)) => {
             return Err(report.at(uses.span(), "`pass_uses` is for `ticket = \"pass\"`"));
         }
-        (_, None, None) => Sells::SingleUse,
+        (_, None, None) => TicketKind::SingleUse,
     };
     let price = price(report, written)?;
     let without_preimage =
@@ -375,7 +375,7 @@ fn ticket(
                 .at(written.name.span(), "a paid service needs `price_sat` (or `price_msat`)"))
         }
         (_, Some(price), _) => Ok(Ticket::Paid {
-            sells,
+            kind,
             price,
             rules: rules(report, folder, written, method)?,
             without_preimage,

@@ -4,12 +4,14 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{
     ALT_SVC, CONTENT_LENGTH, HeaderMap, HeaderValue, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
-use hyper::{Request, StatusCode, Version};
+use hyper::{Request, Version};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{Gate, Notes, read};
-use crate::answer::{Answer, Body, Problem};
+use super::{Gate, RequestLog, read};
+use crate::answer::body::Body;
+use crate::answer::problem::Problem;
+use crate::answer::{Answer, problems};
 use crate::client::{Client, Peer};
 use crate::code::Code;
 use crate::l402::credential::is_l402;
@@ -25,31 +27,25 @@ pub async fn pass(
     peer: &Peer,
     client: &Client,
     request: Request<Incoming>,
-    notes: &mut Notes<'_>,
-) -> Answer {
-    let upstream = &service.upstream;
+    log: &mut RequestLog<'_>,
+) -> Result<Answer, Problem> {
+    let (upstream, body_max) = (&service.upstream, gate.catalogue.limits.body);
     let proto = if peer.tls { "https" } else { "http" };
-    let too_large = || {
-        let detail = format!("The body is longer than {} bytes.", gate.site.limits.body);
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, detail).into_answer()
-    };
-    if request.body().size_hint().lower() > gate.site.limits.body as u64 {
-        read::drain(request.into_body(), &gate.site.limits).await;
-        return too_large();
+    if request.body().size_hint().lower() > body_max as u64 {
+        read::drain(request.into_body(), &gate.catalogue.limits).await;
+        return Err(problems::body_too_large(body_max));
     }
-    let limit = (!request.body().is_end_stream()).then(|| BodyLimit::new(gate.site.limits.body));
-    let Some(request) = request::free(upstream, request, client.header(), proto, limit.as_ref())
-    else {
-        return Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, "The query is too long.")
-            .into_answer();
-    };
+    let limit = (!request.body().is_end_stream()).then(|| BodyLimit::new(body_max));
+    let request = request::free(upstream, request, client.header(), proto, limit.as_ref())
+        .ok_or_else(|| problems::bad_request("The query is too long."))?;
     let started = Instant::now();
-    let sent = forward(upstream, request, service.reuse, started + upstream.timeout, None).await;
-    notes.upstream = Some(started.elapsed());
+    let deadline = started + upstream.timeout;
+    let sent = forward(upstream, request, service.reuse, deadline, None).await;
+    log.upstream = Some(started.elapsed());
     match sent {
         Sent::Yes(response) => {
             if has_other_coding(response.headers()) {
-                return no_answer();
+                return Err(problems::free_without_answer());
             }
             let mut response = response.map(|body| Body::Streamed(Box::new(body)));
             // Else a client of ours would be answered by the upstream's version, without a sign of
@@ -57,26 +53,20 @@ pub async fn pass(
             *response.version_mut() = Version::HTTP_11;
             let is_whole = response.body().is_end_stream();
             strip_ours(response.headers_mut(), is_whole);
-            Answer { response, code: Code::Passed }
+            Ok(Answer { response, code: Code::Passed })
         }
         Sent::No(why) => {
             debug!(service = %service.name, "not sent: {why}");
-            let detail = "The service behind this gate does not answer. Nothing was sent.";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::UpstreamUnreachable, detail)
-                .into_answer()
+            Err(problems::free_unreachable())
         }
-        Sent::Unknown(_) if limit.is_some_and(|limit| limit.was_passed()) => too_large(),
+        Sent::Unknown(_) if limit.is_some_and(|limit| limit.was_passed()) => {
+            Err(problems::body_too_large(body_max))
+        }
         Sent::Unknown(why) => {
             debug!(service = %service.name, "no answer: {why}");
-            no_answer()
+            Err(problems::free_without_answer())
         }
     }
-}
-
-fn no_answer() -> Answer {
-    let detail =
-        "The service behind this gate took the request and gave no answer that can be read.";
-    Problem::new(StatusCode::GATEWAY_TIMEOUT, Code::OutcomeUnknown, detail).into_answer()
 }
 
 /// Whether the body is coded by more than `chunked`, which is taken off on the way: what is left

@@ -1,21 +1,21 @@
 //! How much may be asked for without paying: the unpaid challenges, counted per client and in all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use crate::client::ClientKey;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Longest time for which a challenge is put off.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Most of those who are refused that are kept waiting for it; the others are refused at once.
-const WAITING: usize = 1000;
+const WAITING_MAX: usize = 1000;
 
 /// The unpaid challenges. One counts from before its invoice is asked for until it is redeemed or
 /// its invoice has run out.
@@ -33,12 +33,12 @@ struct Open {
     /// off more than the next.
     challenges: BTreeMap<u64, Challenge>,
     by_hash: HashMap<PaymentHash, u64>,
-    clients: HashMap<IpAddr, BTreeSet<u64>>,
+    clients: HashMap<ClientKey, BTreeSet<u64>>,
     next: u64,
 }
 
 struct Challenge {
-    client: IpAddr,
+    client: ClientKey,
     /// Till when it counts.
     until: Instant,
     sold: Option<Sold>,
@@ -81,12 +81,12 @@ impl Unpaid {
             total,
             lifetime,
             open: Mutex::default(),
-            waiting: Semaphore::new(WAITING),
+            waiting: Semaphore::new(WAITING_MAX),
         }
     }
 
     /// Takes a place for a client's challenge.
-    pub fn reserve(&self, client: IpAddr, now: Instant) -> Result<Reservation<'_>, NoPlace> {
+    pub fn reserve(&self, client: ClientKey, now: Instant) -> Result<Reservation<'_>, NoPlace> {
         let mut open = self.open(now);
         let wait = |challenge: &Challenge| NoPlace(challenge.until.saturating_duration_since(now));
         if open.challenges.len() >= self.total {
@@ -113,13 +113,13 @@ impl Unpaid {
     /// How long the next one is put off where so many places are taken, which are not all.
     fn pause(&self, taken: usize) -> Duration {
         let half = self.total / 2;
-        LONGEST_PAUSE.mul_f64(taken.saturating_sub(half) as f64 / (self.total - half) as f64)
+        PAUSE_MAX.mul_f64(taken.saturating_sub(half) as f64 / (self.total - half) as f64)
     }
 
     /// Waits with a refusal for as long as a challenge is put off at most.
     pub async fn put_off(&self) {
         if let Ok(_turn) = self.waiting.try_acquire() {
-            sleep(LONGEST_PAUSE).await;
+            sleep(PAUSE_MAX).await;
         }
     }
 
@@ -215,11 +215,12 @@ impl Drop for Reservation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::Client;
 
     const LIFETIME: Duration = Duration::from_secs(600);
 
-    fn client(n: u8) -> IpAddr {
-        IpAddr::from([127, 0, 0, n])
+    fn client(n: u8) -> ClientKey {
+        Client::of([127, 0, 0, n].into()).key()
     }
 
     fn invoice(now: Instant) -> OpenInvoice {
@@ -275,13 +276,13 @@ mod tests {
         let (unpaid, started) = (Unpaid::new(1, 1, LIFETIME), Instant::now());
         let unpaid = Arc::new(unpaid);
         let mut all = tokio::task::JoinSet::new();
-        for _ in 0..=WAITING {
+        for _ in 0..=WAITING_MAX {
             let unpaid = Arc::clone(&unpaid);
             all.spawn(async move { unpaid.put_off().await });
         }
         let mut at_once = 0;
         while all.join_next().await.is_some() {
-            at_once += u32::from(started.elapsed() < LONGEST_PAUSE);
+            at_once += u32::from(started.elapsed() < PAUSE_MAX);
         }
         assert_eq!(at_once, 1);
     }

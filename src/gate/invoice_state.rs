@@ -2,15 +2,27 @@
 
 use super::Gate;
 use super::payments::{Payments, look_up, ran_out};
+use crate::answer::problem::Problem;
+use crate::answer::problems;
 use crate::ledger::accounts::{Challenge, ChallengeState};
 use crate::lightning::Standing;
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::time::UnixTime;
 
 /// Why it can't be said whether something was paid.
-pub(super) enum Unsure {
+pub(super) enum Undetermined {
     Ledger,
     Node,
+}
+
+impl Undetermined {
+    /// Perhaps it was paid: nobody is asked to pay again.
+    pub(super) fn problem(self) -> Problem {
+        match self {
+            Self::Ledger => problems::ledger_down(),
+            Self::Node => problems::payment_undetermined(),
+        }
+    }
 }
 
 /// What was paid with a ticket's invoice, if it was: `None` means that it wasn't; with
@@ -22,24 +34,24 @@ pub(super) async fn preimage(
     hash: PaymentHash,
     expires: UnixTime,
     for_certain: bool,
-) -> Result<Option<Preimage>, Unsure> {
+) -> Result<Option<Preimage>, Undetermined> {
     if let Some(preimage) = payments.known(&hash) {
         return Ok(Some(preimage));
     }
-    let row = gate.ledger.challenge(hash).await.map_err(|_| Unsure::Ledger)?;
+    let row = gate.ledger.challenge(hash).await.map_err(|_| Undetermined::Ledger)?;
     match row.map(|row| row.state) {
         Some(ChallengeState::Closed) if !for_certain => return Ok(None),
         Some(ChallengeState::Open) if !for_certain && payments.state().is_ok() => return Ok(None),
         Some(_) | None => {}
     }
     Ok(match asked(gate, payments, hash, row, expires).await? {
-        Left::Paid(preimage) => Some(preimage),
-        Left::Open { .. } | Left::Over => None,
+        InvoiceCheck::Paid(preimage) => Some(preimage),
+        InvoiceCheck::Open { .. } | InvoiceCheck::Over => None,
     })
 }
 
-/// What certainly is with a challenge.
-pub(super) enum Left {
+/// How the invoice of a challenge certainly stands.
+pub(super) enum InvoiceCheck {
     /// It can be paid.
     Open { bolt11: Box<str>, expires: UnixTime },
     /// It can't be paid any more, and wasn't.
@@ -48,36 +60,37 @@ pub(super) enum Left {
     Paid(Preimage),
 }
 
-/// What is with a challenge of which nothing is remembered here: nobody is asked to pay another as
-/// long as this one may have been, or may be.
-pub(super) async fn left(
+/// How the invoice of a challenge stands of which nothing is remembered here: nobody is asked to
+/// pay another as long as this one may have been paid, or may still be.
+pub(super) async fn check(
     gate: &Gate,
     payments: &Payments,
     hash: PaymentHash,
     expires: UnixTime,
-) -> Result<Left, Unsure> {
-    let row = gate.ledger.challenge(hash).await.map_err(|_| Unsure::Ledger)?;
+) -> Result<InvoiceCheck, Undetermined> {
+    let row = gate.ledger.challenge(hash).await.map_err(|_| Undetermined::Ledger)?;
     asked(gate, payments, hash, row, expires).await
 }
 
-/// The same by the node's own word, where the row is at hand. `expires` counts where there is none.
+/// How an invoice stands by the node's own word, where the row is at hand. `expires` counts where
+/// there is none.
 pub(super) async fn asked(
     gate: &Gate,
     payments: &Payments,
     hash: PaymentHash,
     row: Option<Challenge>,
     expires: UnixTime,
-) -> Result<Left, Unsure> {
+) -> Result<InvoiceCheck, Undetermined> {
     let expires = row.map_or(expires, |row| row.expires);
-    match look_up(gate, payments, hash).await.map_err(|_| Unsure::Node)? {
-        Standing::Settled(payment) => Ok(Left::Paid(payment.preimage)),
+    match look_up(gate, payments, hash).await.map_err(|_| Undetermined::Node)? {
+        Standing::Settled(payment) => Ok(InvoiceCheck::Paid(payment.preimage)),
         // Paid, and the node knows nothing of it: another node, or one restored.
-        _ if row.is_some_and(|row| row.state == ChallengeState::Paid) => Err(Unsure::Node),
-        Standing::Open { expires, .. } if ran_out(expires) => Ok(Left::Over),
-        Standing::Open { bolt11, expires } => Ok(Left::Open { bolt11, expires }),
-        Standing::Canceled => Ok(Left::Over),
-        Standing::Unknown if ran_out(expires) => Ok(Left::Over),
+        _ if row.is_some_and(|row| row.state == ChallengeState::Paid) => Err(Undetermined::Node),
+        Standing::Open { expires, .. } if ran_out(expires) => Ok(InvoiceCheck::Over),
+        Standing::Open { bolt11, expires } => Ok(InvoiceCheck::Open { bolt11, expires }),
+        Standing::Canceled => Ok(InvoiceCheck::Over),
+        Standing::Unknown if ran_out(expires) => Ok(InvoiceCheck::Over),
         // Another node's; or money is on its way.
-        Standing::Unknown | Standing::Accepted => Err(Unsure::Node),
+        Standing::Unknown | Standing::Accepted => Err(Undetermined::Node),
     }
 }

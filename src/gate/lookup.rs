@@ -97,7 +97,6 @@ async fn ask(
     match gate.ledger.resolve(*hash, plan.claim, resolution).await {
         Ok(Settled::Stale) => {}
         Ok(Settled::Done { .. }) => {
-            gate.watchers.tell(hash);
             let service = &*service.name;
             info!(ticket = %hash, service, ?resolution, "a look-up settled a parked ticket");
         }
@@ -118,7 +117,8 @@ async fn question(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, key: &st
     else {
         return Word::Nothing;
     };
-    let Read { head, body, .. } = read(response, gate.site.limits.stored_answer, deadline).await;
+    let Read { head, body, .. } =
+        read(response, gate.catalogue.limits.stored_answer, deadline).await;
     let (found, not_found) = (&lookup.found, &lookup.not_found);
     match (
         found.holds(head.status, &head.headers, body.as_deref()),

@@ -1,23 +1,26 @@
 //! The way of a request, and the only place that knows its order.
 
-pub mod admit;
 pub mod challenge;
+mod curl;
+mod exchange;
 pub mod flight;
 pub mod free;
 pub mod guard;
 pub mod in_flight;
 mod invoice_state;
 pub mod lookup;
+mod offer;
 pub mod paid;
 pub mod pass;
 pub mod payments;
 pub mod read;
+pub mod recent;
 pub mod route;
 pub mod status;
 pub mod stock;
 mod stored_answer;
 pub mod validate;
-pub mod watchers;
+mod without_preimage;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,53 +31,55 @@ use hyper::{Request, Response};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::admit::{Admitted, Buyer, CacheKey};
 use self::flight::End;
 use self::guard::Unpaid;
 use self::in_flight::InFlight;
 use self::paid::Redeemed;
 use self::payments::Payments;
 use self::route::Route;
-use self::watchers::Watchers;
-use crate::answer::{Answer, Body};
+use self::stock::Stocks;
+use crate::answer::problem::Problem;
+use crate::answer::{Answer, body::Body, preflight};
 use crate::cache::FifoCache;
 use crate::client::{Client, Peer};
-use crate::l402::verify::Paid;
-use crate::ledger::journal::Books;
+use crate::keys::KeyRing;
+use crate::ledger::Ledger;
+use crate::ledger::journal::Journal;
 use crate::ledger::revoked::Revoked;
-use crate::ledger::store::Ledger;
 use crate::lightning::Node;
+use crate::payment_hash::PaymentHash;
 use crate::record::access_log::{AccessLog, Line};
 use crate::record::metrics::Metrics;
-use crate::service::{Offer, Service, Site};
-use crate::{keys::KeyRing, payment_hash::PaymentHash};
+use crate::service::request::PaidRequest;
+use crate::service::{Catalogue, Offer, Service};
+use crate::ticket::{Presented, Tickets};
 
 /// Everything that requests share.
 pub struct Gate {
     /// What is served.
-    pub site: Site,
+    pub catalogue: Catalogue,
     /// Signs and verifies tickets.
-    pub ring: KeyRing,
+    pub ring: Arc<KeyRing>,
+    /// Verifies what is handed in, and remembers what it found.
+    pub tickets: Tickets,
     /// Makes invoices.
     pub node: Arc<dyn Node>,
-    /// Remembers tickets that were handed in.
-    pub ledger: Arc<dyn Ledger>,
+    /// Invoices that were made ahead.
+    pub stocks: Stocks,
+    /// Remembers tickets that were handed in, and tells whoever waits for one.
+    pub ledger: Ledger,
     /// Challenges that are not paid.
-    pub unpaid: Unpaid,
-    /// Tickets that were verified before.
-    pub verified: FifoCache<CacheKey, Paid>,
+    pub unpaid: Arc<Unpaid>,
     /// Answers that were delivered a while ago.
-    pub recent: FifoCache<PaymentHash, paid::Recent>,
+    pub recent: FifoCache<PaymentHash, recent::Recent>,
     /// Tickets that were taken back.
     pub revoked: Revoked,
     /// What is known of counted passes.
     pub rides: FifoCache<PaymentHash, Arc<pass::Ride>>,
     /// What was asked for and paid, written beside the way.
-    pub books: Books,
+    pub journal: Journal,
     /// What the node tells of payments, if it is to be asked.
     pub payments: Option<Payments>,
-    /// Who waits to hear of a ticket.
-    pub watchers: Watchers,
     /// Redemptions under way.
     pub in_flight: InFlight<Arc<End>>,
     /// Cancelled once the process is to stop.
@@ -89,7 +94,7 @@ pub struct Gate {
 
 /// What is noted about a request on its way, for its log line and the counters.
 #[derive(Default)]
-pub struct Notes<'a> {
+pub struct RequestLog<'a> {
     /// The service that it was for.
     pub service: Option<&'a Service>,
     /// The ticket that it brought or was offered.
@@ -97,25 +102,26 @@ pub struct Notes<'a> {
     /// How long the upstream took.
     pub upstream: Option<Duration>,
     /// How long it was made to wait on purpose.
-    pub put_off: Duration,
+    pub delay: Duration,
 }
 
-/// Answers a request. Infallible: whatever goes wrong is an answer too.
+/// Answers a request. Infallible: whatever goes wrong is an answer too, and is said here.
 pub async fn handle(gate: &Arc<Gate>, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
     let started = Instant::now();
-    let mut notes = Notes::default();
+    let mut log = RequestLog::default();
     let method = request.method().clone();
-    let client = crate::client::client(peer, request.headers(), &gate.site.limits.trusted_proxies);
-    let Answer { mut response, code } = match way(gate, peer, &client, request, &mut notes).await {
-        Ok(answer) | Err(answer) => answer,
-    };
+    let trusted_proxies = &gate.catalogue.limits.trusted_proxies;
+    let client = crate::client::client(peer, request.headers(), trusted_proxies);
+    let answer = serve(gate, peer, &client, request, &mut log).await;
+    let Answer { mut response, code } = answer.unwrap_or_else(Problem::into_answer);
     allow_browsers(&mut response);
     let took = started.elapsed();
-    let service = notes.service;
+    let service = log.service;
     match service {
-        Some(service) => service
-            .metrics
-            .request(code, took.saturating_sub(notes.upstream.unwrap_or_default() + notes.put_off)),
+        Some(service) => {
+            let elsewhere = log.upstream.unwrap_or_default() + log.delay;
+            service.metrics.request(code, took.saturating_sub(elsewhere));
+        }
         None => gate.metrics.unrouted(code),
     }
     gate.access.write(&Line {
@@ -124,61 +130,61 @@ pub async fn handle(gate: &Arc<Gate>, peer: &Peer, request: Request<Incoming>) -
         service: service.map(|service| &*service.name),
         status: response.status(),
         code: code.word(),
-        ticket: notes.ticket,
+        ticket: log.ticket,
         took,
     });
     response
 }
 
-/// accept - route - read - validate - admit - sell or redeem. `Err` is an answer that ends the way
-/// early.
-async fn way<'a>(
+/// accept - route - read - validate - ticket - redeem or sell. `Err` ends the way early.
+async fn serve<'a>(
     gate: &'a Arc<Gate>,
     peer: &Peer,
     client: &Client,
     request: Request<Incoming>,
-    notes: &mut Notes<'a>,
-) -> Result<Answer, Answer> {
-    let service = match route::route(&gate.site, &request) {
+    log: &mut RequestLog<'a>,
+) -> Result<Answer, Problem> {
+    let service = match route::route(&gate.catalogue, &request) {
         Ok(Route::Service(service)) => service,
-        Ok(Route::Status) => return Box::pin(status::answer(gate, &request, notes)).await,
-        Err(answer) => {
-            read::drain(request.into_body(), &gate.site.limits).await;
-            return Err(answer);
+        Ok(Route::Status) => return Box::pin(status::answer(gate, &request, log)).await,
+        Ok(Route::Preflight(methods)) => {
+            read::drain(request.into_body(), &gate.catalogue.limits).await;
+            return Ok(preflight(methods));
+        }
+        Err(problem) => {
+            read::drain(request.into_body(), &gate.catalogue.limits).await;
+            return Err(problem);
         }
     };
-    notes.service = Some(service);
+    log.service = Some(service);
     let Some(offer) = &service.offer else {
-        return Ok(free::pass(gate, service, peer, client, request, notes).await);
+        return free::pass(gate, service, peer, client, request, log).await;
     };
     // Boxed, so that a free request doesn't carry about what only a paid one needs.
-    Box::pin(paid_way(gate, service, offer, peer, client, request, notes)).await
+    Box::pin(serve_paid(gate, service, offer, peer, client, request, log)).await
 }
 
-async fn paid_way(
+async fn serve_paid(
     gate: &Arc<Gate>,
     service: &Arc<Service>,
     offer: &Offer,
     peer: &Peer,
     client: &Client,
     request: Request<Incoming>,
-    notes: &mut Notes<'_>,
-) -> Result<Answer, Answer> {
-    let whole = read::whole(request, &gate.site.limits).await?;
+    log: &mut RequestLog<'_>,
+) -> Result<Answer, Problem> {
+    let whole = read::whole(request, &gate.catalogue.limits).await?;
     let order = validate::order(offer, &whole.head, whole.body)?;
-    let sale =
-        challenge::Sale { gate, service, offer, order: &order, head: &whole.head, peer, client };
-    let admitted = admit::admit(gate, service, offer, &whole.head.headers, &order);
-    let redeemed = match admit::paid_meanwhile(gate, service, offer, &order, admitted).await? {
-        Admitted::Buyer(buyer) => return challenge::sell(&sale, buyer, notes).await,
-        Admitted::Holder(ticket) => paid::redeem(&sale, ticket, notes).await,
-        Admitted::Passenger(pass) => pass::ride(&sale, &pass, notes).await,
+    let request = PaidRequest::new(service, offer, order, whole.head, peer, client);
+    let presented = gate.tickets.present(&request, &gate.catalogue.times);
+    let redeemed = match without_preimage::accept(gate, &request, presented).await? {
+        Presented::Nothing(rejected) => Redeemed::Rejected(rejected),
+        Presented::Ticket(ticket) => paid::redeem(gate, &request, ticket, log).await?,
+        Presented::Pass(pass) => pass::ride(gate, &request, &pass, log).await?,
     };
     match redeemed {
         Redeemed::Answer(answer) => Ok(answer),
-        Redeemed::Worthless(why) => {
-            challenge::sell(&sale, Buyer { why, pending: None }, notes).await
-        }
+        Redeemed::Rejected(rejected) => challenge::sell(gate, &request, rejected, log).await,
     }
 }
 

@@ -6,128 +6,127 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::StatusCode;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::Notes;
-use super::admit::VerifiedPass;
-use super::challenge::Sale;
-use super::flight::{Done, Ending, NotSent, claim_id, judge, lease, send, upstream_request};
+use super::exchange::{Exchange, judge, send};
+use super::flight::{Ending, NotSent, claim_id, lease, upstream_request};
 use super::in_flight::Entry;
-use super::paid::{
-    Redeemed, answer, in_flight, internal, ledger_down, not_sent_problem, take_off, too_busy,
-};
+use super::paid::{Redeemed, Try, answer, not_sent_problem, take_off};
 use super::stored_answer::passed_on;
-use crate::answer::{Answer, Problem, Retry, delivered};
+use super::{Gate, RequestLog};
+use crate::answer::problem::Problem;
+use crate::answer::stored::delivered;
+use crate::answer::{Answer, problems};
 use crate::code::Code;
-use crate::ledger::state::{Attempt, spacing};
+use crate::ledger::state::{Attempt, retry_delay};
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
+use crate::request_digest::RequestDigest;
+use crate::service::request::PaidRequest;
+use crate::ticket::VerifiedPass;
 use crate::time::UnixTime;
 
 /// How soon it is looked again whether a use of an exhausted pass was given back.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const EXHAUSTED_FOR: Duration = Duration::from_secs(5);
 
 /// Serves one request on a pass, or says why the pass doesn't do.
-pub async fn ride(sale: &Sale<'_>, pass: &VerifiedPass, notes: &mut Notes<'_>) -> Redeemed {
+pub async fn ride(
+    gate: &Arc<Gate>,
+    request: &PaidRequest<'_>,
+    pass: &VerifiedPass,
+    log: &mut RequestLog<'_>,
+) -> Result<Redeemed, Problem> {
     let hash = pass.ticket().payment_hash;
-    notes.ticket = Some(hash);
+    log.ticket = Some(hash);
     // Nothing else would stop a revoked pass.
-    match sale.gate.revoked.contains_for_certain(&hash) {
-        None => return Redeemed::Answer(ledger_down()),
-        Some(true) => return Redeemed::Worthless(Code::TicketRevoked),
+    match gate.revoked.contains_for_certain(&hash) {
+        None => return Err(problems::ledger_down()),
+        Some(true) => return Ok(Redeemed::rejected(Code::TicketRevoked)),
         Some(false) => {}
     }
     if pass.ticket().valid_until <= UnixTime::now().seconds() {
-        return Redeemed::Worthless(Code::TicketExpired);
+        return Ok(Redeemed::rejected(Code::TicketExpired));
     }
-    sale.gate.books.pass_served(hash);
+    gate.journal.pass_served(hash);
     match pass.uses() {
-        None => Redeemed::Answer(uncounted(sale, notes).await),
-        Some(uses) => counted(sale, pass, uses, notes).await,
+        None => uncounted(gate, request, log).await.map(Redeemed::Answer),
+        Some(uses) => counted(gate, request, pass, uses, log).await,
     }
 }
 
-async fn uncounted(sale: &Sale<'_>, notes: &mut Notes<'_>) -> Answer {
-    let Some(request) = upstream_request(sale) else { return internal() };
-    let (service, started) = (sale.service, Instant::now());
+async fn uncounted(
+    gate: &Gate,
+    paid: &PaidRequest<'_>,
+    log: &mut RequestLog<'_>,
+) -> Result<Answer, Problem> {
+    let request = upstream_request(paid).ok_or_else(problems::internal)?;
+    let (service, started) = (paid.service, Instant::now());
     let deadline = started + service.upstream.timeout;
     let sent = send(service, request, None, deadline).await;
     let done = match sent {
         // Nothing of it is kept, so it needn't be read to be passed on.
         Ok(response) if service.meaning.is_delivered_by(response.status(), response.headers()) => {
-            notes.upstream = Some(started.elapsed());
+            log.upstream = Some(started.elapsed());
             service.metrics.redemption(Outcome::Delivered, 0);
-            return passed_on(response);
+            return Ok(passed_on(response));
         }
-        Ok(response) => judge(sale.gate, service, sale.order, response, deadline).await,
-        Err(outcome) => Done::nothing(outcome),
+        Ok(response) => judge(gate, service, &paid.order, response, deadline).await,
+        Err(outcome) => Exchange::nothing(outcome),
     };
-    let Done { outcome, kept, refusal, rest } = done;
-    notes.upstream = Some(started.elapsed());
+    let Exchange { outcome, answer, refusal, overflow } = done;
+    log.upstream = Some(started.elapsed());
     service.metrics.redemption(outcome, 0);
-    match (outcome, kept) {
-        (Outcome::Delivered, Some(kept)) => delivered(&kept, false, rest),
+    match (outcome, answer) {
+        (Outcome::Delivered, Some(answer)) => delivered(&answer, overflow),
         (Outcome::NotSent, _) => {
-            not_sent_problem(&NotSent { refusal, retry_after: spacing(1) }).into_answer()
+            Err(not_sent_problem(&NotSent { refusal, retry_after: retry_delay(1) }))
         }
-        (Outcome::Delivered | Outcome::Unknown, _) => {
-            let detail = "The service behind this gate took the request and gave no answer that \
-                          can be read. The pass stays valid.";
-            let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, Code::OutcomeUnknown, detail);
-            problem.retry(Retry::SameTicket).into_answer()
-        }
+        (Outcome::Delivered | Outcome::Unknown, _) => Err(problems::pass_outcome_unknown()),
     }
 }
 
 /// Takes the first use that is left: after the ones that are known here to be used, then those that
 /// were given back.
 async fn counted(
-    sale: &Sale<'_>,
+    gate: &Arc<Gate>,
+    request: &PaidRequest<'_>,
     pass: &VerifiedPass,
     uses: u32,
-    notes: &mut Notes<'_>,
-) -> Redeemed {
+    log: &mut RequestLog<'_>,
+) -> Result<Redeemed, Problem> {
     let hash = pass.ticket().payment_hash;
-    let ride = ride_of(sale, hash);
+    let ride = ride_of(gate, hash);
     if ride.is_exhausted() {
-        return Redeemed::Worthless(Code::TicketSpent);
+        return Ok(Redeemed::rejected(Code::TicketSpent));
     }
     let known = ride.next.load(Ordering::Relaxed).min(uses);
     let (mut soonest, mut under_way): (Option<Duration>, bool) = (None, false);
     for number in (known..uses).chain(0..known) {
         let name = name_of_use(&hash, number);
-        let (publish, end) = match sale.gate.in_flight.enter(name) {
+        let (publish, end) = match gate.in_flight.enter(name) {
             Entry::Leader(publish, end) => (publish, end),
             // That use is being made at this moment, and may be given back.
             Entry::Follower(_) => {
                 under_way = true;
                 continue;
             }
-            Entry::Full => return Redeemed::Answer(too_busy()),
+            Entry::Full => return Err(problems::too_many_redemptions()),
         };
-        let (end, rest) = take_off(
-            sale,
-            name,
-            attempt(sale, pass, name, number),
-            pass.ticket().key,
-            publish,
-            end,
-        )
-        .await;
-        let Some(end) = end else { return Redeemed::Answer(internal()) };
+        let (attempt, key) = (attempt(request, pass, name, number), pass.ticket().key);
+        let (end, overflow) = take_off(gate, request, name, attempt, key, publish, end).await;
+        let end = end.ok_or_else(problems::internal)?;
         ride.next.fetch_max(number + 1, Ordering::Relaxed);
         if end.granted {
-            notes.upstream = Some(end.upstream);
-            return answer(end, false, rest);
+            log.upstream = Some(end.upstream);
+            return answer(&end.ending, Try::Own, overflow);
         }
         match &end.ending {
-            Ending::LedgerDown | Ending::Worthless(Code::TicketExpired | Code::TicketRevoked) => {
-                return answer(end, false, None);
+            Ending::LedgerDown | Ending::Rejected(Code::TicketExpired | Code::TicketRevoked) => {
+                return answer(&end.ending, Try::Own, None);
             }
-            Ending::Spaced(pause) => {
-                soonest = Some(soonest.map_or(*pause, |before| before.min(*pause)))
+            Ending::RetryLater(pause) => {
+                soonest = Some(soonest.map_or(*pause, |before| before.min(*pause)));
             }
             Ending::Busy => under_way = true,
             // Used before.
@@ -135,17 +134,12 @@ async fn counted(
         }
     }
     match soonest {
-        Some(pause) => {
-            let detail = "The last use of this pass was given back a moment ago. Send the same \
-                          request again later.";
-            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, Code::RetryLater, detail);
-            Redeemed::Answer(problem.retry(Retry::SameTicket).after(pause).into_answer())
-        }
+        Some(pause) => Err(problems::pass_retry_later(pause)),
         // Not spent yet: nobody is asked to pay for what may come back.
-        None if under_way => Redeemed::Answer(in_flight()),
+        None if under_way => Err(problems::in_flight()),
         None => {
             ride.exhaust();
-            Redeemed::Worthless(Code::TicketSpent)
+            Ok(Redeemed::rejected(Code::TicketSpent))
         }
     }
 }
@@ -164,7 +158,7 @@ impl Ride {
         self.exhausted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .is_some_and(|since| since.elapsed() < LOOK_AGAIN)
+            .is_some_and(|since| since.elapsed() < EXHAUSTED_FOR)
     }
 
     fn exhaust(&self) {
@@ -173,16 +167,16 @@ impl Ride {
     }
 }
 
-fn ride_of(sale: &Sale<'_>, hash: PaymentHash) -> Arc<Ride> {
-    if let Some(ride) = sale.gate.rides.get(&hash) {
+fn ride_of(gate: &Gate, hash: PaymentHash) -> Arc<Ride> {
+    if let Some(ride) = gate.rides.get(&hash) {
         return ride;
     }
-    sale.gate.rides.insert(hash, Arc::default(), 1);
-    sale.gate.rides.get(&hash).unwrap_or_default()
+    gate.rides.insert(hash, Arc::default(), 1);
+    gate.rides.get(&hash).unwrap_or_default()
 }
 
 fn attempt(
-    sale: &Sale<'_>,
+    paid: &PaidRequest<'_>,
     pass: &VerifiedPass,
     name: PaymentHash,
     number: u32,
@@ -190,15 +184,15 @@ fn attempt(
     let ticket = pass.ticket();
     Some(Attempt {
         hash: name,
-        service: Arc::clone(&sale.service.name),
-        request: [0; 32],
+        service: Arc::clone(&paid.service.name),
+        request: RequestDigest::NONE,
         own_request: true,
         minted_valid_until: ticket.minted_valid_until,
         valid_until: ticket.valid_until,
         // The pass was paid once.
-        price_msat: if number == 0 { sale.offer.price.get() } else { 0 },
+        price_msat: if number == 0 { paid.price.get() } else { 0 },
         repeatable: false,
-        lease: lease(sale.service),
+        lease: lease(paid.service),
         claim: claim_id()?,
     })
 }

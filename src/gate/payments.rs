@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use super::Gate;
 use crate::cache::FifoCache;
-use crate::ledger::accounts::{Challenge, Found, News, Receipt};
+use crate::ledger::accounts::{Challenge, NewlyPaid, Recorded, SettledInvoice};
 use crate::lightning::{Payment, Payments as Stream, Standing, Trouble};
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::time::UnixTime;
@@ -133,25 +133,26 @@ pub(super) async fn look_up(
 async fn find(gate: &Gate, payments: &Payments, hash: PaymentHash) -> Result<Standing, Trouble> {
     let standing = gate.node.look_up(hash).await?;
     if let Standing::Settled(payment) = &standing {
+        // Before anybody hears of it, who would ask for it.
+        payments.known.insert(payment.hash, payment.preimage, 1);
         // It has to be written down as handed out before it can be as paid.
-        gate.books.write(&*gate.ledger).await;
-        match gate.ledger.found(Arc::clone(&payments.node), receipt(payment)).await {
-            Ok(Found::Known) => {}
-            Ok(Found::New(news)) => tell(gate, &news),
-            Ok(Found::PastTheIndex(news)) => {
-                tell(gate, &news);
+        gate.journal.flush(&gate.ledger).await;
+        match gate.ledger.found(Arc::clone(&payments.node), settled_invoice(payment)).await {
+            Ok(Recorded::Known) => {}
+            Ok(Recorded::New(news)) => count_payment(gate, &news),
+            Ok(Recorded::PastTheIndex(news)) => {
+                count_payment(gate, &news);
                 warn!("payments: the saved index of the stream is not this node's; it begins anew");
                 payments.begins_anew.store(true, Ordering::Relaxed);
             }
             Err(error) => warn!(%error, ticket = %hash, "a payment could not be written down yet"),
         }
-        remember(gate, payments, payment);
     }
     Ok(standing)
 }
 
-fn receipt(payment: &Payment) -> Receipt {
-    Receipt {
+fn settled_invoice(payment: &Payment) -> SettledInvoice {
+    SettledInvoice {
         hash: payment.hash,
         msat: payment.msat,
         settle_index: payment.settle_index,
@@ -159,18 +160,11 @@ fn receipt(payment: &Payment) -> Receipt {
     }
 }
 
-fn tell(gate: &Gate, news: &News) {
-    if let Some(service) = gate.site.services.iter().find(|service| *service.name == *news.service)
+fn count_payment(gate: &Gate, news: &NewlyPaid) {
+    if let Some(service) =
+        gate.catalogue.services.iter().find(|service| *service.name == *news.service)
     {
         service.metrics.paid();
-    }
-}
-
-fn remember(gate: &Gate, payments: &Payments, payment: &Payment) {
-    // Told once: who waits looks again by this, and so would be told of its own look.
-    if payments.known.get(&payment.hash).is_none() {
-        payments.known.insert(payment.hash, payment.preimage, 1);
-        gate.watchers.tell(&payment.hash);
     }
 }
 
@@ -246,29 +240,23 @@ async fn read(
 
 /// Again and again until it is written: the stream gives each payment once.
 async fn write_down(gate: &Gate, payments: &Payments, batch: &[Payment]) {
+    let recorded = |news: &[NewlyPaid]| {
+        payments.unwritten.store(false, Ordering::Relaxed);
+        news.iter().for_each(|news| count_payment(gate, news));
+        let is_news = |payment: &&Payment| news.iter().any(|news| news.hash == payment.hash);
+        for payment in batch.iter().filter(is_news) {
+            payments.known.insert(payment.hash, payment.preimage, 1);
+        }
+    };
     loop {
-        // A payment comes after its challenge was handed out, and so after that was said to the
-        // books.
-        if gate.books.write(&*gate.ledger).await {
-            match gate
-                .ledger
-                .paid(Arc::clone(&payments.node), batch.iter().map(receipt).collect())
-                .await
-            {
-                Ok(news) => {
-                    payments.unwritten.store(false, Ordering::Relaxed);
-                    news.iter().for_each(|news| tell(gate, news));
-                    for payment in batch {
-                        if news.iter().any(|news| news.hash == payment.hash) {
-                            payments.known.insert(payment.hash, payment.preimage, 1);
-                        }
-                        // Also where another instance was faster.
-                        gate.watchers.tell(&payment.hash);
-                    }
-                    return;
-                }
+        // A payment comes after its challenge was handed out, and so after that was noted in the
+        // journal.
+        if gate.journal.flush(&gate.ledger).await {
+            let settled = batch.iter().map(settled_invoice).collect();
+            match gate.ledger.paid(Arc::clone(&payments.node), settled, recorded).await {
+                Ok(()) => return,
                 Err(error) => {
-                    warn!(%error, "payments could not be written down; they are tried again")
+                    warn!(%error, "payments could not be written down; they are tried again");
                 }
             }
         }
@@ -368,7 +356,6 @@ async fn look_up_all(gate: &Arc<Gate>, challenges: Vec<Challenge>) -> Result<(),
         if let Err(error) = gate.ledger.close(some.to_vec()).await {
             warn!(%error, "challenges that ran out could not be closed yet");
         }
-        some.iter().for_each(|hash| gate.watchers.tell(hash));
     }
     trouble.map_or(Ok(()), Err)
 }
@@ -398,7 +385,7 @@ async fn is_over(gate: &Gate, challenge: &Challenge) -> Result<bool, Trouble> {
 async fn count(gate: &Gate) {
     loop {
         if let Ok(owed) = gate.ledger.unredeemed().await {
-            for service in &gate.site.services {
+            for service in &gate.catalogue.services {
                 let sum =
                     owed.iter().find(|(name, _)| **name == *service.name).map(|(_, sum)| *sum);
                 service.metrics.unredeemed(sum.unwrap_or_default());

@@ -2,14 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use hyper::Request;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
-use crate::answer::{Answer, Problem};
-use crate::code::Code;
+use crate::answer::problem::Problem;
+use crate::answer::problems;
 use crate::service::Limits;
 
 /// How much of a body that is refused is read all the same, so that a client that is still sending
@@ -25,27 +25,17 @@ pub struct Whole {
 }
 
 /// Reads within `limits`.
-pub async fn whole(request: Request<Incoming>, limits: &Limits) -> Result<Whole, Answer> {
+pub async fn whole(request: Request<Incoming>, limits: &Limits) -> Result<Whole, Problem> {
     let (head, body) = request.into_parts();
-    let refused = refuse_head(&head).or_else(|| too_large(&body, limits));
-    if let Some(problem) = refused {
+    if let Err(problem) = check_head(&head).and_then(|()| check_length(&body, limits)) {
         drain(body, limits).await;
-        return Err(problem.into_answer());
+        return Err(problem);
     }
     match timeout(limits.body_time, copy(body, limits.body)).await {
         Ok(Ok(body)) => Ok(Whole { head, body }),
-        Ok(Err(Fault::TooLong)) => Err(length_problem(limits).into_answer()),
-        Ok(Err(Fault::Broken)) => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            Code::BodyBroken,
-            "The body broke off or was badly framed.",
-        )
-        .into_answer()),
-        Err(_) => {
-            let detail =
-                format!("The body did not arrive within {} s.", limits.body_time.as_secs());
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, Code::BodyTooSlow, detail).into_answer())
-        }
+        Ok(Err(Fault::TooLong)) => Err(problems::body_too_large(limits.body)),
+        Ok(Err(Fault::Broken)) => Err(problems::body_broken()),
+        Err(_) => Err(problems::body_too_slow(limits.body_time)),
     }
 }
 
@@ -89,23 +79,13 @@ pub async fn drain(mut body: Incoming, limits: &Limits) {
     let _ = timeout(limits.body_time, reading).await;
 }
 
-fn refuse_head(head: &Parts) -> Option<Problem> {
-    let plain = head
-        .headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
-    (!plain).then(|| {
-        let detail = "This service takes no compressed body; leave out Content-Encoding.";
-        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, detail)
-    })
+fn check_head(head: &Parts) -> Result<(), Problem> {
+    let mut codings = head.headers.get_all(CONTENT_ENCODING).iter();
+    let is_plain = codings.all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if is_plain { Ok(()) } else { Err(problems::compressed_body()) }
 }
 
-fn too_large(body: &Incoming, limits: &Limits) -> Option<Problem> {
-    (body.size_hint().lower() > limits.body as u64).then(|| length_problem(limits))
-}
-
-fn length_problem(limits: &Limits) -> Problem {
-    let detail = format!("The body is longer than {} bytes.", limits.body);
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLarge, detail)
+fn check_length(body: &Incoming, limits: &Limits) -> Result<(), Problem> {
+    let is_too_long = body.size_hint().lower() > limits.body as u64;
+    if is_too_long { Err(problems::body_too_large(limits.body)) } else { Ok(()) }
 }

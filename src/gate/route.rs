@@ -4,17 +4,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
-    HOST, HeaderValue,
-};
+use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::Authority;
-use hyper::{Method, Request, StatusCode, Version};
+use hyper::{Method, Request, Version};
 
-use super::status;
-use crate::answer::{Answer, Problem, empty};
-use crate::code::Code;
-use crate::service::{Service, Site};
+use crate::answer::problem::Problem;
+use crate::answer::problems;
+use crate::service::{Catalogue, STATUS_PATH, Service};
 
 /// Whom a request is for.
 pub enum Route<'a> {
@@ -22,21 +18,19 @@ pub enum Route<'a> {
     Service(&'a Arc<Service>),
     /// Ourselves: how a ticket stands.
     Status,
+    /// A browser that asks beforehand: the methods that the path takes.
+    Preflight(HeaderValue),
 }
 
-/// Whom a request is for; `Err` is the answer to one that is for nobody.
-pub fn route<'a, B>(site: &'a Site, request: &Request<B>) -> Result<Route<'a>, Answer> {
-    let host = host(request).map_err(|what| {
-        Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, what).into_answer()
-    })?;
+/// Whom a request is for; `Err` if it is for nobody.
+pub fn route<'a, B>(catalogue: &'a Catalogue, request: &Request<B>) -> Result<Route<'a>, Problem> {
+    let host = host(request).map_err(problems::bad_request)?;
     let path = request.uri().path();
-    let here = || {
-        let site_services = site.services.iter();
-        site_services.filter(|service| {
-            service.path == path
-                && service.host.as_deref().is_none_or(|named| Some(named) == host.as_deref())
-        })
+    let is_here = |service: &&Arc<Service>| {
+        service.path == path
+            && service.host.as_deref().is_none_or(|named| Some(named) == host.as_deref())
     };
+    let here = || catalogue.services.iter().filter(is_here);
     // A service that names the host goes before one that takes any.
     let of_method = |named: bool| {
         here().find(|service| service.method == request.method() && service.host.is_some() == named)
@@ -44,42 +38,22 @@ pub fn route<'a, B>(site: &'a Site, request: &Request<B>) -> Result<Route<'a>, A
     if let Some(service) = of_method(true).or_else(|| of_method(false)) {
         return Ok(Route::Service(service));
     }
-    if path == status::PATH {
-        let is_preflight = request.method() == Method::OPTIONS;
-        return if is_preflight {
-            Err(preflight(HeaderValue::from_static("GET, OPTIONS")))
-        } else {
-            Ok(Route::Status)
-        };
+    let is_preflight = request.method() == Method::OPTIONS;
+    if path == STATUS_PATH {
+        let methods = HeaderValue::from_static("GET, OPTIONS");
+        return Ok(if is_preflight { Route::Preflight(methods) } else { Route::Status });
     }
     let methods: Vec<&str> = here().map(|service| service.method.as_str()).collect();
     if methods.is_empty() {
-        let detail = "There is no such service here. Paths are matched exactly.";
-        return Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, detail).into_answer());
+        return Err(problems::no_such_service());
     }
-    let allow = HeaderValue::from_str(&format!("{}, OPTIONS", methods.join(", ")))
+    let methods = methods.join(", ");
+    let allow = HeaderValue::from_str(&format!("{methods}, OPTIONS"))
         .unwrap_or(HeaderValue::from_static("OPTIONS"));
-    if request.method() == Method::OPTIONS {
-        return Err(preflight(allow));
+    if is_preflight {
+        return Ok(Route::Preflight(allow));
     }
-    let detail = format!("This path takes {}.", methods.join(", "));
-    Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, detail)
-        .with_header(ALLOW, allow)
-        .into_answer())
-}
-
-/// Lets a wallet in a browser ask (Fetch standard, "CORS protocol").
-fn preflight(allow: HeaderValue) -> Answer {
-    let mut response = empty(StatusCode::NO_CONTENT);
-    let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, allow.clone());
-    headers.insert(ALLOW, allow);
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Authorization, Content-Type, Accept, Accept-Language"),
-    );
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-    Answer { response, code: Code::Preflight }
+    Err(problems::method_not_allowed(&methods, allow))
 }
 
 /// The host that is asked for, in lower case without port. Two that differ are refused (RFC 9112
@@ -114,11 +88,6 @@ pub fn host<B>(request: &Request<B>) -> Result<Option<Cow<'_, str>>, &'static st
         }
         (target, header) => Ok(target.or(header)),
     }
-}
-
-/// Whether a text can stand as host and port in a URL.
-pub fn is_authority(text: &str) -> bool {
-    bare_host(text).is_some()
 }
 
 fn bare_host(authority: &str) -> Option<Cow<'_, str>> {

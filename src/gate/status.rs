@@ -6,50 +6,44 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::{
-    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-};
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::invoice_state::{self, Left};
+use super::invoice_state::{self, InvoiceCheck};
 use super::payments::Payments;
-use super::watchers::Watcher;
-use super::{Gate, Notes, challenge, paid};
-use crate::answer::{self, Answer, Body, Problem, Retry};
+use super::{Gate, RequestLog};
+use crate::answer::body::Body;
+use crate::answer::problem::Problem;
+use crate::answer::{self, Answer, problems};
 use crate::code::Code;
-use crate::l402::credential::{self, Credential, Handed};
-use crate::l402::verify::{self, Genuine, Refusal};
-use crate::ledger::accounts::{Challenge, ChallengeState, Entry, Minted};
+use crate::ledger::accounts::{Challenge, ChallengeState, JournalEntry, Minted};
+use crate::ledger::changes::Subscription;
 use crate::ledger::state::State;
 use crate::payment_hash::Preimage;
-use crate::price::Msat;
-use crate::service::{Sells, Service};
+use crate::ticket::{HeldTicket, NotHeld};
 use crate::time::UnixTime;
-
-/// The path; no service can have it.
-pub const PATH: &str = "/l402/status";
 
 /// The header field that carries the preimage: never a URL or a body, which others may keep.
 pub const PREIMAGE: HeaderName = HeaderName::from_static("l402-preimage");
 
 /// Longest wait of a long poll, in seconds.
-const MAX_WAIT: u64 = 60;
+const WAIT_MAX_S: u64 = 60;
 
 /// Longest life of a stream of events; whoever wants more asks again.
-const MAX_STREAM: Duration = Duration::from_secs(3600);
+const STREAM_MAX: Duration = Duration::from_secs(3600);
 
 /// How often a stream shows that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How soon it is looked again for what another instance did.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
+const OTHER_INSTANCE_POLL: Duration = Duration::from_secs(5);
 
 /// How a ticket stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Word {
+enum TicketStatus {
     /// Its invoice can be paid, and isn't.
     Unpaid,
     /// It can be handed in.
@@ -66,7 +60,7 @@ enum Word {
     Revoked,
 }
 
-impl Word {
+impl TicketStatus {
     const ALL: [Self; 7] = [
         Self::Unpaid,
         Self::Paid,
@@ -77,7 +71,7 @@ impl Word {
         Self::Revoked,
     ];
 
-    const fn text(self) -> &'static str {
+    const fn word(self) -> &'static str {
         match self {
             Self::Unpaid => "unpaid",
             Self::Paid => "paid",
@@ -90,7 +84,7 @@ impl Word {
     }
 
     fn read(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|word| word.text() == text)
+        Self::ALL.into_iter().find(|status| status.word() == text)
     }
 
     /// Whether nothing comes after it by itself.
@@ -99,86 +93,79 @@ impl Word {
     }
 }
 
-/// A ticket of ours that somebody holds, paid or not.
-struct Held {
-    service: Arc<Service>,
-    ticket: Genuine,
-    price: Msat,
-    /// Till when its invoice can be paid, by its own word.
-    expires: UnixTime,
-}
-
 /// Answers a request for the path.
 pub async fn answer<'a, B>(
     gate: &'a Arc<Gate>,
     request: &Request<B>,
-    notes: &mut Notes<'a>,
-) -> Result<Answer, Answer> {
-    let Some(payments) = &gate.payments else {
-        let detail = "This gate does not watch for payments, so it can't tell how a ticket stands.";
-        return Err(Problem::new(StatusCode::NOT_FOUND, Code::NotFound, detail).into_answer());
-    };
+    log: &mut RequestLog<'a>,
+) -> Result<Answer, Problem> {
+    let payments = gate.payments.as_ref().ok_or_else(problems::no_status_here)?;
     if request.method() != Method::GET {
-        return Err(Problem::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            Code::MethodNotAllowed,
-            "This path takes GET.",
-        )
-        .with_header(ALLOW, HeaderValue::from_static("GET, OPTIONS"))
-        .into_answer());
+        let allow = HeaderValue::from_static("GET, OPTIONS");
+        return Err(problems::method_not_allowed("GET", allow));
     }
-    let asked = Asked::read(request.uri().query()).map_err(|what| bad_request(&what))?;
-    let held = held(gate, request.headers())?;
-    notes.service = gate
-        .site
-        .services
-        .iter()
-        .find(|service| Arc::ptr_eq(service, &held.service))
-        .map(|service| &**service);
-    notes.ticket = Some(held.ticket.payment_hash);
+    let query = StatusQuery::read(request.uri().query()).map_err(problems::bad_request)?;
+    let catalogue = &gate.catalogue;
+    let held = gate.tickets.held(&catalogue.services, &catalogue.times, request.headers());
+    let held = held.map_err(|why| match why {
+        NotHeld::Nothing => problems::status_without_macaroon(),
+        NotHeld::Foreign => problems::status_of_foreign_ticket(),
+    })?;
+    log.service = catalogue.services.get(held.service.index).map(|service| &**service);
+    log.ticket = Some(held.ticket.payment_hash);
     if wants_events(request.headers()) {
         return events(gate, payments, held).await;
     }
-    let mut word = standing(gate, payments, &held).await?;
-    if let Some(wait) = asked.wait {
-        let until = Instant::now() + wait;
-        let known = asked.known.unwrap_or(word);
-        // Where there is no place to wait, the answer comes at once.
-        if let Some(mut watcher) = Watcher::new(gate, held.ticket.payment_hash) {
-            word = standing(gate, payments, &held).await?;
-            while word == known && !gate.stopping.is_cancelled() && Instant::now() < until {
-                wait_for_more(gate, &mut watcher, until).await;
-                word = standing(gate, payments, &held).await?;
-            }
-        }
-    }
-    let mut response = answer::json(StatusCode::OK, "application/json", &body(&held, word));
-    hand_over(gate, payments, &held, word, response.headers_mut()).await;
+    let status = status_after(gate, payments, &held, &query).await?;
+    let mut response = answer::json(StatusCode::OK, "application/json", &body(&held, status));
+    hand_over(gate, payments, &held, status, response.headers_mut()).await;
     Ok(Answer { response, code: Code::Status })
 }
 
-/// What the query asks for.
-struct Asked {
-    wait: Option<Duration>,
-    known: Option<Word>,
+/// How the ticket stands: at once, or as soon as that is another state than the one known.
+async fn status_after(
+    gate: &Gate,
+    payments: &Payments,
+    held: &HeldTicket,
+    query: &StatusQuery,
+) -> Result<TicketStatus, Problem> {
+    let mut status = ticket_status(gate, payments, held).await?;
+    let Some(wait) = query.wait else { return Ok(status) };
+    let until = Instant::now() + wait;
+    let known = query.known.unwrap_or(status);
+    // Where there is no place to wait, the answer comes at once.
+    if let Some(mut changes) = gate.ledger.subscribe(held.ticket.payment_hash) {
+        status = ticket_status(gate, payments, held).await?;
+        while status == known && !gate.stopping.is_cancelled() && Instant::now() < until {
+            wait_for_more(gate, &mut changes, until).await;
+            status = ticket_status(gate, payments, held).await?;
+        }
+    }
+    Ok(status)
 }
 
-impl Asked {
+/// What the query asks for.
+struct StatusQuery {
+    wait: Option<Duration>,
+    known: Option<TicketStatus>,
+}
+
+impl StatusQuery {
     fn read(query: Option<&str>) -> Result<Self, String> {
         let mut asked = Self { wait: None, known: None };
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match &*name {
                 "wait" => {
                     let seconds =
-                        value.parse().ok().filter(|seconds| (1..=MAX_WAIT).contains(seconds));
+                        value.parse().ok().filter(|seconds| (1..=WAIT_MAX_S).contains(seconds));
                     asked.wait = Some(Duration::from_secs(
                         seconds
-                            .ok_or(format!("`wait` is between 1 and {MAX_WAIT}, in seconds."))?,
+                            .ok_or(format!("`wait` is between 1 and {WAIT_MAX_S}, in seconds."))?,
                     ));
                 }
                 "state" => {
                     asked.known = Some(
-                        Word::read(&value)
+                        TicketStatus::read(&value)
                             .ok_or("`state` is a state that this path has told before.")?,
                     )
                 }
@@ -196,137 +183,107 @@ fn wants_events(headers: &HeaderMap) -> bool {
         .any(|accept| accept.to_str().is_ok_and(|accept| accept.contains("text/event-stream")))
 }
 
-async fn wait_for_more(gate: &Gate, watcher: &mut Watcher, until: Instant) {
+async fn wait_for_more(gate: &Gate, changes: &mut Subscription, until: Instant) {
     tokio::select! {
-        _ = timeout_at(until, watcher.changed()) => {}
-        () = sleep(LOOK_AGAIN) => {}
+        _ = timeout_at(until, changes.changed()) => {}
+        () = sleep(OTHER_INSTANCE_POLL) => {}
         () = gate.stopping.cancelled() => {}
     }
 }
 
-/// The ticket that is handed in, with its preimage or without.
-fn held(gate: &Gate, headers: &HeaderMap) -> Result<Held, Answer> {
-    let handed = credential::read(
-        headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes),
-        std::iter::empty(),
-    );
-    let credentials = match handed {
-        Handed::Credentials(credentials) => credentials,
-        Handed::Nothing | Handed::Unreadable => {
-            return Err(bad_request(
-                "Send the macaroon along, as `Authorization: L402 <macaroon>:`.",
-            ));
-        }
-    };
-    let found = credentials.iter().find_map(|credential| genuine(gate, credential));
-    found.ok_or_else(|| {
-        let detail = "What was handed in is no ticket of this gate's. Ask its service for one.";
-        Problem::new(StatusCode::FORBIDDEN, Code::TicketForged, detail).into_answer()
-    })
-}
-
-fn genuine(gate: &Gate, credential: &Credential) -> Option<Held> {
-    for service in &gate.site.services {
-        let Some(offer) = &service.offer else { continue };
-        let ticket = match verify::ticket(
-            &gate.ring,
-            &service.name,
-            offer.sells != Sells::SingleUse,
-            credential,
-        ) {
-            Ok(paid) => *paid.ticket(),
-            Err(Refusal::NotPaid(ticket)) => ticket,
-            Err(_) => continue,
-        };
-        let expires = challenge::expires(gate, offer, &ticket);
-        return Some(Held { service: Arc::clone(service), ticket, price: offer.price, expires });
-    }
-    None
-}
-
-async fn standing(gate: &Gate, payments: &Payments, held: &Held) -> Result<Word, Answer> {
+async fn ticket_status(
+    gate: &Gate,
+    payments: &Payments,
+    held: &HeldTicket,
+) -> Result<TicketStatus, Problem> {
     let hash = held.ticket.payment_hash;
     if gate.revoked.contains(&hash) {
-        return Ok(Word::Revoked);
+        return Ok(TicketStatus::Revoked);
     }
-    let row = gate.ledger.show(hash).await.map_err(|_| paid::ledger_down())?;
+    let row = gate.ledger.show(hash).await.map_err(|_| problems::status_ledger_down())?;
     match row.map(|row| row.state) {
-        Some(State::Claimed) => return Ok(Word::Sending),
-        Some(State::Delivered) => return Ok(Word::Delivered),
-        Some(State::Parked) => return Ok(Word::Parked),
-        Some(State::Revoked) => return Ok(Word::Revoked),
+        Some(State::Claimed) => return Ok(TicketStatus::Sending),
+        Some(State::Delivered) => return Ok(TicketStatus::Delivered),
+        Some(State::Parked) => return Ok(TicketStatus::Parked),
+        Some(State::Revoked) => return Ok(TicketStatus::Revoked),
         // A ticket that was handed in doesn't expire.
-        Some(State::Free) => return Ok(Word::Paid),
+        Some(State::Free) => return Ok(TicketStatus::Paid),
         None => {}
     }
-    let challenge = gate.ledger.challenge(hash).await.map_err(|_| paid::ledger_down())?;
-    let word = match challenge {
-        Some(Challenge { state: ChallengeState::Paid, .. }) => Word::Paid,
-        Some(Challenge { state: ChallengeState::Closed, .. }) => Word::Expired,
+    let challenge = gate.ledger.challenge(hash).await;
+    let challenge = challenge.map_err(|_| problems::status_ledger_down())?;
+    let status = match challenge {
+        Some(Challenge { state: ChallengeState::Paid, .. }) => TicketStatus::Paid,
+        Some(Challenge { state: ChallengeState::Closed, .. }) => TicketStatus::Expired,
         Some(Challenge { state: ChallengeState::Open, .. }) if payments.state().is_ok() => {
-            Word::Unpaid
+            TicketStatus::Unpaid
         }
-        Some(_) => asked_of_the_node(gate, payments, held, challenge).await?,
+        Some(_) => ask_node(gate, payments, held, challenge).await?,
         // So old that it may have been forgotten: not to be accounted for once more.
-        None if held.ticket.minted_valid_until <= UnixTime::now().seconds() => Word::Expired,
+        None if held.ticket.minted_valid_until <= UnixTime::now().seconds() => {
+            TicketStatus::Expired
+        }
         None => {
             note_down(gate, held);
-            asked_of_the_node(gate, payments, held, None).await?
+            ask_node(gate, payments, held, None).await?
         }
     };
-    let is_over = word == Word::Paid && held.ticket.valid_until <= UnixTime::now().seconds();
-    Ok(if is_over { Word::Expired } else { word })
+    let has_ended = held.ticket.valid_until <= UnixTime::now().seconds();
+    let is_over = status == TicketStatus::Paid && has_ended;
+    Ok(if is_over { TicketStatus::Expired } else { status })
 }
 
 /// A challenge that no row tells of was handed out a moment before a crash. It gets one, so that
 /// its payment counts.
-fn note_down(gate: &Gate, held: &Held) {
-    gate.books.enter(Entry::Found(Minted {
+fn note_down(gate: &Gate, held: &HeldTicket) {
+    gate.journal.append(JournalEntry::Found(Minted {
         hash: held.ticket.payment_hash,
         service: Arc::clone(&held.service.name),
-        price_msat: held.price.get(),
-        at: held.expires.minus(gate.site.times.invoice_expiry).min(UnixTime::now()),
-        expires: held.expires.seconds(),
+        price_msat: held.price_msat,
+        at: held.invoice_expires.minus(gate.catalogue.times.invoice_expiry).min(UnixTime::now()),
+        expires: held.invoice_expires.seconds(),
         valid_until: held.ticket.minted_valid_until,
     }));
 }
 
-async fn asked_of_the_node(
+async fn ask_node(
     gate: &Gate,
     payments: &Payments,
-    held: &Held,
+    held: &HeldTicket,
     row: Option<Challenge>,
-) -> Result<Word, Answer> {
-    match invoice_state::asked(gate, payments, held.ticket.payment_hash, row, held.expires).await {
-        Ok(Left::Paid(_)) => Ok(Word::Paid),
-        Ok(Left::Open { .. }) => Ok(Word::Unpaid),
-        Ok(Left::Over) => Ok(Word::Expired),
-        Err(_) => Err(node_down()),
+) -> Result<TicketStatus, Problem> {
+    let (hash, expires) = (held.ticket.payment_hash, held.invoice_expires);
+    match invoice_state::asked(gate, payments, hash, row, expires).await {
+        Ok(InvoiceCheck::Paid(_)) => Ok(TicketStatus::Paid),
+        Ok(InvoiceCheck::Open { .. }) => Ok(TicketStatus::Unpaid),
+        Ok(InvoiceCheck::Over) => Ok(TicketStatus::Expired),
+        Err(_) => Err(problems::status_node_down()),
     }
 }
 
-fn body(held: &Held, word: Word) -> Value {
+fn body(held: &HeldTicket, status: TicketStatus) -> Value {
     json!({
-        "state": word.text(),
+        "state": status.word(),
         "paymentHash": held.ticket.payment_hash.to_string(),
         "service": &*held.service.name,
         "validUntil": held.ticket.valid_until,
     })
 }
 
-/// The preimage, to who holds the macaroon and has paid.
+/// The preimage, to the one that holds the macaroon and has paid.
 async fn hand_over(
     gate: &Gate,
     payments: &Payments,
-    held: &Held,
-    word: Word,
+    held: &HeldTicket,
+    status: TicketStatus,
     headers: &mut HeaderMap,
 ) {
-    if matches!(word, Word::Unpaid | Word::Expired | Word::Revoked) {
+    if matches!(status, TicketStatus::Unpaid | TicketStatus::Expired | TicketStatus::Revoked) {
         return;
     }
-    if let Ok(Some(preimage)) =
-        invoice_state::preimage(gate, payments, held.ticket.payment_hash, held.expires, false).await
+    let (hash, expires) = (held.ticket.payment_hash, held.invoice_expires);
+    let preimage = invoice_state::preimage(gate, payments, hash, expires, false).await;
+    if let Ok(Some(preimage)) = preimage
         && let Some(value) = header(&preimage)
     {
         headers.insert(PREIMAGE, value);
@@ -340,34 +297,39 @@ fn header(preimage: &Preimage) -> Option<HeaderValue> {
 }
 
 /// An event for each state from now on, until one after which nothing comes.
-async fn events(gate: &Arc<Gate>, payments: &Payments, held: Held) -> Result<Answer, Answer> {
-    let watcher = Watcher::new(gate, held.ticket.payment_hash).ok_or_else(paid::too_busy)?;
-    let first = standing(gate, payments, &held).await?;
+async fn events(
+    gate: &Arc<Gate>,
+    payments: &Payments,
+    held: HeldTicket,
+) -> Result<Answer, Problem> {
+    let changes = gate.ledger.subscribe(held.ticket.payment_hash);
+    let changes = changes.ok_or_else(problems::too_many_streams)?;
+    let first = ticket_status(gate, payments, &held).await?;
     let (sender, events) = mpsc::channel(4);
     let mut response = Response::new(Body::Events(events));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     hand_over(gate, payments, &held, first, headers).await;
-    tokio::spawn(tell(Arc::clone(gate), held, first, watcher, sender));
+    tokio::spawn(send_events(Arc::clone(gate), held, first, changes, sender));
     Ok(Answer { response, code: Code::Status })
 }
 
-async fn tell(
+async fn send_events(
     gate: Arc<Gate>,
-    held: Held,
-    first: Word,
-    mut watcher: Watcher,
+    held: HeldTicket,
+    first: TicketStatus,
+    mut changes: Subscription,
     sender: mpsc::Sender<Bytes>,
 ) {
     let Some(payments) = &gate.payments else { return };
-    let end = Instant::now() + MAX_STREAM;
-    let (mut told, mut word, mut heard) = (None, first, Instant::now());
+    let end = Instant::now() + STREAM_MAX;
+    let (mut told, mut status, mut heard) = (None, first, Instant::now());
     loop {
-        let text = if told != Some(word) {
-            told = Some(word);
-            format!("event: state\ndata: {}\n\n", body(&held, word))
-        } else if heard.elapsed() >= HEARTBEAT {
+        let text = if told != Some(status) {
+            told = Some(status);
+            format!("event: state\ndata: {}\n\n", body(&held, status))
+        } else if heard.elapsed() >= HEARTBEAT_INTERVAL {
             ":\n\n".to_owned()
         } else {
             String::new()
@@ -378,26 +340,15 @@ async fn tell(
                 return;
             }
         }
-        if word.is_final() || Instant::now() >= end || gate.stopping.is_cancelled() {
+        if status.is_final() || Instant::now() >= end || gate.stopping.is_cancelled() {
             return;
         }
         tokio::select! {
-            () = wait_for_more(&gate, &mut watcher, end) => {}
+            () = wait_for_more(&gate, &mut changes, end) => {}
             () = sender.closed() => return,
         }
-        if let Ok(now) = standing(&gate, payments, &held).await {
-            word = now;
+        if let Ok(now) = ticket_status(&gate, payments, &held).await {
+            status = now;
         }
     }
-}
-
-fn bad_request(what: &str) -> Answer {
-    Problem::new(StatusCode::BAD_REQUEST, Code::BadRequest, what).into_answer()
-}
-
-fn node_down() -> Answer {
-    let detail = "Whether this was paid can't be found out at the moment. A payment is not lost: \
-                  ask again later.";
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::NodeDown, detail);
-    problem.retry(Retry::SameTicket).after(Duration::from_secs(5)).into_answer()
 }

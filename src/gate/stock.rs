@@ -18,17 +18,34 @@ use crate::time::UnixTime;
 const MAY_BE_GONE: u32 = 5;
 
 /// Calls to the node side by side while a stock is filled.
-const SIDE_BY_SIDE: usize = 8;
+const CALLS_MAX: usize = 8;
 
 /// How often a stock is looked at when nothing is sold.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long sales are gathered while there is plenty: their invoices are made side by side, which
 /// costs less than one by one.
-const GATHER: Duration = Duration::from_millis(100);
+const GATHER_TIME: Duration = Duration::from_millis(100);
 
 /// How soon the node is asked again after it gave none.
-const AGAIN: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// The stocks of all services that sell, in the order of the catalogue.
+pub struct Stocks(Vec<Option<Stock>>);
+
+impl Stocks {
+    /// At most `most` invoices for each service, which live for `expiry`. 0 switches it off.
+    pub fn new(services: &[Arc<Service>], most: usize, expiry: Duration) -> Self {
+        let sells = |service: &Arc<Service>| service.offer.is_some() && most > 0;
+        let stock = |service| sells(service).then(|| Stock::new(most, expiry));
+        Self(services.iter().map(stock).collect())
+    }
+
+    /// A service's; `None` if it has none.
+    pub fn of(&self, service: &Service) -> Option<&Stock> {
+        self.0.get(service.index)?.as_ref()
+    }
+}
 
 /// An invoice and its times.
 pub struct Fresh {
@@ -63,8 +80,8 @@ struct Shelf {
 }
 
 impl Stock {
-    /// At most `most` invoices, which live for `expiry`. 0 switches it off.
-    pub fn new(most: usize, expiry: Duration) -> Self {
+    /// At most `most` invoices, which live for `expiry`.
+    fn new(most: usize, expiry: Duration) -> Self {
         let fresh_for = expiry / MAY_BE_GONE;
         Self {
             most,
@@ -77,9 +94,6 @@ impl Stock {
 
     /// A sale: an invoice, if there is one that is fresh.
     pub fn take(&self, generation: u64, now: Instant) -> Option<Fresh> {
-        if self.most == 0 {
-            return None;
-        }
         let mut shelf = self.shelf();
         if shelf.sales.len() >= self.most {
             shelf.sales.pop_front();
@@ -92,11 +106,11 @@ impl Stock {
         taken
     }
 
-    /// Whether a sale would find an invoice.
-    pub fn has_some(&self, generation: u64, now: Instant) -> bool {
+    /// Whether a sale would find none.
+    pub fn is_empty(&self, generation: u64, now: Instant) -> bool {
         let mut shelf = self.shelf();
         self.clear_out(&mut shelf, generation, now);
-        !shelf.invoices.is_empty()
+        shelf.invoices.is_empty()
     }
 
     /// How many there are, and how many ran out unsold.
@@ -152,7 +166,7 @@ impl Stock {
 
 /// A fresh invoice of the node's.
 pub(super) async fn make(gate: &Gate, offer: &Offer) -> Result<Fresh, crate::lightning::NoInvoice> {
-    let expiry = gate.site.times.invoice_expiry;
+    let expiry = gate.catalogue.times.invoice_expiry;
     // Before the node is asked: so the invoice never runs out earlier than we say.
     let (made, expires, generation) =
         (Instant::now(), UnixTime::now().plus(expiry), gate.node.generation());
@@ -165,11 +179,11 @@ pub(super) async fn make(gate: &Gate, offer: &Offer) -> Result<Fresh, crate::lig
 
 /// Keeps a service's stock for as long as it is polled. Returns at once where there is none.
 pub async fn watch(gate: Arc<Gate>, service: Arc<Service>) {
-    let Some(offer) = service.offer.as_ref().filter(|offer| offer.stock.most > 0) else { return };
+    let Some(stock) = gate.stocks.of(&service) else { return };
     loop {
-        let _ = timeout(LOOK_EVERY, offer.stock.sold.notified()).await;
-        if offer.stock.is_plentiful() {
-            tokio::time::sleep(GATHER).await;
+        let _ = timeout(WATCH_INTERVAL, stock.sold.notified()).await;
+        if stock.is_plentiful() {
+            tokio::time::sleep(GATHER_TIME).await;
         }
         if gate.node.state().is_err()
             || service.upstream.health.is_down()
@@ -177,9 +191,9 @@ pub async fn watch(gate: Arc<Gate>, service: Arc<Service>) {
         {
             continue;
         }
-        let missing = offer.stock.missing(gate.node.generation(), Instant::now());
+        let missing = stock.missing(gate.node.generation(), Instant::now());
         if !fill(&gate, &service, missing).await {
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 }
@@ -188,12 +202,12 @@ pub async fn watch(gate: Arc<Gate>, service: Arc<Service>) {
 async fn fill(gate: &Arc<Gate>, service: &Arc<Service>, mut missing: usize) -> bool {
     let (mut under_way, mut all) = (JoinSet::new(), true);
     loop {
-        while missing > 0 && under_way.len() < SIDE_BY_SIDE {
+        while missing > 0 && under_way.len() < CALLS_MAX {
             missing -= 1;
             let (gate, service) = (Arc::clone(gate), Arc::clone(service));
             under_way.spawn(async move {
-                let offer = service.offer.as_ref()?;
-                offer.stock.put(make(&gate, offer).await.ok()?);
+                let (offer, stock) = (service.offer.as_ref()?, gate.stocks.of(&service)?);
+                stock.put(make(&gate, offer).await.ok()?);
                 Some(())
             });
         }
@@ -241,7 +255,6 @@ mod tests {
         put(&stock, 2, 0, now);
         assert_eq!((stock.missing(0, now), stock.is_plentiful()), (1, true), "two of three");
         assert_eq!(stock.missing(0, now + Duration::from_secs(121)), 0, "sold too long ago");
-        assert!(Stock::new(0, EXPIRY).take(0, now).is_none());
     }
 
     #[test]
@@ -264,9 +277,9 @@ mod tests {
     fn one_that_has_run_out_while_the_machine_slept_is_not_handed_out() {
         let (stock, now) = (Stock::new(9, EXPIRY), Instant::now());
         put(&stock, 1, 0, now);
-        assert!(stock.has_some(0, now));
+        assert!(!stock.is_empty(0, now));
         stock.shelf().invoices[0].expires =
             UnixTime::now().plus(EXPIRY * 4 / 5).minus(Duration::from_secs(1));
-        assert!(!stock.has_some(0, now) && stock.take(0, now).is_none());
+        assert!(stock.is_empty(0, now) && stock.take(0, now).is_none());
     }
 }

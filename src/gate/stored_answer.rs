@@ -10,9 +10,11 @@ use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use crate::answer::{Answer, Body};
+use crate::answer::Answer;
+use crate::answer::body::Body;
+use crate::answer::stored::Overflow;
 use crate::code::Code;
-use crate::ledger::stored_answer::Kept;
+use crate::ledger::stored_answer::StoredAnswer;
 use crate::order::Order;
 use crate::service::Service;
 use crate::upstream::body::ResponseBody;
@@ -20,10 +22,7 @@ use crate::upstream::outcome::clean;
 use crate::upstream::request::strip;
 
 /// Most bytes of header fields that are kept with an answer.
-const MAX_KEPT_HEADERS: usize = 8 * 1024;
-
-/// The rest of an answer that is too long to keep: for the first asker only.
-pub(super) type Rest = (Bytes, ResponseBody);
+const HEADERS_MAX: usize = 8 * 1024;
 
 /// An answer, read as far as it is kept.
 pub(super) struct Read {
@@ -31,7 +30,7 @@ pub(super) struct Read {
     /// `None` if it broke off or is too long.
     pub(super) body: Option<Bytes>,
     /// What goes beyond, for the first asker.
-    pub(super) rest: Option<Rest>,
+    pub(super) overflow: Option<Overflow>,
 }
 
 /// Reads an answer, up to `limit` bytes and until `deadline`.
@@ -44,22 +43,22 @@ pub(super) async fn read(
     let mut read = BytesMut::new();
     loop {
         match timeout_at(deadline, body.frame()).await {
-            Ok(None) => return Read { head, body: Some(read.freeze()), rest: None },
+            Ok(None) => return Read { head, body: Some(read.freeze()), overflow: None },
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { continue };
                 read.extend_from_slice(&data);
                 if read.len() > limit {
-                    return Read { head, body: None, rest: Some((read.freeze(), body)) };
+                    return Read { head, body: None, overflow: Some((read.freeze(), body)) };
                 }
             }
-            Ok(Some(Err(_))) | Err(_) => return Read { head, body: None, rest: None },
+            Ok(Some(Err(_))) | Err(_) => return Read { head, body: None, overflow: None },
         }
     }
 }
 
 /// A delivered answer as it is stored.
-pub(super) fn keep(head: Parts, body: Option<Bytes>) -> Kept {
-    Kept {
+pub(super) fn keep(head: Parts, body: Option<Bytes>) -> StoredAnswer {
+    StoredAnswer {
         status: delivered_status(head.status).as_u16(),
         headers: kept_headers(head.headers),
         body,
@@ -111,7 +110,7 @@ fn kept_headers(mut headers: HeaderMap) -> Vec<(String, String)> {
     };
     let fits = |(name, value): &(String, String)| {
         weight += name.len() + value.len();
-        weight <= MAX_KEPT_HEADERS
+        weight <= HEADERS_MAX
     };
     headers.iter().filter_map(text).filter(fits).collect()
 }

@@ -2,27 +2,26 @@
 //! any invoice exists.
 
 use bytes::Bytes;
-use hyper::StatusCode;
 use hyper::http::request::Parts;
 
 use super::read::content_type;
-use crate::answer::{Answer, Problem};
+use crate::answer::problem::Problem;
+use crate::answer::problems;
 use crate::code::Code;
 use crate::order::{Order, Unfit};
 use crate::service::Offer;
 
 /// The order that a request makes.
-pub fn order(offer: &Offer, head: &Parts, body: Bytes) -> Result<Order, Answer> {
-    offer.rules.check(content_type(&head.headers), head.uri.query(), body).map_err(|unfit| {
-        let (status, code) = match unfit {
-            Unfit::ContentType { .. } => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType)
-            }
-            Unfit::UnexpectedQuery => (StatusCode::BAD_REQUEST, Code::UnexpectedQuery),
+pub fn order(offer: &Offer, head: &Parts, body: Bytes) -> Result<Order, Problem> {
+    let checked = offer.rules.check(content_type(&head.headers), head.uri.query(), body);
+    checked.map_err(|unfit| {
+        let code = match unfit {
+            Unfit::ContentType { .. } => Code::UnsupportedMediaType,
+            Unfit::UnexpectedQuery => Code::UnexpectedQuery,
             Unfit::UnexpectedBody | Unfit::Query(_) | Unfit::Json(_) | Unfit::Schema(_) => {
-                (StatusCode::BAD_REQUEST, Code::InvalidInput)
+                Code::InvalidInput
             }
         };
-        Problem::new(status, code, unfit.to_string()).into_answer()
+        problems::not_for_sale(code, unfit.to_string())
     })
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::payment_hash::Preimage;
+use crate::request_digest::RequestDigest;
 
 /// What the caveats add up to, as far as `service` is concerned.
 #[derive(Default)]
@@ -16,7 +17,7 @@ pub struct Terms {
     /// The narrowest `<service>_valid_until`, in Unix seconds.
     pub valid_until: Option<u64>,
     /// Digest of the one request that the ticket was bought for.
-    pub request: Option<[u8; 32]>,
+    pub request: Option<RequestDigest>,
     /// How many uses a counted pass has, the narrowest.
     pub uses: Option<u32>,
     /// The preimage that some clients append instead of handing it in beside the macaroon.
@@ -28,11 +29,11 @@ pub struct Terms {
 pub struct Unacceptable;
 
 /// The caveats of a new single-use ticket.
-pub fn single_use(service: &str, valid_until: u64, request: &[u8; 32]) -> Vec<String> {
+pub fn single_use(service: &str, valid_until: u64, request: &RequestDigest) -> Vec<String> {
     vec![
         format!("services={service}:0"),
         format!("{service}_valid_until={valid_until}"),
-        format!("{service}_request={}", hex::encode(request)),
+        format!("{service}_request={}", hex::encode(request.as_bytes())),
     ]
 }
 
@@ -87,7 +88,7 @@ pub fn read(service: &str, caveats: &[Vec<u8>]) -> Result<Terms, Unacceptable> {
                 Some("request") => {
                     let mut digest = [0_u8; 32];
                     hex::decode_to_slice(value, &mut digest).map_err(|_| Unacceptable)?;
-                    once(&mut terms.request, digest)?;
+                    once(&mut terms.request, RequestDigest::from_bytes(digest))?;
                 }
                 _ => {}
             },
@@ -135,11 +136,11 @@ mod tests {
 
     #[test]
     fn what_we_mint_reads_back() {
-        let minted = single_use("sms", 1_800_000_000, &[7; 32]);
+        let minted = single_use("sms", 1_800_000_000, &RequestDigest::from_bytes([7; 32]));
         let read = terms(&minted.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         assert!(read.for_service);
         assert_eq!(read.valid_until, Some(1_800_000_000));
-        assert_eq!(read.request, Some([7; 32]));
+        assert_eq!(read.request, Some(RequestDigest::from_bytes([7; 32])));
     }
 
     #[test]

@@ -5,9 +5,10 @@ use subtle::ConstantTimeEq as _;
 
 use super::credential::{Credential, Proof};
 use super::{caveat, macaroon};
-use crate::keys::KeyRing;
+use crate::keys::{KeyIndex, KeyRing};
 use crate::payment_hash::PaymentHash;
 use crate::payment_hash::Preimage;
+use crate::request_digest::RequestDigest;
 
 /// What a ticket buys; its own caveats decide.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,7 +16,7 @@ pub enum Kind {
     /// One request.
     SingleUse {
         /// Digest of the request that it was bought for.
-        request: [u8; 32],
+        request: RequestDigest,
     },
     /// Any of the service's requests.
     Pass {
@@ -30,7 +31,7 @@ pub struct Genuine {
     /// The payment that it is, or is to be, bought with.
     pub payment_hash: PaymentHash,
     /// Which key of the ring signed it.
-    pub key: usize,
+    pub key: KeyIndex,
     /// `valid_until` as we minted it, in Unix seconds.
     pub minted_valid_until: u64,
     /// The narrowest `valid_until` of its holder, in Unix seconds.
@@ -77,10 +78,9 @@ pub fn ticket(
     credential: &Credential,
 ) -> Result<Paid, Refusal> {
     let read = macaroon::read(&credential.macaroon).ok_or(Refusal::Unreadable)?;
-    let key = ring
-        .all()
-        .position(|keys| read.unverified.is_signed_by(&keys.root_key(&read.identifier.to_bytes())))
-        .ok_or(Refusal::Forged)?;
+    let identifier = read.identifier.to_bytes();
+    let key = ring.find(|keys| read.unverified.is_signed_by(&keys.root_key(&identifier)));
+    let key = key.ok_or(Refusal::Forged)?;
     let terms = caveat::read(service, &read.unverified.caveats).map_err(|_| Refusal::Caveats)?;
     if !terms.for_service {
         return Err(Refusal::OtherService);

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::store::Reply;
+use super::error::Reply;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Seconds of a day, which begins at midnight UTC.
-pub const DAY: u64 = 86_400;
+pub const DAY_S: u64 = 86_400;
 
 /// A challenge that was handed out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Minted {
 
 /// Something to write down.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum JournalEntry {
     /// A challenge was handed out.
     Minted(Minted),
     /// A challenge turned up that isn't written down: by another instance not yet, or, after a
@@ -42,7 +42,7 @@ pub enum Entry {
 
 /// What the node says that it was paid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
+pub struct SettledInvoice {
     /// The invoice's.
     pub hash: PaymentHash,
     /// What was paid, in msat.
@@ -93,7 +93,7 @@ pub struct Challenge {
 
 /// A payment that is news.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct News {
+pub struct NewlyPaid {
     /// The invoice's.
     pub hash: PaymentHash,
     /// The service that it pays for.
@@ -102,14 +102,14 @@ pub struct News {
 
 /// What a payment that was looked up came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Found {
+pub enum Recorded {
     /// It was known, or isn't of a challenge that was written down.
     Known,
     /// It is news.
-    New(News),
+    New(NewlyPaid),
     /// It is news, though the stream of payments had passed its number: that number isn't this
     /// node's. It is set back by this.
-    PastTheIndex(News),
+    PastTheIndex(NewlyPaid),
 }
 
 /// A service's day.
@@ -149,14 +149,14 @@ pub type Days = BTreeMap<(u64, String), Day>;
 pub trait Accounts: Send + Sync {
     /// Writes entries down. With `challenges`, each challenge has a row, by which its payment is
     /// recognised.
-    fn note(&self, entries: Vec<Entry>, challenges: bool) -> Reply<'_, ()>;
+    fn note(&self, entries: Vec<JournalEntry>, challenges: bool) -> Reply<'_, ()>;
 
     /// Payments in the order of the node's stream, with the stream's new index, in one step. Says
     /// which of them are news. Only `found` sets an index back: who writes late doesn't.
-    fn paid(&self, node: Arc<str>, receipts: Vec<Receipt>) -> Reply<'_, Vec<News>>;
+    fn paid(&self, node: Arc<str>, settled: Vec<SettledInvoice>) -> Reply<'_, Vec<NewlyPaid>>;
 
     /// A payment that was looked up.
-    fn found(&self, node: Arc<str>, receipt: Receipt) -> Reply<'_, Found>;
+    fn found(&self, node: Arc<str>, settled: SettledInvoice) -> Reply<'_, Recorded>;
 
     /// Challenges that certainly will not be paid any more.
     fn close(&self, hashes: Vec<PaymentHash>) -> Reply<'_, ()>;

@@ -1,4 +1,5 @@
-//! Has the accounts written beside the way of a request: what is said here waits for no disk.
+//! Entries for the accounts, written beside the way of a request: what is appended here waits for
+//! no disk.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,40 +7,39 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::warn;
 
+use super::Ledger;
+use super::accounts::JournalEntry;
 use crate::cache::FifoCache;
-use crate::ledger::accounts::Entry;
-use crate::ledger::store::Ledger;
 use crate::payment_hash::PaymentHash;
 
 /// Most entries that wait for a ledger that is down; what comes on top is not accounted for.
-const MOST: usize = 100_000;
+const WAITING_MAX: usize = 100_000;
 
 /// Most entries that are written at once.
-const AT_ONCE: usize = 1000;
+const BATCH_MAX: usize = 1000;
 
 /// Passes that are remembered as used; saying it again is no harm.
-const PASSES: usize = 10_000;
+const PASSES_MAX: usize = 10_000;
 
 /// How often counters are written where there is no row per challenge.
-const COUNTERS_EVERY: Duration = Duration::from_secs(1);
+const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How soon a ledger that failed is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// What is to be written.
-pub struct Books {
+pub struct Journal {
     /// Whether each challenge has a row, by which its payment is recognised.
     challenges: bool,
-    waiting: Mutex<Vec<Entry>>,
-    /// One writes at a time, so that who waits for it knows that all is written that was said
-    /// before.
+    waiting: Mutex<Vec<JournalEntry>>,
+    /// One flush at a time: whoever waits for one knows that all earlier entries are written.
     writing: tokio::sync::Mutex<()>,
     some: Notify,
     /// Passes of which it was said that they are used.
     passes: FifoCache<PaymentHash, ()>,
 }
 
-impl Books {
+impl Journal {
     /// With `challenges`, each challenge has a row.
     pub fn new(challenges: bool) -> Self {
         Self {
@@ -47,15 +47,17 @@ impl Books {
             waiting: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             some: Notify::new(),
-            passes: FifoCache::new(PASSES),
+            passes: FifoCache::new(PASSES_MAX),
         }
     }
 
     /// Has an entry written soon.
-    pub fn enter(&self, entry: Entry) {
+    pub fn append(&self, entry: JournalEntry) {
         let is_first = {
             let mut waiting = self.waiting();
-            if waiting.len() >= MOST || (!self.challenges && !matches!(entry, Entry::Minted(_))) {
+            if waiting.len() >= WAITING_MAX
+                || (!self.challenges && !matches!(entry, JournalEntry::Minted(_)))
+            {
                 return;
             }
             waiting.push(entry);
@@ -70,18 +72,18 @@ impl Books {
     pub fn pass_served(&self, hash: PaymentHash) {
         if self.challenges && self.passes.get(&hash).is_none() {
             self.passes.insert(hash, (), 1);
-            self.enter(Entry::Served(hash));
+            self.append(JournalEntry::Served(hash));
         }
     }
 
-    /// Writes all that was said before; `false` if it can't be written now.
-    pub async fn write(&self, ledger: &dyn Ledger) -> bool {
+    /// Writes all entries that were appended before; `false` if it can't be written now.
+    pub async fn flush(&self, ledger: &Ledger) -> bool {
         let _turn = self.writing.lock().await;
         loop {
-            let now: Vec<Entry> = {
+            let now: Vec<JournalEntry> = {
                 let waiting = self.waiting();
-                // They stay until they are written: who waits here may go away in the middle.
-                waiting.iter().take(AT_ONCE).cloned().collect()
+                // They stay until they are written: whoever waits here may leave in the middle.
+                waiting.iter().take(BATCH_MAX).cloned().collect()
             };
             let some = now.len();
             if now.is_empty() {
@@ -96,19 +98,19 @@ impl Books {
     }
 
     /// Writes for as long as it is polled.
-    pub async fn run(&self, ledger: &dyn Ledger) {
+    pub async fn run(&self, ledger: &Ledger) {
         loop {
             self.some.notified().await;
             if !self.challenges {
-                tokio::time::sleep(COUNTERS_EVERY).await;
+                tokio::time::sleep(COUNTERS_INTERVAL).await;
             }
-            while !self.write(ledger).await {
-                tokio::time::sleep(AGAIN).await;
+            while !self.flush(ledger).await {
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn waiting(&self) -> MutexGuard<'_, Vec<JournalEntry>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,205 @@
-//! Exactly once: who may send, what became of it, and what is given back.
+//! The durable record of tickets that were handed in: exactly once, whatever keeps it. Whoever
+//! waits for a ticket hears of each change from here, after its commit.
 
 pub mod accounts;
+pub mod changes;
+pub mod error;
 pub mod journal;
+mod limits;
 pub mod postgres;
 pub mod revoked;
+mod sql;
 pub mod sqlite;
 pub mod state;
 pub mod store;
 pub mod stored_answer;
+
+#[cfg(test)]
+mod conformance;
+
+use std::sync::Arc;
+
+use self::accounts::{Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, Sum};
+use self::changes::{Changes, Subscription};
+use self::error::LedgerError;
+use self::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
+use self::store::{Claimed, LedgerStore, Settled, Settlement};
+use crate::keys::Fingerprint;
+use crate::payment_hash::PaymentHash;
+use crate::time::UnixTime;
+
+/// A store, and those who wait for what changes in it.
+///
+/// What its methods do is said at `LedgerStore` and `Accounts`. Those that change how a ticket
+/// stands tell whoever waits for it, once the change is durable.
+pub struct Ledger {
+    store: Box<dyn LedgerStore>,
+    changes: Arc<Changes>,
+}
+
+impl Ledger {
+    /// Over a store that was opened.
+    pub fn new(store: impl LedgerStore + 'static) -> Self {
+        Self { store: Box::new(store), changes: Arc::default() }
+    }
+
+    /// A place among those who wait for a ticket; `None` if there is none.
+    pub fn subscribe(&self, ticket: PaymentHash) -> Option<Subscription> {
+        self.changes.subscribe(ticket)
+    }
+
+    /// See `LedgerStore::claim`.
+    pub async fn claim(&self, attempt: Attempt) -> Result<Claimed, LedgerError> {
+        let hash = attempt.hash;
+        let claimed = self.store.claim(attempt).await?;
+        if claimed.claim == Claim::Granted {
+            self.changes.notify(&hash);
+        }
+        Ok(claimed)
+    }
+
+    /// See `LedgerStore::settle`.
+    pub async fn settle(&self, settlement: Settlement) -> Result<Settled, LedgerError> {
+        let hash = settlement.hash;
+        let settled = self.store.settle(settlement).await?;
+        self.notify_unless_stale(&hash, settled);
+        Ok(settled)
+    }
+
+    /// See `LedgerStore::resolve`.
+    pub async fn resolve(
+        &self,
+        hash: PaymentHash,
+        claim: ClaimId,
+        resolution: Resolution,
+    ) -> Result<Settled, LedgerError> {
+        let settled = self.store.resolve(hash, claim, resolution).await?;
+        self.notify_unless_stale(&hash, settled);
+        Ok(settled)
+    }
+
+    /// See `LedgerStore::revoke`.
+    pub async fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Result<(), LedgerError> {
+        self.store.revoke(hash, valid_until).await?;
+        self.changes.notify(&hash);
+        Ok(())
+    }
+
+    /// See `Accounts::paid`. `recorded` gets the news before anybody else hears of it.
+    pub async fn paid(
+        &self,
+        node: Arc<str>,
+        settled: Vec<SettledInvoice>,
+        recorded: impl FnOnce(&[NewlyPaid]),
+    ) -> Result<(), LedgerError> {
+        let hashes: Vec<PaymentHash> = settled.iter().map(|one| one.hash).collect();
+        recorded(&self.store.paid(node, settled).await?);
+        // Also of what another instance wrote down before: whoever waits here has not heard of it.
+        hashes.iter().for_each(|hash| self.changes.notify(hash));
+        Ok(())
+    }
+
+    /// See `Accounts::found`.
+    pub async fn found(
+        &self,
+        node: Arc<str>,
+        settled: SettledInvoice,
+    ) -> Result<Recorded, LedgerError> {
+        let recorded = self.store.found(node, settled).await?;
+        // Not of what was known: whoever waits may have asked for it, and would hear of its own
+        // question.
+        if recorded != Recorded::Known {
+            self.changes.notify(&settled.hash);
+        }
+        Ok(recorded)
+    }
+
+    /// See `Accounts::close`.
+    pub async fn close(&self, hashes: Vec<PaymentHash>) -> Result<(), LedgerError> {
+        self.store.close(hashes.clone()).await?;
+        hashes.iter().for_each(|hash| self.changes.notify(hash));
+        Ok(())
+    }
+
+    fn notify_unless_stale(&self, hash: &PaymentHash, settled: Settled) {
+        if settled != Settled::Stale {
+            self.changes.notify(hash);
+        }
+    }
+
+    /// See `LedgerStore::note_secret`.
+    pub async fn note_secret(
+        &self,
+        secret: Fingerprint,
+        needed_until: UnixTime,
+    ) -> Result<(), LedgerError> {
+        self.store.note_secret(secret, needed_until).await
+    }
+
+    /// See `LedgerStore::list`.
+    pub async fn list(
+        &self,
+        state: Option<State>,
+        limit: u32,
+    ) -> Result<Vec<(PaymentHash, Row)>, LedgerError> {
+        self.store.list(state, limit).await
+    }
+
+    /// See `LedgerStore::show`.
+    pub async fn show(&self, hash: PaymentHash) -> Result<Option<Row>, LedgerError> {
+        self.store.show(hash).await
+    }
+
+    /// See `LedgerStore::revoked`.
+    pub async fn revoked(&self) -> Result<Vec<PaymentHash>, LedgerError> {
+        self.store.revoked().await
+    }
+
+    /// See `LedgerStore::run`.
+    pub async fn run(&self) {
+        self.store.run().await;
+    }
+
+    /// See `LedgerStore::health`.
+    pub fn health(&self) -> Result<(), LedgerError> {
+        self.store.health()
+    }
+
+    /// See `Accounts::note`.
+    pub async fn note(
+        &self,
+        entries: Vec<JournalEntry>,
+        challenges: bool,
+    ) -> Result<(), LedgerError> {
+        self.store.note(entries, challenges).await
+    }
+
+    /// See `Accounts::settle_index`.
+    pub async fn settle_index(&self, node: Arc<str>) -> Result<u64, LedgerError> {
+        self.store.settle_index(node).await
+    }
+
+    /// See `Accounts::open_challenges`.
+    pub async fn open_challenges(
+        &self,
+        ran_out_before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Challenge>, LedgerError> {
+        self.store.open_challenges(ran_out_before, limit).await
+    }
+
+    /// See `Accounts::challenge`.
+    pub async fn challenge(&self, hash: PaymentHash) -> Result<Option<Challenge>, LedgerError> {
+        self.store.challenge(hash).await
+    }
+
+    /// See `Accounts::days`.
+    pub async fn days(&self, first_day: u64) -> Result<Days, LedgerError> {
+        self.store.days(first_day).await
+    }
+
+    /// See `Accounts::unredeemed`.
+    pub async fn unredeemed(&self) -> Result<Vec<(String, Sum)>, LedgerError> {
+        self.store.unredeemed().await
+    }
+}

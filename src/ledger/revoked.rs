@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use crate::ledger::store::Ledger;
+use super::Ledger;
 use crate::payment_hash::PaymentHash;
 
 /// How often the ledger is asked, and for how long its last word counts.
-const EVERY: Duration = Duration::from_secs(1);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 const COUNTS_FOR: Duration = Duration::from_secs(5);
 
 /// The set, and when it was read.
@@ -35,7 +35,7 @@ impl Revoked {
     }
 
     /// Reads it once.
-    pub async fn refresh(&self, ledger: &dyn Ledger) {
+    pub async fn refresh(&self, ledger: &Ledger) {
         let asked = Instant::now();
         if let Ok(Ok(revoked)) = timeout(COUNTS_FOR, ledger.revoked()).await {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,10 +47,10 @@ impl Revoked {
     }
 
     /// Reads it for as long as it is polled.
-    pub async fn watch(&self, ledger: &dyn Ledger) {
+    pub async fn watch(&self, ledger: &Ledger) {
         loop {
             self.refresh(ledger).await;
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(REFRESH_INTERVAL).await;
         }
     }
 }

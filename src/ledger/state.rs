@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! (no row) --> claimed --> delivered            revoked: from any state, for good
-//!                 |  \---> parked --> delivered | free   (the operator, or a look-up at the upstream)
+//!                 |  \---> parked --> delivered | free   (the operator, or a look-up)
 //!                 \------> free --> claimed
 //! ```
 
@@ -10,10 +10,14 @@ use std::time::Duration;
 
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
+use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
 
-/// Longest pause that is asked of who tries one ticket again and again.
-const MAX_SPACING: Duration = Duration::from_secs(60);
+/// Pause that is asked for after the first try that did nothing. It doubles with each further one.
+pub const RETRY_DELAY_FIRST: Duration = Duration::from_secs(1);
+
+/// Longest pause that is asked for, however often a ticket was tried.
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(60);
 
 /// Random name of one try to redeem. What settles must name the try, so that a late first one can't
 /// touch the second.
@@ -86,7 +90,7 @@ pub struct Row {
     /// Name of the service that it was handed in to.
     pub service: String,
     /// Digest of the request that it was bought for.
-    pub request: [u8; 32],
+    pub request: RequestDigest,
     /// `valid_until` as we minted it, in Unix seconds; not the narrower one of a holder.
     pub valid_until: u64,
     /// Price of its request when it was first handed in, in msat.
@@ -99,7 +103,7 @@ pub struct Row {
     pub attempts: u32,
     /// Whether some try may have been served: then none that comes after it can say that nothing
     /// happened.
-    pub doubtful: bool,
+    pub maybe_delivered: bool,
     /// When the state was last changed.
     pub changed: UnixTime,
 }
@@ -112,7 +116,7 @@ pub struct Attempt {
     /// Name of the service.
     pub service: std::sync::Arc<str>,
     /// Digest of the request that the ticket was bought for.
-    pub request: [u8; 32],
+    pub request: RequestDigest,
     /// Whether that is the request it was handed in with.
     pub own_request: bool,
     /// `valid_until` as we minted it, in Unix seconds.
@@ -133,7 +137,7 @@ pub struct Attempt {
 
 /// What the ledger is told about times.
 #[derive(Clone, Copy, Debug)]
-pub struct Horizon {
+pub struct ReplayWindow {
     /// How long a delivered answer is given back.
     pub replay: Duration,
     /// Highest `valid_until` among pruned rows, in Unix seconds: at or below it, "no row" doesn't
@@ -153,19 +157,19 @@ pub enum Claim {
     /// Nobody knows whether it was delivered.
     Parked,
     /// The last try did nothing, but it was a moment ago.
-    Spaced {
+    RetryLater {
         /// How long to wait.
         retry_after: Duration,
     },
     /// Unused, but bought for another request.
     OtherRequest,
     /// It buys nothing any more, or not here.
-    Worthless(Why),
+    Rejected(RejectReason),
 }
 
 /// Why a ticket buys nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Why {
+pub enum RejectReason {
     /// Past its `valid_until` and never handed in.
     Expired,
     /// Handed in before, for another request than this.
@@ -185,44 +189,44 @@ pub fn claim(
     row: Option<&Row>,
     attempt: &Attempt,
     now: UnixTime,
-    horizon: Horizon,
+    horizon: ReplayWindow,
 ) -> (Claim, Option<Row>) {
     let Some(row) = row else { return first_claim(attempt, now, horizon) };
     let answer = match row.state {
-        State::Revoked => Claim::Worthless(Why::Revoked),
+        State::Revoked => Claim::Rejected(RejectReason::Revoked),
         _ if !attempt.own_request || row.request != attempt.request => {
-            Claim::Worthless(Why::UsedForAnother)
+            Claim::Rejected(RejectReason::UsedForAnother)
         }
         State::Claimed => Claim::Busy,
         State::Parked if attempt.repeatable => Claim::Granted,
         State::Parked => Claim::Parked,
         // A clock that was set back makes the answer younger, never too old.
         State::Delivered => match now.since(row.changed) {
-            Some(age) if age > horizon.replay => Claim::Worthless(Why::Spent),
+            Some(age) if age > horizon.replay => Claim::Rejected(RejectReason::Spent),
             _ => Claim::Replay,
         },
         State::Free => match now.since(row.changed) {
-            Some(age) if age < spacing(row.attempts) => {
-                Claim::Spaced { retry_after: spacing(row.attempts).saturating_sub(age) }
+            Some(age) if age < retry_delay(row.attempts) => {
+                Claim::RetryLater { retry_after: retry_delay(row.attempts).saturating_sub(age) }
             }
             _ => Claim::Granted,
         },
     };
     // What comes after a try that nobody knows of can't say that nothing happened.
-    let doubtful = row.doubtful || row.state == State::Parked;
+    let maybe_delivered = row.maybe_delivered || row.state == State::Parked;
     let next = (answer == Claim::Granted).then(|| Row {
         state: State::Claimed,
         claim: attempt.claim,
-        doubtful,
+        maybe_delivered,
         changed: now,
         ..row.clone()
     });
     (answer, next)
 }
 
-fn first_claim(attempt: &Attempt, now: UnixTime, horizon: Horizon) -> (Claim, Option<Row>) {
+fn first_claim(attempt: &Attempt, now: UnixTime, horizon: ReplayWindow) -> (Claim, Option<Row>) {
     if attempt.valid_until <= now.seconds() || attempt.minted_valid_until <= horizon.watermark {
-        return (Claim::Worthless(Why::Expired), None);
+        return (Claim::Rejected(RejectReason::Expired), None);
     }
     if !attempt.own_request {
         return (Claim::OtherRequest, None);
@@ -235,7 +239,7 @@ fn first_claim(attempt: &Attempt, now: UnixTime, horizon: Horizon) -> (Claim, Op
         state: State::Claimed,
         claim: attempt.claim,
         attempts: 0,
-        doubtful: false,
+        maybe_delivered: false,
         changed: now,
     };
     (Claim::Granted, Some(row))
@@ -248,19 +252,19 @@ pub fn settle(row: &Row, claim: ClaimId, outcome: Outcome, now: UnixTime) -> Res
     }
     let state = match outcome {
         Outcome::Delivered => State::Delivered,
-        Outcome::NotSent if !row.doubtful => State::Free,
+        Outcome::NotSent if !row.maybe_delivered => State::Free,
         Outcome::NotSent | Outcome::Unknown => State::Parked,
     };
     match row.state {
         // Whoever parked it knew less than who made this very try.
         State::Claimed | State::Parked if row.state == State::Claimed || state != State::Parked => {
             let attempts = row.attempts.saturating_add(u32::from(outcome == Outcome::NotSent));
-            let doubtful = match outcome {
+            let maybe_delivered = match outcome {
                 Outcome::Delivered => false,
-                Outcome::NotSent => row.doubtful,
+                Outcome::NotSent => row.maybe_delivered,
                 Outcome::Unknown => true,
             };
-            Ok(Row { state, attempts, doubtful, changed: now, ..row.clone() })
+            Ok(Row { state, attempts, maybe_delivered, changed: now, ..row.clone() })
         }
         before if before == state => Ok(row.clone()),
         _ => Err(Stale),
@@ -292,7 +296,7 @@ pub fn resolve(
         Resolution::Release => State::Free,
     };
     // Released, it needn't wait: the tries that count were before it was parked.
-    Ok(Row { state, attempts: 0, doubtful: false, changed: now, ..row.clone() })
+    Ok(Row { state, attempts: 0, maybe_delivered: false, changed: now, ..row.clone() })
 }
 
 /// Takes a ticket back for good, whatever its state.
@@ -303,7 +307,7 @@ pub fn revoke(row: &Row, now: UnixTime) -> Row {
 /// Takes back a claim whose commit was not confirmed: it sent nothing, so it doesn't count as a
 /// try.
 pub fn withdraw(row: &Row, claim: ClaimId) -> Result<Row, Stale> {
-    let state = if row.doubtful { State::Parked } else { State::Free };
+    let state = if row.maybe_delivered { State::Parked } else { State::Free };
     let holds = row.claim == claim && matches!(row.state, State::Claimed | State::Parked);
     if holds { Ok(Row { state, ..row.clone() }) } else { Err(Stale) }
 }
@@ -319,12 +323,11 @@ pub fn orphaned(row: &Row, now: UnixTime) -> Result<Row, Stale> {
 
 /// Pause before a ticket is tried again after `attempts` tries that did nothing: 1 s, 2 s, 4 s ..
 /// 60 s.
-pub fn spacing(attempts: u32) -> Duration {
+pub fn retry_delay(attempts: u32) -> Duration {
     match attempts.checked_sub(1) {
         None => Duration::ZERO,
         Some(doublings) => {
-            Duration::from_secs(1_u64.checked_shl(doublings.min(16)).unwrap_or(u64::MAX))
-                .min(MAX_SPACING)
+            RETRY_DELAY_FIRST.saturating_mul(1 << doublings.min(16)).min(RETRY_DELAY_MAX)
         }
     }
 }

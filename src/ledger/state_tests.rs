@@ -1,15 +1,13 @@
-use proptest::prelude::*;
-
 use super::*;
 
 const NOW: UnixTime = UnixTime::from_seconds(1_000_000);
-const HORIZON: Horizon = Horizon { replay: Duration::from_secs(86_400), watermark: 0 };
+const WINDOW: ReplayWindow = ReplayWindow { replay: Duration::from_secs(86_400), watermark: 0 };
 
 fn attempt(claim: u8) -> Attempt {
     Attempt {
         hash: PaymentHash::from_bytes([1; 32]),
         service: "sms".into(),
-        request: [2; 32],
+        request: RequestDigest::from_bytes([2; 32]),
         own_request: true,
         minted_valid_until: 2_000_000,
         valid_until: 2_000_000,
@@ -21,7 +19,7 @@ fn attempt(claim: u8) -> Attempt {
 }
 
 fn claimed() -> Row {
-    claim(None, &attempt(1), NOW, HORIZON).1.unwrap()
+    claim(None, &attempt(1), NOW, WINDOW).1.unwrap()
 }
 
 fn settled(outcome: Outcome) -> Row {
@@ -29,15 +27,15 @@ fn settled(outcome: Outcome) -> Row {
 }
 
 fn answer(row: &Row, attempt: &Attempt, now: UnixTime) -> Claim {
-    claim(Some(row), attempt, now, HORIZON).0
+    claim(Some(row), attempt, now, WINDOW).0
 }
 
 #[test]
 fn the_table() {
     let (own, other) = (attempt(2), Attempt { own_request: false, ..attempt(2) });
     let later = NOW.plus(Duration::from_secs(3600));
-    assert_eq!(claim(None, &own, NOW, HORIZON).0, Claim::Granted);
-    assert_eq!(claim(None, &other, NOW, HORIZON).0, Claim::OtherRequest);
+    assert_eq!(claim(None, &own, NOW, WINDOW).0, Claim::Granted);
+    assert_eq!(claim(None, &other, NOW, WINDOW).0, Claim::OtherRequest);
     assert_eq!(answer(&claimed(), &own, later), Claim::Busy);
     assert_eq!(answer(&settled(Outcome::Delivered), &own, later), Claim::Replay);
     assert_eq!(answer(&settled(Outcome::Unknown), &own, later), Claim::Parked);
@@ -48,22 +46,22 @@ fn the_table() {
         settled(Outcome::Unknown),
         settled(Outcome::NotSent),
     ] {
-        assert_eq!(answer(&row, &other, later), Claim::Worthless(Why::UsedForAnother));
+        assert_eq!(answer(&row, &other, later), Claim::Rejected(RejectReason::UsedForAnother));
         let revoked = Row { state: State::Revoked, ..row };
-        assert_eq!(answer(&revoked, &own, later), Claim::Worthless(Why::Revoked));
+        assert_eq!(answer(&revoked, &own, later), Claim::Rejected(RejectReason::Revoked));
     }
 }
 
 #[test]
 fn expiry_counts_only_without_a_row() {
     let late = UnixTime::from_seconds(2_000_000);
-    assert_eq!(claim(None, &attempt(2), late, HORIZON).0, Claim::Worthless(Why::Expired));
+    assert_eq!(claim(None, &attempt(2), late, WINDOW).0, Claim::Rejected(RejectReason::Expired));
     assert_eq!(answer(&settled(Outcome::NotSent), &attempt(2), late), Claim::Granted);
     assert_eq!(answer(&settled(Outcome::Unknown), &attempt(2), late), Claim::Parked);
     let narrowed = Attempt { valid_until: 999_999, ..attempt(2) };
-    assert_eq!(claim(None, &narrowed, NOW, HORIZON).0, Claim::Worthless(Why::Expired));
+    assert_eq!(claim(None, &narrowed, NOW, WINDOW).0, Claim::Rejected(RejectReason::Expired));
     assert_eq!(
-        claim(None, &Attempt { valid_until: 1_500_000, ..attempt(2) }, NOW, HORIZON)
+        claim(None, &Attempt { valid_until: 1_500_000, ..attempt(2) }, NOW, WINDOW)
             .1
             .unwrap()
             .valid_until,
@@ -73,33 +71,33 @@ fn expiry_counts_only_without_a_row() {
 
 #[test]
 fn at_or_below_the_watermark_no_row_does_not_mean_unused() {
-    let pruned = Horizon { watermark: 2_000_000, ..HORIZON };
-    assert_eq!(claim(None, &attempt(2), NOW, pruned).0, Claim::Worthless(Why::Expired));
-    let above = Horizon { watermark: 1_999_999, ..HORIZON };
+    let pruned = ReplayWindow { watermark: 2_000_000, ..WINDOW };
+    assert_eq!(claim(None, &attempt(2), NOW, pruned).0, Claim::Rejected(RejectReason::Expired));
+    let above = ReplayWindow { watermark: 1_999_999, ..WINDOW };
     assert_eq!(claim(None, &attempt(2), NOW, above).0, Claim::Granted);
 }
 
 #[test]
 fn answers_are_given_back_within_the_window_and_when_the_clock_was_set_back() {
     let row = settled(Outcome::Delivered);
-    assert_eq!(answer(&row, &attempt(2), NOW.plus(HORIZON.replay)), Claim::Replay);
+    assert_eq!(answer(&row, &attempt(2), NOW.plus(WINDOW.replay)), Claim::Replay);
     assert_eq!(
-        answer(&row, &attempt(2), NOW.plus(HORIZON.replay + Duration::from_millis(1))),
-        Claim::Worthless(Why::Spent)
+        answer(&row, &attempt(2), NOW.plus(WINDOW.replay + Duration::from_millis(1))),
+        Claim::Rejected(RejectReason::Spent)
     );
     assert_eq!(answer(&row, &attempt(2), UnixTime::from_seconds(5)), Claim::Replay);
 }
 
 #[test]
 fn tries_are_spaced() {
-    let seconds: Vec<u64> = (0..9).map(|n| spacing(n).as_secs()).collect();
+    let seconds: Vec<u64> = (0..9).map(|n| retry_delay(n).as_secs()).collect();
     assert_eq!(seconds, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
-    assert_eq!(spacing(u32::MAX), MAX_SPACING);
+    assert_eq!(retry_delay(u32::MAX), RETRY_DELAY_MAX);
     let row = settled(Outcome::NotSent);
     let soon = NOW.plus(Duration::from_millis(400));
     assert_eq!(
         answer(&row, &attempt(2), soon),
-        Claim::Spaced { retry_after: Duration::from_millis(600) }
+        Claim::RetryLater { retry_after: Duration::from_millis(600) }
     );
     assert_eq!(answer(&row, &attempt(2), UnixTime::from_seconds(5)), Claim::Granted);
 }
@@ -110,7 +108,7 @@ fn only_the_try_that_holds_the_claim_settles_it() {
     assert_eq!(settle(&row, ClaimId([9; 16]), Outcome::Delivered, NOW), Err(Stale));
     let free = settled(Outcome::NotSent);
     let second =
-        claim(Some(&free), &attempt(2), NOW.plus(Duration::from_secs(9)), HORIZON).1.unwrap();
+        claim(Some(&free), &attempt(2), NOW.plus(Duration::from_secs(9)), WINDOW).1.unwrap();
     assert_eq!(
         settle(&second, ClaimId([1; 16]), Outcome::NotSent, NOW),
         Err(Stale),
@@ -143,7 +141,7 @@ fn a_parked_ticket_is_tried_again_only_if_the_upstream_throws_repeats_away() {
 fn what_may_have_happened_once_is_never_free_by_itself_again() {
     let parked = settled(Outcome::Unknown);
     let again =
-        claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, HORIZON).1.unwrap();
+        claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, WINDOW).1.unwrap();
     let refused = settle(&again, again.claim, Outcome::NotSent, NOW).unwrap();
     assert_eq!(refused.state, State::Parked);
     assert_eq!(withdraw(&again, again.claim).unwrap().state, State::Parked);
@@ -152,7 +150,7 @@ fn what_may_have_happened_once_is_never_free_by_itself_again() {
         State::Delivered
     );
     let released = resolve(&refused, refused.claim, Resolution::Release, NOW).unwrap();
-    let last = claim(Some(&released), &attempt(3), NOW, HORIZON).1.unwrap();
+    let last = claim(Some(&released), &attempt(3), NOW, WINDOW).1.unwrap();
     assert_eq!(settle(&last, last.claim, Outcome::NotSent, NOW).unwrap().state, State::Free);
 }
 
@@ -161,7 +159,7 @@ fn what_may_have_happened_once_is_never_free_by_itself_again() {
 fn what_is_said_of_one_try_does_not_count_for_the_next() {
     let parked = settled(Outcome::Unknown);
     let again =
-        claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, HORIZON).1.unwrap();
+        claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, WINDOW).1.unwrap();
     let parked_again = settle(&again, again.claim, Outcome::Unknown, NOW).unwrap();
     assert_eq!(resolve(&parked_again, parked.claim, Resolution::Release, NOW), Err(Stale));
 }
@@ -192,126 +190,10 @@ fn the_operator_resolves_what_is_parked_and_revokes_anything() {
     assert_eq!(answer(&delivered, &attempt(2), NOW), Claim::Replay);
     for row in [claimed(), settled(Outcome::Delivered), settled(Outcome::NotSent), released] {
         assert_eq!(resolve(&row, row.claim, Resolution::Release, NOW), Err(Stale));
-        assert_eq!(answer(&revoke(&row, NOW), &attempt(2), NOW), Claim::Worthless(Why::Revoked));
+        assert_eq!(
+            answer(&revoke(&row, NOW), &attempt(2), NOW),
+            Claim::Rejected(RejectReason::Revoked)
+        );
         assert_eq!(settle(&revoke(&row, NOW), row.claim, Outcome::Delivered, NOW), Err(Stale));
-    }
-}
-
-/// A world of several instances over one row: each holds what it was granted, sends, settles,
-/// crashes, in any order.
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    Claim {
-        instance: usize,
-        own: bool,
-    },
-    Send {
-        instance: usize,
-        outcome: Outcome,
-    },
-    Settle {
-        instance: usize,
-    },
-    Crash {
-        instance: usize,
-    },
-    Withdraw {
-        instance: usize,
-    },
-    Wait {
-        seconds: i64,
-    },
-    /// The operator, who knows what the upstream did.
-    Resolve,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Instance {
-    holds: Option<ClaimId>,
-    sent: Option<Outcome>,
-}
-
-fn events() -> impl Strategy<Value = Event> {
-    let instance = 0..3_usize;
-    let outcome =
-        prop_oneof![Just(Outcome::Delivered), Just(Outcome::NotSent), Just(Outcome::Unknown)];
-    prop_oneof![
-        4 => (instance.clone(), any::<bool>()).prop_map(|(instance, other)| Event::Claim { instance, own: !other }),
-        3 => (instance.clone(), outcome).prop_map(|(instance, outcome)| Event::Send { instance, outcome }),
-        3 => instance.clone().prop_map(|instance| Event::Settle { instance }),
-        1 => instance.clone().prop_map(|instance| Event::Crash { instance }),
-        1 => instance.prop_map(|instance| Event::Withdraw { instance }),
-        1 => Just(Event::Resolve),
-        2 => (-50_000..100_000_i64).prop_map(|seconds| Event::Wait { seconds }),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-    #[test]
-    fn never_two_sends_never_a_lost_ticket_never_a_wrong_replay(events in proptest::collection::vec(events(), 1..60)) {
-        let mut row: Option<Row> = None;
-        let mut world = [Instance::default(); 3];
-        let mut now = NOW;
-        let (mut may_have_happened, mut delivered, mut next_id) = (0, false, 1_u8);
-        for event in events {
-            match event {
-                Event::Claim { instance, own } => {
-                    let try_ = Attempt { own_request: own, ..attempt(next_id) };
-                    let (answer, written) = claim(row.as_ref(), &try_, now, HORIZON);
-                    prop_assert_eq!(written.is_some(), answer == Claim::Granted);
-                    match answer {
-                        Claim::Granted => {
-                            prop_assert!(own && world.iter().all(|i| i.holds.is_none()), "two hold it");
-                            prop_assert_eq!(may_have_happened, 0);
-                            world[instance] = Instance { holds: Some(try_.claim), sent: None };
-                            next_id += 1;
-                            row = written;
-                        }
-                        Claim::Replay => prop_assert!(own && delivered),
-                        // Its own request, once there is a row, loses the ticket only after
-                        // delivery.
-                        Claim::Worthless(_) if own && row.is_some() => prop_assert!(delivered),
-                        _ => {}
-                    }
-                }
-                Event::Send { instance, outcome } => {
-                    let it = &mut world[instance];
-                    if it.holds.is_some() && it.sent.is_none() {
-                        it.sent = Some(outcome);
-                        may_have_happened += u32::from(outcome != Outcome::NotSent);
-                        delivered |= outcome == Outcome::Delivered;
-                        prop_assert!(may_have_happened <= 1, "sent twice");
-                    }
-                }
-                Event::Settle { instance } => {
-                    if let Instance { holds: Some(id), sent: Some(outcome) } = world[instance] {
-                        row = Some(settle(row.as_ref().unwrap(), id, outcome, now).unwrap());
-                        world[instance] = Instance::default();
-                    }
-                }
-                Event::Crash { instance } => {
-                    if world[instance].holds.is_some() {
-                        row = Some(orphaned(row.as_ref().unwrap(), now).unwrap());
-                        prop_assert_eq!(row.as_ref().unwrap().state, State::Parked);
-                    }
-                    world[instance] = Instance::default();
-                }
-                Event::Withdraw { instance } => {
-                    if let Instance { holds: Some(id), sent: None } = world[instance] {
-                        row = Some(withdraw(row.as_ref().unwrap(), id).unwrap());
-                        world[instance] = Instance::default();
-                    }
-                }
-                Event::Resolve => {
-                    let truth = if may_have_happened > 0 { Resolution::Delivered } else { Resolution::Release };
-                    if let Some(Ok(resolved)) = row.as_ref().map(|row| resolve(row, row.claim, truth, now)) {
-                        delivered |= truth == Resolution::Delivered;
-                        row = Some(resolved);
-                    }
-                }
-                Event::Wait { seconds } => now = UnixTime::from_seconds(now.seconds().saturating_add_signed(seconds)),
-            }
-        }
     }
 }

@@ -1,30 +1,17 @@
-//! What Farebox asks of the durable record, whatever keeps it.
+//! What Farebox asks of whatever keeps the durable record.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use super::accounts::Accounts;
+use super::error::{LedgerError, Reply};
 use super::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
-use super::stored_answer::Kept;
+use super::stored_answer::StoredAnswer;
 use crate::keys::Fingerprint;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
-
-/// What a ledger method gives back.
-pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
-
-/// Why the ledger did nothing, as far as it can say.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// It can't be read or written; the text is for the operator.
-    #[error("the ledger is down: {0}")]
-    Down(String),
-    /// More waits for it than it may hold.
-    #[error("the ledger has too much to do")]
-    Overloaded,
-}
 
 /// The answer to a claim, with the stored answer if it is a replay.
 #[derive(Clone, Debug)]
@@ -32,9 +19,9 @@ pub struct Claimed {
     /// What the state machine said.
     pub claim: Claim,
     /// Only with `Claim::Replay`.
-    pub kept: Option<Kept>,
+    pub answer: Option<StoredAnswer>,
     /// With `Claim::Granted`: an earlier try may have been served.
-    pub doubtful: bool,
+    pub maybe_delivered: bool,
 }
 
 /// How a try ended.
@@ -47,7 +34,7 @@ pub struct Settlement {
     /// What the upstream did.
     pub outcome: Outcome,
     /// The answer to keep; only with `Outcome::Delivered`.
-    pub kept: Option<Kept>,
+    pub answer: Option<StoredAnswer>,
 }
 
 /// Whether a settlement found its row as it left it.
@@ -69,11 +56,14 @@ pub struct Terms {
     pub replay: Duration,
 }
 
+/// Is told how long each durable commit took.
+pub type CommitObserver = Box<dyn Fn(Duration) + Send + Sync>;
+
 /// The durable record of tickets that were handed in.
 ///
 /// Every method may be called again after an error. An error from `claim` means: not granted, and
 /// if the row was written all the same, the ledger takes it back by itself.
-pub trait Ledger: Accounts + Send + Sync {
+pub trait LedgerStore: Accounts + Send + Sync {
     /// Decides and records in one durable step.
     fn claim(&self, attempt: Attempt) -> Reply<'_, Claimed>;
 

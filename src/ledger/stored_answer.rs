@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 /// An answer that was delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredAnswer {
     /// HTTP status, always a 2xx.
     pub status: u16,
     /// Header fields that belong to the answer (names in lower case).
@@ -13,7 +13,7 @@ pub struct Kept {
     pub body: Option<Bytes>,
 }
 
-impl Kept {
+impl StoredAnswer {
     /// Roughly what it takes in memory, in bytes.
     pub fn weight(&self) -> usize {
         let headers: usize =

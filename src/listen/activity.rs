@@ -11,7 +11,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::sleep;
 
 use super::lent::{Lending, Lent};
-use crate::answer::Body;
+use crate::answer::body::Body;
 use crate::upstream::body::BodyError;
 
 /// Longest pause of an upstream in the middle of its answer that keeps a connection.

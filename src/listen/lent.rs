@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::answer::Body;
+use crate::answer::body::Body;
 use crate::upstream::body::BodyError;
 
 /// More than can be there at once on one connection: then those that are gone are cleared out.

@@ -91,12 +91,9 @@ async fn about_tickets(gate: &Gate, request: &Request<Incoming>) -> Response<Ful
                     revoke";
         return say(StatusCode::BAD_REQUEST, ways.to_owned());
     };
-    let answered = tickets::answer(&*gate.ledger, ask, gate.payments.is_some()).await;
+    let answered = tickets::answer(&gate.ledger, ask, gate.payments.is_some()).await;
     if matches!(ask, tickets::Ask::Revoke(_)) {
-        gate.revoked.refresh(&*gate.ledger).await;
-    }
-    if is_post {
-        gate.watchers.tell_all();
+        gate.revoked.refresh(&gate.ledger).await;
     }
     match answered {
         Ok(answer) => text(StatusCode::OK, "application/json", format!("{answer}\n")),
@@ -112,7 +109,7 @@ fn readiness(gate: &Gate, draining: bool) -> (StatusCode, Value) {
     let ledger = gate.ledger.health();
     let node = gate.node.state();
     let upstreams: serde_json::Map<String, Value> = gate
-        .site
+        .catalogue
         .services
         .iter()
         .map(|service| {
@@ -128,7 +125,7 @@ fn readiness(gate: &Gate, draining: bool) -> (StatusCode, Value) {
     };
     let degraded = node.is_err()
         || gate.payments.as_ref().is_some_and(|payments| payments.state().is_err())
-        || gate.site.services.iter().any(|service| service.upstream.health.is_down());
+        || gate.catalogue.services.iter().any(|service| service.upstream.health.is_down());
     let (status, word) = match (draining, &ledger, degraded) {
         (true, _, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         (false, Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "down"),
@@ -163,9 +160,9 @@ fn metrics(gate: &Gate) -> Response<Full<Bytes>> {
     metrics.ledger_up.set(gate.ledger.health().is_ok().into());
     metrics.unpaid.set(i64::try_from(gate.unpaid.count(Instant::now())).unwrap_or(i64::MAX));
     metrics.in_flight.set(i64::try_from(gate.in_flight.count()).unwrap_or(i64::MAX));
-    for service in &gate.site.services {
-        if let Some(offer) = &service.offer {
-            let (there, wasted) = offer.stock.counts();
+    for service in &gate.catalogue.services {
+        if let Some(stock) = gate.stocks.of(service) {
+            let (there, wasted) = stock.counts();
             service.metrics.stock_is(there, wasted);
         }
         service.metrics.upstream_up.set((!service.upstream.health.is_down()).into());

@@ -3,9 +3,11 @@
 
 use serde_json::{Value, json};
 
-use crate::ledger::accounts::{DAY, Day, Days};
+use crate::ledger::Ledger;
+use crate::ledger::accounts::{DAY_S, Day, Days};
+use crate::ledger::error::LedgerError;
 use crate::ledger::state::{Resolution, Row, State};
-use crate::ledger::store::{Ledger, LedgerError, Settled};
+use crate::ledger::store::Settled;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -51,11 +53,11 @@ pub enum No {
 }
 
 /// Does it, and says how the tickets stand now. `detects`: whether payments are known of.
-pub async fn answer(ledger: &dyn Ledger, ask: Ask, detects: bool) -> Result<Value, No> {
+pub async fn answer(ledger: &Ledger, ask: Ask, detects: bool) -> Result<Value, No> {
     match ask {
         Ask::Stats { days } => {
             let first_day =
-                (UnixTime::now().seconds() / DAY).saturating_sub(u64::from(days.max(1)) - 1);
+                (UnixTime::now().seconds() / DAY_S).saturating_sub(u64::from(days.max(1)) - 1);
             return Ok(stats(&ledger.days(first_day).await?, detects));
         }
         Ask::List { state, limit } => {
@@ -102,7 +104,7 @@ fn stats(days: &Days, detects: bool) -> Value {
 
 /// The date of a day by its number since 1970-01-01.
 fn date(day: u64) -> String {
-    let seconds = i64::try_from(day.saturating_mul(DAY)).unwrap_or(i64::MAX);
+    let seconds = i64::try_from(day.saturating_mul(DAY_S)).unwrap_or(i64::MAX);
     time::OffsetDateTime::from_unix_timestamp(seconds)
         .map_or_else(|_| day.to_string(), |time| time.date().to_string())
 }

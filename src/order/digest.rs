@@ -2,6 +2,7 @@
 //! number and a short text could be guessed.
 
 use crate::hmac::hmac_sha256;
+use crate::request_digest::RequestDigest;
 
 /// Names the framing; a change of it is a new version.
 const VERSION: &[u8] = b"farebox/request/v1";
@@ -22,7 +23,7 @@ pub struct Bound<'a> {
 
 /// HMAC-SHA256 over the parts, each with its length before it, so that no two sequences look the
 /// same.
-pub fn digest(key: &[u8; 32], bound: &Bound<'_>) -> [u8; 32] {
+pub fn digest(key: &[u8; 32], bound: &Bound<'_>) -> RequestDigest {
     let parts = [
         VERSION,
         bound.service.as_bytes(),
@@ -38,7 +39,7 @@ pub fn digest(key: &[u8; 32], bound: &Bound<'_>) -> [u8; 32] {
             (*a, *b) = (length, part);
         }
     }
-    hmac_sha256(key, &framed)
+    RequestDigest::from_bytes(hmac_sha256(key, &framed))
 }
 
 #[cfg(test)]
@@ -46,7 +47,8 @@ mod tests {
     use super::*;
 
     fn of(service: &str, method: &str, path: &str, content_type: &str, body: &str) -> [u8; 32] {
-        digest(&[1; 32], &Bound { service, method, path, content_type, body: body.as_bytes() })
+        *digest(&[1; 32], &Bound { service, method, path, content_type, body: body.as_bytes() })
+            .as_bytes()
     }
 
     #[test]
@@ -68,6 +70,6 @@ mod tests {
             &[2; 32],
             &Bound { service: "a", method: "POST", path: "/p", content_type: "t", body: b"body" },
         );
-        assert_ne!(other_key, all[0]);
+        assert_ne!(*other_key.as_bytes(), all[0]);
     }
 }

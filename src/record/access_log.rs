@@ -8,11 +8,11 @@ use std::io;
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
+use serde::Deserialize;
 use time::OffsetDateTime;
 
 use super::lines::Lines;
 use crate::client::Client;
-use crate::config::LogFormat;
 use crate::payment_hash::PaymentHash;
 
 /// What is said of a request.
@@ -31,6 +31,17 @@ pub struct Line<'a> {
     pub ticket: Option<PaymentHash>,
     /// From its head to the head of its answer.
     pub took: Duration,
+}
+
+/// How log lines look.
+#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// A JSON object per line.
+    Json,
 }
 
 /// Where access lines go, if anywhere.

@@ -1,4 +1,8 @@
-//! What the gate serves, made from the config when it is loaded: one immutable whole.
+//! What is served and sold, made from the config when it is loaded: one immutable whole.
+
+pub mod request;
+mod ticket_kind;
+pub mod times;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +11,8 @@ use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::gate::stock::Stock;
+pub use self::ticket_kind::TicketKind;
+use self::times::TicketTimes;
 use crate::order::Rules;
 use crate::price::Msat;
 use crate::record::metrics::ServiceMetrics;
@@ -16,7 +21,7 @@ use crate::upstream::request::KeyPlace;
 use crate::upstream::{Reuse, Upstream};
 
 /// All services and the bounds around them.
-pub struct Site {
+pub struct Catalogue {
     /// The services.
     pub services: Vec<Arc<Service>>,
     /// How payers reach us, if the operator said so.
@@ -24,7 +29,7 @@ pub struct Site {
     /// Bounds.
     pub limits: Limits,
     /// Times.
-    pub times: Times,
+    pub times: TicketTimes,
 }
 
 /// Bounds on one request.
@@ -39,22 +44,13 @@ pub struct Limits {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// Times of tickets.
-pub struct Times {
-    /// How long an invoice can be paid.
-    pub invoice_expiry: Duration,
-    /// How long its ticket is worth something after that, if it is for a single use.
-    pub lifetime: Duration,
-    /// How long any ticket is.
-    pub longest_life: Duration,
-    /// How long a delivered answer is given back.
-    pub replay: Duration,
-    /// How long a second request waits for the first one's answer.
-    pub wait: Duration,
-}
+/// Our own path that says how a ticket stands; no service can have it.
+pub const STATUS_PATH: &str = "/l402/status";
 
 /// One endpoint.
 pub struct Service {
+    /// Its place in the catalogue.
+    pub index: usize,
     /// Its name in tickets, logs and metrics.
     pub name: Arc<str>,
     /// Its name for people.
@@ -95,28 +91,12 @@ pub struct Lookup {
     pub final_after: Duration,
 }
 
-/// What one payment buys.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sells {
-    /// One request.
-    SingleUse,
-    /// Any requests, for a time.
-    Pass {
-        /// How long, from when its invoice could be paid the last.
-        time: Duration,
-        /// How many; `None` for as many as fit.
-        uses: Option<u32>,
-    },
-}
-
 /// What a paid service sells.
 pub struct Offer {
     /// What one payment buys.
-    pub sells: Sells,
+    pub kind: TicketKind,
     /// What that costs.
     pub price: Msat,
-    /// Invoices that were made ahead.
-    pub stock: Stock,
     /// What a request must look like.
     pub rules: Rules,
     /// What its invoices say.

@@ -25,6 +25,8 @@ pub struct Uses {
     pub passed_on: Vec<(String, Vec<String>)>,
     /// The files that it declares.
     pub declared: BTreeSet<String>,
+    /// Of these, the ones that are there for tests only.
+    for_tests: BTreeSet<String>,
     inside: Vec<String>,
 }
 
@@ -47,7 +49,7 @@ impl Source {
     }
 }
 
-/// All that is compiled into the program.
+/// All that is compiled into the program. Tests in files of their own are left out.
 pub fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = files_below(&root).into_iter();
@@ -56,7 +58,19 @@ pub fn sources() -> Vec<Source> {
         let path = file.strip_prefix(&root).unwrap().to_str().unwrap();
         Source::read(path, &fs::read_to_string(&file).unwrap())
     });
-    read.collect()
+    without_tests(read.collect())
+}
+
+/// Leaves out the files that their parents declare for tests.
+fn without_tests(sources: Vec<Source>) -> Vec<Source> {
+    let of_source = |source: &Source| -> Vec<Vec<String>> {
+        let child = |name: &String| source.module.iter().chain([name]).cloned().collect();
+        source.uses.for_tests.iter().map(child).collect()
+    };
+    let for_tests: Vec<Vec<String>> = sources.iter().flat_map(of_source).collect();
+    let is_for_tests =
+        |source: &Source| for_tests.iter().any(|module| source.module.starts_with(module));
+    sources.into_iter().filter(|source| !is_for_tests(source)).collect()
 }
 
 /// Every file of ours with one of these endings, by its path from the repository's root.
@@ -83,8 +97,10 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 impl<'a> Visit<'a> for Uses {
     fn visit_item(&mut self, item: &'a syn::Item) {
-        if !is_for_tests(attributes(item)) {
-            visit::visit_item(self, item);
+        match item {
+            item if !is_for_tests(attributes(item)) => visit::visit_item(self, item),
+            syn::Item::Mod(module) => drop(self.for_tests.insert(module.ident.to_string())),
+            _ => {}
         }
     }
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::{assemble, master_secret};
 use crate::config::{Config, LedgerPlace, Service, Ticket};
 use crate::ledger::postgres;
-use crate::ledger::sqlite::{OpenError, SqliteLedger};
+use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::sqlite::error::OpenError;
 use crate::listen::tls;
 use crate::upstream::CONNECT_LIMIT;
 
@@ -127,7 +128,7 @@ async fn ledger(report: &mut Report, config: &Config) -> Result<(), String> {
         Ok(None) => {
             report.note("ledger", format!("{} will be made at the first start", path.display()))
         }
-        Err(error @ OpenError::Newer { .. }) => report.failed("ledger", error),
+        Err(error @ OpenError::OtherLayout { .. }) => report.failed("ledger", error),
         Err(error) => report.failed(
             "ledger",
             format!("{error}; is it a Farebox ledger, and may this user read it?"),

@@ -1,14 +1,16 @@
-//! From rows to what they mean, and from numbers of ours to PostgreSQL's.
+//! From rows to what they mean.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_postgres::{Error, Row as SqlRow};
 
-use crate::ledger::state::{self, Attempt, Claim, ClaimId, Horizon, Row, State};
+use crate::ledger::sql::unsigned;
+use crate::ledger::state::{self, Attempt, Claim, ClaimId, ReplayWindow, Row, State};
 use crate::ledger::store::Claimed;
-use crate::ledger::stored_answer::Kept;
+use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
+use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
 
 /// Where the statement did not grant, the state machine says why not, from the row that the
@@ -20,36 +22,36 @@ pub(super) fn read_claim(
 ) -> Result<Claimed, Error> {
     let granted: bool = sql.try_get("granted")?;
     if granted {
-        let doubtful: Option<bool> = sql.try_get("doubtful")?;
+        let maybe_delivered: Option<bool> = sql.try_get("doubtful")?;
         return Ok(Claimed {
             claim: Claim::Granted,
-            kept: None,
-            doubtful: doubtful.unwrap_or(true),
+            answer: None,
+            maybe_delivered: maybe_delivered.unwrap_or(true),
         });
     }
     let now = UnixTime::from_millis(unsigned(sql.try_get("now")?));
-    let horizon = Horizon { replay, watermark: unsigned(sql.try_get("watermark")?) };
+    let window = ReplayWindow { replay, watermark: unsigned(sql.try_get("watermark")?) };
     let row = match sql.try_get::<_, Option<i16>>("state")? {
         None => None,
         Some(_) => read_columns(sql),
     };
     let lease_until: Option<i64> = sql.try_get("lease_until")?;
     let ran_out = lease_until.is_some_and(|until| unsigned(until) < now.millis());
-    let claim = match state::claim(row.as_ref(), attempt, now, horizon).0 {
+    let claim = match state::claim(row.as_ref(), attempt, now, window).0 {
         // What it would grant, the statement did not: a rival was faster.
         Claim::Granted => Claim::Busy,
         Claim::Busy if ran_out => Claim::Parked,
         claim => claim,
     };
-    let kept = match sql.try_get::<_, Option<i32>>("status")? {
-        Some(status) if claim == Claim::Replay => Some(Kept {
+    let answer = match sql.try_get::<_, Option<i32>>("status")? {
+        Some(status) if claim == Claim::Replay => Some(StoredAnswer {
             status: u16::try_from(status).unwrap_or(200),
             headers: serde_json::from_str(sql.try_get("headers")?).unwrap_or_default(),
             body: sql.try_get::<_, Option<Vec<u8>>>("body")?.map(Bytes::from),
         }),
         _ => None,
     };
-    Ok(Claimed { claim, kept, doubtful: false })
+    Ok(Claimed { claim, answer, maybe_delivered: false })
 }
 
 pub(super) fn read_row(sql: &SqlRow) -> Option<(PaymentHash, Row)> {
@@ -62,26 +64,15 @@ fn read_columns(sql: &SqlRow) -> Option<Row> {
     let bytes = |name: &str| sql.try_get::<_, &[u8]>(name).ok();
     Some(Row {
         service: sql.try_get("service").ok()?,
-        request: bytes("request")?.try_into().unwrap_or([0; 32]),
+        request: bytes("request")?
+            .try_into()
+            .map_or(RequestDigest::NONE, RequestDigest::from_bytes),
         valid_until: unsigned(sql.try_get("valid_until").ok()?),
         price_msat: unsigned(sql.try_get("price_msat").ok()?),
         state: State::of_number(sql.try_get("state").ok()?)?,
         claim: ClaimId::from_bytes(bytes("claim")?.try_into().unwrap_or([0; 16])),
         attempts: u32::try_from(sql.try_get::<_, i64>("attempts").ok()?).unwrap_or(u32::MAX),
-        doubtful: sql.try_get("doubtful").ok()?,
+        maybe_delivered: sql.try_get("doubtful").ok()?,
         changed: UnixTime::from_millis(unsigned(sql.try_get("changed").ok()?)),
     })
-}
-
-/// PostgreSQL's integers are signed; a time or an amount that large is the end of time.
-pub(super) fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-pub(super) fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
 }

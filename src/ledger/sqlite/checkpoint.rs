@@ -12,11 +12,11 @@ use tracing::warn;
 use super::store::Store;
 
 /// Each time that so many pages have come into the log they are copied.
-const EVERY: i32 = 500;
+const COPY_PAGES: i32 = 500;
 
 /// From so many on the writer copies what is left by itself. Under load it has to: the log begins
 /// anew only once all of it is copied.
-const NOW: i32 = 16_000;
+const COPY_NOW_PAGES: i32 = 16_000;
 
 /// The thread that copies. It ends with this.
 pub(super) struct Checkpoints {
@@ -45,7 +45,7 @@ impl Checkpoints {
     pub(super) fn follow(&self, store: &mut Store) -> rusqlite::Result<()> {
         let (orders, mut ordered) = (self.orders.clone(), 0);
         store.on_commit(move |wal, pages| {
-            if pages >= NOW {
+            if pages >= COPY_NOW_PAGES {
                 // It is no error of the commit's: that is done. The next one tries again.
                 let _ = wal.checkpoint();
             }
@@ -53,7 +53,7 @@ impl Checkpoints {
             if pages < ordered {
                 ordered = 0;
             }
-            if pages - ordered >= EVERY {
+            if pages - ordered >= COPY_PAGES {
                 ordered = pages;
                 // One that waits copies this too.
                 let _ = orders.try_send(Order::Copy);

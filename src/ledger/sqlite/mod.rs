@@ -3,9 +3,12 @@
 //! disk sync.
 
 mod accounts;
+mod answers;
 mod checkpoint;
+pub mod error;
 mod layout;
 mod prune;
+mod read;
 mod store;
 mod writer;
 
@@ -20,72 +23,24 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use self::checkpoint::Checkpoints;
+use self::error::OpenError;
+pub use self::read::Summary;
 use self::store::Store;
 use self::writer::{Batch, Job, Task, Writer};
-use super::accounts::{Accounts, Challenge, Days, Entry, Found, News, Receipt, Sum};
+use super::accounts::{
+    Accounts, Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, Sum,
+};
+use super::error::{LedgerError, Reply};
+use super::limits::LIST_MAX;
 use super::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
-use super::store::{Claimed, Ledger, LedgerError, Reply, Settled, Settlement, Terms};
+use super::store::{Claimed, CommitObserver, LedgerStore, Settled, Settlement, Terms};
 use crate::crash_point::crash_point;
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Most tasks that may wait for the writer.
-const QUEUE: usize = 8192;
-
-/// Most tickets that are listed at once.
-const MAX_LIST: u32 = 1000;
-
-/// Why the ledger can't be opened at start.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another `serve` has it.
-    #[error("{} is in use by another Farebox (it holds the lock {}); one SQLite ledger serves one \
-             process", .ledger.display(), .lock.display())]
-    InUse {
-        /// The database.
-        ledger: PathBuf,
-        /// The lock file.
-        lock: PathBuf,
-    },
-    /// The file system says no.
-    #[error("{}: {source}", .path.display())]
-    File {
-        /// What was to be opened.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// SQLite says no.
-    #[error("{}: {source}", .path.display())]
-    Sqlite {
-        /// The database.
-        path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
-    },
-    /// Written by a later version.
-    #[error("{} has the layout {found}, which is newer than this Farebox knows ({}); run the \
-             newer version", .path.display(), layout::LAYOUT)]
-    Newer {
-        /// The database.
-        path: PathBuf,
-        /// Its layout number.
-        found: i64,
-    },
-}
-
-/// What a ledger holds, for `check`.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// Tickets ever handed in and not pruned.
-    pub tickets: u64,
-    /// Of these, how many are parked.
-    pub parked: u64,
-}
-
-/// What the writer tells about how it does: seconds a commit took.
-pub type CommitObserver = Box<dyn Fn(Duration) + Send + Sync>;
+const QUEUE_MAX: usize = 8192;
 
 /// The ledger in one SQLite file.
 pub struct SqliteLedger {
@@ -107,7 +62,7 @@ impl SqliteLedger {
             .park_orphans(UnixTime::now())
             .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
         sync_folder(path)?;
-        let (tasks, queue) = mpsc::channel(QUEUE);
+        let (tasks, queue) = mpsc::channel(QUEUE_MAX);
         let health = Arc::new(Mutex::new(None));
         let writer =
             Writer::new(path.to_owned(), store, checkpoints, terms, Arc::clone(&health), observer)
@@ -140,7 +95,7 @@ impl SqliteLedger {
         if !path.exists() {
             return Ok(None);
         }
-        Store::summary(path).map(Some)
+        read::summary(path).map(Some)
     }
 
     /// The fingerprints of the secrets that tickets may still be signed with, read beside whoever
@@ -149,7 +104,7 @@ impl SqliteLedger {
         if !path.exists() {
             return Ok(Vec::new());
         }
-        Store::secrets_needed(path, UnixTime::now())
+        read::secrets_needed(path, UnixTime::now())
     }
 
     /// For what strangers ask: it leaves room for claims.
@@ -158,7 +113,7 @@ impl SqliteLedger {
         T: Send + 'static,
         F: FnMut(&mut Store, &mut Batch) -> rusqlite::Result<T> + Send + 'static,
     {
-        if self.tasks.capacity() < QUEUE / 2 {
+        if self.tasks.capacity() < QUEUE_MAX / 2 {
             return Err(LedgerError::Overloaded);
         }
         self.ask(work).await
@@ -174,10 +129,8 @@ impl SqliteLedger {
         self.tasks.send(task).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
-}
 
-impl SqliteLedger {
-    /// Reads beside the writer, who is not kept from its work by it.
+    /// Reads beside the writer, which goes on with its work meanwhile.
     async fn read_beside<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Path) -> Result<T, OpenError> + Send + 'static,
@@ -204,7 +157,7 @@ fn gone() -> LedgerError {
     LedgerError::Down("its writer has ended".to_owned())
 }
 
-impl Ledger for SqliteLedger {
+impl LedgerStore for SqliteLedger {
     fn claim(&self, attempt: Attempt) -> Reply<'_, Claimed> {
         let (task, answer) = Job::boxed(move |store: &mut Store, batch: &mut Batch| {
             let claimed = store.claim(&attempt, batch.now, batch.terms.replay)?;
@@ -240,7 +193,7 @@ impl Ledger for SqliteLedger {
     }
 
     fn list(&self, state: Option<State>, limit: u32) -> Reply<'_, Vec<(PaymentHash, Row)>> {
-        Box::pin(self.read_beside(move |path| Store::list(path, state, limit.min(MAX_LIST))))
+        Box::pin(self.read_beside(move |path| read::list(path, state, limit.min(LIST_MAX))))
     }
 
     fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>> {
@@ -286,16 +239,16 @@ impl Ledger for SqliteLedger {
 }
 
 impl Accounts for SqliteLedger {
-    fn note(&self, entries: Vec<Entry>, challenges: bool) -> Reply<'_, ()> {
+    fn note(&self, entries: Vec<JournalEntry>, challenges: bool) -> Reply<'_, ()> {
         Box::pin(self.ask(move |store, _| store.note(&entries, challenges)))
     }
 
-    fn paid(&self, node: Arc<str>, receipts: Vec<Receipt>) -> Reply<'_, Vec<News>> {
-        Box::pin(self.ask(move |store, _| store.paid(&node, &receipts)))
+    fn paid(&self, node: Arc<str>, settled: Vec<SettledInvoice>) -> Reply<'_, Vec<NewlyPaid>> {
+        Box::pin(self.ask(move |store, _| store.paid(&node, &settled)))
     }
 
-    fn found(&self, node: Arc<str>, receipt: Receipt) -> Reply<'_, Found> {
-        Box::pin(self.ask(move |store, _| store.found(&node, &receipt)))
+    fn found(&self, node: Arc<str>, settled: SettledInvoice) -> Reply<'_, Recorded> {
+        Box::pin(self.ask(move |store, _| store.found(&node, &settled)))
     }
 
     fn close(&self, hashes: Vec<PaymentHash>) -> Reply<'_, ()> {
@@ -362,10 +315,10 @@ fn sync_folder(file: &Path) -> Result<(), OpenError> {
 }
 
 #[cfg(test)]
+pub(super) mod conformance;
+
+#[cfg(test)]
 mod tests;
 
 #[cfg(test)]
 mod store_tests;
-
-#[cfg(test)]
-mod accounts_tests;

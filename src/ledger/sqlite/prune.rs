@@ -5,16 +5,12 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::accounts::Column;
-use super::store::{Store, signed};
-use crate::ledger::accounts::{DAY, Sum};
+use super::store::Store;
+use crate::ledger::accounts::{DAY_S, Sum};
+use crate::ledger::limits::{CHALLENGES_FIRST, PRUNE_MARGIN, PRUNE_STEP};
+use crate::ledger::sql::{fill, signed};
 use crate::ledger::state::State;
 use crate::time::UnixTime;
-
-/// Rows that one step of pruning deletes at most, so that claims don't wait for it.
-const PRUNE_STEP: u32 = 200;
-
-/// How long a spent row outlives its ticket.
-const PRUNE_MARGIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Id and `valid_until` of a row that is gone; and day, service and price of what was delivered.
 type Spent = (i64, u64, Option<(u64, String, u64)>);
@@ -30,13 +26,14 @@ impl Store {
             // long as it is given back itself.
             .prepare_cached(
                 "DELETE FROM answers WHERE ticket IN (SELECT ticket FROM
-                    (SELECT ticket, stored_at FROM answers ORDER BY ticket LIMIT ?2) WHERE \
-                    stored_at < ?1)",
+                    (SELECT ticket, stored_at FROM answers ORDER BY ticket LIMIT ?2)
+                    WHERE stored_at < ?1)",
             )?
             .execute(params![stale, PRUNE_STEP])?;
         let cutoff = now.minus(PRUNE_MARGIN).seconds();
         // A day before their tickets, which say what of them was delivered.
-        let challenges = self.prune_challenges(now, cutoff + DAY, PRUNE_STEP)?;
+        let challenges =
+            self.prune_challenges(now, cutoff + CHALLENGES_FIRST.as_secs(), PRUNE_STEP)?;
         let gone = self.delete_spent(signed(cutoff), stale)?;
         for (id, _, delivered) in &gone {
             // Its number may be given to another ticket.
@@ -72,14 +69,15 @@ impl Store {
 
     fn delete_spent(&self, cutoff: i64, stale: i64) -> rusqlite::Result<Vec<Spent>> {
         self.connection()
-            .prepare_cached(
+            .prepare_cached(&fill(
                 "DELETE FROM tickets WHERE id IN (SELECT id FROM tickets
-                    WHERE (state = 3 OR state = 5) AND valid_until < ?1 AND changed < ?2 LIMIT ?3)
+                    WHERE (state = {delivered} OR state = {revoked})
+                        AND valid_until < ?1 AND changed < ?2 LIMIT ?3)
                  RETURNING valid_until, state, changed, service, price_msat, id",
-            )?
+            ))?
             .query_map(params![cutoff, stale, PRUNE_STEP], |row| {
                 let delivered = row.get::<_, i16>(1)? == State::Delivered.number();
-                let day = UnixTime::from_millis(row.get(2)?).seconds() / DAY;
+                let day = UnixTime::from_millis(row.get(2)?).seconds() / DAY_S;
                 Ok((
                     row.get(5)?,
                     row.get(0)?,

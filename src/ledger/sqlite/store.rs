@@ -5,22 +5,50 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rusqlite::hooks::Wal;
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, named_params, params,
 };
 
-use super::layout::{self, LAYOUT};
-use super::{OpenError, Summary};
-use crate::ledger::state::{self, Attempt, ClaimId, Horizon, Resolution, Row, State};
+use super::error::OpenError;
+use super::layout;
+use crate::ledger::sql::{fill, signed};
+use crate::ledger::state::{self, Attempt, ClaimId, ReplayWindow, Resolution, Row, State};
 use crate::ledger::store::{Claimed, Settled, Settlement};
-use crate::ledger::stored_answer::Kept;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
+use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
+
+/// The columns of a ticket, as `read_row` reads them.
+pub(super) const ROW_COLUMNS: &str =
+    "service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful";
+
+static ROW: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {ROW_COLUMNS} FROM tickets WHERE hash = ?1"));
+
+static REVOKED: LazyLock<String> = LazyLock::new(|| {
+    fill(&format!("SELECT hash FROM tickets WHERE state = {{revoked}} AND {FEW}"))
+});
+
+static PARK_CLAIMED: LazyLock<String> = LazyLock::new(|| {
+    let set = "UPDATE tickets SET state = {parked}, changed = ?1";
+    fill(&format!("{set} WHERE state = {{claimed}} AND {FEW}"))
+});
+
+static DELIVER_FIRST: LazyLock<String> = LazyLock::new(|| {
+    fill(
+        "UPDATE tickets SET state = {delivered}, changed = ?3
+         WHERE id = ?1 AND claim = ?2 AND state = {claimed}",
+    )
+});
+
+/// The few tickets that `tickets_few` lists: SQLite uses a partial index only where its very
+/// condition stands in the query.
+pub(super) const FEW: &str = "(state = {claimed} OR state = {parked} OR state = {revoked})";
 
 /// An open database that only the writer's thread uses.
 pub(super) struct Store {
@@ -51,33 +79,17 @@ impl Store {
         connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
         connection
             .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA \
-                            foreign_keys = OFF; PRAGMA cache_size = -32768;",
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+                 PRAGMA foreign_keys = OFF; PRAGMA cache_size = -32768;",
             )
             .map_err(in_sqlite)?;
         layout::prepare(&connection)
             .map_err(in_sqlite)?
-            .map_err(|found| OpenError::Newer { path: path.to_owned(), found })?;
+            .map_err(|found| OpenError::OtherLayout { path: path.to_owned(), found })?;
         let watermark = connection
             .query_row("SELECT value FROM marks WHERE name = 'watermark'", [], |row| row.get(0))
             .map_err(in_sqlite)?;
         Ok(Self { connection, watermark, under_way: HashMap::new() })
-    }
-
-    /// Looks at a database that somebody else may be writing.
-    pub(super) fn summary(path: &Path) -> Result<Summary, OpenError> {
-        read_only(path, |connection| {
-            let count = |sql| connection.query_row(sql, [], |row| row.get(0));
-            Ok(Summary {
-                tickets: count("SELECT count(*) FROM tickets")?,
-                parked: count("SELECT count(*) FROM tickets WHERE state = 4")?,
-            })
-        })
-    }
-
-    /// The same, for the secrets.
-    pub(super) fn secrets_needed(path: &Path, now: UnixTime) -> Result<Vec<[u8; 16]>, OpenError> {
-        read_only(path, |connection| secrets_in_use(connection, now))
     }
 
     /// Lets the database grow no further, as a full disk would; until it is opened again.
@@ -120,8 +132,8 @@ impl Store {
 
     /// Writes something, so that a commit shows whether the disk takes it.
     pub(super) fn touch(&self, now: UnixTime) -> rusqlite::Result<()> {
-        let written = "INSERT INTO marks VALUES ('reopened', ?1) ON CONFLICT DO UPDATE SET value \
-                       = excluded.value";
+        let written = "INSERT INTO marks VALUES ('reopened', ?1)
+             ON CONFLICT DO UPDATE SET value = excluded.value";
         self.connection.execute(written, params![signed(now.millis())]).map(|_| ())
     }
 
@@ -136,23 +148,24 @@ impl Store {
         now: UnixTime,
         replay: Duration,
     ) -> rusqlite::Result<Claimed> {
-        let horizon = Horizon { replay, watermark: self.watermark };
+        let window = ReplayWindow { replay, watermark: self.watermark };
         // Nearly every ticket is handed in once: written at once, and looked at only if it is
         // there.
-        if let (claim, Some(first)) = state::claim(None, attempt, now, horizon)
+        if let (claim, Some(first)) = state::claim(None, attempt, now, window)
             && let Some(id) = self.insert(&attempt.hash, &first)?
         {
             self.under_way.insert(attempt.hash, id);
-            return Ok(Claimed { claim, kept: None, doubtful: false });
+            return Ok(Claimed { claim, answer: None, maybe_delivered: false });
         }
         let row = self.row(&attempt.hash)?;
-        let (claim, next) = state::claim(row.as_ref(), attempt, now, horizon);
-        let doubtful = next.as_ref().is_some_and(|next| next.doubtful);
+        let (claim, next) = state::claim(row.as_ref(), attempt, now, window);
+        let maybe_delivered = next.as_ref().is_some_and(|next| next.maybe_delivered);
         if let Some(next) = next {
             self.write(&attempt.hash, &next)?;
         }
-        let kept = if claim == state::Claim::Replay { self.kept(&attempt.hash)? } else { None };
-        Ok(Claimed { claim, kept, doubtful })
+        let answer =
+            if claim == state::Claim::Replay { self.stored_answer(&attempt.hash)? } else { None };
+        Ok(Claimed { claim, answer, maybe_delivered })
     }
 
     pub(super) fn settle(
@@ -164,8 +177,8 @@ impl Store {
             && settlement.outcome == Outcome::Delivered
             && self.deliver_first(id, settlement.claim, now)?
         {
-            if let Some(kept) = &settlement.kept {
-                self.keep(id, kept, now)?;
+            if let Some(answer) = &settlement.answer {
+                self.keep_answer(id, answer, now)?;
             }
             return Ok(Settled::Done { attempts: 0 });
         }
@@ -176,36 +189,12 @@ impl Store {
             return Ok(Settled::Stale);
         };
         self.write(&settlement.hash, &next)?;
-        if let Some(kept) = &settlement.kept
+        if let Some(answer) = &settlement.answer
             && let Some(id) = self.id(&settlement.hash)?
         {
-            self.keep(id, kept, now)?;
+            self.keep_answer(id, answer, now)?;
         }
         Ok(Settled::Done { attempts: next.attempts })
-    }
-
-    /// The newest tickets, of one state or of any, read beside the writer.
-    pub(super) fn list(
-        path: &Path,
-        state: Option<State>,
-        limit: u32,
-    ) -> Result<Vec<(PaymentHash, Row)>, OpenError> {
-        read_only(path, |connection| {
-            let few = "(state = 1 OR state = 4 OR state = 5) AND state = ?1";
-            let condition = match state {
-                Some(State::Claimed | State::Parked | State::Revoked) => few,
-                Some(State::Free | State::Delivered) => "state = ?1",
-                None => "?1 IS NULL",
-            };
-            let mut select = connection.prepare(&format!(
-                "SELECT service, request, valid_until, price_msat, state, claim, attempts, \
-                 changed, doubtful, hash FROM tickets
-                 WHERE {condition} ORDER BY changed DESC LIMIT ?2"
-            ))?;
-            let read =
-                |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(9)?), read_row(row)?));
-            select.query_map(params![state.map(State::number), limit], read)?.collect()
-        })
     }
 
     pub(super) fn resolve(
@@ -234,22 +223,20 @@ impl Store {
     ) -> rusqlite::Result<()> {
         let row = self.row(hash)?.unwrap_or_else(|| Row {
             service: String::new(),
-            request: [0; 32],
+            request: RequestDigest::NONE,
             valid_until,
             price_msat: 0,
             state: State::Revoked,
             claim: ClaimId::from_bytes([0; 16]),
             attempts: 0,
-            doubtful: false,
+            maybe_delivered: false,
             changed: now,
         });
         self.write(hash, &state::revoke(&row, now))
     }
 
     pub(super) fn revoked(&self) -> rusqlite::Result<Vec<PaymentHash>> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT hash FROM tickets WHERE state = 5 AND (state = 1 OR state = 4 OR state = 5)",
-        )?;
+        let mut select = self.connection.prepare_cached(&REVOKED)?;
         select.query_map([], |row| row.get(0).map(PaymentHash::from_bytes))?.collect()
     }
 
@@ -266,11 +253,7 @@ impl Store {
     /// Parks what is claimed; at start nobody alive holds it.
     pub(super) fn park_orphans(&mut self, now: UnixTime) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
-        let parked = transaction.execute(
-            "UPDATE tickets SET state = 4, changed = ?1 WHERE state = 1 AND (state = 1 OR state = \
-             4 OR state = 5)",
-            params![signed(now.millis())],
-        )?;
+        let parked = transaction.execute(&PARK_CLAIMED, params![signed(now.millis())])?;
         transaction.commit()?;
         Ok(parked as u64)
     }
@@ -295,10 +278,7 @@ impl Store {
 
     pub(super) fn row(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Row>> {
         self.connection
-            .prepare_cached(
-                "SELECT service, request, valid_until, price_msat, state, claim, attempts, \
-                 changed, doubtful FROM tickets WHERE hash = ?1",
-            )?
+            .prepare_cached(&ROW)?
             .query_row(params![hash.as_bytes()], read_row)
             .optional()
     }
@@ -306,25 +286,25 @@ impl Store {
     fn write(&self, hash: &PaymentHash, row: &Row) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
-                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, \
-                 claim, attempts, changed, doubtful)
-                 VALUES (:hash, :service, :request, :valid_until, :price_msat, :state, :claim,
-                     :attempts, :changed, :doubtful)
-                 ON CONFLICT (hash) DO UPDATE SET state = excluded.state, claim = excluded.claim,
-                    attempts = excluded.attempts, changed = excluded.changed, doubtful = \
-                    excluded.doubtful",
+                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state,
+                     claim, attempts, changed, doubtful)
+                 VALUES (:hash, :service, :request, :valid_until, :price_msat, :state,
+                     :claim, :attempts, :changed, :doubtful)
+                 ON CONFLICT (hash) DO UPDATE SET state = excluded.state,
+                     claim = excluded.claim, attempts = excluded.attempts,
+                     changed = excluded.changed, doubtful = excluded.doubtful",
             )?
             .execute(named_params! {
                 ":hash": hash.as_bytes(),
                 ":service": row.service,
-                ":request": row.request,
+                ":request": row.request.as_bytes(),
                 ":valid_until": signed(row.valid_until),
                 ":price_msat": signed(row.price_msat),
                 ":state": row.state.number(),
                 ":claim": row.claim.as_bytes(),
                 ":attempts": row.attempts,
                 ":changed": signed(row.changed.millis()),
-                ":doubtful": row.doubtful,
+                ":doubtful": row.maybe_delivered,
             })?;
         Ok(())
     }
@@ -334,21 +314,21 @@ impl Store {
         let written = self
             .connection
             .prepare_cached(
-                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state, \
-                 claim, attempts, changed, doubtful)
+                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state,
+                     claim, attempts, changed, doubtful)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (hash) DO NOTHING",
             )?
             .execute(params![
                 hash.as_bytes(),
                 row.service,
-                row.request,
+                row.request.as_bytes(),
                 signed(row.valid_until),
                 signed(row.price_msat),
                 row.state.number(),
                 row.claim.as_bytes(),
                 row.attempts,
                 signed(row.changed.millis()),
-                row.doubtful,
+                row.maybe_delivered,
             ])?;
         Ok((written == 1).then(|| self.connection.last_insert_rowid()))
     }
@@ -356,81 +336,28 @@ impl Store {
     /// What `state::settle` makes of a first claim that was delivered; `false` if it isn't there as
     /// it was left.
     fn deliver_first(&self, id: i64, claim: ClaimId, now: UnixTime) -> rusqlite::Result<bool> {
-        let written = self
-            .connection
-            .prepare_cached(
-                "UPDATE tickets SET state = 3, changed = ?3 WHERE id = ?1 AND claim = \
-                             ?2 AND state = 1",
-            )?
-            .execute(params![id, claim.as_bytes(), signed(now.millis())])?;
+        let written = self.connection.prepare_cached(&DELIVER_FIRST)?.execute(params![
+            id,
+            claim.as_bytes(),
+            signed(now.millis())
+        ])?;
         Ok(written == 1)
     }
-
-    fn id(&self, hash: &PaymentHash) -> rusqlite::Result<Option<i64>> {
-        let mut select =
-            self.connection.prepare_cached("SELECT id FROM tickets WHERE hash = ?1")?;
-        select.query_row(params![hash.as_bytes()], |row| row.get(0)).optional()
-    }
-
-    fn keep(&self, ticket: i64, kept: &Kept, now: UnixTime) -> rusqlite::Result<()> {
-        let headers = serde_json::to_string(&kept.headers).unwrap_or_else(|_| "[]".to_owned());
-        self.connection
-            .prepare_cached("INSERT OR REPLACE INTO answers VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![
-                ticket,
-                kept.status,
-                headers,
-                kept.body.as_deref(),
-                signed(now.millis())
-            ])?;
-        Ok(())
-    }
-
-    fn kept(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Kept>> {
-        self.connection
-            .prepare_cached(
-                "SELECT status, headers, body FROM answers WHERE ticket = (SELECT id \
-                             FROM tickets WHERE hash = ?1)",
-            )?
-            .query_row(params![hash.as_bytes()], |row| {
-                let headers: String = row.get(1)?;
-                let body: Option<Vec<u8>> = row.get(2)?;
-                Ok(Kept {
-                    status: row.get(0)?,
-                    headers: serde_json::from_str(&headers).unwrap_or_default(),
-                    body: body.map(Bytes::from),
-                })
-            })
-            .optional()
-    }
 }
 
-pub(super) fn read_only<T>(
-    path: &Path,
-    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> Result<T, OpenError> {
-    let in_sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(in_sqlite)?;
-    connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
-    let found: i64 =
-        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(in_sqlite)?;
-    if found > LAYOUT {
-        return Err(OpenError::Newer { path: path.to_owned(), found });
-    }
-    read(&connection).map_err(in_sqlite)
-}
-
-fn secrets_in_use(connection: &Connection, now: UnixTime) -> rusqlite::Result<Vec<[u8; 16]>> {
+pub(super) fn secrets_in_use(
+    connection: &Connection,
+    now: UnixTime,
+) -> rusqlite::Result<Vec<[u8; 16]>> {
     let mut select =
         connection.prepare("SELECT fingerprint FROM secrets WHERE needed_until > ?1")?;
     select.query_map(params![signed(now.seconds())], |row| row.get(0))?.collect()
 }
 
-fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
+pub(super) fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         service: row.get(0)?,
-        request: row.get(1)?,
+        request: RequestDigest::from_bytes(row.get(1)?),
         valid_until: row.get(2)?,
         price_msat: row.get(3)?,
         state: State::of_number(row.get(4)?)
@@ -438,11 +365,6 @@ fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
         claim: ClaimId::from_bytes(row.get(5)?),
         attempts: row.get(6)?,
         changed: UnixTime::from_millis(row.get(7)?),
-        doubtful: row.get(8)?,
+        maybe_delivered: row.get(8)?,
     })
-}
-
-/// SQLite's integers are signed; a time or an amount that large is the end of time.
-pub(super) fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

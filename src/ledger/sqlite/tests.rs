@@ -1,10 +1,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::ledger::state::{Claim, ClaimId, Why};
-use crate::ledger::stored_answer::Kept;
+use crate::ledger::accounts::{ChallengeState, Minted};
+use crate::ledger::state::{Claim, ClaimId};
+use crate::ledger::stored_answer::StoredAnswer;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
+use crate::request_digest::RequestDigest;
 
 const TERMS: Terms = Terms { replay: Duration::from_secs(3600) };
 
@@ -16,7 +18,7 @@ fn attempt(ticket: u8, claim: u8) -> Attempt {
     Attempt {
         hash: PaymentHash::from_bytes([ticket; 32]),
         service: "sms".into(),
-        request: [7; 32],
+        request: RequestDigest::from_bytes([7; 32]),
         own_request: true,
         minted_valid_until: UnixTime::now().seconds() + 1000,
         valid_until: UnixTime::now().seconds() + 1000,
@@ -27,17 +29,17 @@ fn attempt(ticket: u8, claim: u8) -> Attempt {
     }
 }
 
-fn settlement(ticket: u8, claim: u8, outcome: Outcome, kept: Option<Kept>) -> Settlement {
+fn settlement(ticket: u8, claim: u8, outcome: Outcome, answer: Option<StoredAnswer>) -> Settlement {
     Settlement {
         hash: PaymentHash::from_bytes([ticket; 32]),
         claim: ClaimId::from_bytes([claim; 16]),
         outcome,
-        kept,
+        answer,
     }
 }
 
-fn answer() -> Kept {
-    Kept {
+fn answer() -> StoredAnswer {
+    StoredAnswer {
         status: 201,
         headers: vec![("content-type".into(), "text/plain".into())],
         body: Some("Okay".into()),
@@ -74,7 +76,7 @@ async fn one_of_many_at_once_is_granted_and_the_answer_survives_a_restart() {
     assert_eq!(granted.load(Ordering::SeqCst), 1);
     drop(ledger);
     let again = open(&path).claim(attempt(1, 250)).await.unwrap();
-    assert_eq!((again.claim, again.kept), (Claim::Replay, Some(answer())));
+    assert_eq!((again.claim, again.answer), (Claim::Replay, Some(answer())));
 }
 
 #[tokio::test]
@@ -95,14 +97,14 @@ async fn what_was_claimed_at_a_crash_is_parked_and_what_was_free_is_free() {
         Settled::Stale,
         "another try's word"
     );
-    assert!(matches!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Spaced { .. }));
+    assert!(matches!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::RetryLater { .. }));
     tokio::time::sleep(Duration::from_millis(1001)).await;
     assert_eq!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Granted);
     assert_eq!(SqliteLedger::inspect(&path).unwrap(), Some(Summary { tickets: 2, parked: 1 }));
 }
 
 #[tokio::test]
-async fn a_second_process_is_kept_out_and_a_newer_layout_is_not_touched() {
+async fn a_second_process_is_kept_out_and_another_layout_is_not_touched() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.db");
     let ledger = open(&path);
@@ -112,51 +114,8 @@ async fn a_second_process_is_kept_out_and_a_newer_layout_is_not_touched() {
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     assert!(matches!(
         SqliteLedger::open(&path, TERMS, Box::new(|_| {})),
-        Err(OpenError::Newer { found: 99, .. })
+        Err(OpenError::OtherLayout { found: 99, .. })
     ));
-}
-
-#[tokio::test]
-async fn secrets_are_remembered_for_as_long_as_their_tickets_live() {
-    let folder = tempfile::tempdir().unwrap();
-    let ledger = open(&folder.path().join("ledger.db"));
-    let now = UnixTime::now();
-    let secret = crate::keys::Keys::derive(&crate::keys::MasterSecret::new([1; 32]), "regtest")
-        .fingerprint();
-    ledger.note_secret(secret, now.plus(Duration::from_secs(100))).await.unwrap();
-    ledger.note_secret(secret, now).await.unwrap();
-    assert_eq!(ledger.secrets_in_use(now).await.unwrap(), vec![*secret.as_bytes()]);
-    assert!(ledger.secrets_in_use(now.plus(Duration::from_secs(101))).await.unwrap().is_empty());
-}
-
-#[test]
-fn pruning_leaves_a_watermark_and_keeps_what_is_still_worth_something() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut store = Store::open(&folder.path().join("ledger.db")).unwrap();
-    let now = UnixTime::now();
-    for (ticket, outcome) in [(1, Outcome::Delivered), (2, Outcome::NotSent), (3, Outcome::Unknown)]
-    {
-        store.claim(&attempt(ticket, 1), now, TERMS.replay).unwrap();
-        store.settle(&settlement(ticket, 1, outcome, None), now).unwrap();
-    }
-    let (hash_until, week) =
-        (attempt(1, 1).minted_valid_until, Duration::from_secs(7 * 24 * 3600 + 2000));
-    assert!(!store.prune(now.plus(Duration::from_secs(2000)), TERMS.replay).unwrap());
-    let claim = |store: &mut Store, ticket, at| {
-        store.claim(&attempt(ticket, 9), at, TERMS.replay).unwrap().claim
-    };
-    assert_eq!(claim(&mut store, 1, now), Claim::Replay, "not before its time");
-    store.prune(now.plus(week), TERMS.replay).unwrap();
-    // The clock is set back: the row is gone, and its ticket is refused all the same.
-    assert_eq!(claim(&mut store, 1, now), Claim::Worthless(Why::Expired));
-    assert_eq!(claim(&mut store, 3, now), Claim::Parked);
-    assert!(matches!(claim(&mut store, 2, now), Claim::Spaced { .. }));
-    let newer = Attempt {
-        minted_valid_until: hash_until + 5,
-        valid_until: hash_until + 5,
-        ..attempt(4, 1)
-    };
-    assert_eq!(store.claim(&newer, now, TERMS.replay).unwrap().claim, Claim::Granted);
 }
 
 /// A failing database (here: one that is swapped for a folder) refuses claims, and takes them again
@@ -243,4 +202,29 @@ async fn a_full_disk_grants_nothing_and_loses_nothing() {
             "still held"
         );
     }
+}
+
+/// The payment and the stream's index are one step: neither is there without the other.
+#[tokio::test]
+async fn a_failed_commit_neither_marks_a_payment_nor_moves_the_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = open(&folder.path().join("ledger.db"));
+    let (hash, now) = (PaymentHash::from_bytes([1; 32]), UnixTime::now());
+    let until = now.seconds() + 600;
+    let service = "sms".into();
+    let minted =
+        Minted { hash, service, price_msat: 100_000, at: now, expires: until, valid_until: until };
+    ledger.note(vec![JournalEntry::Minted(minted)], true).await.unwrap();
+    let fail = |store: &mut Store, _: &mut Batch| {
+        store.fail_commit(2);
+        Ok(())
+    };
+    ledger.ask(fail).await.unwrap();
+    let settled = || vec![SettledInvoice { hash, msat: 100_000, settle_index: 4, at: now }];
+    assert!(ledger.paid("node".into(), settled()).await.is_err());
+    assert_eq!(ledger.settle_index("node".into()).await.unwrap(), 0);
+    assert_eq!(ledger.challenge(hash).await.unwrap().unwrap().state, ChallengeState::Open);
+    let again = ledger.paid("node".into(), settled()).await.unwrap();
+    assert_eq!(again.len(), 1, "told again, it is news");
+    assert_eq!(ledger.settle_index("node".into()).await.unwrap(), 4);
 }

@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
-use super::CommitObserver;
 use super::checkpoint::Checkpoints;
 use super::store::Store;
 use crate::crash_point::crash_point;
+use crate::ledger::error::LedgerError;
 use crate::ledger::state::ClaimId;
-use crate::ledger::store::{LedgerError, Terms};
+use crate::ledger::store::{CommitObserver, Terms};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Most tasks in one transaction.
-const BATCH: usize = 512;
+const BATCH_MAX: usize = 512;
 
 /// From so many tasks in a transaction on, the next one waits for more to come: one disk sync
 /// serves them all.
-const MANY: usize = 12;
+const GATHER_FROM: usize = 12;
 
-/// For so long.
-const GATHER: Duration = Duration::from_millis(1);
+/// How long it waits for more.
+const GATHER_TIME: Duration = Duration::from_millis(1);
 
 /// Pause between two looks for rows to forget, when the last one found few.
-const PRUNE_PAUSE: Duration = Duration::from_secs(60);
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the tasks of one transaction share.
 pub(super) struct Batch {
@@ -118,14 +118,14 @@ impl Writer {
     /// Ends when every sender is gone. Between tasks it prunes, and tries to get a failed database
     /// back.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Box<dyn Task>>) {
-        let mut tasks = Vec::with_capacity(BATCH);
+        let mut tasks = Vec::with_capacity(BATCH_MAX);
         let mut last = 0;
         while let Some(first) = queue.blocking_recv() {
             tasks.push(first);
-            if last >= MANY {
-                std::thread::sleep(GATHER);
+            if last >= GATHER_FROM {
+                std::thread::sleep(GATHER_TIME);
             }
-            while tasks.len() < BATCH {
+            while tasks.len() < BATCH_MAX {
                 match queue.try_recv() {
                     Ok(more) => tasks.push(more),
                     Err(_) => break,
@@ -151,7 +151,7 @@ impl Writer {
         match transact(store, tasks, &mut batch, prune) {
             Ok(more_to_prune) => {
                 if prune && !more_to_prune {
-                    self.next_prune = started + PRUNE_PAUSE;
+                    self.next_prune = started + PRUNE_INTERVAL;
                 }
                 (self.observer)(started.elapsed());
                 Ok(())
@@ -160,7 +160,8 @@ impl Writer {
                 store.rollback();
                 self.store = None;
                 self.unconfirmed.extend(batch.granted);
-                error!(%error, ledger = %self.path.display(), "the ledger failed; it is opened again");
+                let ledger = self.path.display();
+                error!(%error, %ledger, "the ledger failed; it is opened again");
                 self.set_health(Some(error.to_string()));
                 Err(LedgerError::Down(error.to_string()))
             }

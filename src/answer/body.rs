@@ -1,0 +1,69 @@
+//! The body type of all responses.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::upstream::body::{BodyError, ResponseBody};
+
+/// What a client is answered with.
+pub enum Body {
+    /// Ours, or an upstream's that was read whole.
+    Whole(Full<Bytes>),
+    /// An upstream's as it comes.
+    Streamed(Box<ResponseBody>),
+    /// Server-sent events as they happen.
+    Events(tokio::sync::mpsc::Receiver<Bytes>),
+    /// An upstream's of which the first part was read before.
+    Continued(Option<Bytes>, Box<ResponseBody>),
+}
+
+impl Body {
+    /// Whether a connection to an upstream is held for as long as it lives.
+    pub fn holds_upstream(&self) -> bool {
+        matches!(self, Self::Streamed(_) | Self::Continued(..))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Streamed(body) => Pin::new(body.as_mut()).poll_frame(cx),
+            Self::Events(events) => {
+                events.poll_recv(cx).map(|event| event.map(|text| Ok(Frame::data(text))))
+            }
+            Self::Continued(first, rest) => match first.take() {
+                Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+                None => Pin::new(rest.as_mut()).poll_frame(cx),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Streamed(body) => body.is_end_stream(),
+            Self::Events(_) => false,
+            Self::Continued(first, rest) => first.is_none() && rest.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Streamed(body) => body.size_hint(),
+            // Longer than what is kept; the client is told by the framing when it ends.
+            Self::Continued(..) | Self::Events(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Every sentence that a payer may read, beside the code that it belongs to.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderValue};
+
+use super::problem::Problem;
+use crate::code::{Code, Retry};
+
+/// How soon a client should come back when something is down.
+const DOWN_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How soon a client should come back where there was no place for it.
+const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How soon a client should ask again for the end of a redemption under way.
+const IN_FLIGHT_RETRY_AFTER: Duration = Duration::from_secs(2);
+
+// The request can't be taken.
+
+/// The request's head, or its query at one of our own paths, is not one that can be answered.
+pub fn bad_request(what: impl Into<String>) -> Problem {
+    Problem::new(Code::BadRequest, what)
+}
+
+/// No service has this path.
+pub fn no_such_service() -> Problem {
+    let detail = "There is no such service here. Paths are matched exactly.";
+    Problem::new(Code::NotFound, detail)
+}
+
+/// The path is there for other methods. `allow` lists all that it answers.
+pub fn method_not_allowed(methods: &str, allow: HeaderValue) -> Problem {
+    let problem = Problem::new(Code::MethodNotAllowed, format!("This path takes {methods}."));
+    problem.with_header(ALLOW, allow)
+}
+
+/// The body is longer than `limit` bytes.
+pub fn body_too_large(limit: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("The body is longer than {limit} bytes."))
+}
+
+/// The body took longer than it may.
+pub fn body_too_slow(limit: Duration) -> Problem {
+    let detail = format!("The body did not arrive within {} s.", limit.as_secs());
+    Problem::new(Code::BodyTooSlow, detail)
+}
+
+/// The body ended before its end.
+pub fn body_broken() -> Problem {
+    Problem::new(Code::BodyBroken, "The body broke off or was badly framed.")
+}
+
+/// The body is compressed.
+pub fn compressed_body() -> Problem {
+    let detail = "This service takes no compressed body; leave out Content-Encoding.";
+    Problem::new(Code::UnsupportedMediaType, detail)
+}
+
+/// The request is not one that its service sells; `what` says why.
+pub fn not_for_sale(code: Code, what: impl Into<String>) -> Problem {
+    Problem::new(code, what)
+}
+
+// Nothing can be sold.
+
+/// What can't be recorded isn't sold.
+pub fn no_sale_ledger_down() -> Problem {
+    let detail = "The record of tickets can't be written at the moment, so nothing is sold.";
+    no_sale(Code::LedgerDown, detail)
+}
+
+/// What can't be delivered isn't sold.
+pub fn no_sale_upstream_down() -> Problem {
+    let detail = "The service behind this gate does not answer at the moment, so nothing is sold.";
+    no_sale(Code::UpstreamDown, detail)
+}
+
+/// The node is known to be down.
+pub fn no_sale_node_down() -> Problem {
+    let detail = "No invoices can be made at the moment, so nothing is sold. Paid tickets are \
+                  still redeemed.";
+    no_sale(Code::NodeDown, detail)
+}
+
+/// The node gave no invoice for this sale.
+pub fn no_invoice() -> Problem {
+    let detail = "No invoice could be made, so nothing is sold. Paid tickets are still redeemed.";
+    no_sale(Code::NodeDown, detail)
+}
+
+/// As many calls wait for the node as may.
+pub fn too_many_invoices_at_once() -> Problem {
+    no_sale(Code::TooBusy, "Too many invoices are being asked for at once.")
+}
+
+/// The system has no randomness.
+pub fn no_ticket_made() -> Problem {
+    no_sale(Code::Internal, "A ticket could not be made.")
+}
+
+fn no_sale(code: Code, detail: &str) -> Problem {
+    Problem::new(code, detail).retry(Retry::NewTicket).after(DOWN_RETRY_AFTER)
+}
+
+/// A client, or all together, have asked for as much as may be unpaid.
+pub fn too_many_unpaid(retry_after: Duration) -> Problem {
+    let detail =
+        "There are too many unpaid invoices. Pay one, or wait until the oldest has run out.";
+    Problem::new(Code::TooManyUnpaid, detail).after(retry_after)
+}
+
+// Perhaps it is paid already: nobody is asked to pay again.
+
+/// The node says that the ticket is paid, and its service wants the preimage.
+pub fn preimage_missing() -> Problem {
+    let detail = "The invoice of this ticket is paid. Send the same request again with the \
+                  preimage, which your wallet shows; /l402/status tells it to who holds the \
+                  macaroon.";
+    Problem::new(Code::PreimageMissing, detail)
+}
+
+/// Nobody can say at the moment whether the ticket is paid.
+pub fn payment_undetermined() -> Problem {
+    let detail = "Whether this was paid can't be found out at the moment. Send the same request \
+                  again later, or with the preimage.";
+    Problem::new(Code::NodeDown, detail).after(DOWN_RETRY_AFTER)
+}
+
+// A paid ticket.
+
+/// A paid ticket that was bought for another request, and never handed in: no second sale, the
+/// payer still has this one.
+pub fn for_another_request() -> Problem {
+    let detail = "This ticket was bought for another request. Send exactly the request that you \
+                  asked the price for, with this ticket; it stays valid. To send this request \
+                  instead, ask for its own price without a ticket.";
+    Problem::new(Code::TicketForAnotherRequest, detail)
+}
+
+/// The claim could not be made durable.
+pub fn ledger_down() -> Problem {
+    let detail = "The ticket can't be recorded at the moment, so nothing was sent. It stays \
+                  valid: send the same request again later.";
+    Problem::new(Code::LedgerDown, detail).after(DOWN_RETRY_AFTER)
+}
+
+/// Somebody else holds the ticket.
+pub fn in_flight() -> Problem {
+    let detail = "This ticket is being redeemed at this moment. Send the same request again to \
+                  get its answer; nothing is sent twice.";
+    Problem::new(Code::InFlight, detail).after(IN_FLIGHT_RETRY_AFTER)
+}
+
+/// There is no place for one more redemption.
+pub fn too_many_redemptions() -> Problem {
+    let detail = "Too many tickets are being redeemed at once. Nothing was sent, and this one \
+                  stays valid: send the same request again.";
+    Problem::new(Code::TooBusy, detail).after(BUSY_RETRY_AFTER)
+}
+
+/// The task of a redemption is gone without a word.
+pub fn internal() -> Problem {
+    let detail = "Something went wrong here. The ticket is not lost: send the same request again \
+                  to see what became of it.";
+    Problem::new(Code::Internal, detail).after(BUSY_RETRY_AFTER)
+}
+
+/// The last try did nothing, but it was a moment ago.
+pub fn retry_later(retry_after: Duration) -> Problem {
+    let detail = "The last try with this ticket was a moment ago and did nothing. Send the same \
+                  request again later; no second payment.";
+    Problem::new(Code::RetryLater, detail).after(retry_after)
+}
+
+/// All uses of a pass are used, and one was given back a moment ago.
+pub fn pass_retry_later(retry_after: Duration) -> Problem {
+    let detail =
+        "The last use of this pass was given back a moment ago. Send the same request again later.";
+    Problem::new(Code::RetryLater, detail).after(retry_after)
+}
+
+/// No connection: nothing was sent.
+pub fn upstream_unreachable(retry_after: Duration) -> Problem {
+    let detail = "The service behind this gate does not answer. Nothing was sent, and the ticket \
+                  stays valid: send the same request again later, no second payment.";
+    Problem::new(Code::UpstreamUnreachable, detail).after(retry_after)
+}
+
+/// The upstream certainly did nothing. `words` are its own, cleaned.
+pub fn upstream_refused(status: u16, words: Option<&str>, retry_after: Duration) -> Problem {
+    let detail = "The service behind this gate refused the request. Nothing was sent, and the \
+                  ticket stays valid: send the same request again later, no second payment.";
+    let problem = Problem::new(Code::UpstreamRefused, detail).after(retry_after);
+    let problem = problem.with("upstream_status", status);
+    match words {
+        Some(words) => problem.with("upstream_says", words),
+        None => problem,
+    }
+}
+
+/// Nobody knows whether the request of a ticket was served.
+pub fn parked() -> Problem {
+    let detail = "Nobody knows whether your request was delivered. It is not sent again, so that \
+                  it is not sent twice; the operator of this gate can find out. Send the same \
+                  request again later to see what became of it.";
+    Problem::new(Code::OutcomeUnknown, detail).charged()
+}
+
+/// Nobody knows whether a request on a pass was served.
+pub fn pass_outcome_unknown() -> Problem {
+    let detail = "The service behind this gate took the request and gave no answer that can be \
+                  read. The pass stays valid.";
+    Problem::new(Code::OutcomeUnknown, detail)
+}
+
+/// Delivered, and there is no answer to give back. `status` is the upstream's, if that says so
+/// much.
+pub fn answer_not_kept(status: StatusCode) -> Problem {
+    let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+    let detail = "Your request was delivered; the service's answer was too long to keep or was \
+                  cut short. Nothing is sent again.";
+    let problem = Problem::new(Code::DeliveredAnswerNotKept, detail).charged();
+    problem.status(if has_body { status } else { StatusCode::OK })
+}
+
+// A free service.
+
+/// No connection to a free service's upstream.
+pub fn free_unreachable() -> Problem {
+    let detail = "The service behind this gate does not answer. Nothing was sent.";
+    Problem::new(Code::UpstreamUnreachable, detail).retry(Retry::Never)
+}
+
+/// A free service's upstream took the request, and gave no answer that can be passed on.
+pub fn free_without_answer() -> Problem {
+    let detail =
+        "The service behind this gate took the request and gave no answer that can be read.";
+    Problem::new(Code::OutcomeUnknown, detail).retry(Retry::Never)
+}
+
+// How a ticket stands.
+
+/// Payments are not watched for.
+pub fn no_status_here() -> Problem {
+    let detail = "This gate does not watch for payments, so it can't tell how a ticket stands.";
+    Problem::new(Code::NotFound, detail)
+}
+
+/// The question is asked without a ticket.
+pub fn status_without_macaroon() -> Problem {
+    bad_request("Send the macaroon along, as `Authorization: L402 <macaroon>:`.")
+}
+
+/// The question is asked with a ticket that isn't ours.
+pub fn status_of_foreign_ticket() -> Problem {
+    let detail = "What was handed in is no ticket of this gate's. Ask its service for one.";
+    Problem::new(Code::TicketForged, detail).status(StatusCode::FORBIDDEN).retry(Retry::Never)
+}
+
+/// The ledger can't say how a ticket stands.
+pub fn status_ledger_down() -> Problem {
+    let detail = "How this ticket stands can't be read at the moment. Nothing is lost: ask again \
+                  later.";
+    Problem::new(Code::LedgerDown, detail).after(DOWN_RETRY_AFTER)
+}
+
+/// The node can't say whether a ticket is paid.
+pub fn status_node_down() -> Problem {
+    let detail = "Whether this was paid can't be found out at the moment. A payment is not lost: \
+                  ask again later.";
+    Problem::new(Code::NodeDown, detail).after(DOWN_RETRY_AFTER)
+}
+
+/// There is no place for one more stream of events.
+pub fn too_many_streams() -> Problem {
+    let detail = "Too many wait to hear of tickets at once. Ask again later, or without asking \
+                  for events.";
+    Problem::new(Code::TooBusy, detail).after(BUSY_RETRY_AFTER)
+}
+
+/// Why a 402 offers a ticket: what is wrong with the one that was handed in, if there was one.
+pub fn why_to_pay(code: Code) -> &'static str {
+    match code {
+        Code::TicketUnreadable => {
+            "What was handed in is no ticket that can be read. Here is a new one to pay."
+        }
+        Code::TicketForged => {
+            "The ticket that was handed in is not one of this gate's. Here is a new one to pay."
+        }
+        Code::TicketForAnotherService => {
+            "The ticket that was handed in was bought for another service. Here is one for this."
+        }
+        Code::TicketCaveats => {
+            "The ticket that was handed in has restrictions that can't be met here. Here is a new \
+             one to pay."
+        }
+        Code::TicketNotPaid => {
+            "The ticket was handed in without a preimage. Pay the invoice, then send the preimage \
+             along."
+        }
+        Code::WrongPreimage => {
+            "The preimage is not that of the ticket's own invoice. Look for the right one before \
+             you pay again."
+        }
+        Code::TicketExpired => {
+            "The ticket that was handed in has expired. Here is a new one to pay."
+        }
+        Code::TicketSpent => "The ticket that was handed in is spent. Here is a new one to pay.",
+        Code::TicketUsed => {
+            "The ticket that was handed in belongs to another request. Here is one for this."
+        }
+        Code::TicketRevoked => {
+            "The ticket that was handed in was revoked. Here is a new one to pay."
+        }
+        _ => {
+            "Pay the invoice, then send the identical request again with `Authorization: L402 \
+             <macaroon>:<preimage>`."
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! One exchange with an upstream: sent, read, judged; and again where the upstream throws repeats
+//! away.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::Gate;
+use super::stored_answer::{Read, Refusal, keep, read, refusal};
+use crate::answer::stored::Overflow;
+use crate::ledger::stored_answer::StoredAnswer;
+use crate::order::Order;
+use crate::outcome::Outcome;
+use crate::service::Service;
+use crate::upstream::body::{RequestBody, ResponseBody};
+use crate::upstream::forward::{Sent, forward};
+use crate::upstream::window::SendWindow;
+
+/// Pauses before a request whose outcome nobody knows is sent again, where the upstream throws
+/// repeats away.
+const REPEATS: [Duration; 3] =
+    [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// The longest time that all tries at an upstream may take, with their pauses.
+pub(super) fn longest(service: &Service) -> Duration {
+    let repeats = repeats(service);
+    let tries = u32::try_from(repeats.len()).unwrap_or(0) + 1;
+    service.upstream.timeout.saturating_mul(tries) + repeats.iter().sum::<Duration>()
+}
+
+fn repeats(service: &Service) -> &'static [Duration] {
+    if service.repeatable { &REPEATS } else { &[] }
+}
+
+/// What the upstream did.
+pub(super) struct Exchange {
+    pub(super) outcome: Outcome,
+    pub(super) answer: Option<StoredAnswer>,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) overflow: Option<Overflow>,
+}
+
+impl Exchange {
+    /// Without an answer.
+    pub(super) fn nothing(outcome: Outcome) -> Self {
+        Self { outcome, answer: None, refusal: None, overflow: None }
+    }
+}
+
+/// Asks once; again only if nobody knows what became of it and the upstream itself throws repeats
+/// away. What may have happened once (`maybe_delivered`: before this) can't become "not sent" by a
+/// later refusal.
+pub(super) async fn ask_until_known(
+    gate: &Gate,
+    service: &Service,
+    order: &Order,
+    request: Request<Bytes>,
+    window: SendWindow,
+    mut maybe_delivered: bool,
+) -> Exchange {
+    let mut pauses = repeats(service).iter();
+    loop {
+        let done = ask(gate, service, order, request.clone(), window).await;
+        match done.outcome {
+            Outcome::Delivered => return done,
+            Outcome::NotSent if !maybe_delivered => return done,
+            Outcome::NotSent | Outcome::Unknown => maybe_delivered = true,
+        }
+        let Some(pause) = pauses.next() else { return Exchange::nothing(Outcome::Unknown) };
+        tokio::select! {
+            () = tokio::time::sleep(*pause) => {}
+            // A stop waits for redemptions, but not for all of their repeats.
+            () = gate.stopping.cancelled() => return Exchange::nothing(Outcome::Unknown),
+        }
+    }
+}
+
+async fn ask(
+    gate: &Gate,
+    service: &Service,
+    order: &Order,
+    request: Request<Bytes>,
+    window: SendWindow,
+) -> Exchange {
+    let deadline = Instant::now() + service.upstream.timeout;
+    match send(service, request, Some(window), deadline).await {
+        Ok(response) => judge(gate, service, order, response, deadline).await,
+        Err(outcome) => Exchange::nothing(outcome),
+    }
+}
+
+/// Sends a request, and waits for the head of the answer. `Err` is what it comes to without one.
+pub(super) async fn send(
+    service: &Service,
+    request: Request<Bytes>,
+    window: Option<SendWindow>,
+    deadline: Instant,
+) -> Result<Response<ResponseBody>, Outcome> {
+    let request = request.map(|body| RequestBody::Whole(Full::new(body)));
+    match forward(&service.upstream, request, service.reuse, deadline, window).await {
+        Sent::Yes(response) => Ok(response),
+        Sent::No(why) => {
+            warn!(service = %service.name, "not sent: {why}");
+            Err(Outcome::NotSent)
+        }
+        Sent::Unknown(why) => {
+            warn!(service = %service.name, "outcome unknown: {why}");
+            Err(Outcome::Unknown)
+        }
+    }
+}
+
+/// Reads an answer and says what it means.
+pub(super) async fn judge(
+    gate: &Gate,
+    service: &Service,
+    order: &Order,
+    response: Response<ResponseBody>,
+    deadline: Instant,
+) -> Exchange {
+    let Read { head, body, overflow } =
+        read(response, gate.catalogue.limits.stored_answer, deadline).await;
+    let outcome = service.meaning.of(head.status, &head.headers, body.as_deref());
+    match outcome {
+        Outcome::Delivered => {
+            Exchange { answer: Some(keep(head, body)), overflow, ..Exchange::nothing(outcome) }
+        }
+        Outcome::NotSent => {
+            let status = head.status.as_u16();
+            warn!(service = %service.name, status, "the upstream refused: nothing was sent");
+            Exchange {
+                refusal: Some(refusal(service, &head, body.as_ref(), order)),
+                ..Exchange::nothing(outcome)
+            }
+        }
+        Outcome::Unknown => {
+            let status = head.status.as_u16();
+            warn!(service = %service.name, status, "outcome unknown: by the upstream's answer");
+            Exchange::nothing(outcome)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The 402: what is offered, for machines in the header field and for people in the body.
+
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use serde::Serialize;
+
+use super::{Gate, curl};
+use crate::answer::problem::{Members, WithMembers};
+use crate::answer::{self, Answer, problems};
+use crate::code::Code;
+use crate::l402::challenge::www_authenticate;
+use crate::l402::credential::encode_base64;
+use crate::payment_hash::PaymentHash;
+use crate::service::TicketKind;
+use crate::service::request::PaidRequest;
+use crate::time::UnixTime;
+
+/// What a 402 offers.
+pub(super) struct Offered<'a> {
+    /// The macaroon, in binary.
+    pub(super) macaroon: &'a [u8],
+    /// BOLT 11 text.
+    pub(super) invoice: &'a str,
+    /// The invoice's.
+    pub(super) hash: PaymentHash,
+    /// Till when it can be paid.
+    pub(super) expires: UnixTime,
+}
+
+/// What a 402 offers, as its body says it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Terms<'a> {
+    macaroon: &'a str,
+    invoice: &'a str,
+    payment_hash: String,
+    price_sats: u64,
+    price_msat: u64,
+    expires_at: u64,
+    service: &'a str,
+    next: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass_until: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pass_uses: Option<u32>,
+}
+
+/// The 402. `why` says what is wrong with what was handed in.
+pub(super) fn payment_required(
+    gate: &Gate,
+    request: &PaidRequest<'_>,
+    why: Code,
+    offered: &Offered<'_>,
+) -> Answer {
+    let (status, detail, retry) = (why.status(), problems::why_to_pay(why), why.retry());
+    let members = Members { status, code: why, detail, charged: false, retry };
+    let token = encode_base64(offered.macaroon);
+    let (pass_until, pass_uses) = match request.offer.kind {
+        TicketKind::Pass { time, uses } => (Some(offered.expires.plus(time).seconds()), uses),
+        TicketKind::SingleUse => (None, None),
+    };
+    let terms = Terms {
+        macaroon: &token,
+        invoice: offered.invoice,
+        payment_hash: offered.hash.to_string(),
+        price_sats: request.price.sat(),
+        price_msat: request.price.get(),
+        expires_at: offered.expires.seconds(),
+        service: &request.service.name,
+        next: curl::third_step(request, gate.catalogue.public_url.as_deref(), &token),
+        pass_until,
+        pass_uses,
+    };
+    // Not problem+json: some clients look for this type.
+    let mut response =
+        answer::json(status, "application/json", &WithMembers { members, more: terms });
+    if let Ok(line) = HeaderValue::from_str(&www_authenticate(&token, offered.invoice)) {
+        response.headers_mut().insert(WWW_AUTHENTICATE, line);
+    }
+    Answer { response, code: why }
+}

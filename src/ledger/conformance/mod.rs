@@ -1,0 +1,135 @@
+//! One suite for every ledger: what the state machine and the accounts say, each store does. The
+//! first subject is the state machine itself, in memory, so that the properties are its own too.
+
+mod accounts;
+mod model;
+/// The black-box tests' server.
+#[path = "../../../tests/blackbox/support/postgres.rs"]
+#[allow(dead_code, missing_docs, unreachable_pub)]
+pub(super) mod postgres_server;
+mod tickets;
+#[path = "../../../tests/blackbox/support/wait.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod wait;
+mod world;
+
+use std::time::Duration;
+
+use self::model::Model;
+pub(super) use self::wait::{install_if_missing, wait_for, wait_until};
+use super::accounts::{Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, Sum};
+use super::postgres::conformance::PostgresSubject;
+use super::sqlite::conformance::SqliteSubject;
+use super::state::{Attempt, ClaimId, Resolution, Row, State};
+use super::store::{Claimed, Settled, Settlement};
+use crate::payment_hash::PaymentHash;
+use crate::time::UnixTime;
+
+/// How long the subjects give an answer back.
+pub(super) const REPLAY: Duration = Duration::from_secs(86_400);
+
+/// When the tests begin.
+pub(super) const START: UnixTime = UnixTime::from_seconds(1_700_000_000);
+
+/// What keeps tickets, with a clock of the test's.
+pub(super) trait Subject {
+    /// The time that it acts by from now on.
+    fn set_now(&mut self, now: UnixTime);
+    fn claim(&mut self, attempt: &Attempt) -> Claimed;
+    fn settle(&mut self, settlement: &Settlement) -> Settled;
+    fn resolve(&mut self, hash: PaymentHash, claim: ClaimId, resolution: Resolution) -> Settled;
+    fn withdraw(&mut self, hash: PaymentHash, claim: ClaimId);
+    fn revoke(&mut self, hash: PaymentHash, valid_until: u64);
+    /// Whoever holds a ticket is thought dead.
+    fn park_orphans(&mut self);
+    /// Forgets until there is nothing to forget.
+    fn prune(&mut self);
+    fn row(&mut self, hash: PaymentHash) -> Option<Row>;
+    fn list(&mut self, state: Option<State>) -> Vec<(PaymentHash, Row)>;
+    fn revoked(&mut self) -> Vec<PaymentHash>;
+    /// As new.
+    fn clear(&mut self);
+}
+
+/// What keeps accounts too.
+pub(super) trait AccountsSubject: Subject {
+    fn note(&mut self, entries: &[JournalEntry], challenges: bool);
+    fn paid(&mut self, node: &str, settled: &[SettledInvoice]) -> Vec<NewlyPaid>;
+    fn found(&mut self, node: &str, settled: SettledInvoice) -> Recorded;
+    fn close(&mut self, hashes: &[PaymentHash]);
+    fn settle_index(&mut self, node: &str) -> u64;
+    fn open_challenges(&mut self, ran_out_before: Option<u64>) -> Vec<Challenge>;
+    fn challenge(&mut self, hash: PaymentHash) -> Option<Challenge>;
+    fn days(&mut self, first_day: u64) -> Days;
+    fn unredeemed(&mut self) -> Vec<(String, Sum)>;
+    fn note_secret(&mut self, secret: crate::keys::Fingerprint, needed_until: UnixTime);
+    fn secrets_in_use(&mut self, now: UnixTime) -> Vec<[u8; 16]>;
+}
+
+fn hash(n: u8) -> PaymentHash {
+    PaymentHash::from_bytes([n; 32])
+}
+
+/// Each test of the suite, for each subject that it is for.
+macro_rules! suite {
+    ($subject:ident: $($test:path as $name:ident,)*) => {
+        $(#[test]
+        fn $name() {
+            $test(&mut $subject::new());
+        })*
+    };
+}
+
+mod on_the_state_machine {
+    use super::*;
+
+    suite! { Model:
+        world::never_two_sends_never_a_lost_ticket_never_a_wrong_answer::<2000> as properties,
+        tickets::the_table as the_table,
+    }
+}
+
+mod on_sqlite {
+    use super::*;
+
+    suite! { SqliteSubject:
+        world::never_two_sends_never_a_lost_ticket_never_a_wrong_answer::<300> as properties,
+        tickets::the_table as the_table,
+        tickets::what_is_listed as what_is_listed,
+        tickets::pruning_leaves_a_watermark as pruning_leaves_a_watermark,
+        accounts::a_payment_counts_once as a_payment_counts_once,
+        accounts::only_a_look_up_sets_the_index_back as only_a_look_up_sets_the_index_back,
+        accounts::what_is_forgotten_is_kept_as_sums as what_is_forgotten_is_kept_as_sums,
+        accounts::open_challenges_are_never_forgotten as open_challenges_are_never_forgotten,
+        accounts::served_counts_in_the_same_breath as served_counts_in_the_same_breath,
+        accounts::without_rows_only_sums as without_rows_only_sums,
+        accounts::secrets_are_remembered as secrets_are_remembered,
+    }
+}
+
+mod on_postgres {
+    use super::*;
+
+    /// One server for all, since it takes seconds to start; so one test after the other.
+    #[test]
+    fn the_whole_suite() {
+        let mut subject = PostgresSubject::new();
+        let tests: &[fn(&mut PostgresSubject)] = &[
+            world::never_two_sends_never_a_lost_ticket_never_a_wrong_answer::<300>,
+            tickets::the_table,
+            tickets::what_is_listed,
+            tickets::pruning_leaves_a_watermark,
+            accounts::a_payment_counts_once,
+            accounts::only_a_look_up_sets_the_index_back,
+            accounts::what_is_forgotten_is_kept_as_sums,
+            accounts::open_challenges_are_never_forgotten,
+            accounts::served_counts_in_the_same_breath,
+            accounts::without_rows_only_sums,
+            accounts::secrets_are_remembered,
+        ];
+        for test in tests {
+            subject.clear();
+            test(&mut subject);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The PostgreSQL ledger on a server of the test's own, whose clock reads what the test says.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::{ClientConfig, RootCertStore};
+use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
+
+use super::{PostgresLedger, SecretTerms};
+use crate::keys::Fingerprint;
+use crate::ledger::accounts::{
+    Accounts as _, Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, Sum,
+};
+use crate::ledger::conformance::postgres_server::Postgres;
+use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, wait_until};
+use crate::ledger::state::{Attempt, ClaimId, Resolution, Row, State};
+use crate::ledger::store::{Claimed, LedgerStore as _, Settled, Settlement, Terms};
+use crate::payment_hash::PaymentHash;
+use crate::time::UnixTime;
+
+pub(in crate::ledger) struct PostgresSubject {
+    runtime: Runtime,
+    ledger: Arc<PostgresLedger>,
+    _server: Postgres,
+}
+
+/// The one place by which the ledger reads the time.
+const CLOCK: &str = "
+    CREATE TABLE farebox.test_clock (ms bigint NOT NULL);
+    INSERT INTO farebox.test_clock VALUES (0);
+    CREATE OR REPLACE FUNCTION farebox.now_ms() RETURNS bigint LANGUAGE sql VOLATILE AS
+        'SELECT ms FROM farebox.test_clock';";
+
+impl PostgresSubject {
+    pub(in crate::ledger) fn new() -> Self {
+        let server = Postgres::start();
+        server.query("ALTER SYSTEM SET fsync = off");
+        server.query("SELECT pg_reload_conf()");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let terms = Terms { replay: REPLAY };
+        let secrets =
+            SecretTerms { known: vec![[1; 16]], minting: [1; 16], needed_for: Duration::ZERO };
+        let url = Zeroizing::new(server.url());
+        let opening = PostgresLedger::open(&url, Arc::new(tls), terms, secrets, Box::new(|_| {}));
+        let ledger = Arc::new(runtime.block_on(opening).unwrap());
+        let kept = Arc::clone(&ledger);
+        runtime.spawn(async move { kept.keep_connections().await });
+        wait_until("a connection", || ledger.health().is_ok());
+        server.query(CLOCK);
+        let mut subject = Self { runtime, ledger, _server: server };
+        subject.set_now(START);
+        subject
+    }
+
+    fn run(&self, sql: &str) {
+        self.runtime.block_on(self.ledger.execute(sql, &[])).unwrap();
+    }
+}
+
+impl Subject for PostgresSubject {
+    fn set_now(&mut self, now: UnixTime) {
+        self.run(&format!("UPDATE farebox.test_clock SET ms = {}", now.millis()));
+    }
+
+    fn claim(&mut self, attempt: &Attempt) -> Claimed {
+        self.runtime.block_on(self.ledger.claim(attempt.clone())).unwrap()
+    }
+
+    fn settle(&mut self, settlement: &Settlement) -> Settled {
+        self.runtime.block_on(self.ledger.settle(settlement.clone())).unwrap()
+    }
+
+    fn resolve(&mut self, hash: PaymentHash, claim: ClaimId, resolution: Resolution) -> Settled {
+        self.runtime.block_on(self.ledger.resolve(hash, claim, resolution)).unwrap()
+    }
+
+    fn withdraw(&mut self, hash: PaymentHash, claim: ClaimId) {
+        self.ledger.remember(hash, claim, Instant::now());
+        self.runtime.block_on(self.ledger.withdraw_unconfirmed()).unwrap();
+        self.ledger.unconfirmed.lock().unwrap().clear();
+    }
+
+    fn revoke(&mut self, hash: PaymentHash, valid_until: u64) {
+        self.runtime.block_on(self.ledger.revoke(hash, valid_until)).unwrap();
+    }
+
+    fn park_orphans(&mut self) {
+        self.run("UPDATE farebox.tickets SET lease_until = 0");
+        self.runtime.block_on(self.ledger.sweep()).unwrap();
+    }
+
+    fn prune(&mut self) {
+        while self.runtime.block_on(self.ledger.prune()).unwrap() {}
+    }
+
+    fn row(&mut self, hash: PaymentHash) -> Option<Row> {
+        self.runtime.block_on(self.ledger.show(hash)).unwrap()
+    }
+
+    fn list(&mut self, state: Option<State>) -> Vec<(PaymentHash, Row)> {
+        self.runtime.block_on(self.ledger.list(state, 1000)).unwrap()
+    }
+
+    fn revoked(&mut self) -> Vec<PaymentHash> {
+        self.runtime.block_on(self.ledger.revoked()).unwrap()
+    }
+
+    fn clear(&mut self) {
+        for table in ["tickets", "answers", "challenges", "days", "secrets"] {
+            self.run(&format!("DELETE FROM farebox.{table}"));
+        }
+        self.run("DELETE FROM farebox.marks WHERE name <> 'layout'");
+        self.run("INSERT INTO farebox.marks VALUES ('watermark', 0)");
+        self.set_now(START);
+    }
+}
+
+impl AccountsSubject for PostgresSubject {
+    fn note(&mut self, entries: &[JournalEntry], challenges: bool) {
+        self.runtime.block_on(self.ledger.note(entries.to_vec(), challenges)).unwrap();
+    }
+
+    fn paid(&mut self, node: &str, settled: &[SettledInvoice]) -> Vec<NewlyPaid> {
+        self.runtime.block_on(self.ledger.paid(node.into(), settled.to_vec())).unwrap()
+    }
+
+    fn found(&mut self, node: &str, settled: SettledInvoice) -> Recorded {
+        self.runtime.block_on(self.ledger.found(node.into(), settled)).unwrap()
+    }
+
+    fn close(&mut self, hashes: &[PaymentHash]) {
+        self.runtime.block_on(self.ledger.close(hashes.to_vec())).unwrap();
+    }
+
+    fn settle_index(&mut self, node: &str) -> u64 {
+        self.runtime.block_on(self.ledger.settle_index(node.into())).unwrap()
+    }
+
+    fn open_challenges(&mut self, ran_out_before: Option<u64>) -> Vec<Challenge> {
+        self.runtime.block_on(self.ledger.open_challenges(ran_out_before, 1000)).unwrap()
+    }
+
+    fn challenge(&mut self, hash: PaymentHash) -> Option<Challenge> {
+        self.runtime.block_on(self.ledger.challenge(hash)).unwrap()
+    }
+
+    fn days(&mut self, first_day: u64) -> Days {
+        self.runtime.block_on(self.ledger.days(first_day)).unwrap()
+    }
+
+    fn unredeemed(&mut self) -> Vec<(String, Sum)> {
+        self.runtime.block_on(self.ledger.unredeemed()).unwrap()
+    }
+
+    fn note_secret(&mut self, secret: Fingerprint, needed_until: UnixTime) {
+        self.runtime.block_on(self.ledger.note_secret(secret, needed_until)).unwrap();
+    }
+
+    fn secrets_in_use(&mut self, now: UnixTime) -> Vec<[u8; 16]> {
+        self.runtime.block_on(self.ledger.secrets_in_use(now)).unwrap()
+    }
+}

@@ -1,0 +1,64 @@
+-- Tickets in the order in which they came, so that those under way lie together on a few pages, and
+-- a batch of them writes few; only their hashes are scattered. Answers lie in the order of their
+-- tickets. Names in braces are the numbers of states, see sql.rs.
+CREATE TABLE tickets (
+    id          INTEGER PRIMARY KEY,
+    hash        BLOB NOT NULL UNIQUE,  -- payment hash, 32 bytes
+    service     TEXT NOT NULL,
+    request     BLOB NOT NULL,     -- keyed digest of the request that it was bought for
+    valid_until INTEGER NOT NULL,  -- Unix seconds, as minted
+    price_msat  INTEGER NOT NULL,
+    state       INTEGER NOT NULL,  -- see State
+    claim       BLOB NOT NULL,     -- id of the latest try, 16 bytes
+    attempts    INTEGER NOT NULL,  -- tries that certainly did nothing
+    doubtful    INTEGER NOT NULL,  -- 1 if some try may have been served
+    changed     INTEGER NOT NULL   -- Unix milliseconds
+);
+-- OR, since SQLite makes a table of a list, at each INSERT and UPDATE.
+CREATE INDEX tickets_by_age ON tickets (valid_until)
+    WHERE (state = {delivered} OR state = {revoked});
+-- SQLite uses a partial index only where its very condition stands in the query.
+CREATE INDEX tickets_few ON tickets (state)
+    WHERE (state = {claimed} OR state = {parked} OR state = {revoked});
+CREATE TABLE answers (
+    ticket    INTEGER PRIMARY KEY, -- its id
+    status    INTEGER NOT NULL,
+    headers   TEXT NOT NULL,       -- JSON: [[name, value], ..]
+    body      BLOB,                -- NULL: too long to keep or cut short
+    stored_at INTEGER NOT NULL     -- Unix milliseconds
+);
+CREATE TABLE secrets (
+    fingerprint  BLOB PRIMARY KEY, -- of a master secret that has minted
+    needed_until INTEGER NOT NULL  -- Unix seconds: until then tickets of it are worth something
+) WITHOUT ROWID;
+CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO marks VALUES ('watermark', 0);
+CREATE TABLE challenges (
+    hash        BLOB PRIMARY KEY,  -- payment hash, 32 bytes
+    service     TEXT NOT NULL,
+    price_msat  INTEGER NOT NULL,
+    minted      INTEGER NOT NULL,  -- Unix seconds, as the further times; 0 until it is counted
+    expires     INTEGER NOT NULL,
+    valid_until INTEGER NOT NULL,
+    state       INTEGER NOT NULL,  -- see ChallengeState
+    paid_msat   INTEGER NOT NULL,
+    paid_at     INTEGER NOT NULL,
+    served      INTEGER NOT NULL   -- 1 once its ticket was delivered
+) WITHOUT ROWID;
+CREATE INDEX challenges_open ON challenges (expires) WHERE state = {open};
+CREATE INDEX challenges_closed ON challenges (expires) WHERE state = {closed};
+CREATE INDEX challenges_paid ON challenges (valid_until) WHERE state = {paid};
+CREATE INDEX challenges_unredeemed ON challenges (service) WHERE state = {paid} AND served = 0;
+CREATE TABLE days (
+    day             INTEGER NOT NULL,  -- Unix seconds / day
+    service         TEXT NOT NULL,
+    minted          INTEGER NOT NULL DEFAULT 0,
+    minted_msat     INTEGER NOT NULL DEFAULT 0,
+    paid            INTEGER NOT NULL DEFAULT 0,
+    paid_msat       INTEGER NOT NULL DEFAULT 0,
+    redeemed        INTEGER NOT NULL DEFAULT 0,  -- of tickets whose rows are gone
+    redeemed_msat   INTEGER NOT NULL DEFAULT 0,
+    unredeemed      INTEGER NOT NULL DEFAULT 0,  -- of challenges whose rows are gone
+    unredeemed_msat INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (day, service)
+) WITHOUT ROWID;
