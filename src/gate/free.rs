@@ -14,7 +14,7 @@ use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
 use crate::client::{Client, Peer};
 use crate::code::Code;
-use crate::l402::credential::is_l402;
+use crate::l402::authorization::has_l402;
 use crate::service::Service;
 use crate::upstream::body::BodyLimit;
 use crate::upstream::forward::{Sent, forward};
@@ -97,7 +97,8 @@ fn strip_ours(headers: &mut HeaderMap, is_whole: bool) {
     {
         headers.insert(CONTENT_LENGTH, length.into());
     }
-    if challenges && headers.get_all(WWW_AUTHENTICATE).iter().any(|value| is_l402(value.as_bytes()))
+    if challenges
+        && headers.get_all(WWW_AUTHENTICATE).iter().any(|value| has_l402(value.as_bytes()))
     {
         headers.remove(WWW_AUTHENTICATE);
     }

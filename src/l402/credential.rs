@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
+use super::authorization;
 use super::macaroon::MAX_LENGTH;
 use crate::payment_hash::Preimage;
 
@@ -23,7 +24,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub enum Proof {
     /// Nothing after the colon: not paid yet (or the preimage stands in a caveat).
     None,
-    /// Something that isn't 64 hex digits.
+    /// Something that isn't 32 bytes in any form that we read.
     Unreadable,
     /// A preimage, right or wrong.
     Preimage(Preimage),
@@ -55,14 +56,15 @@ pub fn read<'a>(
 ) -> Handed {
     let mut credentials = Vec::new();
     let mut unreadable = false;
-    for token in authorization.filter_map(l402_token) {
-        let (macaroons, preimage) = split_at_byte(token, b':');
-        let proof = match preimage.map(<[u8]>::trim_ascii) {
+    for token in authorization.flat_map(authorization::tokens) {
+        // All of it may stand in quotes, or each side of the colon.
+        let (macaroons, preimage) = split_at_byte(bare(token), b':');
+        let proof = match preimage.map(bare) {
             None | Some([]) => Proof::None,
-            Some(text) => Preimage::from_hex(text).map_or(Proof::Unreadable, Proof::Preimage),
+            Some(text) => read_preimage(text).map_or(Proof::Unreadable, Proof::Preimage),
         };
         for macaroon in macaroons.split(|byte| *byte == b',') {
-            match decode_base64(macaroon.trim_ascii()) {
+            match decode_base64(bare(macaroon)) {
                 Some(macaroon) if !macaroon.is_empty() => {
                     credentials.push(Credential { macaroon, proof })
                 }
@@ -88,18 +90,23 @@ pub fn read<'a>(
     }
 }
 
-/// Whether this `Authorization` value is ours, and so must not go upstream.
-pub fn is_l402(value: &[u8]) -> bool {
-    l402_token(value).is_some()
+/// The forms in which wallets and tools give a preimage: 32 bytes in hex, with `0x` before it or
+/// not, or in either base64 alphabet (as LND's REST gives it), in quotes or not.
+fn read_preimage(text: &[u8]) -> Option<Preimage> {
+    let digits = text.strip_prefix(b"0x").or_else(|| text.strip_prefix(b"0X")).unwrap_or(text);
+    Preimage::from_hex(digits).or_else(|| {
+        let bytes = decode_base64(text)?;
+        Some(Preimage::from_bytes(bytes.try_into().ok()?))
+    })
 }
 
-/// What follows the scheme, if it is `L402` or its older name `LSAT`, in any case.
-fn l402_token(value: &[u8]) -> Option<&[u8]> {
-    let value = value.trim_ascii();
-    let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
-    let (scheme, rest) = value.split_at_checked(end)?;
-    (scheme.eq_ignore_ascii_case(b"L402") || scheme.eq_ignore_ascii_case(b"LSAT"))
-        .then(|| rest.trim_ascii())
+/// Without the quotes that `jq` leaves around a text unless it is told not to, and without blanks.
+fn bare(text: &[u8]) -> &[u8] {
+    let text = text.trim_ascii();
+    let inner = text.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    // Else both sides of a colon stand in quotes of their own.
+    let inner = inner.filter(|inner| !inner.contains(&b'"'));
+    inner.map_or(text, <[u8]>::trim_ascii)
 }
 
 fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
@@ -186,6 +193,44 @@ mod tests {
         assert!(one(&["L402 AAAA:"]).proof == Proof::None);
         assert!(one(&["L402 AAAA"]).proof == Proof::None);
         assert!(one(&["L402 AAAA:xyz"]).proof == Proof::Unreadable);
+    }
+
+    #[test]
+    fn preimages_in_the_forms_that_wallets_and_tools_give() {
+        let preimage = Preimage::from_hex(HEX.as_bytes()).unwrap();
+        let base64 = encode_base64(preimage.as_bytes());
+        let url_safe = base64.replace('+', "-").replace('/', "_");
+        for text in [
+            HEX.to_owned(),
+            format!("0x{HEX}"),
+            format!("0X{HEX}"),
+            format!("\"{HEX}\""),
+            format!("  {HEX} "),
+            format!("\" {HEX}\""),
+            base64.clone(),
+            base64.trim_end_matches('=').to_owned(),
+            url_safe.clone(),
+            url_safe.trim_end_matches('=').to_owned(),
+            format!("\"{base64}\""),
+        ] {
+            for line in [format!("L402 AAAA:{text}"), format!("L402 \"AAAA\": {text}")] {
+                assert!(one(&[&line]).proof == Proof::Preimage(preimage), "{line}");
+            }
+        }
+        assert!(one(&[&format!("L402 \"AAAA:{HEX}\"")]).proof == Proof::Preimage(preimage));
+        // One byte less, one more, a letter that is none.
+        for text in [&HEX[2..], &format!("{HEX}00"), &format!("z{}", &HEX[1..]), "0x", "\"\"x"] {
+            assert!(one(&[&format!("L402 AAAA:{text}")]).proof == Proof::Unreadable, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_good_one_counts_wherever_it_stands() {
+        let line = format!("Basic x, L402 AAAA:, LSAT AQID:{HEX}, Bearer y");
+        let Handed::Credentials(all) = of(&[&line]) else { panic!() };
+        let macaroons: Vec<_> = all.iter().map(|one| one.macaroon.clone()).collect();
+        assert_eq!(macaroons, [vec![0, 0, 0], vec![1, 2, 3]]);
+        assert!(all[0].proof == Proof::None && matches!(all[1].proof, Proof::Preimage(_)));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use hyper::{Method, Request, Uri, Version};
 
 use super::Upstream;
 use super::body::{BodyLimit, RequestBody};
+use crate::l402::authorization::without_l402;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -203,8 +204,7 @@ fn strip_credentials(headers: &mut HeaderMap) {
     let others: Vec<HeaderValue> = headers
         .get_all(AUTHORIZATION)
         .iter()
-        .filter(|value| !crate::l402::credential::is_l402(value.as_bytes()))
-        .cloned()
+        .filter_map(|value| HeaderValue::from_bytes(&without_l402(value.as_bytes())?).ok())
         .collect();
     headers.remove(AUTHORIZATION);
     for other in others {
@@ -247,9 +247,11 @@ mod tests {
             ("authorization", "L402 a:b"),
             ("authorization", "Bearer x"),
             ("authorization", "lsat a:b"),
+            ("authorization", "Basic y, L402 a:b, Bearer z"),
         ]);
         strip_credentials(&mut headers);
-        assert_eq!(headers, map(&[("authorization", "Bearer x")]));
+        let others = [("authorization", "Bearer x"), ("authorization", "Basic y, Bearer z")];
+        assert_eq!(headers, map(&others));
     }
 
     #[test]
