@@ -81,6 +81,8 @@ codes! {
     TicketNotPaid = "ticket-not-paid", PAYMENT_REQUIRED, NewTicket;
     /// Handed in with a preimage of something else.
     WrongPreimage = "wrong-preimage", PAYMENT_REQUIRED, NewTicket;
+    /// Handed in with something that can't be read in the preimage's place.
+    PreimageUnreadable = "preimage-unreadable", PAYMENT_REQUIRED, NewTicket;
     /// Past its time and never handed in before.
     TicketExpired = "ticket-expired", PAYMENT_REQUIRED, NewTicket;
     /// Delivered, and the answer isn't given back any more.

@@ -121,6 +121,17 @@ pub fn preimage_missing() -> Problem {
     Problem::new(Code::PreimageMissing, detail)
 }
 
+/// A payment is claimed with a preimage that isn't the ticket's (`why`), and its own invoice is not
+/// at hand any more.
+pub fn no_second_invoice(why: Code) -> Problem {
+    let detail = format!(
+        "{} No other invoice is offered while the one of this ticket may be paid.",
+        why_to_pay(why)
+    );
+    let problem = Problem::new(why, detail).status(StatusCode::UNPROCESSABLE_ENTITY);
+    problem.retry(Retry::SameTicket)
+}
+
 /// Nobody can say at the moment whether the ticket is paid.
 pub fn payment_undetermined() -> Problem {
     let detail = "Whether this was paid can't be found out at the moment. Send the same request \
@@ -303,6 +314,10 @@ pub fn why_to_pay(code: Code) -> &'static str {
         Code::WrongPreimage => {
             "The preimage is not that of the ticket's own invoice. Look for the right one before \
              you pay again."
+        }
+        Code::PreimageUnreadable => {
+            "What stands behind the colon is no preimage: that is 32 bytes, in hexadecimal digits \
+             or base64. Look for it in your wallet before you pay again."
         }
         Code::TicketExpired => {
             "The ticket that was handed in has expired. Here is a new one to pay."

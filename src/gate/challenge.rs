@@ -40,6 +40,9 @@ pub async fn sell(
             };
             return Ok(payment_required(gate, request, rejected.why, &offered));
         }
+        if rejected.claims_payment() && pending.invoice_expires > UnixTime::now() {
+            return Err(problems::no_second_invoice(rejected.why));
+        }
     }
     let (invoice, macaroon, expires) = mint(gate, request, log).await?;
     log.ticket = Some(invoice.payment_hash);
@@ -61,10 +64,12 @@ async fn still_open(
     request: &PaidRequest<'_>,
     pending: &Pending,
 ) -> Result<Option<OpenInvoice>, Problem> {
-    if let Some(open) = gate.unpaid.pending(&pending.hash, Instant::now()) {
+    let open = gate.unpaid.pending(&pending.hash, Instant::now());
+    let Some(payments) = &gate.payments else { return Ok(open) };
+    let is_paid = invoice_state::is_known_paid(gate, payments, pending.hash).await;
+    if let (false, Some(open)) = (is_paid.map_err(Undetermined::problem)?, open) {
         return Ok(Some(open));
     }
-    let Some(payments) = &gate.payments else { return Ok(None) };
     let expires = pending.invoice_expires;
     match invoice_state::check(gate, payments, pending.hash, expires).await {
         Ok(InvoiceCheck::Open { bolt11, expires }) => {

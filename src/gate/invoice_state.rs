@@ -50,6 +50,19 @@ pub(super) async fn preimage(
     })
 }
 
+/// Whether it was heard already that an invoice was paid; the node isn't asked.
+pub(super) async fn is_known_paid(
+    gate: &Gate,
+    payments: &Payments,
+    hash: PaymentHash,
+) -> Result<bool, Undetermined> {
+    if payments.known(&hash).is_some() {
+        return Ok(true);
+    }
+    let row = gate.ledger.challenge(hash).await.map_err(|_| Undetermined::Ledger)?;
+    Ok(row.is_some_and(|row| row.state == ChallengeState::Paid))
+}
+
 /// How the invoice of a challenge certainly stands.
 pub(super) enum InvoiceCheck {
     /// It can be paid.

@@ -81,6 +81,13 @@ impl Unverified {
         bool::from(sign(root_key, &self.identifier, &self.caveats).ct_eq(&self.signature))
     }
 
+    /// The macaroon as it is without some of its caveats, signed again by who has the root key.
+    pub fn without(mut self, root_key: &[u8; 32], unwanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        self.caveats.retain(|caveat| !unwanted(caveat));
+        self.signature = sign(root_key, &self.identifier, &self.caveats);
+        self.write()
+    }
+
     /// Binary V2 (libmacaroons, doc/format.txt): fields of type, length and content, sections that
     /// end with a zero.
     fn write(&self) -> Vec<u8> {

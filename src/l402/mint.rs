@@ -3,7 +3,7 @@
 use super::identifier::Identifier;
 use super::verify::Kind;
 use super::{caveat, macaroon};
-use crate::keys::KeyRing;
+use crate::keys::{KeyIndex, KeyRing};
 use crate::payment_hash::PaymentHash;
 
 /// What a new ticket says.
@@ -18,6 +18,18 @@ pub struct Ticket<'a> {
     pub valid_until: u64,
     /// What it buys.
     pub kind: Kind,
+}
+
+/// A genuine macaroon of ours as it can be paid for: without a preimage that its holder has put
+/// into a caveat, and that isn't the right one. `None` if it isn't one of ours.
+pub fn payable(ring: &KeyRing, key: KeyIndex, macaroon: &[u8]) -> Option<Vec<u8>> {
+    let read = macaroon::read(macaroon)?;
+    let is_preimage = |caveat: &[u8]| caveat.starts_with(b"preimage=");
+    if !read.unverified.caveats.iter().any(|caveat| is_preimage(caveat)) {
+        return Some(macaroon.to_vec());
+    }
+    let root_key = ring.get(key)?.root_key(&read.identifier.to_bytes());
+    Some(read.unverified.without(&root_key, is_preimage))
 }
 
 /// The macaroon in binary.

@@ -109,10 +109,10 @@ fn the_wrong_preimage_none_and_another_service_are_told_apart() {
     let with =
         |proof| verify::ticket(&ring(), "sms", false, &Credential { macaroon: ticket(), proof });
     assert!(matches!(with(Proof::None), Err(Refusal::NotPaid(_))));
-    assert!(matches!(with(Proof::Unreadable), Err(Refusal::WrongPreimage)));
+    assert!(matches!(with(Proof::Unreadable), Err(Refusal::UnreadablePreimage(_))));
     assert!(matches!(
         with(Proof::Preimage(Preimage::from_bytes([5; 32]))),
-        Err(Refusal::WrongPreimage)
+        Err(Refusal::WrongPreimage(_))
     ));
     let elsewhere = Credential { macaroon: ticket(), proof: Proof::Preimage(preimage()) };
     assert!(matches!(

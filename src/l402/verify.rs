@@ -66,7 +66,9 @@ pub enum Refusal {
     /// Genuine, and no preimage was shown.
     NotPaid(Genuine),
     /// Genuine, and the preimage is not that of its payment.
-    WrongPreimage,
+    WrongPreimage(Genuine),
+    /// Genuine, and what stands in the preimage's place can't be read.
+    UnreadablePreimage(Genuine),
 }
 
 /// Checks signature, caveats and preimage, in that order. Only where the service sells passes is a
@@ -101,18 +103,18 @@ pub fn ticket(
     if bool::from(preimage.payment_hash().as_bytes().ct_eq(payment_hash.as_bytes())) {
         Ok(Paid(genuine))
     } else {
-        Err(Refusal::WrongPreimage)
+        Err(Refusal::WrongPreimage(genuine))
     }
 }
 
 /// The preimage beside the macaroon or in its caveat; both must agree.
 fn shown(proof: Proof, in_caveat: Option<Preimage>, genuine: Genuine) -> Result<Preimage, Refusal> {
     match (proof, in_caveat) {
-        (Proof::Unreadable, _) => Err(Refusal::WrongPreimage),
+        (Proof::Unreadable, _) => Err(Refusal::UnreadablePreimage(genuine)),
         (Proof::None, None) => Err(Refusal::NotPaid(genuine)),
         (Proof::Preimage(beside), None) => Ok(beside),
         (Proof::None, Some(inside)) => Ok(inside),
         (Proof::Preimage(beside), Some(inside)) if beside == inside => Ok(beside),
-        (Proof::Preimage(_), Some(_)) => Err(Refusal::WrongPreimage),
+        (Proof::Preimage(_), Some(_)) => Err(Refusal::WrongPreimage(genuine)),
     }
 }

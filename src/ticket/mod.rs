@@ -11,6 +11,7 @@ use self::verify::Verifier;
 use crate::code::Code;
 use crate::keys::{KeyIndex, KeyRing};
 use crate::l402::credential::{self, Credential, Handed, Proof};
+use crate::l402::mint;
 use crate::l402::verify::{Genuine, Kind, Paid, Refusal};
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::request_digest::RequestDigest;
@@ -33,24 +34,29 @@ pub enum Presented {
 pub struct Rejected {
     /// Why.
     pub why: Code,
-    /// The challenge that was handed back unpaid, if it is for this very request.
+    /// The challenge that was handed back without its preimage, if it is for this very request.
     pub pending: Option<Pending>,
 }
 
 impl Rejected {
+    /// Whether something was shown as proof of a payment, which so may have been made.
+    pub fn claims_payment(&self) -> bool {
+        matches!(self.why, Code::WrongPreimage | Code::PreimageUnreadable)
+    }
+
     /// Without a challenge that could be paid yet.
     pub fn because(why: Code) -> Self {
         Self { why, pending: None }
     }
 }
 
-/// A genuine challenge that is not paid yet.
+/// A genuine challenge of which nobody has shown that it is paid.
 pub struct Pending {
     /// The payment that it waits for.
     pub hash: PaymentHash,
     /// Till when its invoice can be paid, by its own word.
     pub invoice_expires: UnixTime,
-    /// The macaroon as its holder has it.
+    /// The macaroon as its holder has it, but for a wrong preimage in it.
     pub macaroon: Vec<u8>,
 }
 
@@ -146,7 +152,7 @@ impl Tickets {
                 }
                 Ok(Verified::Ticket(ticket)) => drop(for_another.get_or_insert(ticket)),
                 Err(refusal) => {
-                    let pending = self.pending(request, times, &refusal, credential.macaroon);
+                    let pending = self.pending(request, times, &refusal, &credential.macaroon);
                     let is_better =
                         |before: &Rejected| before.pending.is_none() && pending.is_some();
                     if rejected.as_ref().is_none_or(is_better) {
@@ -205,7 +211,12 @@ impl Tickets {
     ) -> Option<HeldTicket> {
         let ticket = match self.verifier.verify(&service.name, offer.kind, credential) {
             Ok(paid) => *paid.ticket(),
-            Err(Refusal::NotPaid(ticket)) => ticket,
+            // It may be paid all the same, and its holder asks.
+            Err(
+                Refusal::NotPaid(ticket)
+                | Refusal::WrongPreimage(ticket)
+                | Refusal::UnreadablePreimage(ticket),
+            ) => ticket,
             Err(_) => return None,
         };
         Some(HeldTicket {
@@ -233,23 +244,32 @@ impl Tickets {
         })
     }
 
-    /// A challenge that was handed back unpaid with the request that it is for. A pass is for any.
+    /// A genuine challenge that was handed back without its preimage, with the request that it is
+    /// for. A pass is for any.
     fn pending(
         &self,
         request: &PaidRequest<'_>,
         times: &TicketTimes,
         refusal: &Refusal,
-        macaroon: Vec<u8>,
+        macaroon: &[u8],
     ) -> Option<Pending> {
-        let Refusal::NotPaid(ticket) = refusal else { return None };
+        let (Refusal::NotPaid(ticket)
+        | Refusal::WrongPreimage(ticket)
+        | Refusal::UnreadablePreimage(ticket)) = refusal
+        else {
+            return None;
+        };
         let is_for_this = match ticket.kind {
             Kind::Pass { .. } => true,
             Kind::SingleUse { request: bound } => self.is_bound_to(request, ticket.key, bound),
         };
-        is_for_this.then(|| Pending {
+        if !is_for_this {
+            return None;
+        }
+        Some(Pending {
             hash: ticket.payment_hash,
             invoice_expires: times.invoice_expires(request.offer.kind, ticket.minted_valid_until),
-            macaroon,
+            macaroon: mint::payable(self.verifier.ring(), ticket.key, macaroon)?,
         })
     }
 
@@ -278,6 +298,7 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::OtherService => Code::TicketForAnotherService,
         Refusal::Caveats => Code::TicketCaveats,
         Refusal::NotPaid(_) => Code::TicketNotPaid,
-        Refusal::WrongPreimage => Code::WrongPreimage,
+        Refusal::WrongPreimage(_) => Code::WrongPreimage,
+        Refusal::UnreadablePreimage(_) => Code::PreimageUnreadable,
     }
 }

@@ -57,7 +57,7 @@ fn forged_wrong_and_unpaid_are_402_that_say_what_is_wrong_and_send_nothing() {
     let forged = farebox::l402::credential::encode_base64(&forged);
     for (header, code) in [
         (format!("L402 {}:{}", challenge.macaroon, "00".repeat(32)), "wrong-preimage"),
-        (format!("L402 {}:nonsense", challenge.macaroon), "wrong-preimage"),
+        (format!("L402 {}:nonsense", challenge.macaroon), "preimage-unreadable"),
         (format!("L402 {}:", challenge.macaroon), "ticket-not-paid"),
         (format!("L402 {forged}:{preimage}"), "ticket-forged"),
         ("L402 AAAA:00".to_owned(), "ticket-unreadable"),
@@ -101,6 +101,57 @@ fn a_pending_challenge_is_given_again_to_who_hands_it_back_and_to_nobody_else() 
     assert_eq!((&again.macaroon, &again.invoice), (&challenge.macaroon, &challenge.invoice));
     assert_ne!(world.ask(SMS).invoice, challenge.invoice, "behind one address live many buyers");
     assert_ne!(Challenge::from(world.redeem(&unpaid, OTHER)).invoice, challenge.invoice);
+}
+
+/// Whoever shows a preimage has paid something, perhaps this very invoice: it gets no other one.
+#[test]
+fn a_preimage_that_is_wrong_or_unreadable_is_never_answered_with_a_second_invoice() {
+    let mut world = World::new();
+    let (challenge, ticket) = world.buy(SMS);
+    let wrong_caveat = holder_caveat(&ticket, &format!("preimage={}", "00".repeat(32)));
+    let shown = [
+        (format!("L402 {}:{}", challenge.macaroon, "00".repeat(32)), "wrong-preimage"),
+        (format!("L402 {}:nonsense", challenge.macaroon), "preimage-unreadable"),
+        (wrong_caveat.clone(), "wrong-preimage"),
+    ];
+    for (header, code) in &shown {
+        let answer = world.redeem(header, SMS);
+        assert_eq!((answer.status, answer.code().as_str()), (402, *code), "{header}");
+        assert_eq!(Challenge::from(answer).invoice, challenge.invoice, "{header}");
+    }
+    // The macaroon that is given back can be paid for, though the one handed in could not.
+    let given_back = Challenge::from(world.redeem(&wrong_caveat, SMS));
+    assert_eq!(given_back.macaroon, challenge.macaroon);
+    world.crash_and_restart();
+    for (header, code) in &shown {
+        let answer = world.redeem(header, SMS);
+        assert_eq!((answer.status, answer.code().as_str()), (422, *code), "{header}");
+        assert_eq!(answer.json()["retry"], "same-ticket");
+        assert!(answer.header("www-authenticate").is_none());
+    }
+    assert_eq!(world.redeem(&ticket, SMS).status, 200);
+}
+
+#[test]
+fn a_ticket_counts_however_its_preimage_is_written_and_wherever_it_stands() {
+    let world = World::new();
+    let spellings: [fn(&str, &str) -> String; 6] = [
+        |macaroon, hex| format!("L402 {macaroon}:0x{hex}"),
+        |macaroon, hex| format!("L402 \"{macaroon}\":\"{hex}\""),
+        |macaroon, hex| {
+            let bytes = hex::decode(hex).unwrap();
+            format!("L402 {macaroon}: {}", farebox::l402::credential::encode_base64(&bytes))
+        },
+        |macaroon, hex| format!("L402 AAAA:{hex}, L402 {macaroon}:{hex}"),
+        |macaroon, hex| format!("Bearer x, LSAT {macaroon}:{hex}, Basic y"),
+        |macaroon, hex| format!("L402 {macaroon}:, L402 {macaroon}:{hex}"),
+    ];
+    for (n, spelling) in (1..).zip(spellings) {
+        let (challenge, ticket) = world.buy(SMS);
+        let header = spelling(&challenge.macaroon, ticket.rsplit(':').next().unwrap());
+        let answer = world.redeem(&header, SMS);
+        assert_eq!((answer.status, world.upstream.count()), (200, n), "{header}: {answer:?}");
+    }
 }
 
 #[test]

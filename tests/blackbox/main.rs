@@ -21,6 +21,7 @@ mod kannel;
 mod money;
 mod node;
 mod operator;
+mod paid_without_preimage;
 mod passes;
 mod payer_steps;
 mod payments;
