@@ -2,16 +2,17 @@
 //! each.
 //!
 //! ```text
-//!  accept -- route -- read -- validate -- admit --+-- no ticket
-//!  (TLS,     (which   (bounded (schema,           |   price -- guard -- challenge --> 402
-//!   h1/h2)   service)  body)   order, digest)     |
-//!                                                 +-- ticket
-//!                                                     verify -- claim (durable) -- forward
-//!                                                     -- settle --> answer
+//!  accept -- route -- read -- validate -- ticket --+-- none, or none that counts
+//!  (TLS,     (which   (bounded (schema,    (what   |   price -- guard -- challenge --> 402
+//!   h1/h2)   service)  body)   order,       came   |
+//!                              digest)      along) +-- genuine and paid
+//!                                                      claim (durable) -- forward -- settle
+//!                                                      --> answer
 //! ```
 //!
-//! Arrows point down only: `cli -> listen -> gate -> { order, price, l402, ledger, lightning,
-//! upstream, record }`.
+//! Arrows between the rooms point down only: `cli -> listen, ops -> gate -> ticket -> service ->
+//! answer -> record -> ledger, lightning, upstream -> l402, order, price`, and all stand on the
+//! files beside this one. `tests/tidy` checks it.
 
 /// Every response that Farebox authors.
 pub mod answer;

@@ -22,7 +22,7 @@ struct Parts {
     status: StatusCode,
     code: Code,
     detail: String,
-    charged: bool,
+    charged: Charged,
     retry: Retry,
     retry_after: Option<Duration>,
     header: Option<(HeaderName, HeaderValue)>,
@@ -36,7 +36,7 @@ impl Problem {
             status: code.status(),
             code,
             detail: detail.into(),
-            charged: false,
+            charged: Charged::No,
             retry: code.retry(),
             retry_after: None,
             header: None,
@@ -64,7 +64,13 @@ impl Problem {
 
     /// The ticket is spent by this.
     pub fn charged(mut self) -> Self {
-        self.0.charged = true;
+        self.0.charged = Charged::Yes;
+        self
+    }
+
+    /// Nobody knows yet whether the ticket is spent by this.
+    pub fn maybe_charged(mut self) -> Self {
+        self.0.charged = Charged::NobodyKnows;
         self
     }
 
@@ -96,6 +102,27 @@ impl Problem {
     }
 }
 
+/// Whether a ticket is spent: the `charged` of an error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Charged {
+    /// It isn't: `false`.
+    No,
+    /// It is: `true`.
+    Yes,
+    /// It may be, and nobody can say yet: `null`.
+    NobodyKnows,
+}
+
+impl Serialize for Charged {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::No => serializer.serialize_bool(false),
+            Self::Yes => serializer.serialize_bool(true),
+            Self::NobodyKnows => serializer.serialize_none(),
+        }
+    }
+}
+
 /// The members that problems and the 402 have in common.
 pub struct Members<'a> {
     /// The response's.
@@ -105,7 +132,7 @@ pub struct Members<'a> {
     /// The same in words.
     pub detail: &'a str,
     /// Whether the ticket is spent by this.
-    pub charged: bool,
+    pub charged: Charged,
     /// What to do with the ticket.
     pub retry: Retry,
 }

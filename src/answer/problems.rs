@@ -106,8 +106,8 @@ fn no_sale(code: Code, detail: &str) -> Problem {
 
 /// A client, or all together, have asked for as much as may be unpaid.
 pub fn too_many_unpaid(retry_after: Duration) -> Problem {
-    let detail =
-        "There are too many unpaid invoices. Pay one, or wait until the oldest has run out.";
+    let detail = "There are too many unpaid invoices. Hand in a ticket that is paid, which makes \
+                  room for one, or wait until the oldest has run out.";
     Problem::new(Code::TooManyUnpaid, detail).after(retry_after)
 }
 
@@ -126,7 +126,7 @@ pub fn preimage_missing() -> Problem {
 pub fn no_second_invoice(why: Code) -> Problem {
     let detail = format!(
         "{} No other invoice is offered while the one of this ticket may be paid.",
-        why_to_pay(why)
+        why_to_pay(why, Invoice::Own)
     );
     let problem = Problem::new(why, detail).status(StatusCode::UNPROCESSABLE_ENTITY);
     problem.retry(Retry::SameTicket)
@@ -216,7 +216,7 @@ pub fn parked() -> Problem {
     let detail = "Nobody knows whether your request was delivered. It is not sent again, so that \
                   it is not sent twice; the operator of this gate can find out. Send the same \
                   request again later to see what became of it.";
-    Problem::new(Code::OutcomeUnknown, detail).charged()
+    Problem::new(Code::OutcomeUnknown, detail).maybe_charged()
 }
 
 /// Nobody knows whether a request on a pass was served.
@@ -291,9 +291,22 @@ pub fn too_many_streams() -> Problem {
     Problem::new(Code::TooBusy, detail).after(BUSY_RETRY_AFTER)
 }
 
+/// The invoice that a 402 offers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Invoice {
+    /// That of the ticket which was handed in.
+    Own,
+    /// A new one.
+    New,
+}
+
 /// Why a 402 offers a ticket: what is wrong with the one that was handed in, if there was one.
-pub fn why_to_pay(code: Code) -> &'static str {
+pub fn why_to_pay(code: Code, invoice: Invoice) -> &'static str {
     match code {
+        Code::TicketNotPaid if invoice == Invoice::New => {
+            "The ticket was handed in without a preimage, and its invoice is not at hand any more. \
+             If you have paid it, send its preimage along; else here is a new one to pay."
+        }
         Code::TicketUnreadable => {
             "What was handed in is no ticket that can be read. Here is a new one to pay."
         }

@@ -12,6 +12,7 @@ use super::stock::{self, Fresh};
 use super::{Gate, RequestLog};
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
+use crate::code::Code;
 use crate::l402::mint;
 use crate::l402::verify::Kind;
 use crate::ledger::accounts::{JournalEntry, Minted};
@@ -25,10 +26,16 @@ use crate::time::UnixTime;
 pub async fn sell(
     gate: &Arc<Gate>,
     request: &PaidRequest<'_>,
-    rejected: Rejected,
+    mut rejected: Rejected,
     log: &mut RequestLog<'_>,
 ) -> Result<Answer, Problem> {
     refuse_if_down(gate, request)?;
+    let is_revoked = |pending: &&Pending| gate.revoked.contains(&pending.hash);
+    if let Some(pending) = rejected.pending.as_ref().filter(is_revoked) {
+        // What its payment would buy was taken back: its invoice is not offered again.
+        log.ticket = Some(pending.hash);
+        rejected = Rejected::because(Code::TicketRevoked);
+    }
     if let Some(pending) = &rejected.pending {
         log.ticket = Some(pending.hash);
         if let Some(open) = still_open(gate, request, pending).await? {
@@ -36,6 +43,7 @@ pub async fn sell(
                 macaroon: &pending.macaroon,
                 invoice: &open.bolt11,
                 hash: pending.hash,
+                which: problems::Invoice::Own,
                 expires: open.expires,
             };
             return Ok(payment_required(gate, request, rejected.why, &offered));
@@ -51,6 +59,7 @@ pub async fn sell(
         macaroon: &macaroon,
         invoice: &invoice.bolt11,
         hash: invoice.payment_hash,
+        which: problems::Invoice::New,
         expires,
     };
     Ok(payment_required(gate, request, rejected.why, &offered))

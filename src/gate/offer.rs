@@ -4,7 +4,7 @@ use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
 
 use super::{Gate, curl};
-use crate::answer::problem::{Members, WithMembers};
+use crate::answer::problem::{Charged, Members, WithMembers};
 use crate::answer::{self, Answer, problems};
 use crate::code::Code;
 use crate::l402::challenge::www_authenticate;
@@ -22,6 +22,8 @@ pub(super) struct Offered<'a> {
     pub(super) invoice: &'a str,
     /// The invoice's.
     pub(super) hash: PaymentHash,
+    /// Whose invoice it is.
+    pub(super) which: problems::Invoice,
     /// Till when it can be paid.
     pub(super) expires: UnixTime,
 }
@@ -51,8 +53,9 @@ pub(super) fn payment_required(
     why: Code,
     offered: &Offered<'_>,
 ) -> Answer {
-    let (status, detail, retry) = (why.status(), problems::why_to_pay(why), why.retry());
-    let members = Members { status, code: why, detail, charged: false, retry };
+    let (status, detail, retry) =
+        (why.status(), problems::why_to_pay(why, offered.which), why.retry());
+    let members = Members { status, code: why, detail, charged: Charged::No, retry };
     let token = encode_base64(offered.macaroon);
     let (pass_until, pass_uses) = match request.offer.kind {
         TicketKind::Pass { time, uses } => (Some(offered.expires.plus(time).seconds()), uses),

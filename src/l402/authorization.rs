@@ -1,4 +1,5 @@
-//! Which parts of an `Authorization` value are ours. HTTP has one credential in it (RFC 9110 section
+//! Which parts of an `Authorization` value are ours. HTTP has one credential in it (RFC 9110
+//! section
 //! 11.6.2), but `fetch` and some proxies join several lines by commas, and L402 has commas of its
 //! own, between macaroons.
 
@@ -26,8 +27,8 @@ pub fn without_l402(value: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A comma and optional blanks before `L402 ` or `LSAT `, outside quotes, begins another
-/// credential; one of ours ends before a comma that another scheme's token and a blank follow. Other
-/// commas stand between macaroons, or between another scheme's parameters.
+/// credential; one of ours ends before a comma that another scheme's token and a blank follow.
+/// Other commas stand between macaroons, or between another scheme's parameters.
 fn parts(value: &[u8]) -> Vec<Part<'_>> {
     let mut parts: Vec<Part<'_>> = Vec::new();
     let (mut start, mut is_ours) = (0, is_l402(value));

@@ -155,6 +155,18 @@ fn a_ticket_counts_however_its_preimage_is_written_and_wherever_it_stands() {
 }
 
 #[test]
+fn a_challenge_that_was_revoked_is_not_offered_again() {
+    let world = World::new();
+    let challenge = world.ask(SMS);
+    let hash = challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
+    let revoked = http::send(world.ops, "POST", &format!("/tickets/{hash}/revoke"), &[], b"");
+    assert_eq!(revoked.json()["state"], "revoked");
+    let again = world.redeem(&format!("L402 {}:", challenge.macaroon), SMS);
+    assert_eq!((again.status, again.code().as_str()), (402, "ticket-revoked"));
+    assert_ne!(Challenge::from(again).invoice, challenge.invoice);
+}
+
+#[test]
 fn an_expired_ticket_is_402_but_not_once_it_was_handed_in() {
     let world = World::with(Options {
         tickets: "lifetime = \"0s\"".into(),

@@ -1,5 +1,5 @@
-//! Promise 4: a ticket that is known to be paid is never answered with an invoice, whatever stands in
-//! the preimage's place; the sale and `/l402/status` never disagree.
+//! Promise 4: a ticket that is known to be paid is never answered with an invoice, whatever stands
+//! in the preimage's place; the sale and `/l402/status` never disagree.
 
 use crate::support::world::{Options, Play};
 use crate::support::{SMS, World, http, wait_until};

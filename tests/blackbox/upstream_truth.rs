@@ -64,6 +64,7 @@ fn what_nobody_knows_is_parked_and_never_sent_again() {
         asked += 1;
         let answer = world.redeem(&ticket, SMS);
         assert_eq!((answer.status, answer.code().as_str()), (504, "outcome-unknown"));
+        assert!(answer.json()["charged"].is_null(), "nobody knows");
         world.upstream.behave(Behaviour::okay());
         assert_eq!(world.redeem(&ticket, SMS).code(), "outcome-unknown");
         assert_eq!(world.upstream.count(), asked);
