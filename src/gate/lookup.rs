@@ -21,8 +21,8 @@ use crate::upstream::window::SendWindow;
 use crate::upstream::{Reuse, request};
 
 /// How often the ledger is asked for parked tickets, and how many are looked at.
-const EVERY: Duration = Duration::from_secs(1);
-const MOST: u32 = 1000;
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+const PARKED_MAX: u32 = 1000;
 
 /// Pauses between two questions about one ticket: from the first, doubling, to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -43,8 +43,8 @@ pub async fn watch(gate: &Gate, service: &Arc<Service>) {
     let Some(lookup) = &service.lookup else { return };
     let mut plans: HashMap<PaymentHash, Plan> = HashMap::new();
     loop {
-        sleep(EVERY).await;
-        let Ok(parked) = gate.ledger.list(Some(State::Parked), MOST).await else { continue };
+        sleep(POLL_INTERVAL).await;
+        let Ok(parked) = gate.ledger.list(Some(State::Parked), PARKED_MAX).await else { continue };
         let parked: HashMap<_, _> =
             parked.into_iter().filter(|(_, row)| *row.service == *service.name).collect();
         plans.retain(|hash, plan| parked.get(hash).is_some_and(|row| row.claim == plan.claim));
@@ -66,7 +66,7 @@ pub async fn watch(gate: &Gate, service: &Arc<Service>) {
 
 /// What the upstream says of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Word {
+enum LookupAnswer {
     Found,
     NotFound,
     Nothing,
@@ -81,15 +81,15 @@ async fn ask(
 ) {
     // Before the question: what comes to it later isn't counted.
     let final_now = !plan.not_final.is_open();
-    let mut words = Vec::new();
+    let mut answers = Vec::new();
     // The name was made with the key that the ticket is signed with; which one that is, only the
     // ticket tells.
     for keys in gate.ring.all() {
-        words.push(question(gate, service, lookup, &keys.idempotency_key(hash)).await);
+        answers.push(question(gate, service, lookup, &keys.idempotency_key(hash)).await);
     }
-    let resolution = if words.contains(&Word::Found) {
+    let resolution = if answers.contains(&LookupAnswer::Found) {
         Resolution::Delivered
-    } else if final_now && words.iter().all(|word| *word == Word::NotFound) {
+    } else if final_now && answers.iter().all(|answer| *answer == LookupAnswer::NotFound) {
         Resolution::Release
     } else {
         return;
@@ -106,16 +106,16 @@ async fn ask(
     }
 }
 
-async fn question(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, key: &str) -> Word {
+async fn question(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, key: &str) -> LookupAnswer {
     let Some(request) = request::own(&service.upstream, &lookup.path.replace("{key}", key)) else {
-        return Word::Nothing;
+        return LookupAnswer::Nothing;
     };
     let request = request.map(|body| RequestBody::Whole(Full::new(body)));
     let deadline = Instant::now() + service.upstream.timeout;
     let Sent::Yes(response) =
         forward(&service.upstream, request, Reuse::Never, deadline, None).await
     else {
-        return Word::Nothing;
+        return LookupAnswer::Nothing;
     };
     let Read { head, body, .. } =
         read(response, gate.catalogue.limits.stored_answer, deadline).await;
@@ -124,9 +124,9 @@ async fn question(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, key: &st
         found.holds(head.status, &head.headers, body.as_deref()),
         not_found.holds(head.status, &head.headers, body.as_deref()),
     ) {
-        (true, false) => Word::Found,
-        (false, true) => Word::NotFound,
+        (true, false) => LookupAnswer::Found,
+        (false, true) => LookupAnswer::NotFound,
         // Nothing, or both.
-        _ => Word::Nothing,
+        _ => LookupAnswer::Nothing,
     }
 }

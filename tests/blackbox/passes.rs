@@ -1,7 +1,7 @@
 //! Passes: one payment, any requests for a time, or a number of them.
 
 use crate::support::world::Options;
-use crate::support::{Behaviour, Challenge, Response, World, http, wait_until};
+use crate::support::{Behaviour, Challenge, Response, World, http, wait_for, wait_until};
 
 const SERVICES: &str = r#"
 [[service]]
@@ -238,7 +238,15 @@ fn the_answer_to_a_pass_comes_as_the_upstream_gives_it_without_what_is_not_the_p
 }
 
 /// All that comes on a connection, to its end.
+/// The scripted upstream hangs up after each raw answer, which a free request may meet on a
+/// connection that was used before: then it is asked again.
 fn raw(world: &World, path: &str, ticket: &str) -> String {
+    wait_for("an answer of the upstream's", || {
+        Some(raw_once(world, path, ticket)).filter(|answer| !answer.starts_with("HTTP/1.1 504"))
+    })
+}
+
+fn raw_once(world: &World, path: &str, ticket: &str) -> String {
     let mut stream = std::net::TcpStream::connect(world.address).unwrap();
     let request = http::request("GET", path, &[("Authorization", ticket)], b"");
     std::io::Write::write_all(&mut stream, &request).unwrap();
