@@ -48,7 +48,9 @@ pub async fn sell(
             };
             return Ok(payment_required(gate, request, rejected.why, &offered));
         }
-        if rejected.claims_payment() && pending.invoice_expires > UnixTime::now() {
+        // Where payments are detected, it is certain by now that this one wasn't paid.
+        let may_be_paid = gate.payments.is_none() && pending.invoice_expires > UnixTime::now();
+        if rejected.claims_payment() && may_be_paid {
             return Err(problems::no_second_invoice(rejected.why));
         }
     }
