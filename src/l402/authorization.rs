@@ -32,7 +32,9 @@ pub fn without_l402(value: &[u8]) -> Option<Vec<u8>> {
 fn parts(value: &[u8]) -> Vec<Part<'_>> {
     let mut parts: Vec<Part<'_>> = Vec::new();
     let (mut start, mut is_ours) = (0, is_l402(value));
-    for comma in commas_outside_quotes(value) {
+    // Nearly every value has no comma, and isn't looked through byte by byte.
+    let commas = value.contains(&b',').then(|| commas_outside_quotes(value));
+    for comma in commas.into_iter().flatten() {
         let rest = value.get(comma + 1..).unwrap_or_default().trim_ascii_start();
         let begins_ours = is_l402(rest);
         if begins_ours || (is_ours && is_another_scheme(rest)) {
