@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::support::wait_until;
+use crate::support::{send_signal, wait_until};
 
 /// Where the programs are; built if they aren't there.
 pub fn programs() -> &'static Path {
@@ -48,7 +48,7 @@ impl Daemon {
 
     pub fn signal(&self, name: &str) {
         let id = fs::read_to_string(&self.id).unwrap();
-        Command::new("sh").arg("-c").arg(format!("kill -{name} {id}")).status().unwrap();
+        send_signal(name, &[id.trim().parse().unwrap()]);
     }
 
     /// As an operator stops it.

@@ -7,6 +7,9 @@ mod model;
 #[path = "../../../tests/blackbox/support/postgres.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub)]
 pub(super) mod postgres_server;
+#[path = "../../../tests/blackbox/support/signal.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod signal;
 mod tickets;
 #[path = "../../../tests/blackbox/support/wait.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -16,6 +19,7 @@ mod world;
 use std::time::Duration;
 
 use self::model::Model;
+pub(super) use self::signal::send_signal;
 pub(super) use self::wait::{install_if_missing, wait_for, wait_until};
 use super::accounts::{Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, Sum};
 use super::postgres::conformance::PostgresSubject;

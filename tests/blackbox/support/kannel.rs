@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::{install_if_missing, wait_until};
+use super::{install_if_missing, send_signal, wait_until};
 
 pub struct Kannel {
     folder: TempDir,
@@ -68,11 +68,7 @@ impl Kannel {
     }
 
     pub fn signal_bearerbox(&self, name: &str) {
-        Command::new("sh")
-            .arg("-c")
-            .arg(format!("kill -{name} {}", self.bearerbox.id()))
-            .status()
-            .unwrap();
+        send_signal(name, &[self.bearerbox.id()]);
     }
 
     pub fn kill_smsbox(&mut self) {

@@ -5,11 +5,13 @@ pub mod http;
 pub mod kannel;
 pub mod postgres;
 pub mod process;
+pub mod signal;
 pub mod upstream;
 pub mod wait;
 pub mod world;
 
 pub use http::Response;
+pub use signal::send_signal;
 pub use upstream::Behaviour;
 pub use wait::{install_if_missing, wait_for, wait_until};
 pub use world::{Challenge, SMS, World};

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{wait_for, wait_until};
+use super::{send_signal, wait_for, wait_until};
 
 pub struct Postgres {
     server: Child,
@@ -72,31 +72,25 @@ impl Postgres {
 
     /// Stops (`STOP`) or lets go on (`CONT`) the server with all its processes.
     pub fn signal_all(&self, name: &str) {
-        let server = self.server.id().to_string();
+        let server = self.server.id();
         let is_child = |id: &String| {
             let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
             stat.rsplit_once(") ")
                 .and_then(|(_, rest)| rest.split(' ').nth(1))
-                .is_some_and(|parent| parent == server)
+                .is_some_and(|parent| parent == server.to_string())
         };
         let all = std::fs::read_dir("/proc")
             .unwrap()
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let ids: Vec<String> = all.filter(is_child).collect();
-        Command::new("sh")
-            .arg("-c")
-            .arg(format!("kill -{name} {} {server} 2>/dev/null", ids.join(" ")))
-            .status()
-            .unwrap();
+        let mut ids: Vec<u32> =
+            all.filter(is_child).map(|id| id.parse().expect("a process's number")).collect();
+        ids.push(server);
+        send_signal(name, &ids);
     }
 
     fn signal(&self, name: &str) {
-        Command::new("sh")
-            .arg("-c")
-            .arg(format!("kill -{name} {} 2>/dev/null", self.server.id()))
-            .status()
-            .unwrap();
+        send_signal(name, &[self.server.id()]);
     }
 
     fn wait_until_up(&self) {

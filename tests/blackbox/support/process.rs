@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use super::{wait_for, wait_until};
+use super::{send_signal, wait_for, wait_until};
 
 pub struct Process {
     child: Child,
@@ -86,12 +86,7 @@ impl Process {
     }
 
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("sh")
-            .arg("-c")
-            .arg(format!("kill -{name} {}", self.child.id()))
-            .status()
-            .unwrap();
-        assert!(sent.success());
+        send_signal(name, &[self.child.id()]);
     }
 
     /// Whether it stands still, by SIGSTOP.
