@@ -5,16 +5,19 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
+use farebox::era::Era;
 use farebox::keys::{KeyRing, MasterSecret};
 use farebox::l402::credential::{self, Credential, Handed, Proof, encode_base64};
+use farebox::l402::identifier::TokenId;
 use farebox::l402::mint::{self, Ticket};
-use farebox::l402::verify::{self, Kind};
+use farebox::l402::verify::{self, Kind, Names};
 use farebox::l402::{caveat, macaroon};
 use farebox::order::digest::{Bound, digest};
 use farebox::order::schema::Schema;
 use farebox::order::{Bind, Rules, Takes};
 use farebox::payment_hash::Preimage;
 use farebox::request_digest::RequestDigest;
+use farebox::time::UnixTime;
 
 const SMS: &[u8] = br#"{"phone_number":"+1234567890","message":"Hello, this is a test SMS!"}"#;
 
@@ -30,6 +33,7 @@ fn rules() -> Rules {
     });
     Rules {
         takes: Takes::Json("application/json".to_owned(), Bind::Json),
+        needs_object: false,
         schema: Some(Schema::compile(schema).unwrap()),
     }
 }
@@ -40,8 +44,13 @@ fn parts(c: &mut Criterion) {
     let terms = Ticket {
         service: "send-sms",
         payment_hash: preimage.payment_hash(),
-        token_id: [3; 32],
+        token_id: TokenId {
+            minted: UnixTime::from_seconds(1_700_000_000),
+            era: Era::from_bytes([3; 8]),
+            random: [3; 16],
+        },
         valid_until: 1_800_000_000,
+        price_msat: 100_000,
         kind: Kind::SingleUse { request: RequestDigest::from_bytes([4; 32]) },
     };
     let bytes = mint::ticket(&ring, &terms);
@@ -49,13 +58,8 @@ fn parts(c: &mut Criterion) {
     let credential = Credential { macaroon: bytes.clone(), proof: Proof::Preimage(preimage) };
     let caveats = macaroon::read_any(&bytes).unwrap().caveats;
     let rules = rules();
-    let bound = Bound {
-        service: "send-sms",
-        method: "POST",
-        path: "/sms",
-        content_type: "application/json",
-        body: SMS,
-    };
+    let bound = Bound { service: "send-sms", binding: Bind::Json, query: "", body: SMS };
+    let names = Names { now: "send-sms", formerly: &[] };
 
     c.bench_function("credential: read", |b| {
         b.iter(|| {
@@ -67,7 +71,7 @@ fn parts(c: &mut Criterion) {
     });
     c.bench_function("ticket: mint", |b| b.iter(|| mint::ticket(black_box(&ring), &terms)));
     c.bench_function("ticket: verify", |b| {
-        b.iter(|| verify::ticket(&ring, "send-sms", false, black_box(&credential)).is_ok())
+        b.iter(|| verify::ticket(&ring, names, false, black_box(&credential)).is_ok())
     });
     c.bench_function("caveats: read", |b| {
         b.iter(|| caveat::read("send-sms", black_box(&caveats)).is_ok())

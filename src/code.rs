@@ -94,6 +94,8 @@ codes! {
 
     /// No such service.
     NotFound = "not-found", NOT_FOUND, Never;
+    /// An address that a service had before: it sells elsewhere.
+    Moved = "moved", NOT_FOUND, Never;
     /// A service of another method.
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, Never;
     /// The request's head can't be taken.
@@ -113,6 +115,8 @@ codes! {
 
     /// Unused, but bought for another request.
     TicketForAnotherRequest = "ticket-for-another-request", UNPROCESSABLE_ENTITY, SameTicket;
+    /// A pass, and its service sells single requests by now.
+    PassNotTaken = "pass-not-taken", UNPROCESSABLE_ENTITY, Never;
     /// Paid, by the node's word, and handed in without its preimage.
     PreimageMissing = "preimage-missing", UNPROCESSABLE_ENTITY, SameTicket;
     /// Somebody else redeems it at this moment.

@@ -18,6 +18,11 @@ pub struct MasterSecret(Zeroizing<[u8; 32]>);
 pub struct Fingerprint([u8; 16]);
 
 impl Fingerprint {
+    /// From its 16 bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The 16 bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -54,6 +59,9 @@ pub struct Keys {
     digest: Zeroizing<[u8; 32]>,
     log: Zeroizing<[u8; 32]>,
     idempotency: Zeroizing<[u8; 32]>,
+    reference: Zeroizing<[u8; 32]>,
+    place: Zeroizing<[u8; 32]>,
+    seal: Zeroizing<[u8; 32]>,
     fingerprint: Fingerprint,
 }
 
@@ -66,6 +74,9 @@ impl Keys {
             digest: Zeroizing::new(secret.derive("digest")),
             log: Zeroizing::new(secret.derive("log")),
             idempotency: Zeroizing::new(secret.derive("idempotency")),
+            reference: Zeroizing::new(secret.derive("reference")),
+            place: Zeroizing::new(secret.derive("place")),
+            seal: Zeroizing::new(secret.derive("seal")),
             fingerprint: Fingerprint(secret.derive("fingerprint")),
         }
     }
@@ -88,9 +99,23 @@ impl Keys {
     /// The key by which an upstream throws repeats of this ticket's request away: 32 hex digits
     /// that tell nothing of the ticket.
     pub fn idempotency_key(&self, payment_hash: &PaymentHash) -> String {
-        let mut text = hex::encode(hmac_sha256(&self.idempotency, &[payment_hash.as_bytes()]));
-        text.truncate(32);
-        text
+        name(&self.idempotency, payment_hash)
+    }
+
+    /// The name by which payer, operator and upstream can speak of this ticket's request: 32 hex
+    /// digits that tell nothing of the ticket, and no key against repeats.
+    pub fn reference(&self, payment_hash: &PaymentHash) -> String {
+        name(&self.reference, payment_hash)
+    }
+
+    /// Keys the hashes of the places that requests are sent to.
+    pub fn place_key(&self) -> &[u8; 32] {
+        &self.place
+    }
+
+    /// Seals what only the operator may read.
+    pub fn seal_key(&self) -> &[u8; 32] {
+        &self.seal
     }
 
     /// Names the master secret behind these keys.
@@ -99,11 +124,22 @@ impl Keys {
     }
 }
 
+fn name(key: &[u8; 32], payment_hash: &PaymentHash) -> String {
+    let mut text = hex::encode(hmac_sha256(key, &[payment_hash.as_bytes()]));
+    text.truncate(32);
+    text
+}
+
 /// Which key of a ring it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyIndex(usize);
 
 impl KeyIndex {
+    /// Its place in the ring.
+    pub const fn place(self) -> usize {
+        self.0
+    }
+
     /// Whether new tickets are signed with it.
     pub const fn is_minting(self) -> bool {
         self.0 == 0
@@ -132,6 +168,11 @@ impl KeyRing {
     /// The key at an index.
     pub fn get(&self, index: KeyIndex) -> Option<&Keys> {
         self.all().nth(index.0)
+    }
+
+    /// The keys of a master secret, by its name.
+    pub fn of(&self, secret: Fingerprint) -> Option<&Keys> {
+        self.all().find(|keys| keys.fingerprint() == secret)
     }
 
     /// The first key that satisfies a condition.

@@ -28,6 +28,8 @@ pub mod code;
 pub mod config;
 /// Where tests have the process die.
 mod crash_point;
+/// Which life of a ledger a ticket was minted in.
+pub mod era;
 /// The way of a request.
 pub mod gate;
 /// HMAC-SHA256.
@@ -50,12 +52,16 @@ pub mod order;
 pub mod outcome;
 /// A payment's hash and its preimage.
 pub mod payment_hash;
+/// The place that a request was sent to.
+pub mod place;
 /// What it costs.
 pub mod price;
 /// What happened, without secrets.
 pub mod record;
 /// What binds a ticket to a request.
 pub mod request_digest;
+/// What only the operator may read.
+pub mod seal;
 /// What is for sale.
 pub mod service;
 /// What a client hands in.

@@ -14,6 +14,9 @@ const DOWN_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How soon a client should come back where there was no place for it.
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// How soon a client should come back for what only the operator can put right.
+const HELD_RETRY_AFTER: Duration = Duration::from_secs(300);
+
 /// How soon a client should ask again for the end of a redemption under way.
 const IN_FLIGHT_RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -150,6 +153,31 @@ pub fn for_another_request() -> Problem {
     Problem::new(Code::TicketForAnotherRequest, detail)
 }
 
+/// A genuine pass at a service that sells single requests by now.
+pub fn pass_not_taken() -> Problem {
+    let detail = "This pass was sold when this service sold passes; it sells single requests now, \
+                  and takes passes no more. Ask whoever runs it for what the pass still owes you. \
+                  To buy a single request, ask for its price without the pass.";
+    Problem::new(Code::PassNotTaken, detail)
+}
+
+/// Tickets are redeemed at this address, and sold at another.
+pub fn moved(method: &str, path: &str) -> Problem {
+    let detail = format!(
+        "This service has moved to {method} {path}: ask for the price there. Tickets that were \
+         bought here are still taken here."
+    );
+    Problem::new(Code::Moved, detail)
+}
+
+/// A counted pass of an earlier life of the ledger: what of it was used since, nobody knows.
+pub fn pass_held() -> Problem {
+    let detail = "The record of tickets was put back from a copy, and what of this pass was used \
+                  since isn't known. Nothing was sent. It is held until whoever runs this service \
+                  has looked after it: send the same request again later.";
+    Problem::new(Code::LedgerDown, detail).after(HELD_RETRY_AFTER)
+}
+
 /// The claim could not be made durable.
 pub fn ledger_down() -> Problem {
     let detail = "The ticket can't be recorded at the moment, so nothing was sent. It stays \
@@ -204,9 +232,9 @@ pub fn upstream_refused(status: u16, words: Option<&str>, retry_after: Duration)
     let detail = "The service behind this gate refused the request. Nothing was sent, and the \
                   ticket stays valid: send the same request again later, no second payment.";
     let problem = Problem::new(Code::UpstreamRefused, detail).after(retry_after);
-    let problem = problem.with("upstream_status", status);
+    let problem = problem.with("upstreamStatus", status);
     match words {
-        Some(words) => problem.with("upstream_says", words),
+        Some(words) => problem.with("upstreamSays", words),
         None => problem,
     }
 }

@@ -1,6 +1,5 @@
 //! From the config to the parts, each with its own settings.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,40 +7,37 @@ use base64::Engine as _;
 use hyper::Uri;
 use hyper::header::HeaderValue;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::master_secret;
+use super::client_tls::{client_tls, provider};
+use super::open_ledger::{SECRET_NOTE_INTERVAL, longest_life, open_ledger};
+use super::sold;
 use crate::cache::FifoCache;
-use crate::config::{Config, LedgerPlace, Service as Written, Ticket};
+use crate::config::{Config, Service as Written, Ticket};
 use crate::gate::Gate;
 use crate::gate::guard::Unpaid;
 use crate::gate::in_flight::InFlight;
 use crate::gate::payments::Payments;
 use crate::gate::stock::Stocks;
-use crate::keys::{KeyRing, Keys, MasterSecret};
-use crate::ledger::Ledger;
+use crate::keys::{KeyRing, Keys};
 use crate::ledger::error::LedgerError;
 use crate::ledger::journal::Journal;
-use crate::ledger::postgres::{PostgresLedger, SecretTerms};
 use crate::ledger::revoked::Revoked;
-use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::store::{LedgerStore as _, Terms};
+use crate::ledger::state::FIRST_CLAIM_GRACE;
 use crate::lightning::lnd::Lnd;
+use crate::place::Place;
 use crate::record::access_log::AccessLog;
 use crate::record::metrics::Metrics;
 use crate::service::times::TicketTimes;
-use crate::service::{Catalogue, Limits, Offer, Service, TicketKind};
+use crate::service::{Catalogue, Limits, Offer, Service};
 use crate::ticket::Tickets;
-use crate::time::UnixTime;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Target;
 use crate::upstream::health::Health;
 use crate::upstream::places::Places;
 use crate::upstream::pool::Pool;
+use crate::upstream::request::KeyPlace;
 
 /// Bytes of delivered answers that are kept in memory.
 const RECENT_MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -51,9 +47,6 @@ const RIDES_MAX: usize = 10_000;
 
 /// Longest time for reading a request body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(20);
-
-/// How often the ledger is told that the minting secret is still needed.
-pub(super) const SECRET_NOTE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// The parts of a running Farebox.
 pub(super) struct Parts {
@@ -80,9 +73,14 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
     ));
     let most = config.limits.redemptions;
     let services = config.services.into_iter().enumerate();
-    let services = services
-        .map(|(index, written)| service(written, &metrics, &provider, most, index).map(Arc::new))
+    let services: Vec<Arc<Service>> = services
+        .map(|(index, written)| {
+            service(written, &metrics, &provider, &ring, most, index).map(Arc::new)
+        })
         .collect::<Result<_, _>>()?;
+    for said in sold::unredeemable(&ledger, &services, config.detects_payments).await {
+        tracing::warn!("{said}");
+    }
     let (limits, expiry) = (&config.limits, config.invoice_expiry);
     let catalogue = Catalogue {
         services,
@@ -129,96 +127,46 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
     Ok(Parts { gate, node })
 }
 
-/// How long a ticket of any of the services may be worth something, after its invoice could be
-/// paid.
-fn longest_life(config: &Config) -> Duration {
-    let passes = config.services.iter().filter_map(|service| match &service.ticket {
-        Ticket::Paid { kind: TicketKind::Pass { time, .. }, .. } => Some(*time),
-        _ => None,
-    });
-    passes.fold(config.tickets.lifetime, Duration::max)
-}
-
 /// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the
 /// minting secret will be about.
 pub(super) async fn note_secret(gate: &Gate) -> Result<(), LedgerError> {
     let times = &gate.catalogue.times;
-    let until = UnixTime::now()
+    let until = gate
+        .ledger
+        .now()
+        .later()
         .plus(times.invoice_expiry)
         .plus(times.longest_life)
+        .plus(FIRST_CLAIM_GRACE)
         .plus(SECRET_NOTE_INTERVAL * 3 / 2);
     gate.ledger.note_secret(gate.ring.minting().fingerprint(), until).await
 }
 
-/// The process-wide cryptography.
-pub(super) fn provider() -> Result<Arc<CryptoProvider>, String> {
-    CryptoProvider::get_default().cloned().ok_or_else(|| "there is no cryptography".to_owned())
-}
-
-/// Opens the ledger, and loads the master secrets that fit to it. The minting one is noted before
-/// anything is sold.
-async fn open_ledger(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<(Ledger, Vec<MasterSecret>), String> {
-    let observed = metrics.commit_seconds.clone();
-    let observer = Box::new(move |took: Duration| observed.observe(took.as_secs_f64()));
-    let terms = Terms { replay: config.tickets.replay };
-    let needed_for = config.invoice_expiry + longest_life(config) + SECRET_NOTE_INTERVAL * 3 / 2;
-    match &config.ledger {
-        LedgerPlace::Sqlite(path) => {
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).map_err(|error| {
-                    format!("`state_dir`: {} can't be made: {error}", folder.display())
-                })?;
-            }
-            let ledger = SqliteLedger::open(path, terms, observer)
-                .map_err(|error| format!("ledger: {error}"))?;
-            if ledger.parked_at_start() > 0 {
-                tracing::warn!(
-                    tickets = ledger.parked_at_start(),
-                    "parked: the last run ended in the middle of their redemption"
-                );
-            }
-            let now = UnixTime::now();
-            let in_use = ledger.secrets_in_use(now).await.map_err(|error| error.to_string())?;
-            let secrets = master_secret::load(&config.tickets, &in_use, true)?;
-            if let Some(minting) = secrets.first() {
-                let fingerprint = Keys::derive(minting, "").fingerprint();
-                ledger
-                    .note_secret(fingerprint, now.plus(needed_for))
-                    .await
-                    .map_err(|error| error.to_string())?;
-            }
-            Ok((Ledger::new(ledger), secrets))
-        }
-        LedgerPlace::Postgres { url, ca } => {
-            // Never made here: all instances need the same.
-            let secrets = master_secret::load(&config.tickets, &[], false)?;
-            let known: Vec<[u8; 16]> = secrets
-                .iter()
-                .map(|secret| *Keys::derive(secret, "").fingerprint().as_bytes())
-                .collect();
-            let minting = known.first().copied().ok_or("there is no master secret")?;
-            let tls = client_config("ledger.postgres_ca", ca.as_deref(), provider)?;
-            let secret_terms = SecretTerms { known, minting, needed_for };
-            let ledger = PostgresLedger::open(url, tls, terms, secret_terms, observer)
-                .await
-                .map_err(|why| format!("ledger: {why}"))?;
-            Ok((Ledger::new(ledger), secrets))
-        }
+/// The place that a service's requests are sent to, under a key.
+fn place(written: &Written, upstream: &Upstream, keys: &Keys) -> Place {
+    let target = &upstream.target;
+    let scheme = if target.tls.is_some() { "https" } else { "http" };
+    let (port, key) = (target.port.to_string(), written.key.as_ref().map(KeyPlace::text));
+    let uri = upstream.uri.to_string();
+    let mut parts: Vec<&[u8]> =
+        vec![scheme.as_bytes(), target.host.as_bytes(), port.as_bytes(), uri.as_bytes()];
+    for (name, value) in &upstream.headers {
+        parts.extend([name.as_str().as_bytes(), value.as_bytes()]);
     }
+    parts.extend(key.as_ref().map(|key| key.as_bytes()));
+    Place::of(keys.place_key(), &parts)
 }
 
 fn service(
     written: Written,
     metrics: &Metrics,
     provider: &Arc<CryptoProvider>,
+    ring: &KeyRing,
     most: usize,
     index: usize,
 ) -> Result<Service, String> {
     let upstream = Arc::new(upstream(&written, provider, most)?);
+    let places = ring.all().map(|keys| place(&written, &upstream, keys)).collect();
     let offer = match written.ticket {
         Ticket::Free => None,
         Ticket::Paid { kind, price, rules, without_preimage } => {
@@ -241,6 +189,11 @@ fn service(
         index,
         metrics: metrics.service(&written.name),
         name: written.name,
+        formerly: written.formerly,
+        former_addresses: written.former_addresses,
+        address: format!("{} {}", written.method, written.path).into(),
+        places,
+        reference: written.reference,
         title: written.title,
         method: written.method,
         path: written.path,
@@ -249,7 +202,7 @@ fn service(
         upstream,
         meaning: written.meaning,
         key: written.key,
-        repeatable: written.repeatable,
+        remembered: written.remembered,
         lookup: written.lookup,
         reuse: written.reuse,
     })
@@ -330,54 +283,4 @@ fn secret_texts(value: &str) -> Vec<String> {
     }
     texts.retain(|text| text.len() > 3);
     texts
-}
-
-/// https is always verified: against the operator's roots, or the system's.
-fn client_tls(
-    written: &Written,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<ClientConfig>, String> {
-    let config = client_config("upstream_ca", written.upstream_ca.as_deref(), provider);
-    let mut config = ClientConfig::clone(
-        &*config.map_err(|what| format!("service `{}`: {what}", written.name))?,
-    );
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
-/// How servers are verified: against the roots in the file that `key` names, or the system's.
-pub(super) fn client_config(
-    key: &str,
-    ca: Option<&Path>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        Some(path) => {
-            let fault = |what: String| format!("`{key}`: {}: {what}", path.display());
-            let certificates = CertificateDer::pem_file_iter(path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            let (added, _) = roots
-                .add_parsable_certificates(certificates.map_err(|error| fault(error.to_string()))?);
-            if added == 0 {
-                return Err(fault("it holds no certificate".to_owned()));
-            }
-        }
-        None => {
-            let (added, _) =
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if added == 0 {
-                tracing::warn!(
-                    "the system has no root certificates: no TLS server can be verified; install \
-                     ca-certificates, or set `{key}`"
-                );
-            }
-        }
-    }
-    let config = ClientConfig::builder_with_provider(Arc::clone(provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }

@@ -4,10 +4,15 @@
 
 mod assemble;
 mod check;
+mod client_tls;
 mod demo;
+mod ledger;
+mod log;
 mod master_secret;
+mod open_ledger;
 mod play;
 mod serve;
+mod sold;
 mod tickets;
 
 use std::net::SocketAddr;
@@ -16,9 +21,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::ledger::LedgerCommand;
+
 use crate::ledger::state::{Resolution, State};
 use crate::ops::tickets::Ask;
 use crate::payment_hash::PaymentHash;
+use crate::time::UnixTime;
 
 /// An L402 Lightning paywall in front of an HTTP service that stays as it is.
 #[derive(Parser)]
@@ -53,6 +61,14 @@ enum Command {
         config: PathBuf,
         #[command(subcommand)]
         ask: TicketsCommand,
+    },
+    /// Copy the record of tickets, and say that a copy was put back.
+    Ledger {
+        /// The config file.
+        #[arg(long, global = true, default_value = "farebox.toml")]
+        config: PathBuf,
+        #[command(subcommand)]
+        command: LedgerCommand,
     },
     /// Try Farebox on this machine: a gate, a play node with play money, and an outbox that plays
     /// the SMS backend.
@@ -114,6 +130,13 @@ enum TicketsCommand {
         #[arg(long, group = "outcome")]
         release: bool,
     },
+    /// Free what a restore parked: once you know that nothing was sent with these tickets since the
+    /// copy was made.
+    Release {
+        /// Only tickets that were minted before this: 2026-11-28T09:30:00Z, or Unix seconds.
+        #[arg(long, value_parser = time)]
+        minted_before: UnixTime,
+    },
     /// What was asked for, paid and delivered, per service and day (UTC).
     Stats {
         /// How many days back, with today.
@@ -137,6 +160,7 @@ impl TicketsCommand {
                 Ask::Resolve(ticket, Resolution::Delivered)
             }
             Self::Resolve { ticket, .. } => Ask::Resolve(ticket, Resolution::Release),
+            Self::Release { minted_before } => Ask::ReleaseRestored(minted_before),
             Self::Stats { days } => Ask::Stats { days },
             Self::Revoke { ticket } => Ask::Revoke(ticket),
         }
@@ -146,6 +170,11 @@ impl TicketsCommand {
 fn state(word: &str) -> Result<State, String> {
     crate::ops::tickets::state_of(word)
         .ok_or_else(|| "one of claimed, free, delivered, parked, revoked".to_owned())
+}
+
+fn time(text: &str) -> Result<UnixTime, String> {
+    let hint = "a time such as 2026-11-28T09:30:00Z, or Unix seconds";
+    UnixTime::parse(text).ok_or_else(|| hint.to_owned())
 }
 
 fn hash(text: &str) -> Result<PaymentHash, String> {
@@ -166,6 +195,7 @@ pub fn run() -> ExitCode {
             Command::Serve { config } => serve::run(&config).await,
             Command::Check { config, macaroon } => check::run(&config, macaroon.as_deref()).await,
             Command::Tickets { config, ask } => tickets::run(&config, ask.ask()).await,
+            Command::Ledger { config, command } => ledger::run(&config, command).await,
             Command::Demo { gate, wallet, outbox, state_dir } => {
                 demo::run(gate, wallet, outbox, state_dir).await
             }

@@ -10,42 +10,27 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
-use tracing::{Level, error, info, warn};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing::{error, info, warn};
 
-use super::assemble::{self, Parts, SECRET_NOTE_INTERVAL};
-use super::{bind, stop_signal};
+use super::assemble::{self, Parts};
+use super::open_ledger::SECRET_NOTE_INTERVAL;
+use super::{bind, client_tls, log, stop_signal};
 use crate::config::Config;
 use crate::gate::{lookup, payments, stock};
 use crate::listen::accept::Accept;
 use crate::listen::tls;
-use crate::record::access_log::{AccessLog, LogFormat};
+use crate::record::access_log::AccessLog;
 use crate::{ops, upstream};
 
 pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {
     let config = Config::read(path).map_err(|error| error.to_string())?;
-    init_log(config.log);
+    log::init_log(config.log);
     let access = AccessLog::start(config.log)
         .map_err(|error| format!("the access log can't start: {error}"))?;
     let server = Server::start(config, access).await?;
     let (gate, ops) = (server.gate_address, server.ops_address);
     info!(%gate, %ops, "farebox {} serves", env!("CARGO_PKG_VERSION"));
     server.until(stop_signal()).await
-}
-
-/// Lines on standard error. No bridge from the `log` crate: some libraries would write secrets
-/// through it.
-fn init_log(format: LogFormat) {
-    // Ours only: some libraries log what a stranger makes them.
-    let ours = Targets::new().with_target("farebox", Level::INFO);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let log = tracing_subscriber::registry().with(ours);
-    match format {
-        LogFormat::Human => log.with(layer).init(),
-        LogFormat::Json => log.with(layer.json().flatten_event(true)).init(),
-    }
 }
 
 /// A gate that listens.
@@ -65,7 +50,7 @@ impl Server {
             (config.listen.address, config.ops, config.listen.drain, config.limits.connections);
         let tls = match &config.listen.tls {
             Some((certificate, key)) => {
-                Some(tls::server_config(certificate, key, assemble::provider()?)?)
+                Some(tls::server_config(certificate, key, client_tls::provider()?)?)
             }
             None => None,
         };
@@ -131,6 +116,7 @@ impl Server {
         gate.tasks.close();
         let settled = timeout_at(deadline, gate.tasks.wait()).await.is_ok();
         let _ = timeout_at(deadline, gate.journal.flush(&gate.ledger)).await;
+        shut(&gate).await;
         gate.access.flush();
         stopped?;
         if closed && settled {
@@ -143,6 +129,13 @@ impl Server {
             "stopped in the middle of these; unsettled tickets are parked"
         );
         Ok(ExitCode::FAILURE)
+    }
+}
+
+/// What is still under way is parked at the next start, whether the ledger is closed or not.
+async fn shut(gate: &crate::gate::Gate) {
+    if let Err(error) = gate.ledger.shut().await {
+        warn!(%error, "the ledger was not closed in order: copy its file and its log together");
     }
 }
 

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::Request;
@@ -12,36 +14,76 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use crate::config::{Config, LedgerPlace};
+use super::{log, master_secret};
+use crate::config::{self, LedgerConfig, LedgerPlace};
+use crate::gate::sealed_order;
+use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::store::Terms;
 use crate::ops::tickets::{self, Ask};
+use crate::payment_hash::PaymentHash;
+use crate::record::access_log::LogFormat;
 
 pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
-    let config = Config::read(path).map_err(|error| error.to_string())?;
-    let answer = match TcpStream::connect(config.ops).await {
+    let config = LedgerConfig::read(path).map_err(|error| error.to_string())?;
+    let ring = ring(&config.tickets);
+    let mut answer = match TcpStream::connect(config.ops).await {
         Ok(socket) => over_http(socket, config.ops, ask).await?,
-        Err(_) => {
-            let terms = Terms { replay: config.tickets.replay };
-            let LedgerPlace::Sqlite(path) = &config.ledger else {
-                return Err(format!(
-                    "no `serve` answers at `ops.address` {}; start one: it knows the database",
-                    config.ops
-                ));
-            };
-            let ledger = SqliteLedger::open(path, terms, Box::new(|_| {}))
-                .map_err(|error| error.to_string())?;
-            tickets::answer(&Ledger::new(ledger), ask, config.detects_payments)
-                .await
-                .map_err(|no| no.to_string())?
-        }
+        Err(_) => here(config, ring.as_ref().ok(), ask).await?,
     };
     match ask {
         Ask::Stats { .. } => print_stats(&answer),
+        Ask::Show(hash) => {
+            unseal(&mut answer, &hash, ring);
+            print_one(&answer);
+        }
+        Ask::ReleaseRestored(_) => {
+            let released = answer.get("released").and_then(Value::as_u64).unwrap_or_default();
+            println!("{released} ticket(s) freed; those of that time that come in later are taken");
+        }
         _ => print(&answer),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Without a running `serve`, the ledger is opened here.
+async fn here(config: LedgerConfig, ring: Option<&KeyRing>, ask: Ask) -> Result<Value, String> {
+    let terms = Terms { replay: config.tickets.replay };
+    let (ops, detects) = (config.ops, config.detects_payments);
+    let LedgerPlace::Sqlite(path) = config.place().map_err(|error| error.to_string())? else {
+        return Err(format!(
+            "no `serve` answers at `ops.address` {ops}; start one: it knows the database"
+        ));
+    };
+    let found = SqliteLedger::identify(&path).map_err(|error| error.to_string())?;
+    if found.is_none() {
+        return Err(format!("there is no ledger at {}: nothing was handed in yet", path.display()));
+    }
+    // What is done to a ticket is said in a line, as `serve` says it.
+    log::init_log(LogFormat::Human);
+    let ledger = SqliteLedger::open(&path, terms, Box::new(|_| {}));
+    let ledger = Ledger::new(ledger.map_err(|error| error.to_string())?);
+    tickets::answer(&ledger, ring, ask, detects).await.map_err(|no| no.to_string())
+}
+
+/// The keys by which orders are sealed and named; no network's in particular.
+fn ring(tickets: &config::Tickets) -> Result<KeyRing, String> {
+    let secrets = master_secret::load(tickets, &[], None)?.secrets;
+    KeyRing::new(&secrets, "").ok_or_else(|| "there is no master secret".to_owned())
+}
+
+/// Puts the order itself in the place of the sealed one, or says why it can't.
+fn unseal(answer: &mut Value, hash: &PaymentHash, ring: Result<KeyRing, String>) {
+    let Value::Object(members) = answer else { return };
+    let Some(Value::String(sealed)) = members.remove("sealedOrder") else { return };
+    let opened = ring.and_then(|ring| {
+        let sealed = STANDARD.decode(sealed).map_err(|error| error.to_string())?;
+        sealed_order::open(&ring, hash, &sealed)
+            .ok_or_else(|| "it was sealed under a master secret that isn't here".to_owned())
+    });
+    let order = opened.unwrap_or_else(|why| format!("can't be shown: {why}").into());
+    members.insert("order".to_owned(), order);
 }
 
 async fn over_http(socket: TcpStream, ops: SocketAddr, ask: Ask) -> Result<Value, String> {
@@ -110,18 +152,56 @@ fn print(answer: &Value) {
     for row in rows {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
         let number = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or_default();
+        let since = row.get("sinceRestore").and_then(Value::as_bool).unwrap_or_default();
         println!(
-            "{}  {:<9}  {:<20}  attempts {}  changed {}  valid until {}  {} msat",
+            "{}  {:<9}  {:<20}  changed {}  valid until {}  {} msat  reference {}{}",
             text("ticket"),
             text("state"),
             text("service"),
-            number("attempts"),
-            number("changedAt"),
-            number("validUntil"),
+            text("changedAt"),
+            text("validUntil"),
             number("priceMsat"),
+            text("reference"),
+            if since { "  parked since a restore" } else { "" },
         );
     }
     if rows.is_empty() {
         println!("no tickets");
+    }
+}
+
+/// Everything that is known of one ticket.
+fn print_one(row: &Value) {
+    let lines = [
+        ("ticket", "ticket"),
+        ("state", "state"),
+        ("service", "service"),
+        ("reference", "reference"),
+        ("idempotency key", "idempotencyKey"),
+        ("minted", "mintedAt"),
+        ("first tried", "triedAt"),
+        ("changed", "changedAt"),
+        ("valid until", "validUntil"),
+        ("price (msat)", "priceMsat"),
+        ("tries that did nothing", "attempts"),
+        ("parked since a restore", "sinceRestore"),
+    ];
+    let said = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    };
+    for (label, name) in lines {
+        println!("{label:<24}{}", said(row.get(name).unwrap_or(&Value::Null)));
+    }
+    match row.get("order") {
+        Some(Value::Object(order)) => {
+            println!("order");
+            for (name, value) in order {
+                println!("  {name:<22}{}", said(value));
+            }
+        }
+        Some(other) => println!("{:<24}{}", "order", said(other)),
+        None => println!("{:<24}not kept: it is known what became of it", "order"),
     }
 }

@@ -1,15 +1,20 @@
 //! What a `[[service]]` says about its upstream's answers, checked.
 
+use std::time::Duration;
+
 use hyper::header::HeaderName;
 use regex::bytes::Regex;
 use toml::Spanned;
 
 use super::error::{ConfigError, Reporter};
 use super::file::{self, StatusWord};
-use crate::order::{Rules, Takes};
+use crate::order::{Bind, Rules, Takes};
 use crate::service::Lookup;
 use crate::upstream::outcome::{JsonCondition, Meaning, Predicate};
-use crate::upstream::request::KeyPlace;
+use crate::upstream::request::{KeyPlace, is_framing};
+
+/// How long a backend is thought to know our name for a request, where nothing else is said.
+const REMEMBERED_DEFAULT: Duration = Duration::from_secs(86_400);
 
 pub(super) fn meaning(
     report: &Reporter<'_>,
@@ -106,7 +111,7 @@ fn status(
 /// how it is asked by that name.
 pub(super) struct Naming {
     pub(super) key: Option<KeyPlace>,
-    pub(super) repeatable: bool,
+    pub(super) remembered: Option<Duration>,
     pub(super) lookup: Option<Lookup>,
 }
 
@@ -116,12 +121,13 @@ pub(super) fn naming(
     rules: Option<&Rules>,
 ) -> Result<Naming, ConfigError> {
     let idempotency = idempotency(report, "idempotency", written.idempotency.as_ref(), rules)?;
-    let repeatable = idempotency.is_some();
+    let (idempotency, remembered) = idempotency.unzip();
     let Some(given) = &written.lookup else {
-        return Ok(Naming { key: idempotency, repeatable, lookup: None });
+        return Ok(Naming { key: idempotency, remembered, lookup: None });
     };
     let fault = |what: &str| report.at(given.span(), format!("`lookup` {what}"));
     let own = self::idempotency(report, "lookup.key", given.get_ref().key.as_ref(), rules)?;
+    let (own, own_remembered) = own.unzip();
     let key = match (idempotency, own) {
         (Some(_), Some(_)) => {
             return Err(fault("needs no `key` beside `idempotency`: it is the same"));
@@ -149,8 +155,9 @@ pub(super) fn naming(
         found: read("lookup.found", &given.get_ref().found, 200)?,
         not_found: read("lookup.not_found", &given.get_ref().not_found, 404)?,
         final_after: given.get_ref().final_after.0,
+        remembered: remembered.or(own_remembered).unwrap_or(REMEMBERED_DEFAULT),
     };
-    Ok(Naming { key, repeatable, lookup: Some(lookup) })
+    Ok(Naming { key, remembered, lookup: Some(lookup) })
 }
 
 fn idempotency(
@@ -158,27 +165,38 @@ fn idempotency(
     name: &str,
     written: Option<&Spanned<file::Idempotency>>,
     rules: Option<&Rules>,
-) -> Result<Option<KeyPlace>, ConfigError> {
+) -> Result<Option<(KeyPlace, Duration)>, ConfigError> {
     let Some(written) = written else { return Ok(None) };
     let fault = |what: &str| report.at(written.span(), format!("`{name}` {what}"));
     let Some(rules) = rules else { return Err(fault("is for paid services")) };
     let given = written.get_ref();
-    match (&given.header, &given.member) {
-        (Some(name), None) => Ok(Some(KeyPlace::Header(
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| fault("names no header field"))?,
-        ))),
+    let remembered = given.remembered.as_ref().map(|span| span.get_ref().0);
+    let place = match (&given.header, &given.member) {
+        (Some(name), None) => {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let name = name.map_err(|_| fault("names no header field"))?;
+            if is_framing(&name) {
+                return Err(fault("names a header field that is about the connection or the body"));
+            }
+            Ok(KeyPlace::Header(name))
+        }
         (None, Some(member)) => match &rules.takes {
             Takes::Json(..)
                 if rules.schema.as_ref().is_some_and(|schema| schema.declares(member)) =>
             {
                 Err(fault("names a member that `input` declares: a client could choose it"))
             }
-            Takes::Json(..) => Ok(Some(KeyPlace::Member(member.clone()))),
+            Takes::Json(_, Bind::Exact) => Err(fault(
+                "names a member, and `bind = \"exact\"` forwards the body as it is; take `bind = \
+                 \"json\"`, or a header",
+            )),
+            Takes::Json(_, Bind::Json) => Ok(KeyPlace::Member(member.clone())),
             _ => Err(fault("names a member, but this service takes no JSON body")),
         },
         _ => Err(fault(
             "is { header = \"Idempotency-Key\" } or { member = \"id\" }: where your backend takes \
              our name for a request",
         )),
-    }
+    };
+    Ok(Some((place?, remembered.unwrap_or(REMEMBERED_DEFAULT))))
 }

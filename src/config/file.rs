@@ -32,6 +32,26 @@ pub(super) struct File {
     pub(super) service: Vec<Spanned<Service>>,
 }
 
+/// What of it `tickets` and `ledger` read.
+#[derive(Deserialize)]
+pub(super) struct LedgerFile {
+    pub(super) state_dir: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) ops: Ops,
+    #[serde(default)]
+    pub(super) lnd: DetectsPayments,
+    #[serde(default)]
+    pub(super) ledger: Ledger,
+    #[serde(default)]
+    pub(super) tickets: Tickets,
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct DetectsPayments {
+    #[serde(default)]
+    pub(super) detect_payments: bool,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Listen {
@@ -135,6 +155,23 @@ pub(super) struct Service {
     pub(super) idempotency: Option<Spanned<Idempotency>>,
     pub(super) lookup: Option<Spanned<Lookup>>,
     pub(super) without_preimage: Option<Spanned<bool>>,
+    #[serde(default)]
+    pub(super) formerly: Vec<Spanned<String>>,
+    pub(super) reference: Option<Spanned<Reference>>,
+}
+
+/// `{ header = ".." }`, or `false`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Reference {
+    In(ReferenceHeader),
+    Off(bool),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReferenceHeader {
+    pub(super) header: String,
 }
 
 /// How to ask the upstream what became of a request.
@@ -174,6 +211,7 @@ pub(super) enum StatusWord {
 pub(super) struct Idempotency {
     pub(super) header: Option<String>,
     pub(super) member: Option<String>,
+    pub(super) remembered: Option<Spanned<Span>>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]

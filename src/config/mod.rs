@@ -1,16 +1,18 @@
 //! What the operator wrote, made safe: checked, typed, immutable. Nothing is opened or bound by
 //! reading it.
 
+mod address;
 mod answers;
 mod error;
 mod file;
+mod former;
+mod ledger_config;
 pub mod secret;
 mod service;
+mod services;
 mod units;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,11 +23,13 @@ use zeroize::Zeroizing;
 pub use self::error::ConfigError;
 use self::error::Reporter;
 use self::file::File;
+pub use self::ledger_config::LedgerConfig;
 use self::secret::Source;
 pub use self::service::{Service, Ticket};
 use crate::lightning::lnd;
 use crate::lightning::network::Network;
 use crate::record::access_log::LogFormat;
+use crate::service::BODY_DEFAULT;
 
 /// Longest lifetime of a ticket, so that times in it can't overflow: a hundred years.
 const MAX_LIFETIME: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -85,6 +89,7 @@ pub struct Listen {
 }
 
 /// What tickets are made of and how long they live.
+#[derive(Clone)]
 pub struct Tickets {
     /// Where the master secret is.
     pub master_secret: Source,
@@ -130,19 +135,15 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let report = Reporter { path, text };
         let file: File = toml::from_str(text).map_err(|error| report.toml(&error))?;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let state_dir =
-            folder.join(file.state_dir.unwrap_or_else(|| PathBuf::from("/var/lib/farebox")));
-        let services = services(&report, folder, file.service, file.lnd.detect_payments)?;
+        let folder = folder(path);
+        let state_dir = state_dir(folder, file.state_dir);
+        let services = services::services(&report, folder, file.service, file.lnd.detect_payments)?;
         Ok(Self {
             path: path.to_owned(),
             listen: listen(&report, folder, file.listen)?,
             ops: match &file.ops.address {
                 Some(address) => socket_address(&report, "ops.address", address)?,
-                None => SocketAddr::from(([127, 0, 0, 1], 9402)),
+                None => OPS_DEFAULT,
             },
             invoice_expiry: invoice_expiry(&report, file.lnd.invoice_expiry.as_ref())?,
             mint_ahead: mint_ahead(&report, file.lnd.mint_ahead.as_ref())?,
@@ -155,6 +156,21 @@ impl Config {
             services,
         })
     }
+}
+
+const OPS_DEFAULT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9402);
+
+/// The folder that relative paths start at.
+fn folder(config: &Path) -> &Path {
+    match config.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn state_dir(folder: &Path, written: Option<PathBuf>) -> PathBuf {
+    folder.join(written.unwrap_or_else(|| PathBuf::from("/var/lib/farebox")))
 }
 
 fn ledger(
@@ -337,40 +353,12 @@ fn limits(report: &Reporter<'_>, limits: file::Limits) -> Result<Limits, ConfigE
     Ok(Limits {
         unpaid_per_client: limits.unpaid_per_client.unwrap_or(30) as usize,
         unpaid_total: limits.unpaid_total.unwrap_or(10_000) as usize,
-        body: limits.body.map_or(64 * 1024, |size| size.0),
+        body: limits.body.map_or(BODY_DEFAULT, |size| size.0),
         stored_answer: limits.stored_answer.map_or(64 * 1024, |size| size.0),
         connections: at_least_one("connections", limits.connections, 10_000)?,
         redemptions: at_least_one("redemptions", limits.redemptions, 1024)?,
         trusted_proxies,
     })
-}
-
-fn services(
-    report: &Reporter<'_>,
-    folder: &Path,
-    written: Vec<Spanned<file::Service>>,
-    detects: bool,
-) -> Result<Vec<Service>, ConfigError> {
-    if written.is_empty() {
-        return Err(report.whole("there is no [[service]]: nothing would be served"));
-    }
-    let mut services = Vec::with_capacity(written.len());
-    let (mut names, mut routes) = (BTreeSet::new(), BTreeSet::new());
-    for one in written {
-        let span: Range<usize> = one.span();
-        let service = service::check(report, folder, one.into_inner(), detects)?;
-        if !names.insert(service.name.clone()) {
-            return Err(report.at(span, format!("two services are named `{}`", service.name)));
-        }
-        if !routes.insert((service.method.to_string(), service.host.clone(), service.path.clone()))
-        {
-            return Err(
-                report.at(span, format!("two services match {} {}", service.method, service.path))
-            );
-        }
-        services.push(service);
-    }
-    Ok(services)
 }
 
 fn socket_address(

@@ -5,23 +5,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Method, Uri};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
+use super::address::{method, name, path};
 use super::answers;
 use super::error::{ConfigError, Reporter};
-use super::file::{self, BindWord, Input, ReuseWord};
+use super::file::{self, BindWord, Input, Reference, ReuseWord};
+use super::former;
 use super::secret::Value;
 use super::units::Span;
 use crate::order::schema::Schema;
 use crate::order::{Bind, Rules, Takes};
 use crate::price::Msat;
-use crate::service::{Lookup, STATUS_PATH, TicketKind};
+use crate::service::{Lookup, TicketKind};
 use crate::upstream::Reuse;
 use crate::upstream::outcome::Meaning;
-use crate::upstream::request::KeyPlace;
+use crate::upstream::request::{KeyPlace, is_framing};
+
+/// The header field in which a backend is told our reference, where nothing else is said.
+const REFERENCE: HeaderName = HeaderName::from_static("farebox-reference");
 
 /// Longest memo that fits into an invoice, in bytes (BOLT 11 field `d`).
 const MAX_MEMO: usize = 639;
@@ -53,6 +58,10 @@ pub enum Ticket {
 pub struct Service {
     /// Its name in tickets, logs and metrics.
     pub name: Arc<str>,
+    /// Names that it had before.
+    pub formerly: Vec<Arc<str>>,
+    /// Addresses that it had before.
+    pub former_addresses: Vec<(Method, String)>,
     /// Its name for people.
     pub title: String,
     /// What its invoices say.
@@ -81,8 +90,10 @@ pub struct Service {
     pub meaning: Meaning,
     /// Where it takes our name for a request.
     pub key: Option<KeyPlace>,
-    /// Whether it throws repeats away by that name.
-    pub repeatable: bool,
+    /// For how long it throws repeats away by that name, if it does.
+    pub remembered: Option<Duration>,
+    /// The header field in which it is told our reference for a request.
+    pub reference: Option<HeaderName>,
     /// How it is asked what became of a request.
     pub lookup: Option<Lookup>,
     /// When a used connection may carry a request.
@@ -137,10 +148,15 @@ pub(super) fn check(
             "`idempotency` has one key per use: a pass needs `pass_uses` for that",
         ));
     }
+    let former = former::read(report, &written.formerly, is_free(&ticket))?;
+    let reference = reference(report, &written, &ticket, naming.key.as_ref())?;
     Ok(Service {
+        formerly: former.names,
+        former_addresses: former.addresses,
+        reference,
         meaning: answers::meaning(report, &written)?,
         key: naming.key,
-        repeatable: naming.repeatable,
+        remembered: naming.remembered,
         lookup: naming.lookup,
         path: path(report, &written.path)?,
         host: written.host.as_ref().map(|host| self::host(report, host)).transpose()?,
@@ -158,69 +174,6 @@ pub(super) fn check(
         ticket,
         reuse,
     })
-}
-
-/// Lower case, digits and hyphens: it stands in caveats, metrics and logs.
-fn name(report: &Reporter<'_>, name: &Spanned<String>) -> Result<Arc<str>, ConfigError> {
-    let text = name.get_ref();
-    let good = (1..=40).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if good {
-        Ok(text.as_str().into())
-    } else {
-        Err(report.at(
-            name.span(),
-            "a service's `name` has 1 to 40 of the characters a-z, 0-9 and hyphen",
-        ))
-    }
-}
-
-fn method(report: &Reporter<'_>, method: &Spanned<String>) -> Result<Method, ConfigError> {
-    let known = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-    ];
-    known.into_iter().find(|known| known.as_str() == method.get_ref()).ok_or_else(|| {
-        report.at(
-            method.span(),
-            "`method` is one of \"GET\", \"HEAD\", \"POST\", \"PUT\", \
-                                  \"PATCH\", \"DELETE\", \"OPTIONS\"",
-        )
-    })
-}
-
-/// Only what can be written in one way: no escapes, no empty or dotted segments.
-fn path(report: &Reporter<'_>, path: &Spanned<String>) -> Result<String, ConfigError> {
-    let text = path.get_ref();
-    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b));
-    let segments_good = text.strip_prefix('/').is_some_and(|rest| {
-        rest.split('/').enumerate().all(|(n, segment)| {
-            !matches!(segment, "." | "..") && (!segment.is_empty() || n > 0 || rest.is_empty())
-        })
-    });
-    if text == STATUS_PATH {
-        return Err(report.at(
-            path.span(),
-            format!(
-                "`path`: {} is Farebox's own, where payers ask how their ticket stands",
-                STATUS_PATH
-            ),
-        ));
-    }
-    if plain && segments_good && !text.contains("//") {
-        Ok(text.clone())
-    } else {
-        Err(report.at(
-            path.span(),
-            "`path` starts with / and has only the characters a-z A-Z 0-9 - . _ \
-                              ~ and single slashes; it matches exactly",
-        ))
-    }
 }
 
 fn host(report: &Reporter<'_>, host: &Spanned<String>) -> Result<String, ConfigError> {
@@ -266,6 +219,11 @@ fn headers(
         };
         let parsed = HeaderName::from_bytes(name.get_ref().as_bytes())
             .map_err(|_| fault("no name of a header field".to_owned()))?;
+        if is_framing(&parsed) {
+            return Err(fault(
+                "it is about the connection or the body, and set by Farebox".to_owned(),
+            ));
+        }
         let (text, is_secret) = match value {
             Value::Plain(text) => (text.clone(), false),
             Value::Secret(source) => (source.read(folder).map_err(fault)?.to_string(), true),
@@ -296,6 +254,43 @@ fn query(
     written.upstream_query.iter().map(read).collect()
 }
 
+/// Whether a service is given away: only one that is sold has tickets.
+fn is_free(ticket: &Ticket) -> bool {
+    matches!(ticket, Ticket::Free)
+}
+
+/// The header field for our reference. A free service has none: it is passed on as it comes.
+fn reference(
+    report: &Reporter<'_>,
+    written: &file::Service,
+    ticket: &Ticket,
+    key: Option<&KeyPlace>,
+) -> Result<Option<HeaderName>, ConfigError> {
+    if is_free(ticket) {
+        return match &written.reference {
+            Some(given) => Err(report.at(given.span(), "`reference` is for paid services")),
+            None => Ok(None),
+        };
+    }
+    let Some(given) = &written.reference else { return Ok(Some(REFERENCE)) };
+    let fault = |what: &str| report.at(given.span(), format!("`reference` {what}"));
+    let example = "is { header = \"Farebox-Reference\" }, or false for none";
+    let Reference::In(place) = given.get_ref() else {
+        return match given.get_ref() {
+            Reference::Off(false) => Ok(None),
+            _ => Err(fault(example)),
+        };
+    };
+    let name = HeaderName::from_bytes(place.header.as_bytes()).map_err(|_| fault(example))?;
+    if is_framing(&name) || [HOST, AUTHORIZATION, CONTENT_TYPE, ACCEPT_ENCODING].contains(&name) {
+        return Err(fault("names a header field that means something else"));
+    }
+    if matches!(key, Some(KeyPlace::Header(taken)) if *taken == name) {
+        return Err(fault("names the header field of the key against repeats"));
+    }
+    Ok(Some(name))
+}
+
 fn forward_headers(
     report: &Reporter<'_>,
     written: Option<&[Spanned<String>]>,
@@ -306,14 +301,12 @@ fn forward_headers(
             .to_vec());
     };
     // These would change what is asked for, or hand our credential on.
-    const REFUSED: [&str; 11] = [
+    const REFUSED: [&str; 9] = [
         "authorization",
         "host",
-        "content-length",
+        "macaroon",
         "content-type",
         "content-encoding",
-        "transfer-encoding",
-        "connection",
         "range",
         "x-http-method-override",
         "x-http-method",
@@ -325,7 +318,10 @@ fn forward_headers(
             let parsed = HeaderName::from_bytes(name.get_ref().as_bytes()).map_err(|_| {
                 report.at(name.span(), format!("`{}` is no name of a header field", name.get_ref()))
             })?;
-            if REFUSED.contains(&parsed.as_str()) || parsed.as_str().starts_with("if-") {
+            if is_framing(&parsed)
+                || REFUSED.contains(&parsed.as_str())
+                || parsed.as_str().starts_with("if-")
+            {
                 return Err(report.at(
                     name.span(),
                     format!("`{parsed}` can't be forwarded from a client of a paid service"),
@@ -453,7 +449,10 @@ fn rules(
         (None, _, Some(_)) => Takes::Query,
         (None, _, None) => Takes::Nothing,
     };
-    let Some(input) = &written.input else { return Ok(Rules { takes, schema: None }) };
+    let needs_object = names_member(written);
+    let Some(input) = &written.input else {
+        return Ok(Rules { takes, needs_object, schema: None });
+    };
     let fault = |what: String| report.at(input.span(), format!("`input`: {what}"));
     let source = schema_source(folder, input.get_ref()).map_err(fault)?;
     let schema = Schema::compile(source).map_err(fault)?;
@@ -466,7 +465,14 @@ fn rules(
             }
         }
     }
-    Ok(Rules { takes, schema: Some(schema) })
+    Ok(Rules { takes, needs_object, schema: Some(schema) })
+}
+
+/// Whether our name for a request becomes a member of its body, which so has to be an object.
+fn names_member(written: &file::Service) -> bool {
+    let lookup = written.lookup.as_ref().and_then(|lookup| lookup.get_ref().key.as_ref());
+    let keys = written.idempotency.iter().chain(lookup);
+    keys.into_iter().any(|key| key.get_ref().member.is_some())
 }
 
 /// The parameters that the operator fixes: they replace a client's.

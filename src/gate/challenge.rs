@@ -9,14 +9,17 @@ use super::guard::{OpenInvoice, Reservation};
 use super::invoice_state::{self, InvoiceCheck, Undetermined};
 use super::offer::{Offered, payment_required};
 use super::stock::{self, Fresh};
-use super::{Gate, RequestLog};
+use super::{Gate, RequestLog, validate};
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
 use crate::code::Code;
+use crate::l402::identifier::TokenId;
 use crate::l402::mint;
 use crate::l402::verify::Kind;
 use crate::ledger::accounts::{JournalEntry, Minted};
 use crate::lightning::{Invoice, Trouble};
+use crate::order::Order;
+use crate::price::Msat;
 use crate::service::TicketKind;
 use crate::service::request::PaidRequest;
 use crate::ticket::{Pending, Rejected};
@@ -29,6 +32,13 @@ pub async fn sell(
     mut rejected: Rejected,
     log: &mut RequestLog<'_>,
 ) -> Result<Answer, Problem> {
+    if rejected.why == Code::PassNotTaken {
+        return Err(problems::pass_not_taken());
+    }
+    let limits = &gate.catalogue.limits;
+    // What was sold before isn't judged again.
+    let sold = rejected.pending.as_ref().and_then(|pending| pending.order.clone());
+    let order = sold.clone().map_or_else(|| validate::for_sale(request, limits), Ok)?;
     refuse_if_down(gate, request)?;
     let is_revoked = |pending: &&Pending| gate.revoked.contains(&pending.hash);
     if let Some(pending) = rejected.pending.as_ref().filter(is_revoked) {
@@ -45,8 +55,11 @@ pub async fn sell(
                 hash: pending.hash,
                 which: problems::Invoice::Own,
                 expires: open.expires,
+                price: Msat::new(pending.ticket.price_msat).unwrap_or(request.offer.price),
+                kind: pending.ticket.kind,
+                valid_until: pending.ticket.minted_valid_until,
             };
-            return Ok(payment_required(gate, request, rejected.why, &offered));
+            return Ok(payment_required(gate, request, &order, rejected.why, &offered));
         }
         // Where payments are detected, it is certain by now that this one wasn't paid.
         let may_be_paid = gate.payments.is_none() && pending.invoice_expires > UnixTime::now();
@@ -54,17 +67,21 @@ pub async fn sell(
             return Err(problems::no_second_invoice(rejected.why));
         }
     }
-    let (invoice, macaroon, expires) = mint(gate, request, log).await?;
-    log.ticket = Some(invoice.payment_hash);
-    request.service.metrics.challenge(request.price);
+    let order = if sold.is_some() { validate::for_sale(request, limits)? } else { order };
+    let minted = mint(gate, request, &order, log).await?;
+    log.ticket = Some(minted.invoice.payment_hash);
+    request.service.metrics.challenge(request.offer.price);
     let offered = Offered {
-        macaroon: &macaroon,
-        invoice: &invoice.bolt11,
-        hash: invoice.payment_hash,
+        macaroon: &minted.macaroon,
+        invoice: &minted.invoice.bolt11,
+        hash: minted.invoice.payment_hash,
         which: problems::Invoice::New,
-        expires,
+        expires: minted.expires,
+        price: request.offer.price,
+        kind: minted.kind,
+        valid_until: minted.valid_until,
     };
-    Ok(payment_required(gate, request, rejected.why, &offered))
+    Ok(payment_required(gate, request, &order, rejected.why, &offered))
 }
 
 /// The invoice that a pending challenge is paid by: as it is remembered here or, where it was sold
@@ -173,34 +190,59 @@ async fn invoice(
     }
 }
 
-/// An invoice of the node's, the macaroon over it, and when the invoice runs out.
+/// A new challenge.
+struct NewChallenge {
+    invoice: Invoice,
+    macaroon: Vec<u8>,
+    /// When the invoice runs out.
+    expires: UnixTime,
+    kind: Kind,
+    /// Unix seconds.
+    valid_until: u64,
+}
+
+/// An invoice of the node's, and the macaroon over it.
 async fn mint(
     gate: &Gate,
     request: &PaidRequest<'_>,
+    order: &Order,
     log: &mut RequestLog<'_>,
-) -> Result<(Invoice, Vec<u8>, UnixTime), Problem> {
+) -> Result<NewChallenge, Problem> {
     let place = reserve(gate, request, log).await?;
     let (invoice, expires) = invoice(gate, request, place).await?;
-    let life = gate.catalogue.times.life(request.offer.kind);
-    let valid_until = expires.plus(life).seconds();
+    let (times, offer) = (&gate.catalogue.times, request.offer);
+    let minted = gate.ledger.now();
+    // By the later of the two clocks, so that the ledger refuses nothing that is sold.
+    let payable_until = expires.max(minted.ledger.plus(times.invoice_expiry));
+    let valid_until = payable_until.plus(times.life(offer.kind)).seconds();
     gate.journal.append(JournalEntry::Minted(Minted {
         hash: invoice.payment_hash,
         service: Arc::clone(&request.service.name),
-        price_msat: request.price.get(),
-        at: UnixTime::now(),
+        price_msat: offer.price.get(),
+        at: minted.wall,
         expires: expires.seconds(),
         valid_until,
+        is_pass: offer.kind.is_pass(),
+        address: Arc::clone(&request.service.address),
     }));
-    let mut token_id = [0_u8; 32];
-    getrandom::fill(&mut token_id).map_err(|error| {
+    let mut random = [0_u8; 16];
+    getrandom::fill(&mut random).map_err(|error| {
         error!(%error, "there is no randomness for a ticket");
         problems::no_ticket_made()
     })?;
-    let kind = match request.offer.kind {
-        TicketKind::SingleUse => Kind::SingleUse { request: request.digest(&gate.ring) },
+    let era = gate.ledger.life().ok_or_else(problems::no_sale_ledger_down)?.era;
+    let kind = match offer.kind {
+        TicketKind::SingleUse => Kind::SingleUse { request: request.digest(&gate.ring, order) },
         TicketKind::Pass { uses, .. } => Kind::Pass { uses },
     };
-    let (service, payment_hash) = (&*request.service.name, invoice.payment_hash);
-    let terms = mint::Ticket { service, payment_hash, token_id, valid_until, kind };
-    Ok((invoice, mint::ticket(&gate.ring, &terms), expires))
+    let terms = mint::Ticket {
+        service: &request.service.name,
+        payment_hash: invoice.payment_hash,
+        token_id: TokenId { minted: minted.later(), era, random },
+        valid_until,
+        price_msat: offer.price.get(),
+        kind,
+    };
+    let macaroon = mint::ticket(&gate.ring, &terms);
+    Ok(NewChallenge { invoice, macaroon, expires, kind, valid_until })
 }

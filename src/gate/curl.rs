@@ -4,17 +4,19 @@ use hyper::Version;
 use hyper::header::HOST;
 use hyper::http::request::Parts;
 
+use crate::order::Order;
 use crate::service::request::PaidRequest;
 
 /// The third step, to be pasted into a shell once PREIMAGE is set. Only the request's own text is
 /// quoted; the rest is of safe characters.
 pub(super) fn third_step(
     request: &PaidRequest<'_>,
+    order: &Order,
     public_url: Option<&str>,
     token: &str,
 ) -> String {
     let url = url(request, public_url);
-    let url = match request.order.query() {
+    let url = match order.query() {
         Some(query) => format!("{url}?{query}"),
         None => url,
     };
@@ -24,7 +26,7 @@ pub(super) fn third_step(
         command.push_str(&format!(" -H 'Content-Type: {content_type}'"));
     }
     command.push_str(&format!(" -H \"Authorization: L402 {token}:$PREIMAGE\""));
-    match std::str::from_utf8(request.order.body()) {
+    match std::str::from_utf8(order.body()) {
         Ok(body) if !body.is_empty() && !body.contains('\0') => {
             command.push_str(&format!(" --data-binary {}", quoted(body)))
         }

@@ -27,13 +27,13 @@ const REPEATS: [Duration; 3] =
 
 /// The longest time that all tries at an upstream may take, with their pauses.
 pub(super) fn longest(service: &Service) -> Duration {
-    let repeats = repeats(service);
+    let repeats = repeats(service.remembered.is_some());
     let tries = u32::try_from(repeats.len()).unwrap_or(0) + 1;
     service.upstream.timeout.saturating_mul(tries) + repeats.iter().sum::<Duration>()
 }
 
-fn repeats(service: &Service) -> &'static [Duration] {
-    if service.repeatable { &REPEATS } else { &[] }
+fn repeats(is_repeatable: bool) -> &'static [Duration] {
+    if is_repeatable { &REPEATS } else { &[] }
 }
 
 /// What the upstream did.
@@ -52,8 +52,8 @@ impl Exchange {
 }
 
 /// Asks once; again only if nobody knows what became of it and the upstream itself throws repeats
-/// away. What may have happened once (`maybe_delivered`: before this) can't become "not sent" by a
-/// later refusal.
+/// away (`is_repeatable`). What may have happened once (`maybe_delivered`: before this) can't
+/// become "not sent" by a later refusal.
 pub(super) async fn ask_until_known(
     gate: &Gate,
     service: &Service,
@@ -61,8 +61,9 @@ pub(super) async fn ask_until_known(
     request: Request<Bytes>,
     window: SendWindow,
     mut maybe_delivered: bool,
+    is_repeatable: bool,
 ) -> Exchange {
-    let mut pauses = repeats(service).iter();
+    let mut pauses = repeats(is_repeatable).iter();
     loop {
         let done = ask(gate, service, order, request.clone(), window).await;
         match done.outcome {

@@ -10,18 +10,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Request;
+use hyper::header::HeaderValue;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 
-use super::Gate;
 use super::exchange::{self, Exchange, ask_until_known};
 use super::recent::Recent;
 use super::stored_answer::Refusal;
+use super::{Gate, sealed_order};
 use crate::answer::stored::Overflow;
 use crate::code::Code;
 use crate::crash_point::crash_point;
-use crate::keys::KeyIndex;
+use crate::keys::Keys;
 use crate::ledger::accounts::JournalEntry;
 use crate::ledger::error::LedgerError;
 use crate::ledger::state::{Attempt, Claim, ClaimId, RejectReason, retry_delay};
@@ -30,8 +31,8 @@ use crate::ledger::stored_answer::StoredAnswer;
 use crate::order::Order;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
+use crate::service::Service;
 use crate::service::request::PaidRequest;
-use crate::service::{Service, TicketKind};
 use crate::upstream::request;
 use crate::upstream::window::SendWindow;
 
@@ -130,16 +131,40 @@ pub(super) struct Flight {
 }
 
 /// What goes upstream; `None` if it can't be written.
-pub(super) fn upstream_request(paid: &PaidRequest<'_>) -> Option<Request<Bytes>> {
+pub(super) fn upstream_request(paid: &PaidRequest<'_>, order: &Order) -> Option<Request<Bytes>> {
     request::paid(
         &paid.service.upstream,
         &paid.service.method,
         &paid.head.headers,
         &paid.offer.forward_headers,
-        paid.offer.content_type.as_ref(),
-        paid.order.query(),
-        paid.order.body().clone(),
+        // What was sold without a body has no media type, whatever the service takes by now.
+        paid.offer.content_type.as_ref().filter(|_| order.query().is_none()),
+        order.query(),
+        order.body().clone(),
     )
+}
+
+/// Tells the backend the name by which payer and operator may speak of the request.
+pub(super) fn put_reference(
+    service: &Service,
+    keys: &Keys,
+    hash: &PaymentHash,
+    request: &mut Request<Bytes>,
+) {
+    if let Some(name) = &service.reference
+        && let Ok(value) = HeaderValue::from_str(&keys.reference(hash))
+    {
+        request.headers_mut().insert(name.clone(), value);
+    }
+}
+
+/// What a flight is made of.
+pub(super) struct NewFlight<'a> {
+    pub(super) paid: &'a PaidRequest<'a>,
+    pub(super) order: &'a Order,
+    pub(super) attempt: Attempt,
+    /// Whether its answer is kept for repeats.
+    pub(super) keeps: bool,
 }
 
 /// Ends the flight whatever happens to its task.
@@ -155,26 +180,36 @@ impl Drop for LeaveOnDrop {
 }
 
 impl Flight {
-    /// `key` is the one that signed the ticket.
+    /// `None` if its request can't be written.
     pub(super) fn new(
         gate: &Arc<Gate>,
-        paid: &PaidRequest<'_>,
-        attempt: Attempt,
-        key: KeyIndex,
+        flight: NewFlight<'_>,
         publish: watch::Sender<Option<Arc<End>>>,
         overflow: oneshot::Sender<Overflow>,
     ) -> Option<Self> {
-        let mut request = upstream_request(paid)?;
+        let NewFlight { paid, order, mut attempt, keeps } = flight;
+        let keys = gate.ring.of(attempt.key)?;
+        let mut request = upstream_request(paid, order)?;
+        put_reference(paid.service, keys, &attempt.hash, &mut request);
+        attempt.sealed = sealed_order::seal(
+            keys,
+            &attempt.hash,
+            &paid.service.name,
+            order,
+            &paid.head.headers,
+            &paid.offer.forward_headers,
+        );
         if let Some(place) = &paid.service.key {
-            let key = gate.ring.get(key)?.idempotency_key(&attempt.hash);
-            place.put(&mut request, &key)?;
+            let is_named = place.put(&mut request, &keys.idempotency_key(&attempt.hash)).is_some();
+            // Sold before the key had to be a member of its body: it goes without, and so once.
+            attempt.remembered = attempt.remembered.filter(|_| is_named);
         }
         Some(Self {
             gate: Arc::clone(gate),
             service: Arc::clone(paid.service),
             attempt,
-            keeps: paid.offer.kind == TicketKind::SingleUse,
-            order: paid.order.clone(),
+            keeps,
+            order: order.clone(),
             request,
             publish,
             overflow,
@@ -199,7 +234,9 @@ impl Flight {
         crash_point("after-claim");
 
         let started = Instant::now();
-        let asking = ask_until_known(&gate, &service, &order, request, window, maybe_delivered);
+        let repeats = attempt.remembered.is_some();
+        let asking =
+            ask_until_known(&gate, &service, &order, request, window, maybe_delivered, repeats);
         // Should it panic, the ticket is parked instead of being claimed for ever.
         let done =
             caught(pin!(asking)).await.unwrap_or_else(|| Exchange::nothing(Outcome::Unknown));

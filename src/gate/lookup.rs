@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use super::Gate;
 use super::stored_answer::{Read, read};
-use crate::ledger::state::{ClaimId, Resolution, State};
+use crate::ledger::state::{ClaimId, Resolution, Row, State};
 use crate::ledger::store::Settled;
 use crate::payment_hash::PaymentHash;
 use crate::service::{Lookup, Service};
@@ -45,8 +45,8 @@ pub async fn watch(gate: &Gate, service: &Arc<Service>) {
     loop {
         sleep(POLL_INTERVAL).await;
         let Ok(parked) = gate.ledger.list(Some(State::Parked), PARKED_MAX).await else { continue };
-        let parked: HashMap<_, _> =
-            parked.into_iter().filter(|(_, row)| *row.service == *service.name).collect();
+        let is_ours = |row: &Row| service.names().all().any(|name| name == row.service);
+        let parked: HashMap<_, _> = parked.into_iter().filter(|(_, row)| is_ours(row)).collect();
         plans.retain(|hash, plan| parked.get(hash).is_some_and(|row| row.claim == plan.claim));
         for (hash, row) in parked {
             let plan = plans.entry(hash).or_insert_with(|| Plan {
@@ -56,7 +56,7 @@ pub async fn watch(gate: &Gate, service: &Arc<Service>) {
                 not_final: SendWindow::open_for(lookup.final_after + service.upstream.timeout),
             });
             if plan.next <= Instant::now() && !gate.in_flight.is_under_way(&hash) {
-                ask(gate, service, lookup, &hash, plan).await;
+                ask(gate, service, lookup, &hash, &row, plan).await;
                 plan.next = Instant::now() + plan.pause;
                 plan.pause = (plan.pause * 2).min(LAST_PAUSE);
             }
@@ -77,22 +77,23 @@ async fn ask(
     service: &Arc<Service>,
     lookup: &Lookup,
     hash: &PaymentHash,
+    row: &Row,
     plan: &Plan,
 ) {
+    // The name was made with the key that the ticket is signed with.
+    let key = gate.ring.find(|keys| Some(keys.fingerprint()) == row.key);
+    let Some((key, keys)) = key.and_then(|key| Some((key, gate.ring.get(key)?))) else { return };
     // Before the question: what comes to it later isn't counted.
     let final_now = !plan.not_final.is_open();
-    let mut answers = Vec::new();
-    // The name was made with the key that the ticket is signed with; which one that is, only the
-    // ticket tells.
-    for keys in gate.ring.all() {
-        answers.push(question(gate, service, lookup, &keys.idempotency_key(hash)).await);
-    }
-    let resolution = if answers.contains(&LookupAnswer::Found) {
-        Resolution::Delivered
-    } else if final_now && answers.iter().all(|answer| *answer == LookupAnswer::NotFound) {
-        Resolution::Release
-    } else {
-        return;
+    // Another place never saw the name, and this one forgets it.
+    let knows_it = row.place.is_some() && row.place == service.place(key);
+    let age = gate.ledger.now().at_most_since(&row.first_try);
+    let believed = final_now && knows_it && age <= lookup.remembered;
+    let answer = question(gate, service, lookup, &keys.idempotency_key(hash)).await;
+    let resolution = match answer {
+        LookupAnswer::Found => Resolution::Delivered,
+        LookupAnswer::NotFound if believed => Resolution::Release,
+        LookupAnswer::NotFound | LookupAnswer::Nothing => return,
     };
     match gate.ledger.resolve(*hash, plan.claim, resolution).await {
         Ok(Settled::Stale) => {}

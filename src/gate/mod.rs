@@ -16,6 +16,7 @@ pub mod payments;
 pub mod read;
 pub mod recent;
 pub mod route;
+pub mod sealed_order;
 pub mod status;
 pub mod stock;
 mod stored_answer;
@@ -51,7 +52,7 @@ use crate::payment_hash::PaymentHash;
 use crate::record::access_log::{AccessLog, Line};
 use crate::record::metrics::Metrics;
 use crate::service::request::PaidRequest;
-use crate::service::{Catalogue, Offer, Service};
+use crate::service::{Catalogue, Service};
 use crate::ticket::{Presented, Tickets};
 
 /// Everything that requests share.
@@ -144,8 +145,9 @@ async fn serve<'a>(
     request: Request<Incoming>,
     log: &mut RequestLog<'a>,
 ) -> Result<Answer, Problem> {
-    let service = match route::route(&gate.catalogue, &request) {
-        Ok(Route::Service(service)) => service,
+    let (service, is_for_sale_here) = match route::route(&gate.catalogue, &request) {
+        Ok(Route::Service(service)) => (service, true),
+        Ok(Route::Formerly(service)) => (service, false),
         Ok(Route::Status) => return Box::pin(status::answer(gate, &request, log)).await,
         Ok(Route::Preflight(methods)) => {
             read::drain(request.into_body(), &gate.catalogue.limits).await;
@@ -161,30 +163,37 @@ async fn serve<'a>(
         return free::pass(gate, service, peer, client, request, log).await;
     };
     // Boxed, so that a free request doesn't carry about what only a paid one needs.
-    Box::pin(serve_paid(gate, service, offer, peer, client, request, log)).await
+    let paid = |whole: read::Whole| PaidRequest {
+        service,
+        offer,
+        head: whole.head,
+        body: whole.body,
+        is_for_sale_here,
+        peer,
+        client,
+    };
+    Box::pin(async move {
+        let whole = read::whole(request, &gate.catalogue.limits).await?;
+        serve_paid(gate, &paid(whole), log).await
+    })
+    .await
 }
 
 async fn serve_paid(
     gate: &Arc<Gate>,
-    service: &Arc<Service>,
-    offer: &Offer,
-    peer: &Peer,
-    client: &Client,
-    request: Request<Incoming>,
+    request: &PaidRequest<'_>,
     log: &mut RequestLog<'_>,
 ) -> Result<Answer, Problem> {
-    let whole = read::whole(request, &gate.catalogue.limits).await?;
-    let order = validate::order(offer, &whole.head, whole.body)?;
-    let request = PaidRequest::new(service, offer, order, whole.head, peer, client);
-    let presented = gate.tickets.present(&request, &gate.catalogue.times);
-    let redeemed = match without_preimage::accept(gate, &request, presented).await? {
+    let now = gate.ledger.now().later();
+    let presented = gate.tickets.present(request, &gate.catalogue.times, now);
+    let redeemed = match without_preimage::accept(gate, request, presented).await? {
         Presented::Nothing(rejected) => Redeemed::Rejected(rejected),
-        Presented::Ticket(ticket) => paid::redeem(gate, &request, ticket, log).await?,
-        Presented::Pass(pass) => pass::ride(gate, &request, &pass, log).await?,
+        Presented::Ticket(ticket) => paid::redeem(gate, request, ticket, log).await?,
+        Presented::Pass(pass) => pass::ride(gate, request, &pass, log).await?,
     };
     match redeemed {
         Redeemed::Answer(answer) => Ok(answer),
-        Redeemed::Rejected(rejected) => challenge::sell(gate, &request, rejected, log).await,
+        Redeemed::Rejected(rejected) => challenge::sell(gate, request, rejected, log).await,
     }
 }
 

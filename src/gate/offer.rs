@@ -9,8 +9,10 @@ use crate::answer::{self, Answer, problems};
 use crate::code::Code;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
+use crate::l402::verify::Kind;
+use crate::order::Order;
 use crate::payment_hash::PaymentHash;
-use crate::service::TicketKind;
+use crate::price::Msat;
 use crate::service::request::PaidRequest;
 use crate::time::UnixTime;
 
@@ -26,6 +28,12 @@ pub(super) struct Offered<'a> {
     pub(super) which: problems::Invoice,
     /// Till when it can be paid.
     pub(super) expires: UnixTime,
+    /// What it costs.
+    pub(super) price: Msat,
+    /// What its payment buys.
+    pub(super) kind: Kind,
+    /// Till when that is worth something, in Unix seconds.
+    pub(super) valid_until: u64,
 }
 
 /// What a 402 offers, as its body says it.
@@ -50,6 +58,7 @@ struct Terms<'a> {
 pub(super) fn payment_required(
     gate: &Gate,
     request: &PaidRequest<'_>,
+    order: &Order,
     why: Code,
     offered: &Offered<'_>,
 ) -> Answer {
@@ -57,19 +66,19 @@ pub(super) fn payment_required(
         (why.status(), problems::why_to_pay(why, offered.which), why.retry());
     let members = Members { status, code: why, detail, charged: Charged::No, retry };
     let token = encode_base64(offered.macaroon);
-    let (pass_until, pass_uses) = match request.offer.kind {
-        TicketKind::Pass { time, uses } => (Some(offered.expires.plus(time).seconds()), uses),
-        TicketKind::SingleUse => (None, None),
+    let (pass_until, pass_uses) = match offered.kind {
+        Kind::Pass { uses } => (Some(offered.valid_until), uses),
+        Kind::SingleUse { .. } => (None, None),
     };
     let terms = Terms {
         macaroon: &token,
         invoice: offered.invoice,
         payment_hash: offered.hash.to_string(),
-        price_sats: request.price.sat(),
-        price_msat: request.price.get(),
+        price_sats: offered.price.sat(),
+        price_msat: offered.price.get(),
         expires_at: offered.expires.seconds(),
         service: &request.service.name,
-        next: curl::third_step(request, gate.catalogue.public_url.as_deref(), &token),
+        next: curl::third_step(request, order, gate.catalogue.public_url.as_deref(), &token),
         pass_until,
         pass_uses,
     };

@@ -7,17 +7,21 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::flight::{CLAIM_PATIENCE, End, Ending, Flight, NotSent, claim_id, lease, refused};
+use super::flight::{
+    CLAIM_PATIENCE, End, Ending, Flight, NewFlight, NotSent, claim_id, lease, refused,
+};
 use super::in_flight::Entry;
-use super::{Gate, RequestLog};
+use super::{Gate, RequestLog, validate};
 use crate::answer::problem::Problem;
 use crate::answer::stored::{Overflow, delivered, replayed};
 use crate::answer::{Answer, problems};
 use crate::code::Code;
-use crate::keys::KeyIndex;
+use crate::l402::verify::Genuine;
 use crate::ledger::state::Attempt;
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
+use crate::request_digest::RequestDigest;
+use crate::service::Service;
 use crate::service::request::PaidRequest;
 use crate::ticket::{Rejected, VerifiedTicket};
 
@@ -60,10 +64,12 @@ pub async fn redeem(
     if gate.revoked.contains(&hash) {
         return Ok(Redeemed::rejected(Code::TicketRevoked));
     }
-    if !verified.is_for_this_request() {
+    let Some(order) = verified.order() else {
+        // A request that couldn't be bought is told so first.
+        validate::order(request, &gate.catalogue.limits)?;
         let ending = misdirected(gate, request, &verified).await;
         return answer(&ending, Try::Another, None);
-    }
+    };
     if let Some(stored) = recent(gate, &verified) {
         return replayed(&stored).map(Redeemed::Answer);
     }
@@ -76,9 +82,9 @@ pub async fn redeem(
                 Err(_) => return Err(problems::in_flight()),
             },
             Entry::Leader(publish, end) => {
-                let (attempt, key) = (attempt(request, &verified), verified.ticket().key);
-                let (end, overflow) =
-                    take_off(gate, request, hash, attempt, key, publish, end).await;
+                let flight = |attempt| NewFlight { paid: request, order, attempt, keeps: true };
+                let flight = attempt(gate, request, &verified).map(flight);
+                let (end, overflow) = take_off(gate, hash, flight, publish, end).await;
                 (end, Try::Own, overflow)
             }
         };
@@ -94,20 +100,16 @@ pub async fn redeem(
     }
 }
 
-/// Flies, and gives the end of it, with the overflow of an answer that is too long to keep. `key`
-/// is the one that signed the ticket.
+/// Flies, and gives the end of it, with the overflow of an answer that is too long to keep.
 pub(super) async fn take_off(
     gate: &Arc<Gate>,
-    request: &PaidRequest<'_>,
     hash: PaymentHash,
-    attempt: Option<Attempt>,
-    key: KeyIndex,
+    flight: Option<NewFlight<'_>>,
     publish: watch::Sender<Option<Arc<End>>>,
     mut end: watch::Receiver<Option<Arc<End>>>,
 ) -> (Option<Arc<End>>, Option<Overflow>) {
     let (overflow, mut first_asker) = oneshot::channel();
-    let flight =
-        attempt.and_then(|attempt| Flight::new(gate, request, attempt, key, publish, overflow));
+    let flight = flight.and_then(|flight| Flight::new(gate, flight, publish, overflow));
     match flight {
         Some(flight) => drop(gate.tasks.spawn(flight.fly())),
         None => gate.in_flight.leave(&hash),
@@ -128,7 +130,7 @@ async fn misdirected(gate: &Gate, request: &PaidRequest<'_>, verified: &Verified
     if gate.in_flight.is_under_way(&verified.ticket().payment_hash) {
         return Ending::Rejected(Code::TicketUsed);
     }
-    let Some(attempt) = attempt(request, verified) else { return Ending::LedgerDown };
+    let Some(attempt) = attempt(gate, request, verified) else { return Ending::LedgerDown };
     match timeout(CLAIM_PATIENCE, gate.ledger.claim(attempt)).await {
         Ok(Ok(claimed)) => refused(claimed),
         Ok(Err(_)) | Err(_) => Ending::LedgerDown,
@@ -141,18 +143,32 @@ fn recent(gate: &Gate, verified: &VerifiedTicket) -> Option<Arc<StoredAnswer>> {
 }
 
 /// A try at a ticket, with a name of its own; `None` if the system has no randomness.
-fn attempt(request: &PaidRequest<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
-    let ticket = verified.ticket();
+fn attempt(gate: &Gate, request: &PaidRequest<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
+    Some(Attempt {
+        request: verified.request(),
+        own_request: verified.order().is_some(),
+        remembered: request.service.remembered,
+        ..attempt_at(gate, request.service, verified.ticket())?
+    })
+}
+
+/// A try that is bound to no request yet.
+pub(super) fn attempt_at(gate: &Gate, service: &Service, ticket: &Genuine) -> Option<Attempt> {
     Some(Attempt {
         hash: ticket.payment_hash,
-        service: Arc::clone(&request.service.name),
-        request: verified.request(),
-        own_request: verified.is_for_this_request(),
+        service: Arc::clone(&service.name),
+        request: RequestDigest::NONE,
+        own_request: true,
+        key: gate.ring.get(ticket.key)?.fingerprint(),
+        minted: ticket.minted,
+        era: ticket.era,
         minted_valid_until: ticket.minted_valid_until,
         valid_until: ticket.valid_until,
-        price_msat: request.price.get(),
-        repeatable: request.service.repeatable,
-        lease: lease(request.service),
+        price_msat: ticket.price_msat,
+        place: service.place(ticket.key)?,
+        remembered: None,
+        sealed: None,
+        lease: lease(service),
         claim: claim_id()?,
     })
 }

@@ -10,22 +10,22 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::exchange::{Exchange, judge, send};
-use super::flight::{Ending, NotSent, claim_id, lease, upstream_request};
+use super::flight::{Ending, NewFlight, NotSent, put_reference, upstream_request};
 use super::in_flight::Entry;
-use super::paid::{Redeemed, Try, answer, not_sent_problem, take_off};
+use super::paid::{Redeemed, Try, answer, attempt_at, not_sent_problem, take_off};
 use super::stored_answer::passed_on;
-use super::{Gate, RequestLog};
+use super::{Gate, RequestLog, validate};
 use crate::answer::problem::Problem;
+use crate::answer::problems;
 use crate::answer::stored::delivered;
-use crate::answer::{Answer, problems};
 use crate::code::Code;
+use crate::keys::KeyIndex;
 use crate::ledger::state::{Attempt, retry_delay};
+use crate::order::Order;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
-use crate::request_digest::RequestDigest;
 use crate::service::request::PaidRequest;
 use crate::ticket::VerifiedPass;
-use crate::time::UnixTime;
 
 /// How soon it is looked again whether a use of an exhausted pass was given back.
 const EXHAUSTED_FOR: Duration = Duration::from_secs(5);
@@ -45,22 +45,35 @@ pub async fn ride(
         Some(true) => return Ok(Redeemed::rejected(Code::TicketRevoked)),
         Some(false) => {}
     }
-    if pass.ticket().valid_until <= UnixTime::now().seconds() {
+    // Judged at each use: only a single request was sold as it is.
+    let order = validate::order(request, &gate.catalogue.limits)?;
+    if pass.ticket().valid_until <= gate.ledger.now().ledger.seconds() {
         return Ok(Redeemed::rejected(Code::TicketExpired));
     }
     gate.journal.pass_served(hash);
     match pass.uses() {
-        None => uncounted(gate, request, log).await.map(Redeemed::Answer),
-        Some(uses) => counted(gate, request, pass, uses, log).await,
+        None => uncounted(gate, request, &order, hash, pass.ticket().key, log).await,
+        Some(uses) => {
+            let life = gate.ledger.life().ok_or_else(problems::ledger_down)?;
+            if life.is_of_another_life(pass.ticket().era, pass.ticket().minted) {
+                return Err(problems::pass_held());
+            }
+            counted(gate, request, &order, pass, uses, log).await
+        }
     }
 }
 
 async fn uncounted(
     gate: &Gate,
     paid: &PaidRequest<'_>,
+    order: &Order,
+    hash: PaymentHash,
+    key: KeyIndex,
     log: &mut RequestLog<'_>,
-) -> Result<Answer, Problem> {
-    let request = upstream_request(paid).ok_or_else(problems::internal)?;
+) -> Result<Redeemed, Problem> {
+    let mut request = upstream_request(paid, order).ok_or_else(problems::internal)?;
+    let keys = gate.ring.get(key).ok_or_else(problems::internal)?;
+    put_reference(paid.service, keys, &hash, &mut request);
     let (service, started) = (paid.service, Instant::now());
     let deadline = started + service.upstream.timeout;
     let sent = send(service, request, None, deadline).await;
@@ -69,16 +82,16 @@ async fn uncounted(
         Ok(response) if service.meaning.is_delivered_by(response.status(), response.headers()) => {
             log.upstream = Some(started.elapsed());
             service.metrics.redemption(Outcome::Delivered, 0);
-            return Ok(passed_on(response));
+            return Ok(Redeemed::Answer(passed_on(response)));
         }
-        Ok(response) => judge(gate, service, &paid.order, response, deadline).await,
+        Ok(response) => judge(gate, service, order, response, deadline).await,
         Err(outcome) => Exchange::nothing(outcome),
     };
     let Exchange { outcome, answer, refusal, overflow } = done;
     log.upstream = Some(started.elapsed());
     service.metrics.redemption(outcome, 0);
     match (outcome, answer) {
-        (Outcome::Delivered, Some(answer)) => delivered(&answer, overflow),
+        (Outcome::Delivered, Some(answer)) => delivered(&answer, overflow).map(Redeemed::Answer),
         (Outcome::NotSent, _) => {
             Err(not_sent_problem(&NotSent { refusal, retry_after: retry_delay(1) }))
         }
@@ -91,17 +104,18 @@ async fn uncounted(
 async fn counted(
     gate: &Arc<Gate>,
     request: &PaidRequest<'_>,
+    order: &Order,
     pass: &VerifiedPass,
     uses: u32,
     log: &mut RequestLog<'_>,
 ) -> Result<Redeemed, Problem> {
     let hash = pass.ticket().payment_hash;
     let ride = ride_of(gate, hash);
-    if ride.is_exhausted() {
+    if ride.is_exhausted(uses) {
         return Ok(Redeemed::rejected(Code::TicketSpent));
     }
     let known = ride.next.load(Ordering::Relaxed).min(uses);
-    let (mut soonest, mut under_way): (Option<Duration>, bool) = (None, false);
+    let (mut soonest, mut under_way, mut parked): (Option<Duration>, _, _) = (None, false, false);
     for number in (known..uses).chain(0..known) {
         let name = name_of_use(&hash, number);
         let (publish, end) = match gate.in_flight.enter(name) {
@@ -113,8 +127,9 @@ async fn counted(
             }
             Entry::Full => return Err(problems::too_many_redemptions()),
         };
-        let (attempt, key) = (attempt(request, pass, name, number), pass.ticket().key);
-        let (end, overflow) = take_off(gate, request, name, attempt, key, publish, end).await;
+        let flight = |attempt| NewFlight { paid: request, order, attempt, keeps: false };
+        let flight = attempt(gate, request, pass, name, number).map(flight);
+        let (end, overflow) = take_off(gate, name, flight, publish, end).await;
         let end = end.ok_or_else(problems::internal)?;
         ride.next.fetch_max(number + 1, Ordering::Relaxed);
         if end.granted {
@@ -129,6 +144,7 @@ async fn counted(
                 soonest = Some(soonest.map_or(*pause, |before| before.min(*pause)));
             }
             Ending::Busy => under_way = true,
+            Ending::Parked => parked = true,
             // Used before.
             _ => {}
         }
@@ -137,8 +153,9 @@ async fn counted(
         Some(pause) => Err(problems::pass_retry_later(pause)),
         // Not spent yet: nobody is asked to pay for what may come back.
         None if under_way => Err(problems::in_flight()),
+        None if parked => Err(problems::pass_outcome_unknown()),
         None => {
-            ride.exhaust();
+            ride.exhaust(uses);
             Ok(Redeemed::rejected(Code::TicketSpent))
         }
     }
@@ -149,21 +166,22 @@ async fn counted(
 pub struct Ride {
     /// From this number on nothing was tried yet.
     next: AtomicU32,
-    /// When every use was found used. Looking again costs a look at each.
-    exhausted: Mutex<Option<std::time::Instant>>,
+    /// How many uses, from the first on, were all found used, and when: a holder may have narrowed
+    /// its copy. Looking again costs a look at each.
+    exhausted: Mutex<Option<(u32, std::time::Instant)>>,
 }
 
 impl Ride {
-    fn is_exhausted(&self) -> bool {
+    fn is_exhausted(&self, uses: u32) -> bool {
         self.exhausted
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .is_some_and(|since| since.elapsed() < EXHAUSTED_FOR)
+            .is_some_and(|(used, since)| uses <= used && since.elapsed() < EXHAUSTED_FOR)
     }
 
-    fn exhaust(&self) {
+    fn exhaust(&self, uses: u32) {
         *self.exhausted.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(std::time::Instant::now());
+            Some((uses, std::time::Instant::now()));
     }
 }
 
@@ -176,25 +194,16 @@ fn ride_of(gate: &Gate, hash: PaymentHash) -> Arc<Ride> {
 }
 
 fn attempt(
+    gate: &Gate,
     paid: &PaidRequest<'_>,
     pass: &VerifiedPass,
     name: PaymentHash,
     number: u32,
 ) -> Option<Attempt> {
     let ticket = pass.ticket();
-    Some(Attempt {
-        hash: name,
-        service: Arc::clone(&paid.service.name),
-        request: RequestDigest::NONE,
-        own_request: true,
-        minted_valid_until: ticket.minted_valid_until,
-        valid_until: ticket.valid_until,
-        // The pass was paid once.
-        price_msat: if number == 0 { paid.price.get() } else { 0 },
-        repeatable: false,
-        lease: lease(paid.service),
-        claim: claim_id()?,
-    })
+    // The pass was paid once.
+    let price_msat = if number == 0 { ticket.price_msat } else { 0 };
+    Some(Attempt { hash: name, price_msat, ..attempt_at(gate, paid.service, ticket)? })
 }
 
 /// By which the ledger knows one use of a pass. No invoice has such a hash but by finding a

@@ -16,6 +16,8 @@ use crate::service::{Catalogue, STATUS_PATH, Service};
 pub enum Route<'a> {
     /// One of the operator's services.
     Service(&'a Arc<Service>),
+    /// One of them, at an address that it had before.
+    Formerly(&'a Arc<Service>),
     /// Ourselves: how a ticket stands.
     Status,
     /// A browser that asks beforehand: the methods that the path takes.
@@ -38,12 +40,23 @@ pub fn route<'a, B>(catalogue: &'a Catalogue, request: &Request<B>) -> Result<Ro
     if let Some(service) = of_method(true).or_else(|| of_method(false)) {
         return Ok(Route::Service(service));
     }
+    let former = |service: &&Arc<Service>| {
+        let is_host = service.host.as_deref().is_none_or(|named| Some(named) == host.as_deref());
+        let has_it = |(method, at): &(Method, String)| at == path && method == request.method();
+        is_host && service.former_addresses.iter().any(has_it)
+    };
+    if let Some(service) = catalogue.services.iter().find(former) {
+        return Ok(Route::Formerly(service));
+    }
     let is_preflight = request.method() == Method::OPTIONS;
     if path == STATUS_PATH {
         let methods = HeaderValue::from_static("GET, OPTIONS");
         return Ok(if is_preflight { Route::Preflight(methods) } else { Route::Status });
     }
-    let methods: Vec<&str> = here().map(|service| service.method.as_str()).collect();
+    let formerly = catalogue.services.iter().flat_map(|service| &service.former_addresses);
+    let formerly = formerly.filter(|(_, at)| at == path).map(|(method, _)| method.as_str());
+    let methods: Vec<&str> =
+        here().map(|service| service.method.as_str()).chain(formerly).collect();
     if methods.is_empty() {
         return Err(problems::no_such_service());
     }

@@ -19,9 +19,10 @@ use crate::answer::body::Body;
 use crate::answer::problem::Problem;
 use crate::answer::{self, Answer, problems};
 use crate::code::Code;
+use crate::l402::verify::{Genuine, Kind};
 use crate::ledger::accounts::{Challenge, ChallengeState, JournalEntry, Minted};
 use crate::ledger::changes::Subscription;
-use crate::ledger::state::State;
+use crate::ledger::state::{State, first_claim_until};
 use crate::payment_hash::Preimage;
 use crate::ticket::{HeldTicket, NotHeld};
 use crate::time::UnixTime;
@@ -106,7 +107,12 @@ pub async fn answer<'a, B>(
     }
     let query = StatusQuery::read(request.uri().query()).map_err(problems::bad_request)?;
     let catalogue = &gate.catalogue;
-    let held = gate.tickets.held(&catalogue.services, &catalogue.times, request.headers());
+    let held = gate.tickets.held(
+        &catalogue.services,
+        &catalogue.times,
+        gate.ledger.now().later(),
+        request.headers(),
+    );
     let held = held.map_err(|why| match why {
         NotHeld::Nothing => problems::status_without_macaroon(),
         NotHeld::Foreign => problems::status_of_foreign_ticket(),
@@ -117,7 +123,7 @@ pub async fn answer<'a, B>(
         return events(gate, payments, held).await;
     }
     let status = status_after(gate, payments, &held, &query).await?;
-    let mut response = answer::json(StatusCode::OK, "application/json", &body(&held, status));
+    let mut response = answer::json(StatusCode::OK, "application/json", &body(gate, &held, status));
     hand_over(gate, payments, &held, status, response.headers_mut()).await;
     Ok(Answer { response, code: Code::Status })
 }
@@ -196,7 +202,7 @@ async fn ticket_status(
     payments: &Payments,
     held: &HeldTicket,
 ) -> Result<TicketStatus, Problem> {
-    let hash = held.ticket.payment_hash;
+    let (hash, now) = (held.ticket.payment_hash, gate.ledger.now().ledger.seconds());
     if gate.revoked.contains(&hash) {
         return Ok(TicketStatus::Revoked);
     }
@@ -220,17 +226,33 @@ async fn ticket_status(
         }
         Some(_) => ask_node(gate, payments, held, challenge).await?,
         // So old that it may have been forgotten: not to be accounted for once more.
-        None if held.ticket.minted_valid_until <= UnixTime::now().seconds() => {
-            TicketStatus::Expired
-        }
+        None if last_use(&held.ticket) <= now => TicketStatus::Expired,
         None => {
             note_down(gate, held);
             ask_node(gate, payments, held, None).await?
         }
     };
-    let has_ended = held.ticket.valid_until <= UnixTime::now().seconds();
-    let is_over = status == TicketStatus::Paid && has_ended;
-    Ok(if is_over { TicketStatus::Expired } else { status })
+    Ok(match status {
+        TicketStatus::Paid if last_use(&held.ticket) <= now => TicketStatus::Expired,
+        // Handed in, it is parked: what became of it in an earlier life of the ledger, nobody
+        // knows.
+        TicketStatus::Paid if is_held_back(gate, &held.ticket)? => TicketStatus::Parked,
+        status => status,
+    })
+}
+
+/// Until when, by the ledger's clock in Unix seconds, a ticket is taken that was never handed in.
+fn last_use(ticket: &Genuine) -> u64 {
+    match ticket.kind {
+        Kind::SingleUse { .. } => first_claim_until(ticket.minted_valid_until, ticket.valid_until),
+        Kind::Pass { .. } => ticket.valid_until,
+    }
+}
+
+fn is_held_back(gate: &Gate, ticket: &Genuine) -> Result<bool, Problem> {
+    let life = gate.ledger.life().ok_or_else(problems::status_ledger_down)?;
+    let is_counted = !matches!(ticket.kind, Kind::Pass { uses: None });
+    Ok(is_counted && life.is_of_another_life(ticket.era, ticket.minted))
 }
 
 /// A challenge that no row tells of was handed out a moment before a crash. It gets one, so that
@@ -239,10 +261,12 @@ fn note_down(gate: &Gate, held: &HeldTicket) {
     gate.journal.append(JournalEntry::Found(Minted {
         hash: held.ticket.payment_hash,
         service: Arc::clone(&held.service.name),
-        price_msat: held.price_msat,
+        price_msat: held.ticket.price_msat,
         at: held.invoice_expires.minus(gate.catalogue.times.invoice_expiry).min(UnixTime::now()),
         expires: held.invoice_expires.seconds(),
         valid_until: held.ticket.minted_valid_until,
+        is_pass: matches!(held.ticket.kind, Kind::Pass { .. }),
+        address: Arc::clone(&held.service.address),
     }));
 }
 
@@ -261,8 +285,10 @@ async fn ask_node(
     }
 }
 
-fn body(held: &HeldTicket, status: TicketStatus) -> Value {
+fn body(gate: &Gate, held: &HeldTicket, status: TicketStatus) -> Value {
+    let keys = gate.ring.get(held.ticket.key);
     json!({
+        "reference": keys.map(|keys| keys.reference(&held.ticket.payment_hash)),
         "state": status.word(),
         "paymentHash": held.ticket.payment_hash.to_string(),
         "service": &*held.service.name,
@@ -328,7 +354,7 @@ async fn send_events(
     loop {
         let text = if told != Some(status) {
             told = Some(status);
-            format!("event: state\ndata: {}\n\n", body(&held, status))
+            format!("event: state\ndata: {}\n\n", body(&gate, &held, status))
         } else if heard.elapsed() >= HEARTBEAT_INTERVAL {
             ":\n\n".to_owned()
         } else {

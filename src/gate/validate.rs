@@ -1,26 +1,36 @@
-//! Whether a request is one that its service sells; the same with and without a ticket, and before
-//! any invoice exists.
+//! Whether a request is one that its service sells; before any invoice exists. What was sold before
+//! isn't judged again.
 
-use bytes::Bytes;
-use hyper::http::request::Parts;
-
-use super::read::content_type;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::code::Code;
 use crate::order::{Order, Unfit};
-use crate::service::Offer;
+use crate::service::Limits;
+use crate::service::request::PaidRequest;
 
-/// The order that a request makes.
-pub fn order(offer: &Offer, head: &Parts, body: Bytes) -> Result<Order, Problem> {
-    let checked = offer.rules.check(content_type(&head.headers), head.uri.query(), body);
-    checked.map_err(|unfit| {
+/// The order that a request makes where it is sold, by the rules of today.
+pub fn for_sale(request: &PaidRequest<'_>, limits: &Limits) -> Result<Order, Problem> {
+    if !request.is_for_sale_here {
+        let service = request.service;
+        return Err(problems::moved(service.method.as_str(), &service.path));
+    }
+    order(request, limits)
+}
+
+/// The order that a request makes, by the rules of today.
+pub fn order(request: &PaidRequest<'_>, limits: &Limits) -> Result<Order, Problem> {
+    if request.body.len() > limits.body {
+        return Err(problems::body_too_large(limits.body));
+    }
+    request.judged().map_err(|unfit| {
         let code = match unfit {
             Unfit::ContentType { .. } => Code::UnsupportedMediaType,
             Unfit::UnexpectedQuery => Code::UnexpectedQuery,
-            Unfit::UnexpectedBody | Unfit::Query(_) | Unfit::Json(_) | Unfit::Schema(_) => {
-                Code::InvalidInput
-            }
+            Unfit::UnexpectedBody
+            | Unfit::Query(_)
+            | Unfit::Json(_)
+            | Unfit::NoObject
+            | Unfit::Schema(_) => Code::InvalidInput,
         };
         problems::not_for_sale(code, unfit.to_string())
     })

@@ -16,6 +16,8 @@ pub struct Terms {
     pub minted_valid_until: Option<u64>,
     /// The narrowest `<service>_valid_until`, in Unix seconds.
     pub valid_until: Option<u64>,
+    /// What it cost when it was minted, in msat.
+    pub price_msat: Option<u64>,
     /// Digest of the one request that the ticket was bought for.
     pub request: Option<RequestDigest>,
     /// How many uses a counted pass has, the narrowest.
@@ -29,18 +31,27 @@ pub struct Terms {
 pub struct Unacceptable;
 
 /// The caveats of a new single-use ticket.
-pub fn single_use(service: &str, valid_until: u64, request: &RequestDigest) -> Vec<String> {
+pub fn single_use(
+    service: &str,
+    valid_until: u64,
+    price_msat: u64,
+    request: &RequestDigest,
+) -> Vec<String> {
     vec![
         format!("services={service}:0"),
         format!("{service}_valid_until={valid_until}"),
+        format!("{service}_price_msat={price_msat}"),
         format!("{service}_request={}", hex::encode(request.as_bytes())),
     ]
 }
 
 /// The caveats of a new pass.
-pub fn pass(service: &str, valid_until: u64, uses: Option<u32>) -> Vec<String> {
-    let mut caveats =
-        vec![format!("services={service}:0"), format!("{service}_valid_until={valid_until}")];
+pub fn pass(service: &str, valid_until: u64, price_msat: u64, uses: Option<u32>) -> Vec<String> {
+    let mut caveats = vec![
+        format!("services={service}:0"),
+        format!("{service}_valid_until={valid_until}"),
+        format!("{service}_price_msat={price_msat}"),
+    ];
     caveats.extend(uses.map(|uses| format!("{service}_uses={uses}")));
     caveats
 }
@@ -84,6 +95,9 @@ pub fn read(service: &str, caveats: &[Vec<u8>]) -> Result<Terms, Unacceptable> {
                         return Err(Unacceptable);
                     }
                     terms.uses = Some(uses);
+                }
+                Some("price_msat") => {
+                    once(&mut terms.price_msat, decimal(value).ok_or(Unacceptable)?)?;
                 }
                 Some("request") => {
                     let mut digest = [0_u8; 32];
@@ -136,11 +150,12 @@ mod tests {
 
     #[test]
     fn what_we_mint_reads_back() {
-        let minted = single_use("sms", 1_800_000_000, &RequestDigest::from_bytes([7; 32]));
+        let minted = single_use("sms", 1_800_000_000, 5_000, &RequestDigest::from_bytes([7; 32]));
         let read = terms(&minted.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         assert!(read.for_service);
         assert_eq!(read.valid_until, Some(1_800_000_000));
         assert_eq!(read.request, Some(RequestDigest::from_bytes([7; 32])));
+        assert_eq!(read.price_msat, Some(5_000));
     }
 
     #[test]
@@ -166,6 +181,8 @@ mod tests {
         assert_eq!((read.minted_valid_until, read.valid_until), (Some(100), Some(50)));
         assert!(terms(&["sms_valid_until=100", "sms_valid_until=101"]).is_err());
         assert!(terms(&["services=sms:0", "services=sms:0,other:0"]).is_err());
+        assert!(terms(&["sms_price_msat=5", "sms_price_msat=5"]).is_ok());
+        assert!(terms(&["sms_price_msat=5", "sms_price_msat=4"]).is_err(), "a price is a fact");
         assert!(!terms(&["services=sms:0,other:0", "services=other:0"]).unwrap().for_service);
         let (a, b) = (
             format!("sms_request={}", "aa".repeat(32)),
@@ -177,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_uses_of_a_pass_only_get_fewer() {
-        let minted = pass("sms", 1_800_000_000, Some(10));
+        let minted = pass("sms", 1_800_000_000, 5_000, Some(10));
         let mut all: Vec<&str> = minted.iter().map(String::as_str).collect();
         assert_eq!(terms(&all).unwrap().uses, Some(10));
         all.push("sms_uses=3");
@@ -186,7 +203,7 @@ mod tests {
         assert!(terms(&all).is_err());
         assert!(terms(&["sms_uses=x"]).is_err() && terms(&["sms_uses=99999999999"]).is_err());
         assert_eq!(
-            terms(&pass("sms", 5, None).iter().map(String::as_str).collect::<Vec<_>>())
+            terms(&pass("sms", 5, 5_000, None).iter().map(String::as_str).collect::<Vec<_>>())
                 .unwrap()
                 .uses,
             None
@@ -204,6 +221,7 @@ mod tests {
             "sms_valid_until=-1",
             "sms_valid_until=99999999999999999999999",
             "sms_request=zz",
+            "sms_price_msat=-1",
             "preimage=12",
         ] {
             assert!(terms(&[bad]).is_err(), "{bad}");

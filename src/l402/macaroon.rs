@@ -189,7 +189,10 @@ mod tests {
     }
 
     fn id() -> Identifier {
-        Identifier { payment_hash: PaymentHash::from_bytes([5; 32]), token_id: [6; 32] }
+        Identifier {
+            payment_hash: PaymentHash::from_bytes([5; 32]),
+            token_id: crate::l402::identifier::TokenId::TEST,
+        }
     }
 
     /// The vector of the facts: root key of 32 zero bytes, as go-macaroon, pymacaroons and the npm

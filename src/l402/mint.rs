@@ -1,6 +1,6 @@
 //! Makes the macaroon of a new challenge.
 
-use super::identifier::Identifier;
+use super::identifier::{Identifier, TokenId};
 use super::verify::Kind;
 use super::{caveat, macaroon};
 use crate::keys::{KeyIndex, KeyRing};
@@ -12,10 +12,12 @@ pub struct Ticket<'a> {
     pub service: &'a str,
     /// The payment that it is bought with.
     pub payment_hash: PaymentHash,
-    /// 32 random bytes.
-    pub token_id: [u8; 32],
+    /// Whose token it is.
+    pub token_id: TokenId,
     /// Unix seconds after which it is worth nothing, if it was never handed in.
     pub valid_until: u64,
+    /// What it costs, in msat.
+    pub price_msat: u64,
     /// What it buys.
     pub kind: Kind,
 }
@@ -36,11 +38,13 @@ pub fn payable(ring: &KeyRing, key: KeyIndex, macaroon: &[u8]) -> Option<Vec<u8>
 pub fn ticket(ring: &KeyRing, ticket: &Ticket<'_>) -> Vec<u8> {
     let identifier = Identifier { payment_hash: ticket.payment_hash, token_id: ticket.token_id };
     let root_key = ring.minting().root_key(&identifier.to_bytes());
+    let (service, valid_until, price_msat) =
+        (ticket.service, ticket.valid_until, ticket.price_msat);
     let caveats = match &ticket.kind {
         Kind::SingleUse { request } => {
-            caveat::single_use(ticket.service, ticket.valid_until, request)
+            caveat::single_use(service, valid_until, price_msat, request)
         }
-        Kind::Pass { uses } => caveat::pass(ticket.service, ticket.valid_until, *uses),
+        Kind::Pass { uses } => caveat::pass(service, valid_until, price_msat, *uses),
     };
     macaroon::create(&root_key, None, &identifier.to_bytes(), &caveats)
 }

@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 
 use super::credential::{Credential, Proof};
-use super::identifier::Identifier;
+use super::identifier::{Identifier, TokenId};
 use super::mint;
-use super::verify::{self, Kind, Paid, Refusal};
+use super::verify::{self, Kind, Names, Paid, Refusal};
 use super::{caveat, macaroon};
 use crate::keys::{KeyRing, MasterSecret};
 use crate::payment_hash::Preimage;
@@ -14,6 +14,11 @@ use crate::request_digest::RequestDigest;
 
 const REQUEST: RequestDigest = RequestDigest::from_bytes([8; 32]);
 const UNTIL: u64 = 2_000_000_000;
+const PRICE_MSAT: u64 = 100_000;
+
+fn named(now: &str) -> Names<'_> {
+    Names { now, formerly: &[] }
+}
 
 fn ring() -> KeyRing {
     KeyRing::new(&[MasterSecret::new([1; 32])], "regtest").unwrap()
@@ -27,8 +32,9 @@ fn ticket() -> Vec<u8> {
     let terms = mint::Ticket {
         service: "sms",
         payment_hash: preimage().payment_hash(),
-        token_id: [2; 32],
+        token_id: TokenId::TEST,
         valid_until: UNTIL,
+        price_msat: PRICE_MSAT,
         kind: Kind::SingleUse { request: REQUEST },
     };
     mint::ticket(&ring(), &terms)
@@ -37,7 +43,7 @@ fn ticket() -> Vec<u8> {
 fn verify(macaroon: Vec<u8>) -> Result<Paid, Refusal> {
     verify::ticket(
         &ring(),
-        "sms",
+        named("sms"),
         false,
         &Credential { macaroon, proof: Proof::Preimage(preimage()) },
     )
@@ -68,6 +74,7 @@ fn caveats() -> impl Strategy<Value = Vec<u8>> {
         Just("services".to_owned()),
         Just("sms_valid_until".to_owned()),
         Just("sms_request".to_owned()),
+        Just("sms_price_msat".to_owned()),
         Just("preimage".to_owned()),
         "[a-z_]{0,12}",
     ];
@@ -101,13 +108,14 @@ fn a_holder_can_append_its_preimage_as_lnget_does() {
     );
     assert!(verify(appended.clone()).is_ok());
     let alone = Credential { macaroon: appended, proof: Proof::None };
-    assert!(verify::ticket(&ring(), "sms", false, &alone).is_ok());
+    assert!(verify::ticket(&ring(), named("sms"), false, &alone).is_ok());
 }
 
 #[test]
 fn the_wrong_preimage_none_and_another_service_are_told_apart() {
-    let with =
-        |proof| verify::ticket(&ring(), "sms", false, &Credential { macaroon: ticket(), proof });
+    let with = |proof| {
+        verify::ticket(&ring(), named("sms"), false, &Credential { macaroon: ticket(), proof })
+    };
     assert!(matches!(with(Proof::None), Err(Refusal::NotPaid(_))));
     assert!(matches!(with(Proof::Unreadable), Err(Refusal::UnreadablePreimage(_))));
     assert!(matches!(
@@ -116,9 +124,26 @@ fn the_wrong_preimage_none_and_another_service_are_told_apart() {
     ));
     let elsewhere = Credential { macaroon: ticket(), proof: Proof::Preimage(preimage()) };
     assert!(matches!(
-        verify::ticket(&ring(), "other", false, &elsewhere),
+        verify::ticket(&ring(), named("other"), false, &elsewhere),
         Err(Refusal::OtherService)
     ));
+}
+
+/// A renamed service redeems what was sold under its former name, and nobody else does.
+#[test]
+fn a_former_name_still_counts() {
+    let credential = Credential { macaroon: ticket(), proof: Proof::Preimage(preimage()) };
+    let formerly = ["older".into(), "sms".into()];
+    let names = Names { now: "texts", formerly: &formerly };
+    let paid = verify::ticket(&ring(), names, false, &credential).ok().unwrap();
+    assert_eq!((paid.ticket().name, paid.ticket().price_msat), (2, PRICE_MSAT));
+    assert_eq!(
+        (paid.ticket().minted, paid.ticket().era),
+        (TokenId::TEST.minted, TokenId::TEST.era)
+    );
+    let another = Names { now: "texts", formerly: &formerly[..1] };
+    let refused = verify::ticket(&ring(), another, false, &credential);
+    assert!(matches!(refused, Err(Refusal::OtherService)));
 }
 
 #[test]
@@ -128,16 +153,24 @@ fn a_ticket_of_another_network_or_secret_is_forged_and_of_an_older_secret_is_not
     let mainnet = KeyRing::new(std::slice::from_ref(&old), "mainnet").unwrap();
     let stranger = KeyRing::new(std::slice::from_ref(&new), "regtest").unwrap();
     let rotated = KeyRing::new(&[new, old], "regtest").unwrap();
-    assert!(matches!(verify::ticket(&mainnet, "sms", false, &credential()), Err(Refusal::Forged)));
-    assert!(matches!(verify::ticket(&stranger, "sms", false, &credential()), Err(Refusal::Forged)));
-    let key = verify::ticket(&rotated, "sms", false, &credential()).ok().unwrap().ticket().key;
+    assert!(matches!(
+        verify::ticket(&mainnet, named("sms"), false, &credential()),
+        Err(Refusal::Forged)
+    ));
+    assert!(matches!(
+        verify::ticket(&stranger, named("sms"), false, &credential()),
+        Err(Refusal::Forged)
+    ));
+    let key =
+        verify::ticket(&rotated, named("sms"), false, &credential()).ok().unwrap().ticket().key;
     assert!(!key.is_minting());
 }
 
 #[test]
 fn a_ticket_without_a_caveat_that_the_service_demands_is_refused() {
-    let identifier = Identifier { payment_hash: preimage().payment_hash(), token_id: [0; 32] };
-    let all = caveat::single_use("sms", UNTIL, &REQUEST);
+    let identifier =
+        Identifier { payment_hash: preimage().payment_hash(), token_id: TokenId::TEST };
+    let all = caveat::single_use("sms", UNTIL, PRICE_MSAT, &REQUEST);
     for left_out in 0..all.len() {
         let mut some = all.clone();
         some.remove(left_out);
@@ -148,7 +181,10 @@ fn a_ticket_without_a_caveat_that_the_service_demands_is_refused() {
             &some,
         );
         assert!(
-            matches!(verify(bytes), Err(Refusal::Caveats | Refusal::OtherService)),
+            matches!(
+                verify(bytes),
+                Err(Refusal::Caveats | Refusal::OtherService | Refusal::PassNotTaken)
+            ),
             "without {}",
             all[left_out]
         );
@@ -159,8 +195,9 @@ fn pass(uses: Option<u32>) -> Vec<u8> {
     let terms = mint::Ticket {
         service: "sms",
         payment_hash: preimage().payment_hash(),
-        token_id: [2; 32],
+        token_id: TokenId::TEST,
         valid_until: UNTIL,
+        price_msat: PRICE_MSAT,
         kind: Kind::Pass { uses },
     };
     mint::ticket(&ring(), &terms)
@@ -170,7 +207,8 @@ fn pass(uses: Option<u32>) -> Vec<u8> {
 fn a_ticket_s_own_caveats_decide_its_kind() {
     let of = |macaroon, sells_passes| {
         let credential = Credential { macaroon, proof: Proof::Preimage(preimage()) };
-        verify::ticket(&ring(), "sms", sells_passes, &credential).map(|paid| paid.ticket().kind)
+        verify::ticket(&ring(), named("sms"), sells_passes, &credential)
+            .map(|paid| paid.ticket().kind)
     };
     assert_eq!(of(pass(None), true).ok(), Some(Kind::Pass { uses: None }));
     assert_eq!(of(pass(Some(5)), true).ok(), Some(Kind::Pass { uses: Some(5) }));
@@ -180,7 +218,7 @@ fn a_ticket_s_own_caveats_decide_its_kind() {
     );
     assert!(of(with_caveat(&pass(Some(5)), b"sms_uses=6"), true).is_err());
     assert!(
-        matches!(of(pass(None), false), Err(Refusal::Caveats)),
+        matches!(of(pass(None), false), Err(Refusal::PassNotTaken)),
         "a service that sells single requests takes no pass"
     );
     assert_eq!(
@@ -200,6 +238,7 @@ proptest! {
             prop_assert_eq!(ticket.minted_valid_until, UNTIL);
             prop_assert_eq!(ticket.kind, Kind::SingleUse { request: REQUEST });
             prop_assert_eq!(ticket.payment_hash, preimage().payment_hash());
+            prop_assert_eq!(ticket.price_msat, PRICE_MSAT);
         }
     }
 

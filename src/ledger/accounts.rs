@@ -26,6 +26,42 @@ pub struct Minted {
     pub expires: u64,
     /// Till when its ticket is worth something, in Unix seconds.
     pub valid_until: u64,
+    /// Whether it is for more than one request.
+    pub is_pass: bool,
+    /// Method and path of the service.
+    pub address: Arc<str>,
+}
+
+/// What was sold of a service in one way.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SoldOffer {
+    /// Name of the service.
+    pub service: String,
+    /// Whether as passes.
+    pub is_pass: bool,
+    /// The method and path at which it was sold.
+    pub address: String,
+    /// Till when the last of these tickets is worth something, in Unix seconds.
+    pub until: u64,
+}
+
+impl SoldOffer {
+    /// The latest of each, of some challenges.
+    pub(super) fn of<'a>(minted: impl Iterator<Item = &'a Minted>) -> Vec<Self> {
+        let mut latest = BTreeMap::new();
+        for one in minted {
+            let key = (&*one.service, one.is_pass, &*one.address);
+            let until = latest.entry(key).or_insert(0);
+            *until = one.valid_until.max(*until);
+        }
+        let sold = |((service, is_pass, address), until): ((&str, bool, &str), u64)| Self {
+            service: service.to_owned(),
+            is_pass,
+            address: address.to_owned(),
+            until,
+        };
+        latest.into_iter().map(sold).collect()
+    }
 }
 
 /// Something to write down.
@@ -150,6 +186,9 @@ pub trait Accounts: Send + Sync {
     /// Writes entries down. With `challenges`, each challenge has a row, by which its payment is
     /// recognised.
     fn note(&self, entries: Vec<JournalEntry>, challenges: bool) -> Reply<'_, ()>;
+
+    /// What was sold in the past, and in which ways.
+    fn sold(&self) -> Reply<'_, Vec<SoldOffer>>;
 
     /// Payments in the order of the node's stream, with the stream's new index, in one step. Says
     /// which of them are news. Only `found` sets an index back: who writes late doesn't.

@@ -15,5 +15,8 @@ pub(super) const CHALLENGES_FIRST: Duration = Duration::from_secs(24 * 3600);
 /// How long a challenge that wasn't paid is remembered after its invoice ran out.
 pub(super) const CLOSED_FOR: Duration = Duration::from_secs(3600);
 
+/// How long it is kept what a parked ticket was for.
+pub(super) const ORDERS_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+
 /// Rows that one step of pruning deletes at most, so that claims don't wait for it.
 pub(super) const PRUNE_STEP: u32 = 200;

@@ -2,12 +2,16 @@
 //! waits for a ticket hears of each change from here, after its commit.
 
 pub mod accounts;
+mod attempt;
 pub mod changes;
+pub mod clock;
 pub mod error;
+pub mod id;
 pub mod journal;
 mod limits;
 pub mod postgres;
 pub mod revoked;
+mod row;
 mod sql;
 pub mod sqlite;
 pub mod state;
@@ -19,10 +23,13 @@ mod conformance;
 
 use std::sync::Arc;
 
-use self::accounts::{Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, Sum};
+use self::accounts::{
+    Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, SoldOffer, Sum,
+};
 use self::changes::{Changes, Subscription};
+use self::clock::Moment;
 use self::error::LedgerError;
-use self::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
+use self::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use self::store::{Claimed, LedgerStore, Settled, Settlement};
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
@@ -160,6 +167,31 @@ impl Ledger {
         self.store.run().await;
     }
 
+    /// See `LedgerStore::sealed`.
+    pub async fn sealed(&self, hash: PaymentHash) -> Result<Option<Vec<u8>>, LedgerError> {
+        self.store.sealed(hash).await
+    }
+
+    /// See `LedgerStore::release_restored`.
+    pub async fn release_restored(&self, minted_before: UnixTime) -> Result<u64, LedgerError> {
+        self.store.release_restored(minted_before).await
+    }
+
+    /// See `LedgerStore::shut`.
+    pub async fn shut(&self) -> Result<(), LedgerError> {
+        self.store.shut().await
+    }
+
+    /// See `LedgerStore::now`.
+    pub fn now(&self) -> Moment {
+        self.store.now()
+    }
+
+    /// See `LedgerStore::life`.
+    pub fn life(&self) -> Option<Marks> {
+        self.store.life()
+    }
+
     /// See `LedgerStore::health`.
     pub fn health(&self) -> Result<(), LedgerError> {
         self.store.health()
@@ -172,6 +204,11 @@ impl Ledger {
         challenges: bool,
     ) -> Result<(), LedgerError> {
         self.store.note(entries, challenges).await
+    }
+
+    /// See `Accounts::sold`.
+    pub async fn sold(&self) -> Result<Vec<SoldOffer>, LedgerError> {
+        self.store.sold().await
     }
 
     /// See `Accounts::settle_index`.

@@ -1,7 +1,29 @@
 use super::*;
+use crate::era::Era;
+use crate::keys::Fingerprint;
+use crate::payment_hash::PaymentHash;
+use crate::place::Place;
+use crate::request_digest::RequestDigest;
 
-const NOW: UnixTime = UnixTime::from_seconds(1_000_000);
-const WINDOW: ReplayWindow = ReplayWindow { replay: Duration::from_secs(86_400), watermark: 0 };
+const ERA: Era = Era::from_number(1);
+const NOW: Moment = at(UnixTime::from_seconds(1_000_000));
+const RULES: Rules = Rules {
+    replay: Duration::from_secs(86_400),
+    marks: Marks { era: ERA, released_before: UnixTime::from_millis(0), watermark: 0 },
+};
+
+/// A moment on which both clocks agree.
+const fn at(time: UnixTime) -> Moment {
+    Moment { wall: time, ledger: time }
+}
+
+fn later(by: Duration) -> Moment {
+    at(NOW.wall.plus(by))
+}
+
+fn repeatable(claim: u8) -> Attempt {
+    Attempt { remembered: Some(Duration::from_secs(60)), ..attempt(claim) }
+}
 
 fn attempt(claim: u8) -> Attempt {
     Attempt {
@@ -12,30 +34,35 @@ fn attempt(claim: u8) -> Attempt {
         minted_valid_until: 2_000_000,
         valid_until: 2_000_000,
         price_msat: 1000,
-        repeatable: false,
+        key: Fingerprint::from_bytes([9; 16]),
+        minted: UnixTime::from_seconds(1),
+        era: ERA,
+        place: Place::from_bytes([1; 16]),
+        remembered: None,
+        sealed: None,
         lease: Duration::from_secs(60),
-        claim: ClaimId([claim; 16]),
+        claim: ClaimId::from_bytes([claim; 16]),
     }
 }
 
 fn claimed() -> Row {
-    claim(None, &attempt(1), NOW, WINDOW).1.unwrap()
+    claim(None, &attempt(1), NOW, &RULES).1.unwrap()
 }
 
 fn settled(outcome: Outcome) -> Row {
-    settle(&claimed(), ClaimId([1; 16]), outcome, NOW).unwrap()
+    settle(&claimed(), ClaimId::from_bytes([1; 16]), outcome, NOW).unwrap()
 }
 
-fn answer(row: &Row, attempt: &Attempt, now: UnixTime) -> Claim {
-    claim(Some(row), attempt, now, WINDOW).0
+fn answer(row: &Row, attempt: &Attempt, now: Moment) -> Claim {
+    claim(Some(row), attempt, now, &RULES).0
 }
 
 #[test]
 fn the_table() {
     let (own, other) = (attempt(2), Attempt { own_request: false, ..attempt(2) });
-    let later = NOW.plus(Duration::from_secs(3600));
-    assert_eq!(claim(None, &own, NOW, WINDOW).0, Claim::Granted);
-    assert_eq!(claim(None, &other, NOW, WINDOW).0, Claim::OtherRequest);
+    let later = later(Duration::from_secs(3600));
+    assert_eq!(claim(None, &own, NOW, &RULES).0, Claim::Granted);
+    assert_eq!(claim(None, &other, NOW, &RULES).0, Claim::OtherRequest);
     assert_eq!(answer(&claimed(), &own, later), Claim::Busy);
     assert_eq!(answer(&settled(Outcome::Delivered), &own, later), Claim::Replay);
     assert_eq!(answer(&settled(Outcome::Unknown), &own, later), Claim::Parked);
@@ -54,14 +81,14 @@ fn the_table() {
 
 #[test]
 fn expiry_counts_only_without_a_row() {
-    let late = UnixTime::from_seconds(2_000_000);
-    assert_eq!(claim(None, &attempt(2), late, WINDOW).0, Claim::Rejected(RejectReason::Expired));
+    let late = at(UnixTime::from_seconds(2_000_000).plus(FIRST_CLAIM_GRACE));
+    assert_eq!(claim(None, &attempt(2), late, &RULES).0, Claim::Rejected(RejectReason::Expired));
     assert_eq!(answer(&settled(Outcome::NotSent), &attempt(2), late), Claim::Granted);
     assert_eq!(answer(&settled(Outcome::Unknown), &attempt(2), late), Claim::Parked);
     let narrowed = Attempt { valid_until: 999_999, ..attempt(2) };
-    assert_eq!(claim(None, &narrowed, NOW, WINDOW).0, Claim::Rejected(RejectReason::Expired));
+    assert_eq!(claim(None, &narrowed, NOW, &RULES).0, Claim::Rejected(RejectReason::Expired));
     assert_eq!(
-        claim(None, &Attempt { valid_until: 1_500_000, ..attempt(2) }, NOW, WINDOW)
+        claim(None, &Attempt { valid_until: 1_500_000, ..attempt(2) }, NOW, &RULES)
             .1
             .unwrap()
             .valid_until,
@@ -71,21 +98,23 @@ fn expiry_counts_only_without_a_row() {
 
 #[test]
 fn at_or_below_the_watermark_no_row_does_not_mean_unused() {
-    let pruned = ReplayWindow { watermark: 2_000_000, ..WINDOW };
-    assert_eq!(claim(None, &attempt(2), NOW, pruned).0, Claim::Rejected(RejectReason::Expired));
-    let above = ReplayWindow { watermark: 1_999_999, ..WINDOW };
-    assert_eq!(claim(None, &attempt(2), NOW, above).0, Claim::Granted);
+    let of = |watermark| Rules { marks: Marks { watermark, ..RULES.marks }, ..RULES };
+    assert_eq!(
+        claim(None, &attempt(2), NOW, &of(2_000_000)).0,
+        Claim::Rejected(RejectReason::Expired)
+    );
+    assert_eq!(claim(None, &attempt(2), NOW, &of(1_999_999)).0, Claim::Granted);
 }
 
 #[test]
 fn answers_are_given_back_within_the_window_and_when_the_clock_was_set_back() {
     let row = settled(Outcome::Delivered);
-    assert_eq!(answer(&row, &attempt(2), NOW.plus(WINDOW.replay)), Claim::Replay);
+    assert_eq!(answer(&row, &attempt(2), later(RULES.replay)), Claim::Replay);
     assert_eq!(
-        answer(&row, &attempt(2), NOW.plus(WINDOW.replay + Duration::from_millis(1))),
+        answer(&row, &attempt(2), later(RULES.replay + Duration::from_millis(1))),
         Claim::Rejected(RejectReason::Spent)
     );
-    assert_eq!(answer(&row, &attempt(2), UnixTime::from_seconds(5)), Claim::Replay);
+    assert_eq!(answer(&row, &attempt(2), at(UnixTime::from_seconds(5))), Claim::Replay);
 }
 
 #[test]
@@ -94,35 +123,34 @@ fn tries_are_spaced() {
     assert_eq!(seconds, [0, 1, 2, 4, 8, 16, 32, 60, 60]);
     assert_eq!(retry_delay(u32::MAX), RETRY_DELAY_MAX);
     let row = settled(Outcome::NotSent);
-    let soon = NOW.plus(Duration::from_millis(400));
+    let soon = later(Duration::from_millis(400));
     assert_eq!(
         answer(&row, &attempt(2), soon),
         Claim::RetryLater { retry_after: Duration::from_millis(600) }
     );
-    assert_eq!(answer(&row, &attempt(2), UnixTime::from_seconds(5)), Claim::Granted);
+    assert_eq!(answer(&row, &attempt(2), at(UnixTime::from_seconds(5))), Claim::Granted);
 }
 
 #[test]
 fn only_the_try_that_holds_the_claim_settles_it() {
     let row = claimed();
-    assert_eq!(settle(&row, ClaimId([9; 16]), Outcome::Delivered, NOW), Err(Stale));
+    assert_eq!(settle(&row, ClaimId::from_bytes([9; 16]), Outcome::Delivered, NOW), Err(Stale));
     let free = settled(Outcome::NotSent);
-    let second =
-        claim(Some(&free), &attempt(2), NOW.plus(Duration::from_secs(9)), WINDOW).1.unwrap();
+    let second = claim(Some(&free), &attempt(2), later(Duration::from_secs(9)), &RULES).1.unwrap();
     assert_eq!(
-        settle(&second, ClaimId([1; 16]), Outcome::NotSent, NOW),
+        settle(&second, ClaimId::from_bytes([1; 16]), Outcome::NotSent, NOW),
         Err(Stale),
         "the late first try"
     );
     assert_eq!(
-        settle(&free, ClaimId([1; 16]), Outcome::NotSent, NOW),
+        settle(&free, ClaimId::from_bytes([1; 16]), Outcome::NotSent, NOW),
         Ok(free.clone()),
         "said twice"
     );
-    assert_eq!(settle(&free, ClaimId([1; 16]), Outcome::Delivered, NOW), Err(Stale));
+    assert_eq!(settle(&free, ClaimId::from_bytes([1; 16]), Outcome::Delivered, NOW), Err(Stale));
     assert_eq!(orphaned(&free, NOW), Err(Stale));
     assert_eq!(
-        withdraw(&second, ClaimId([2; 16])).map(|r| (r.state, r.attempts)),
+        withdraw(&second, ClaimId::from_bytes([2; 16])).map(|r| (r.state, r.attempts)),
         Ok((State::Free, 1))
     );
 }
@@ -131,8 +159,8 @@ fn only_the_try_that_holds_the_claim_settles_it() {
 fn a_parked_ticket_is_tried_again_only_if_the_upstream_throws_repeats_away() {
     let parked = settled(Outcome::Unknown);
     assert_eq!(answer(&parked, &attempt(2), NOW), Claim::Parked);
-    assert_eq!(answer(&parked, &Attempt { repeatable: true, ..attempt(2) }, NOW), Claim::Granted);
-    assert_eq!(answer(&claimed(), &Attempt { repeatable: true, ..attempt(2) }, NOW), Claim::Busy);
+    assert_eq!(answer(&parked, &repeatable(2), NOW), Claim::Granted);
+    assert_eq!(answer(&claimed(), &repeatable(2), NOW), Claim::Busy);
 }
 
 /// The upstream may have forgotten the key by the time of a third try: a refusal of the second says
@@ -140,8 +168,7 @@ fn a_parked_ticket_is_tried_again_only_if_the_upstream_throws_repeats_away() {
 #[test]
 fn what_may_have_happened_once_is_never_free_by_itself_again() {
     let parked = settled(Outcome::Unknown);
-    let again =
-        claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, WINDOW).1.unwrap();
+    let again = claim(Some(&parked), &repeatable(2), NOW, &RULES).1.unwrap();
     let refused = settle(&again, again.claim, Outcome::NotSent, NOW).unwrap();
     assert_eq!(refused.state, State::Parked);
     assert_eq!(withdraw(&again, again.claim).unwrap().state, State::Parked);
@@ -150,7 +177,7 @@ fn what_may_have_happened_once_is_never_free_by_itself_again() {
         State::Delivered
     );
     let released = resolve(&refused, refused.claim, Resolution::Release, NOW).unwrap();
-    let last = claim(Some(&released), &attempt(3), NOW, WINDOW).1.unwrap();
+    let last = claim(Some(&released), &attempt(3), NOW, &RULES).1.unwrap();
     assert_eq!(settle(&last, last.claim, Outcome::NotSent, NOW).unwrap().state, State::Free);
 }
 
@@ -158,8 +185,7 @@ fn what_may_have_happened_once_is_never_free_by_itself_again() {
 #[test]
 fn what_is_said_of_one_try_does_not_count_for_the_next() {
     let parked = settled(Outcome::Unknown);
-    let again =
-        claim(Some(&parked), &Attempt { repeatable: true, ..attempt(2) }, NOW, WINDOW).1.unwrap();
+    let again = claim(Some(&parked), &repeatable(2), NOW, &RULES).1.unwrap();
     let parked_again = settle(&again, again.claim, Outcome::Unknown, NOW).unwrap();
     assert_eq!(resolve(&parked_again, parked.claim, Resolution::Release, NOW), Err(Stale));
 }
@@ -176,7 +202,7 @@ fn who_made_the_try_may_still_say_for_certain_how_it_ended() {
     );
     assert_eq!(settle(&parked, row.claim, Outcome::NotSent, NOW).unwrap().state, State::Free);
     assert_eq!(withdraw(&parked, row.claim).unwrap().state, State::Free);
-    assert_eq!(settle(&parked, ClaimId([9; 16]), Outcome::NotSent, NOW), Err(Stale));
+    assert_eq!(settle(&parked, ClaimId::from_bytes([9; 16]), Outcome::NotSent, NOW), Err(Stale));
     let unknown = settle(&parked, row.claim, Outcome::Unknown, NOW).unwrap();
     assert_eq!(unknown.state, State::Parked);
 }

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::accounts::Accounts;
+use super::clock::Moment;
 use super::error::{LedgerError, Reply};
-use super::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
+use super::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use super::stored_answer::StoredAnswer;
 use crate::keys::Fingerprint;
 use crate::outcome::Outcome;
@@ -94,11 +95,27 @@ pub trait LedgerStore: Accounts + Send + Sync {
     /// in: till when to remember it.
     fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Reply<'_, ()>;
 
+    /// What a ticket was handed in for, sealed, as long as nobody knows what became of it.
+    fn sealed(&self, hash: PaymentHash) -> Reply<'_, Option<Vec<u8>>>;
+
+    /// Frees what a restore parked, of tickets minted before a time, and takes those that come in
+    /// later; gives how many were freed.
+    fn release_restored(&self, minted_before: UnixTime) -> Reply<'_, u64>;
+
     /// All tickets that were taken back.
     fn revoked(&self) -> Reply<'_, Vec<PaymentHash>>;
 
     /// Looks after itself for as long as this is polled: it never ends.
     fn run(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Writes what waits and leaves everything in its place: nothing can be asked of it any more.
+    fn shut(&self) -> Reply<'_, ()>;
+
+    /// The time by both clocks.
+    fn now(&self) -> Moment;
+
+    /// What it knows of itself; `None` if it was never reached.
+    fn life(&self) -> Option<Marks>;
 
     /// `Err` while it is known to be down.
     fn health(&self) -> Result<(), LedgerError>;

@@ -88,10 +88,11 @@ async fn about_tickets(gate: &Gate, request: &Request<Incoming>) -> Response<Ful
     let Some(ask) = tickets::read(is_post, request.uri().path(), request.uri().query()) else {
         let ways = "GET /tickets?state=parked&limit=100, GET /tickets/<payment hash>, GET \
                     /tickets/stats?days=30, POST /tickets/<payment hash>/delivered | release | \
-                    revoke";
+                    revoke, POST /tickets/release?minted_before=2026-11-28T09:30:00Z";
         return say(StatusCode::BAD_REQUEST, ways.to_owned());
     };
-    let answered = tickets::answer(&gate.ledger, ask, gate.payments.is_some()).await;
+    let answered =
+        tickets::answer(&gate.ledger, Some(&gate.ring), ask, gate.payments.is_some()).await;
     if matches!(ask, tickets::Ask::Revoke(_)) {
         gate.revoked.refresh(&gate.ledger).await;
     }
@@ -102,6 +103,9 @@ async fn about_tickets(gate: &Gate, request: &Request<Incoming>) -> Response<Ful
         Err(no @ tickets::No::Ledger(_)) => say(StatusCode::SERVICE_UNAVAILABLE, no.to_string()),
     }
 }
+
+/// From here on it is said that the two clocks lie far apart.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(3600);
 
 /// 503 only if nothing can be redeemed: while the node or an upstream is down, paid tickets (of
 /// others) still are.
@@ -123,7 +127,17 @@ fn readiness(gate: &Gate, draining: bool) -> (StatusCode, Value) {
             part(payments.state().as_ref().err().map(|why| (why.word(), why.to_string())))
         }
     };
-    let degraded = node.is_err()
+    let apart = gate.ledger.now().apart();
+    let clocks = (apart > CLOCKS_APART_MAX).then(|| {
+        let apart = Duration::from_secs(apart.as_secs());
+        let why = format!(
+            "the machine's clock and the ledger's, which follows it slowly, are {apart:?} apart: \
+             is this machine's time right?"
+        );
+        ("apart", why)
+    });
+    let degraded = clocks.is_some()
+        || node.is_err()
         || gate.payments.as_ref().is_some_and(|payments| payments.state().is_err())
         || gate.catalogue.services.iter().any(|service| service.upstream.health.is_down());
     let (status, word) = match (draining, &ledger, degraded) {
@@ -136,6 +150,7 @@ fn readiness(gate: &Gate, draining: bool) -> (StatusCode, Value) {
         "status": word,
         "ledger": part(ledger.as_ref().err().map(|why| ("down", why.to_string()))),
         "node": part(node.as_ref().err().map(|why| (why.word(), why.to_string()))),
+        "clocks": part(clocks),
         "payments": payments,
         "upstreams": upstreams,
     });
@@ -157,6 +172,8 @@ fn metrics(gate: &Gate) -> Response<Full<Bytes>> {
     if let Some(payments) = &gate.payments {
         metrics.payments_up.set(payments.state().is_ok().into());
     }
+    let apart = gate.ledger.now().apart().as_secs();
+    metrics.clocks_apart.set(i64::try_from(apart).unwrap_or(i64::MAX));
     metrics.ledger_up.set(gate.ledger.health().is_ok().into());
     metrics.unpaid.set(i64::try_from(gate.unpaid.count(Instant::now())).unwrap_or(i64::MAX));
     metrics.in_flight.set(i64::try_from(gate.in_flight.count()).unwrap_or(i64::MAX));

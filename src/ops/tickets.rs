@@ -1,8 +1,12 @@
 //! What an operator asks about tickets, and says of them: the same over the second listener and
 //! from the command line.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tracing::info;
 
+use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::accounts::{DAY_S, Day, Days};
 use crate::ledger::error::LedgerError;
@@ -31,6 +35,8 @@ pub enum Ask {
     Resolve(PaymentHash, Resolution),
     /// Take one back for good.
     Revoke(PaymentHash),
+    /// Free what a restore parked, of tickets that were minted before a time.
+    ReleaseRestored(UnixTime),
     /// What was asked for, paid and delivered, per service and day.
     Stats {
         /// How many days back, with today.
@@ -52,8 +58,14 @@ pub enum No {
     Ledger(#[from] LedgerError),
 }
 
-/// Does it, and says how the tickets stand now. `detects`: whether payments are known of.
-pub async fn answer(ledger: &Ledger, ask: Ask, detects: bool) -> Result<Value, No> {
+/// Does it, and says how the tickets stand now. `ring` tells what backends know of a ticket;
+/// `detects`: whether payments are known of.
+pub async fn answer(
+    ledger: &Ledger,
+    ring: Option<&KeyRing>,
+    ask: Ask,
+    detects: bool,
+) -> Result<Value, No> {
     match ask {
         Ask::Stats { days } => {
             let first_day =
@@ -62,24 +74,41 @@ pub async fn answer(ledger: &Ledger, ask: Ask, detects: bool) -> Result<Value, N
         }
         Ask::List { state, limit } => {
             let rows = ledger.list(state, limit).await?;
-            return Ok(rows.iter().map(|(hash, row)| show(hash, row)).collect());
+            return Ok(rows.iter().map(|(hash, row)| show(ring, hash, row)).collect());
         }
         Ask::Show(_) => {}
+        Ask::ReleaseRestored(before) => {
+            let released = ledger.release_restored(before).await?;
+            info!(before = before.rfc_3339(), released, "operator: released what a restore parked");
+            return Ok(json!({ "released": released, "mintedBefore": before.rfc_3339() }));
+        }
         Ask::Resolve(hash, resolution) => {
             let claim = ledger.show(hash).await?.ok_or(No::Unknown)?.claim;
             if ledger.resolve(hash, claim, resolution).await? == Settled::Stale {
                 return Err(No::NotParked);
             }
+            let said = match resolution {
+                Resolution::Delivered => "delivered",
+                Resolution::Release => "not sent",
+            };
+            info!(ticket = %hash, said, "operator: resolved a parked ticket");
         }
         Ask::Revoke(hash) => {
-            ledger.revoke(hash, UnixTime::now().seconds().saturating_add(REMEMBER)).await?
+            let until = ledger.now().later().seconds().saturating_add(REMEMBER);
+            ledger.revoke(hash, until).await?;
+            info!(ticket = %hash, "operator: revoked a ticket");
         }
     }
     let (Ask::Show(hash) | Ask::Resolve(hash, _) | Ask::Revoke(hash)) = ask else {
         return Ok(Value::Null);
     };
     let row = ledger.show(hash).await?.ok_or(No::Unknown)?;
-    Ok(show(&hash, &row))
+    let mut shown = show(ring, &hash, &row);
+    // As it lies there: only who has the master secret can read it.
+    if let (Some(sealed), Value::Object(members)) = (ledger.sealed(hash).await?, &mut shown) {
+        members.insert("sealedOrder".to_owned(), STANDARD.encode(sealed).into());
+    }
+    Ok(shown)
 }
 
 /// A row per service and day. What was paid is `null` where it isn't known.
@@ -109,20 +138,27 @@ fn date(day: u64) -> String {
         .map_or_else(|_| day.to_string(), |time| time.date().to_string())
 }
 
-fn show(hash: &PaymentHash, row: &Row) -> Value {
+fn show(ring: Option<&KeyRing>, hash: &PaymentHash, row: &Row) -> Value {
+    let keys = row.key.and_then(|secret| ring?.of(secret));
     json!({
         "ticket": hash.to_string(),
         "service": row.service,
         "state": row.state.word(),
+        "reference": keys.map(|keys| keys.reference(hash)),
+        "idempotencyKey": keys.map(|keys| keys.idempotency_key(hash)),
         "attempts": row.attempts,
-        "changedAt": row.changed.seconds(),
-        "validUntil": row.valid_until,
+        "mintedAt": row.minted.rfc_3339(),
+        "triedAt": row.place.map(|_| row.first_try.wall.rfc_3339()),
+        "changedAt": row.changed.wall.rfc_3339(),
+        "validUntil": UnixTime::from_seconds(row.valid_until).rfc_3339(),
         "priceMsat": row.price_msat,
+        "sinceRestore": row.since_restore,
     })
 }
 
 /// From `GET /tickets?state=parked&limit=9`, `GET /tickets/<hash>`, `POST /tickets/<hash>/delivered
-/// | release | revoke`.
+/// | release | revoke`,
+/// `POST /tickets/release?minted_before=2026-11-28T09:30:00Z`.
 pub fn read(is_post: bool, path: &str, query: Option<&str>) -> Option<Ask> {
     let segments: Vec<&str> = path.split('/').collect();
     let ["", "tickets", rest @ ..] = segments.as_slice() else { return None };
@@ -133,6 +169,11 @@ pub fn read(is_post: bool, path: &str, query: Option<&str>) -> Option<Ask> {
             Some(Ask::Stats { days: days? })
         }
         (false, [hash]) => Some(Ask::Show(PaymentHash::from_hex(hash)?)),
+        (true, ["release"]) => {
+            let before = form_urlencoded::parse(query?.as_bytes()).next()?;
+            let time = (before.0 == "minted_before").then(|| UnixTime::parse(&before.1))?;
+            Some(Ask::ReleaseRestored(time?))
+        }
         (true, [hash, "delivered"]) => {
             Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Delivered))
         }
@@ -155,6 +196,9 @@ pub fn write(ask: &Ask) -> (&'static str, String) {
         Ask::Resolve(hash, Resolution::Delivered) => ("POST", format!("/tickets/{hash}/delivered")),
         Ask::Resolve(hash, Resolution::Release) => ("POST", format!("/tickets/{hash}/release")),
         Ask::Stats { days } => ("GET", format!("/tickets/stats?days={days}")),
+        Ask::ReleaseRestored(before) => {
+            ("POST", format!("/tickets/release?minted_before={}", before.rfc_3339()))
+        }
         Ask::Revoke(hash) => ("POST", format!("/tickets/{hash}/revoke")),
     }
 }
@@ -199,6 +243,7 @@ mod tests {
             Ask::Resolve(hash, Resolution::Release),
             Ask::Revoke(hash),
             Ask::Stats { days: 7 },
+            Ask::ReleaseRestored(UnixTime::from_seconds(1_795_858_200)),
         ] {
             let (method, target) = write(&ask);
             let (path, query) = target

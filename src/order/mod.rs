@@ -24,6 +24,16 @@ pub enum Bind {
     Exact,
 }
 
+impl Bind {
+    /// The word that config files and ledgers have for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Exact => "exact",
+        }
+    }
+}
+
 /// Where a request says what it wants. Media types are in lower case, without parameters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Takes {
@@ -41,13 +51,17 @@ pub enum Takes {
 pub struct Rules {
     /// Where a request says what it wants.
     pub takes: Takes,
+    /// Whether the JSON has to be an object, since our name for the request goes into it.
+    pub needs_object: bool,
     /// What the JSON, or the query as an object, must look like.
     pub schema: Option<Schema>,
 }
 
-/// A request that satisfies its service's rules. It can only be made by checking one.
+/// What is asked for, in the form in which it is digested and forwarded: of a request that
+/// satisfies its service's rules, or of one that was sold before and so satisfied them.
 #[derive(Clone)]
 pub struct Order {
+    bind: Bind,
     body: Bytes,
     query: Option<String>,
 }
@@ -73,6 +87,9 @@ pub enum Unfit {
     /// The body isn't strict JSON.
     #[error("the body is not the JSON asked for: {0}")]
     Json(#[from] JsonError),
+    /// The JSON isn't an object.
+    #[error("the body has to be a JSON object")]
+    NoObject,
     /// The JSON isn't what the service's schema asks for.
     #[error("{}", .0.join("; "))]
     Schema(Vec<String>),
@@ -92,7 +109,7 @@ impl Rules {
         let expected = match &self.takes {
             Takes::Json(media, _) | Takes::Bytes(media) => media,
             Takes::Nothing | Takes::Query if !body.is_empty() => return Err(Unfit::UnexpectedBody),
-            Takes::Nothing => return Ok(Order { body, query: None }),
+            Takes::Nothing => return Ok(Order::exact(body, None)),
             Takes::Query => {
                 let parameters = query::read(query.unwrap_or_default()).map_err(Unfit::Query)?;
                 self.check_schema(&query::as_json(&parameters))?;
@@ -101,20 +118,45 @@ impl Rules {
                 if canonical.len() > MAX_QUERY {
                     return Err(Unfit::Query("is too long"));
                 }
-                return Ok(Order { body, query: Some(canonical) });
+                return Ok(Order::exact(body, Some(canonical)));
             }
         };
         if !content_type.is_some_and(|given| media_type_matches(given, expected)) {
             return Err(Unfit::ContentType { expected: expected.clone() });
         }
-        let Takes::Json(_, bind) = self.takes else { return Ok(Order { body, query: None }) };
+        let Takes::Json(_, bind) = self.takes else { return Ok(Order::exact(body, None)) };
         let value = json::parse(&body)?;
+        if self.needs_object && !value.is_object() {
+            return Err(Unfit::NoObject);
+        }
         self.check_schema(&value)?;
-        let body = match bind {
-            Bind::Exact => body,
-            Bind::Json => json::canonical(&value)?.into(),
+        match bind {
+            Bind::Exact => Ok(Order::exact(body, None)),
+            Bind::Json => Ok(Order { bind, body: json::canonical(&value)?.into(), query: None }),
+        }
+    }
+
+    /// How a request's body is read.
+    pub fn bind(&self) -> Bind {
+        match self.takes {
+            Takes::Json(_, bind) => bind,
+            Takes::Nothing | Takes::Bytes(_) | Takes::Query => Bind::Exact,
+        }
+    }
+
+    /// The forms in which a request may have been sold before, the one of today first. None of them
+    /// is judged: rules judge sales only.
+    pub fn forms(&self, query: Option<&str>, body: &Bytes) -> impl Iterator<Item = Order> {
+        let first = self.bind();
+        let other = if first == Bind::Json { Bind::Exact } else { Bind::Json };
+        let query =
+            query.map(|query| query::read(query).map(|parameters| query::write(&parameters)));
+        let form = move |bind| match &query {
+            Some(Err(_)) => None,
+            Some(Ok(query)) => Order::form(bind, body, Some(query.clone())),
+            None => Order::form(bind, body, None),
         };
-        Ok(Order { body, query: None })
+        [first, other].into_iter().filter_map(form)
     }
 
     /// The media type of the body; empty if there is none.
@@ -131,6 +173,24 @@ impl Rules {
 }
 
 impl Order {
+    fn exact(body: Bytes, query: Option<String>) -> Self {
+        Self { bind: Bind::Exact, body, query }
+    }
+
+    /// `None` if the body can't be read so.
+    fn form(bind: Bind, body: &Bytes, query: Option<String>) -> Option<Self> {
+        let body = match bind {
+            Bind::Exact => body.clone(),
+            Bind::Json => json::canonical(&json::parse(body).ok()?).ok()?.into(),
+        };
+        Some(Self { bind, body, query })
+    }
+
+    /// How the body was read.
+    pub fn bind(&self) -> Bind {
+        self.bind
+    }
+
     /// What was priced, is digested, and goes upstream.
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -195,8 +255,12 @@ mod tests {
         }
     }
 
+    fn rules(takes: Takes) -> Rules {
+        Rules { takes, needs_object: false, schema: None }
+    }
+
     fn json(bind: Bind) -> Rules {
-        Rules { takes: Takes::Json("application/json".into(), bind), schema: None }
+        rules(Takes::Json("application/json".into(), bind))
     }
 
     #[test]
@@ -211,8 +275,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sold_in_another_form_is_found_again() {
+        let text = Bytes::from(r#"{ "a": 1 }"#);
+        let sold = |bind| json(bind).check(Some(b"application/json"), None, text.clone()).unwrap();
+        for (then, now) in [(Bind::Json, Bind::Exact), (Bind::Exact, Bind::Json)] {
+            let forms: Vec<Order> = json(now).forms(None, &text).collect();
+            assert_eq!(forms.iter().map(Order::bind).collect::<Vec<_>>(), [now, then]);
+            assert_eq!(forms[1].body(), sold(then).body());
+        }
+        let forms: Vec<Order> = rules(Takes::Query).forms(Some("b=2&a=1"), &Bytes::new()).collect();
+        assert_eq!(forms[0].query(), Some("a=1&b=2"));
+        assert_eq!(rules(Takes::Query).forms(Some("a=1&a=2"), &Bytes::new()).count(), 0);
+    }
+
+    #[test]
+    fn where_our_name_goes_into_the_body_it_is_an_object() {
+        let rules = Rules { needs_object: true, ..json(Bind::Json) };
+        let of = |text: &'static str| rules.check(Some(b"application/json"), None, text.into());
+        assert!(of("{}").is_ok());
+        for bad in ["[1]", "1", "null", "\"a\""] {
+            assert!(matches!(of(bad), Err(Unfit::NoObject)), "{bad}");
+        }
+    }
+
+    #[test]
     fn what_a_service_does_not_take_is_refused() {
-        let rules = |takes| Rules { takes, schema: None };
         assert!(rules(Takes::Nothing).check(None, None, Bytes::new()).is_ok());
         assert!(matches!(
             rules(Takes::Nothing).check(None, None, "x".into()),
@@ -242,7 +329,7 @@ mod tests {
         "properties": {
             "to": {"type": "string", "format": "e164"}, "text": {"type": "string"}
         }});
-        let rules = Rules { takes: Takes::Query, schema: Some(Schema::compile(schema).unwrap()) };
+        let rules = Rules { schema: Some(Schema::compile(schema).unwrap()), ..rules(Takes::Query) };
         let of = |query: &str| {
             rules.check(None, Some(query), Bytes::new()).map(|order| order.query.unwrap())
         };

@@ -45,6 +45,8 @@ pub struct Metrics {
     unredeemed_msat: IntGaugeVec,
     /// 1 while the ledger can be written.
     pub ledger_up: IntGauge,
+    /// By how many seconds the machine's clock and the ledger's differ.
+    pub clocks_apart: IntGauge,
     /// Open challenges.
     pub unpaid: IntGauge,
     /// Redemptions under way.
@@ -182,6 +184,10 @@ impl Metrics {
                 "service",
             )?,
             ledger_up: gauge("farebox_ledger_up", "1 while the ledger can be written.")?,
+            clocks_apart: gauge(
+                "farebox_clocks_apart_seconds",
+                "By how much the machine's clock and the ledger's, which follows slowly, differ.",
+            )?,
             unpaid: gauge(
                 "farebox_unpaid_challenges",
                 "Invoices that are neither redeemed nor expired.",

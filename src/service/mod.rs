@@ -13,7 +13,10 @@ use ipnet::IpNet;
 
 pub use self::ticket_kind::TicketKind;
 use self::times::TicketTimes;
+use crate::keys::KeyIndex;
+use crate::l402::verify::Names;
 use crate::order::Rules;
+use crate::place::Place;
 use crate::price::Msat;
 use crate::record::metrics::ServiceMetrics;
 use crate::upstream::outcome::{Meaning, Predicate};
@@ -44,6 +47,9 @@ pub struct Limits {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+/// Longest request body, in bytes, where the operator says nothing else.
+pub const BODY_DEFAULT: usize = 64 * 1024;
+
 /// Our own path that says how a ticket stands; no service can have it.
 pub const STATUS_PATH: &str = "/l402/status";
 
@@ -53,12 +59,18 @@ pub struct Service {
     pub index: usize,
     /// Its name in tickets, logs and metrics.
     pub name: Arc<str>,
+    /// Names that it had before: their tickets are still redeemed.
+    pub formerly: Vec<Arc<str>>,
+    /// Addresses that it had before: tickets are still redeemed there, and nothing is sold.
+    pub former_addresses: Vec<(Method, String)>,
     /// Its name for people.
     pub title: String,
     /// The method that it takes.
     pub method: Method,
     /// The exact path.
     pub path: String,
+    /// Method and path, as people write them.
+    pub address: Arc<str>,
     /// The host in lower case, or any.
     pub host: Option<String>,
     /// What it sells, if it sells.
@@ -69,14 +81,30 @@ pub struct Service {
     pub meaning: Meaning,
     /// Where it takes our name for a request, if it does.
     pub key: Option<KeyPlace>,
-    /// Whether it throws repeats away by that name.
-    pub repeatable: bool,
+    /// For how long it throws repeats away by that name, if it does.
+    pub remembered: Option<Duration>,
+    /// Names its backend, under each key of the ring.
+    pub places: Vec<Place>,
+    /// The header field in which the backend is told our reference for a request.
+    pub reference: Option<HeaderName>,
     /// How it is asked what became of a request, if it can be.
     pub lookup: Option<Lookup>,
     /// When a used connection may carry a request.
     pub reuse: Reuse,
     /// Its counters.
     pub metrics: ServiceMetrics,
+}
+
+impl Service {
+    /// What its tickets may be named after.
+    pub fn names(&self) -> Names<'_> {
+        Names { now: &self.name, formerly: &self.formerly }
+    }
+
+    /// Names its backend, by the key that signed a ticket.
+    pub fn place(&self, key: KeyIndex) -> Option<Place> {
+        self.places.get(key.place()).copied()
+    }
 }
 
 /// How an upstream is asked what became of a request.
@@ -89,6 +117,9 @@ pub struct Lookup {
     pub not_found: Predicate,
     /// How long after the request "not found" is its last word.
     pub final_after: Duration,
+    /// How long after the first try it still knows our name for it: past that, "not found" says
+    /// nothing.
+    pub remembered: Duration,
 }
 
 /// What a paid service sells.

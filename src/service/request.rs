@@ -1,78 +1,72 @@
-//! A checked request at a paid service, with all that is known of it at the door.
+//! A request at a paid service, with all that is known of it at the door.
 
-use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use bytes::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::{Offer, Service};
 use crate::client::{Client, Peer};
-use crate::keys::{KeyIndex, KeyRing, Keys};
-use crate::order::Order;
+use crate::keys::{KeyRing, Keys};
+use crate::l402::verify::Genuine;
 use crate::order::digest::{self, Bound};
-use crate::price::Msat;
+use crate::order::{Order, Unfit};
 use crate::request_digest::RequestDigest;
 
-/// What is to be bought, or was.
+/// What came, read whole.
 pub struct PaidRequest<'a> {
     /// The service.
     pub service: &'a Arc<Service>,
     /// What it sells.
     pub offer: &'a Offer,
-    /// What is asked for, in the form in which it is priced, digested and forwarded.
-    pub order: Order,
-    /// What that costs.
-    pub price: Msat,
     /// The request's head.
     pub head: Parts,
+    /// Its body.
+    pub body: Bytes,
+    /// Whether it came to the address that the service sells at, not to one that it had before.
+    pub is_for_sale_here: bool,
     /// The other end of the connection.
     pub peer: &'a Peer,
     /// Who asks.
     pub client: &'a Client,
-    /// Under the key that mints. Made when it is first needed: most passes never are bound.
-    digest: OnceLock<RequestDigest>,
 }
 
-impl<'a> PaidRequest<'a> {
-    /// Prices an order.
-    pub fn new(
-        service: &'a Arc<Service>,
-        offer: &'a Offer,
-        order: Order,
-        head: Parts,
-        peer: &'a Peer,
-        client: &'a Client,
-    ) -> Self {
-        let (price, digest) = (offer.price, OnceLock::new());
-        Self { service, offer, order, price, head, peer, client, digest }
+impl PaidRequest<'_> {
+    /// Judges it by the rules of today, as every sale and every use of a pass demands.
+    pub fn judged(&self) -> Result<Order, Unfit> {
+        let content_type = content_type(&self.head.headers);
+        self.offer.rules.check(content_type, self.head.uri.query(), self.body.clone())
     }
 
-    /// What a new ticket for this request is bound to.
-    pub fn digest(&self, ring: &KeyRing) -> RequestDigest {
-        *self.digest.get_or_init(|| self.digest_under(ring.minting()))
+    /// What was sold by a ticket that is bound to `bound`, if it was sold for this very request:
+    /// then it was judged when it was sold, and isn't judged again.
+    pub fn sold_by(&self, ring: &KeyRing, ticket: &Genuine, bound: RequestDigest) -> Option<Order> {
+        let keys = ring.get(ticket.key)?;
+        let name = self.service.names().all().nth(ticket.name)?;
+        let mut forms = self.offer.rules.forms(self.head.uri.query(), &self.body);
+        forms.find(|order| digest_under(keys, name, order) == bound)
     }
 
-    /// Whether `bound`, of a ticket that was signed by the key `key`, is the digest of this
-    /// request.
-    pub fn has_digest(&self, ring: &KeyRing, key: KeyIndex, bound: RequestDigest) -> bool {
-        if key.is_minting() {
-            return self.digest(ring) == bound;
-        }
-        ring.get(key).is_some_and(|keys| self.digest_under(keys) == bound)
+    /// What a new ticket for an order is bound to.
+    pub fn digest(&self, ring: &KeyRing, order: &Order) -> RequestDigest {
+        digest_under(ring.minting(), &self.service.name, order)
     }
+}
 
-    fn digest_under(&self, keys: &Keys) -> RequestDigest {
-        let path = match self.order.query() {
-            Some(query) => Cow::from(format!("{}?{query}", self.service.path)),
-            None => Cow::from(&self.service.path),
-        };
-        let bound = Bound {
-            service: &self.service.name,
-            method: self.service.method.as_str(),
-            path: &path,
-            content_type: self.offer.rules.content_type(),
-            body: self.order.body(),
-        };
-        digest::digest(keys.digest_key(), &bound)
-    }
+fn digest_under(keys: &Keys, service: &str, order: &Order) -> RequestDigest {
+    let bound = Bound {
+        service,
+        binding: order.bind(),
+        query: order.query().unwrap_or_default(),
+        body: order.body(),
+    };
+    digest::digest(keys.digest_key(), &bound)
+}
+
+/// The one `Content-Type`, if there is one; two are refused by not matching anything.
+pub fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    let line = lines.next();
+    if lines.next().is_some() { None } else { line.map(HeaderValue::as_bytes) }
 }

@@ -15,3 +15,10 @@ pub enum TicketKind {
         uses: Option<u32>,
     },
 }
+
+impl TicketKind {
+    /// Whether one payment buys more than one request.
+    pub const fn is_pass(self) -> bool {
+        matches!(self, Self::Pass { .. })
+    }
+}

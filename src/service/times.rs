@@ -32,12 +32,17 @@ impl TicketTimes {
     }
 
     /// Till when the invoice of a ticket can be paid, by the ticket's own `valid_until` as minted
-    /// (Unix seconds): where no row tells, or none yet.
-    pub fn invoice_expires(&self, kind: TicketKind, minted_valid_until: u64) -> UnixTime {
+    /// (Unix seconds): where no row tells, or none yet. `now` is what it would be minted by.
+    pub fn invoice_expires(
+        &self,
+        kind: TicketKind,
+        minted_valid_until: u64,
+        now: UnixTime,
+    ) -> UnixTime {
         let expires = UnixTime::from_seconds(minted_valid_until).minus(self.life(kind));
         // No invoice of today's can be paid so late: this one is of a time when tickets lived
         // longer.
-        let latest = UnixTime::now().plus(self.invoice_expiry).plus(CLOCK_TOLERANCE);
+        let latest = now.plus(self.invoice_expiry).plus(CLOCK_TOLERANCE);
         if expires > latest { UnixTime::from_seconds(0) } else { expires }
     }
 }

@@ -9,10 +9,11 @@ use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use self::verify::Verifier;
 use crate::code::Code;
-use crate::keys::{KeyIndex, KeyRing};
+use crate::keys::KeyRing;
 use crate::l402::credential::{self, Credential, Handed, Proof};
 use crate::l402::mint;
 use crate::l402::verify::{Genuine, Kind, Paid, Refusal};
+use crate::order::Order;
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::request_digest::RequestDigest;
 use crate::service::request::PaidRequest;
@@ -44,6 +45,15 @@ impl Rejected {
         matches!(self.why, Code::WrongPreimage | Code::PreimageUnreadable)
     }
 
+    /// Which of several counts: the one that may be paid, or is.
+    fn rank(&self) -> u8 {
+        match (&self.pending, self.why) {
+            (Some(_), _) => 2,
+            (None, Code::PassNotTaken) => 1,
+            (None, _) => 0,
+        }
+    }
+
     /// Without a challenge that could be paid yet.
     pub fn because(why: Code) -> Self {
         Self { why, pending: None }
@@ -56,6 +66,10 @@ pub struct Pending {
     pub hash: PaymentHash,
     /// Till when its invoice can be paid, by its own word.
     pub invoice_expires: UnixTime,
+    /// What it says.
+    pub ticket: Genuine,
+    /// What was sold by it; a pass is for any request.
+    pub order: Option<Order>,
     /// The macaroon as its holder has it, but for a wrong preimage in it.
     pub macaroon: Vec<u8>,
 }
@@ -64,7 +78,8 @@ pub struct Pending {
 pub struct VerifiedTicket {
     paid: Paid,
     request: RequestDigest,
-    is_own_request: bool,
+    /// What was sold by it, if it came with the request that it was bought for.
+    order: Option<Order>,
 }
 
 /// A pass that was verified. Only this module makes one.
@@ -96,9 +111,9 @@ impl VerifiedTicket {
         self.request
     }
 
-    /// Whether it was bought for the request that it came with.
-    pub fn is_for_this_request(&self) -> bool {
-        self.is_own_request
+    /// What was sold by it; `None` if it came with another request than it was bought for.
+    pub fn order(&self) -> Option<&Order> {
+        self.order.as_ref()
     }
 }
 
@@ -108,8 +123,6 @@ pub struct HeldTicket {
     pub service: Arc<Service>,
     /// What it says.
     pub ticket: Genuine,
-    /// What it costs today, in msat.
-    pub price_msat: u64,
     /// Till when its invoice can be paid, by its own word.
     pub invoice_expires: UnixTime,
 }
@@ -135,7 +148,12 @@ impl Tickets {
     }
 
     /// Looks at everything that a request hands in, and takes the best of it.
-    pub fn present(&self, request: &PaidRequest<'_>, times: &TicketTimes) -> Presented {
+    pub fn present(
+        &self,
+        request: &PaidRequest<'_>,
+        times: &TicketTimes,
+        now: UnixTime,
+    ) -> Presented {
         let credentials = match handed_in(&request.head.headers) {
             Handed::Nothing => return Presented::Nothing(Rejected::because(Code::PaymentRequired)),
             Handed::Unreadable => {
@@ -147,16 +165,15 @@ impl Tickets {
         for credential in credentials {
             match self.verified(request, &credential) {
                 Ok(Verified::Pass(pass)) => return Presented::Pass(pass),
-                Ok(Verified::Ticket(ticket)) if ticket.is_own_request => {
+                Ok(Verified::Ticket(ticket)) if ticket.order.is_some() => {
                     return Presented::Ticket(ticket);
                 }
                 Ok(Verified::Ticket(ticket)) => drop(for_another.get_or_insert(ticket)),
                 Err(refusal) => {
-                    let pending = self.pending(request, times, &refusal, &credential.macaroon);
-                    let is_better =
-                        |before: &Rejected| before.pending.is_none() && pending.is_some();
-                    if rejected.as_ref().is_none_or(is_better) {
-                        rejected = Some(Rejected { why: code(&refusal), pending });
+                    let pending = self.pending(request, times, now, &refusal, &credential.macaroon);
+                    let found = Rejected { why: code(&refusal), pending };
+                    if rejected.as_ref().is_none_or(|before| found.rank() > before.rank()) {
+                        rejected = Some(found);
                     }
                 }
             }
@@ -188,6 +205,7 @@ impl Tickets {
         &self,
         services: &[Arc<Service>],
         times: &TicketTimes,
+        now: UnixTime,
         headers: &HeaderMap,
     ) -> Result<HeldTicket, NotHeld> {
         let Handed::Credentials(credentials) = handed_in(headers) else {
@@ -196,7 +214,7 @@ impl Tickets {
         let genuine = |credential| {
             services.iter().find_map(|service| {
                 let offer = service.offer.as_ref()?;
-                self.genuine(service, offer, times, credential)
+                self.genuine(service, offer, times, now, credential)
             })
         };
         credentials.iter().find_map(genuine).ok_or(NotHeld::Foreign)
@@ -207,23 +225,23 @@ impl Tickets {
         service: &Arc<Service>,
         offer: &Offer,
         times: &TicketTimes,
+        now: UnixTime,
         credential: &Credential,
     ) -> Option<HeldTicket> {
-        let ticket = match self.verifier.verify(&service.name, offer.kind, credential) {
+        let ticket = match self.verifier.verify(service.names(), offer.kind, credential) {
             Ok(paid) => *paid.ticket(),
             // It may be paid all the same, and its holder asks.
             Err(
                 Refusal::NotPaid(ticket)
                 | Refusal::WrongPreimage(ticket)
                 | Refusal::UnreadablePreimage(ticket),
-            ) => ticket,
+            ) => *ticket,
             Err(_) => return None,
         };
         Some(HeldTicket {
             service: Arc::clone(service),
             ticket,
-            price_msat: offer.price.get(),
-            invoice_expires: times.invoice_expires(offer.kind, ticket.minted_valid_until),
+            invoice_expires: times.invoice_expires(offer.kind, ticket.minted_valid_until, now),
         })
     }
 
@@ -233,11 +251,11 @@ impl Tickets {
         credential: &Credential,
     ) -> Result<Verified, Refusal> {
         let kind = request.offer.kind;
-        let paid = self.verifier.verify(&request.service.name, kind, credential)?;
+        let paid = self.verifier.verify(request.service.names(), kind, credential)?;
         Ok(match paid.ticket().kind {
             Kind::Pass { uses } => Verified::Pass(VerifiedPass { paid, uses }),
             Kind::SingleUse { request: bound } => Verified::Ticket(VerifiedTicket {
-                is_own_request: self.is_bound_to(request, paid.ticket().key, bound),
+                order: request.sold_by(self.verifier.ring(), paid.ticket(), bound),
                 paid,
                 request: bound,
             }),
@@ -250,6 +268,7 @@ impl Tickets {
         &self,
         request: &PaidRequest<'_>,
         times: &TicketTimes,
+        now: UnixTime,
         refusal: &Refusal,
         macaroon: &[u8],
     ) -> Option<Pending> {
@@ -259,22 +278,23 @@ impl Tickets {
         else {
             return None;
         };
-        let is_for_this = match ticket.kind {
-            Kind::Pass { .. } => true,
-            Kind::SingleUse { request: bound } => self.is_bound_to(request, ticket.key, bound),
+        let order = match ticket.kind {
+            Kind::Pass { .. } => None,
+            Kind::SingleUse { request: bound } => {
+                Some(request.sold_by(self.verifier.ring(), ticket, bound)?)
+            }
         };
-        if !is_for_this {
-            return None;
-        }
         Some(Pending {
             hash: ticket.payment_hash,
-            invoice_expires: times.invoice_expires(request.offer.kind, ticket.minted_valid_until),
+            invoice_expires: times.invoice_expires(
+                request.offer.kind,
+                ticket.minted_valid_until,
+                now,
+            ),
+            ticket: **ticket,
+            order,
             macaroon: mint::payable(self.verifier.ring(), ticket.key, macaroon)?,
         })
-    }
-
-    fn is_bound_to(&self, request: &PaidRequest<'_>, key: KeyIndex, bound: RequestDigest) -> bool {
-        request.has_digest(self.verifier.ring(), key, bound)
     }
 }
 
@@ -297,6 +317,7 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::Forged => Code::TicketForged,
         Refusal::OtherService => Code::TicketForAnotherService,
         Refusal::Caveats => Code::TicketCaveats,
+        Refusal::PassNotTaken => Code::PassNotTaken,
         Refusal::NotPaid(_) => Code::TicketNotPaid,
         Refusal::WrongPreimage(_) => Code::WrongPreimage,
         Refusal::UnreadablePreimage(_) => Code::PreimageUnreadable,

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::cache::FifoCache;
 use crate::keys::KeyRing;
 use crate::l402::credential::{Credential, Proof};
-use crate::l402::verify::{self, Paid, Refusal};
+use crate::l402::verify::{self, Names, Paid, Refusal};
 use crate::payment_hash::PaymentHash;
 use crate::service::TicketKind;
 
@@ -36,19 +36,19 @@ impl Verifier {
         &self.ring
     }
 
-    /// Whether a credential is a paid ticket for the service of this name, which sells `kind`.
+    /// Whether a credential is a paid ticket for the service of these names, which sells `kind`.
     pub fn verify(
         &self,
-        service: &str,
+        names: Names<'_>,
         kind: TicketKind,
         credential: &Credential,
     ) -> Result<Paid, Refusal> {
-        let key = cache_key(service, credential);
+        let key = cache_key(names.now, credential);
         if let Some(paid) = self.verified.get(&key) {
             return Ok(paid);
         }
         let sells_passes = kind != TicketKind::SingleUse;
-        let paid = verify::ticket(&self.ring, service, sells_passes, credential)?;
+        let paid = verify::ticket(&self.ring, names, sells_passes, credential)?;
         self.verified.insert(key, paid, 1);
         (self.on_paid)(&paid.ticket().payment_hash);
         Ok(paid)

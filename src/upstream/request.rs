@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-    HeaderValue,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap,
+    HeaderName, HeaderValue,
 };
 use hyper::{Method, Request, Uri, Version};
 
@@ -32,6 +32,12 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
             | "proxy-connection"
             | "http2-settings"
     )
+}
+
+/// Whether a field is about the connection, or about where the body ends: what is sent by hyper
+/// can't have another's.
+pub fn is_framing(name: &HeaderName) -> bool {
+    is_hop_by_hop(name) || name == CONTENT_LENGTH
 }
 
 /// Whether by a field a client could pose as a proxy of ours, or hand a macaroon on; or whether it
@@ -74,8 +80,15 @@ pub fn paid(
     Some(finish(upstream, method, with_query(upstream, query)?, headers, body))
 }
 
-/// Asks the upstream itself for something, with the operator's own headers.
+/// Asks the upstream itself for something, with the operator's own query and headers.
 pub fn own(upstream: &Upstream, path: &str) -> Option<Request<Bytes>> {
+    let path = match upstream.uri.query().filter(|query| !query.is_empty()) {
+        Some(query) => {
+            let joint = if path.contains('?') { '&' } else { '?' };
+            std::borrow::Cow::from(format!("{path}{joint}{query}"))
+        }
+        None => path.into(),
+    };
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     Some(finish(upstream, &Method::GET, path.parse().ok()?, headers, Bytes::new()))
@@ -90,6 +103,14 @@ pub enum KeyPlace {
 }
 
 impl KeyPlace {
+    /// Names the place among others of one upstream.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Header(name) => format!("header {name}"),
+            Self::Member(name) => format!("member {name}"),
+        }
+    }
+
     /// Puts the key there; `None` if the body is no JSON object.
     pub fn put(&self, request: &mut Request<Bytes>, key: &str) -> Option<()> {
         match self {

@@ -102,7 +102,7 @@ fn a_wrong_password_is_the_operator_s_and_its_words_hide_it() {
     let world = world(&kannel, "wrong-secret-word");
     let (_, ticket) = buy(&world);
     let answer = get(&world, &[("Authorization", &ticket)]);
-    assert_eq!((answer.status, answer.json()["upstream_status"].as_u64()), (502, Some(403)));
+    assert_eq!((answer.status, answer.json()["upstreamStatus"].as_u64()), (502, Some(403)));
     assert!(
         !answer.text().contains("wrong-secret-word")
             && !world.gate.output().contains("wrong-secret-word")

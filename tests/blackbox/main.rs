@@ -15,6 +15,9 @@ mod support;
 // Early in the alphabet, because it takes minutes.
 mod abandoned_answers;
 mod answers;
+mod backup;
+mod changed_config;
+mod clocks;
 mod crash;
 mod exactly_once;
 mod kannel;

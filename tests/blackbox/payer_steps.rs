@@ -80,6 +80,7 @@ fn the_upstream_gets_what_was_priced_and_nothing_that_opens_anything() {
             "authorization",
             "content-length",
             "content-type",
+            "farebox-reference",
             "host",
             "x-gate"
         ]

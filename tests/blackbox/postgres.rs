@@ -272,7 +272,7 @@ fn pruning_leaves_a_watermark_and_keeps_what_is_still_worth_something() {
     // As if all of it had happened long ago.
     let until = challenge.response.json()["expiresAt"].as_u64().unwrap() + 30 * 86_400;
     postgres.query(
-        "UPDATE farebox.tickets SET valid_until = 1000, changed = 1000; UPDATE \
+        "UPDATE farebox.tickets SET valid_until = 1000, changed_ledger = 1000; UPDATE \
                     farebox.answers SET stored_at = 1000",
     );
     world.restart();

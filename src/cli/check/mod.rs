@@ -7,12 +7,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::{assemble, master_secret};
+use super::sold::{self, Redeems};
+use super::{assemble, client_tls, master_secret, open_ledger};
 use crate::config::{Config, LedgerPlace, Service, Ticket};
 use crate::ledger::postgres;
-use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::sqlite::error::OpenError;
+use crate::ledger::sqlite::{SqliteLedger, Summary};
 use crate::listen::tls;
+use crate::time::UnixTime;
 use crate::upstream::CONNECT_LIMIT;
 
 /// Some clients refuse to pay more than this unless they are told to.
@@ -79,7 +81,7 @@ fn certificate(report: &mut Report, config: &Config) -> Result<(), String> {
                                             TLS, or payers' tickets travel in the open",
         ),
         Some((certificate, key)) => {
-            match tls::server_config(certificate, key, assemble::provider()?) {
+            match tls::server_config(certificate, key, client_tls::provider()?) {
                 Ok(_) => report.ok(
                     "certificate",
                     format!("{} and its key belong together", certificate.display()),
@@ -95,10 +97,10 @@ async fn ledger(report: &mut Report, config: &Config) -> Result<(), String> {
     let path = match &config.ledger {
         LedgerPlace::Sqlite(path) => path,
         LedgerPlace::Postgres { url, ca } => {
-            let tls = assemble::client_config(
+            let tls = client_tls::client_config(
                 "ledger.postgres_ca",
                 ca.as_deref(),
-                &assemble::provider()?,
+                &client_tls::provider()?,
             )?;
             match postgres::look(url, &tls).await {
                 Ok(said) => report.ok("ledger", said),
@@ -113,7 +115,25 @@ async fn ledger(report: &mut Report, config: &Config) -> Result<(), String> {
             return Ok(());
         }
     };
+    sqlite_ledger(report, config, path);
+    match writable(path) {
+        Ok(()) => report.ok("state", "the ledger's folder can be written by this user"),
+        Err(error) => report.failed(
+            "state",
+            format!("{error}; run this as the user that runs `serve`, or correct `state_dir`"),
+        ),
+    }
+    Ok(())
+}
+
+fn sqlite_ledger(report: &mut Report, config: &Config, path: &Path) {
+    if let Err(error) = open_ledger::fits(&config.tickets, path) {
+        return report.failed("ledger", error);
+    }
     match SqliteLedger::inspect(path) {
+        Ok(Some(Summary { is_copy: true, .. })) => {
+            report.failed("ledger", OpenError::Copy(path.to_owned()));
+        }
         Ok(Some(summary)) => {
             report.ok(
                 "ledger",
@@ -124,6 +144,11 @@ async fn ledger(report: &mut Report, config: &Config) -> Result<(), String> {
                     summary.parked
                 ),
             );
+            let owed = summary.owed.filter(|_| config.detects_payments);
+            let now = UnixTime::now();
+            for said in sold::sentences(&summary.sold, &redeems(config), owed.as_deref(), now) {
+                report.note("ledger", said);
+            }
         }
         Ok(None) => {
             report.note("ledger", format!("{} will be made at the first start", path.display()))
@@ -134,14 +159,16 @@ async fn ledger(report: &mut Report, config: &Config) -> Result<(), String> {
             format!("{error}; is it a Farebox ledger, and may this user read it?"),
         ),
     }
-    match writable(path) {
-        Ok(()) => report.ok("state", "the ledger's folder can be written by this user"),
-        Err(error) => report.failed(
-            "state",
-            format!("{error}; run this as the user that runs `serve`, or correct `state_dir`"),
-        ),
-    }
-    Ok(())
+}
+
+fn redeems(config: &Config) -> Vec<Redeems> {
+    let paid = |service: &Service| {
+        let Ticket::Paid { kind, .. } = &service.ticket else { return None };
+        let address = (&service.method, service.path.as_str());
+        let (names, former) = (&service.formerly, &service.former_addresses);
+        Some(Redeems::new(&service.name, names, address, former, kind.is_pass()))
+    };
+    config.services.iter().filter_map(paid).collect()
 }
 
 /// Tries the folder, not the ledger: that one belongs to `serve`.
@@ -174,10 +201,13 @@ fn secret(report: &mut Report, config: &Config) {
         // `serve` compares them when it connects.
         LedgerPlace::Postgres { .. } => Vec::new(),
     };
-    match master_secret::load(&config.tickets, &in_use, false) {
-        Ok(secrets) => report.ok(
+    match master_secret::load(&config.tickets, &in_use, None) {
+        Ok(loaded) => report.ok(
             "secret",
-            format!("{} master secret(s), and none that is needed is missing", secrets.len()),
+            format!(
+                "{} master secret(s), and none that is needed is missing",
+                loaded.secrets.len()
+            ),
         ),
         Err(error) => report.failed("secret", error),
     }
@@ -196,7 +226,7 @@ async fn upstream(report: &mut Report, service: &Service) -> Result<(), String> 
             ),
         );
     }
-    let upstream = match assemble::upstream(service, &assemble::provider()?, 1) {
+    let upstream = match assemble::upstream(service, &client_tls::provider()?, 1) {
         Ok(upstream) => Arc::new(upstream),
         Err(error) => {
             report.failed(&part, error);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Report;
-use crate::cli::assemble;
+use crate::cli::client_tls;
 use crate::config::{Config, Ticket};
 use crate::lightning::lnd::permissions::{bake_command, compare};
 use crate::lightning::lnd::{Channels, Inbound, Lnd, Settings};
@@ -24,7 +24,7 @@ pub(super) async fn check(
     asking: Option<&Path>,
 ) -> Result<(), String> {
     macaroon(report, config);
-    let node = Lnd::new(config.lnd.clone(), assemble::provider()?, Box::new(|_, _| {}));
+    let node = Lnd::new(config.lnd.clone(), client_tls::provider()?, Box::new(|_, _| {}));
     node.look().await;
     match node.state() {
         // The invoice below tells of it.
@@ -163,7 +163,7 @@ async fn about_itself(
         }
     };
     let settings = Settings { macaroon: path.to_owned(), ..config.lnd.clone() };
-    let node = Lnd::new(settings, assemble::provider()?, Box::new(|_, _| {}));
+    let node = Lnd::new(settings, client_tls::provider()?, Box::new(|_, _| {}));
     if may_info {
         match node.info().await {
             Ok(info) => {

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::{AccountsSubject, START, hash};
-use crate::keys::{Keys, MasterSecret};
+use super::tickets::attempt;
+use super::{AccountsSubject, START, at, hash};
+use crate::keys::{Fingerprint, Keys, MasterSecret};
 use crate::ledger::accounts::{
-    ChallengeState, DAY_S, Day, JournalEntry, Minted, Recorded, SettledInvoice, Sum,
+    ChallengeState, DAY_S, Day, JournalEntry, Minted, Recorded, SettledInvoice, SoldOffer, Sum,
 };
 use crate::ledger::limits::CLOSED_FOR;
-use crate::ledger::state::{Attempt, ClaimId};
+use crate::ledger::state::{Attempt, Claim};
 use crate::ledger::store::Settlement;
 use crate::outcome::Outcome;
-use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
 
 const PRICE_MSAT: u64 = 100_000;
@@ -24,6 +24,8 @@ fn challenge(n: u8) -> Minted {
         at: START,
         expires: START.seconds() + 600,
         valid_until: START.seconds() + 1000,
+        is_pass: false,
+        address: "POST /sms".into(),
     }
 }
 
@@ -50,19 +52,16 @@ fn day(subject: &mut impl AccountsSubject) -> Day {
 }
 
 fn deliver(subject: &mut impl AccountsSubject, n: u8) {
-    let claim = ClaimId::from_bytes([n; 16]);
-    subject.claim(&Attempt {
-        hash: hash(n),
-        service: "sms".into(),
-        request: RequestDigest::from_bytes([7; 32]),
-        own_request: true,
-        minted_valid_until: START.seconds() + 1000,
-        valid_until: START.seconds() + 1000,
+    let (era, valid_until) = (subject.marks().era, START.seconds() + 1000);
+    let attempt = Attempt {
+        era,
+        minted_valid_until: valid_until,
+        valid_until,
         price_msat: PRICE_MSAT,
-        repeatable: false,
-        lease: Duration::from_secs(60),
-        claim,
-    });
+        ..attempt(n, n)
+    };
+    let claim = attempt.claim;
+    assert_eq!(subject.claim(&attempt).claim, Claim::Granted);
     let outcome = Outcome::Delivered;
     subject.settle(&Settlement { hash: hash(n), claim, outcome, answer: None });
 }
@@ -117,14 +116,14 @@ pub(super) fn what_is_forgotten_is_kept_as_sums(subject: &mut impl AccountsSubje
     assert_eq!((before.redeemed, before.unredeemed), (redeemed, unredeemed));
     assert_eq!(subject.unredeemed(), [("sms".to_owned(), sum(1, PRICE_MSAT + 1))]);
     let ran_out = UnixTime::from_seconds(challenge(4).expires);
-    subject.set_now(ran_out.plus(CLOSED_FOR));
+    subject.set_now(at(ran_out.plus(CLOSED_FOR)));
     subject.prune();
     assert!(subject.challenge(hash(4)).is_some(), "not before its time");
-    subject.set_now(ran_out.plus(CLOSED_FOR).plus(Duration::from_secs(1)));
+    subject.set_now(at(ran_out.plus(CLOSED_FOR).plus(Duration::from_secs(1))));
     subject.prune();
     assert_eq!(subject.challenge(hash(4)), None);
     assert!(subject.challenge(hash(3)).is_some());
-    subject.set_now(START.plus(Duration::from_secs(9 * DAY_S)));
+    subject.set_now(at(START.plus(Duration::from_secs(9 * DAY_S))));
     subject.prune();
     assert!([1, 2, 3].iter().all(|n| subject.challenge(hash(*n)).is_none()));
     assert!([1, 2].iter().all(|n| subject.row(hash(*n)).is_none()));
@@ -141,7 +140,7 @@ pub(super) fn open_challenges_are_never_forgotten(subject: &mut impl AccountsSub
     };
     assert_eq!(open(subject, None), [hash(1), hash(2)], "the soonest to run out first");
     assert_eq!(open(subject, Some(later.expires)), [hash(1)]);
-    subject.set_now(START.plus(Duration::from_secs(90 * DAY_S)));
+    subject.set_now(at(START.plus(Duration::from_secs(90 * DAY_S))));
     subject.prune();
     assert_eq!(open(subject, None).len(), 2);
     subject.close(&[hash(1)]);
@@ -176,4 +175,37 @@ pub(super) fn secrets_are_remembered(subject: &mut impl AccountsSubject) {
     subject.note_secret(secret, START);
     assert_eq!(subject.secrets_in_use(START), [*secret.as_bytes()]);
     assert!(subject.secrets_in_use(START.plus(Duration::from_secs(101))).is_empty());
+}
+
+/// So that it can be said what the services of today don't redeem.
+pub(super) fn what_was_sold_is_known(subject: &mut impl AccountsSubject) {
+    let later = Minted { valid_until: START.seconds() + 5000, ..challenge(2) };
+    let pass = Minted { is_pass: true, address: "GET /sms".into(), ..challenge(3) };
+    for rows in [true, false] {
+        let entries = [later.clone(), challenge(1), pass.clone()].map(JournalEntry::Minted);
+        subject.note(&entries, rows);
+    }
+    subject.note(&[minted(4)], true);
+    let sold = |is_pass, address: &str, until| SoldOffer {
+        service: "sms".into(),
+        is_pass,
+        address: address.into(),
+        until: START.seconds() + until,
+    };
+    assert_eq!(subject.sold(), [sold(false, "POST /sms", 5000), sold(true, "GET /sms", 1000)]);
+}
+
+/// A ticket that was handed in and not delivered doesn't expire, and so is the secret needed that
+/// signed it.
+pub(super) fn secrets_of_tickets_that_do_not_end(subject: &mut impl AccountsSubject) {
+    let era = subject.marks().era;
+    for (n, outcome) in [(1, Outcome::Delivered), (2, Outcome::Unknown), (3, Outcome::NotSent)] {
+        let key = Fingerprint::from_bytes([n; 16]);
+        let attempt = Attempt { era, key, ..attempt(n, n) };
+        subject.claim(&attempt);
+        subject.settle(&Settlement { hash: hash(n), claim: attempt.claim, outcome, answer: None });
+    }
+    let mut needed = subject.secrets_in_use(START.plus(Duration::from_secs(900 * DAY_S)));
+    needed.sort_unstable();
+    assert_eq!(needed, [[2; 16], [3; 16]]);
 }

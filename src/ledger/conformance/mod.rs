@@ -2,6 +2,7 @@
 //! first subject is the state machine itself, in memory, so that the properties are its own too.
 
 mod accounts;
+mod events;
 mod model;
 /// The black-box tests' server.
 #[path = "../../../tests/blackbox/support/postgres.rs"]
@@ -21,10 +22,13 @@ use std::time::Duration;
 use self::model::Model;
 pub(super) use self::signal::send_signal;
 pub(super) use self::wait::{install_if_missing, wait_for, wait_until};
-use super::accounts::{Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, Sum};
+use super::accounts::{
+    Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, SoldOffer, Sum,
+};
+use super::clock::Moment;
 use super::postgres::conformance::PostgresSubject;
 use super::sqlite::conformance::SqliteSubject;
-use super::state::{Attempt, ClaimId, Resolution, Row, State};
+use super::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
 use super::store::{Claimed, Settled, Settlement};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
@@ -35,10 +39,17 @@ pub(super) const REPLAY: Duration = Duration::from_secs(86_400);
 /// When the tests begin.
 pub(super) const START: UnixTime = UnixTime::from_seconds(1_700_000_000);
 
+/// A moment on which both clocks agree.
+pub(super) fn at(time: UnixTime) -> Moment {
+    Moment { wall: time, ledger: time }
+}
+
 /// What keeps tickets, with a clock of the test's.
 pub(super) trait Subject {
     /// The time that it acts by from now on.
-    fn set_now(&mut self, now: UnixTime);
+    fn set_now(&mut self, now: Moment);
+    /// What it knows of itself.
+    fn marks(&mut self) -> Marks;
     fn claim(&mut self, attempt: &Attempt) -> Claimed;
     fn settle(&mut self, settlement: &Settlement) -> Settled;
     fn resolve(&mut self, hash: PaymentHash, claim: ClaimId, resolution: Resolution) -> Settled;
@@ -51,6 +62,12 @@ pub(super) trait Subject {
     fn row(&mut self, hash: PaymentHash) -> Option<Row>;
     fn list(&mut self, state: Option<State>) -> Vec<(PaymentHash, Row)>;
     fn revoked(&mut self) -> Vec<PaymentHash>;
+    fn sealed(&mut self, hash: PaymentHash) -> Option<Vec<u8>>;
+    /// Copies it.
+    fn back_up(&mut self);
+    /// Puts the copy back, and begins a new life; gives how many tickets that has parked.
+    fn put_back(&mut self) -> u64;
+    fn release_restored(&mut self, minted_before: UnixTime) -> u64;
     /// As new.
     fn clear(&mut self);
 }
@@ -61,6 +78,7 @@ pub(super) trait AccountsSubject: Subject {
     fn paid(&mut self, node: &str, settled: &[SettledInvoice]) -> Vec<NewlyPaid>;
     fn found(&mut self, node: &str, settled: SettledInvoice) -> Recorded;
     fn close(&mut self, hashes: &[PaymentHash]);
+    fn sold(&mut self) -> Vec<SoldOffer>;
     fn settle_index(&mut self, node: &str) -> u64;
     fn open_challenges(&mut self, ran_out_before: Option<u64>) -> Vec<Challenge>;
     fn challenge(&mut self, hash: PaymentHash) -> Option<Challenge>;
@@ -90,6 +108,9 @@ mod on_the_state_machine {
     suite! { Model:
         world::never_two_sends_never_a_lost_ticket_never_a_wrong_answer::<2000> as properties,
         tickets::the_table as the_table,
+        tickets::two_clocks as two_clocks,
+        tickets::another_place_does_not_know_the_key as another_place_does_not_know_the_key,
+        tickets::put_back_from_a_copy as put_back_from_a_copy,
     }
 }
 
@@ -100,6 +121,12 @@ mod on_sqlite {
         world::never_two_sends_never_a_lost_ticket_never_a_wrong_answer::<300> as properties,
         tickets::the_table as the_table,
         tickets::what_is_listed as what_is_listed,
+        tickets::two_clocks as two_clocks,
+        tickets::another_place_does_not_know_the_key as another_place_does_not_know_the_key,
+        tickets::put_back_from_a_copy as put_back_from_a_copy,
+        tickets::the_order_is_kept_while_nobody_knows as the_order_is_kept_while_nobody_knows,
+        accounts::what_was_sold_is_known as what_was_sold_is_known,
+        accounts::secrets_of_tickets_that_do_not_end as secrets_of_tickets_that_do_not_end,
         tickets::pruning_leaves_a_watermark as pruning_leaves_a_watermark,
         accounts::a_payment_counts_once as a_payment_counts_once,
         accounts::only_a_look_up_sets_the_index_back as only_a_look_up_sets_the_index_back,
@@ -122,6 +149,12 @@ mod on_postgres {
             world::never_two_sends_never_a_lost_ticket_never_a_wrong_answer::<300>,
             tickets::the_table,
             tickets::what_is_listed,
+            tickets::two_clocks,
+            tickets::another_place_does_not_know_the_key,
+            tickets::put_back_from_a_copy,
+            tickets::the_order_is_kept_while_nobody_knows,
+            accounts::what_was_sold_is_known,
+            accounts::secrets_of_tickets_that_do_not_end,
             tickets::pruning_leaves_a_watermark,
             accounts::a_payment_counts_once,
             accounts::only_a_look_up_sets_the_index_back,

@@ -2,25 +2,37 @@
 
 use std::collections::HashMap;
 
-use super::{REPLAY, START, Subject};
+use super::{REPLAY, START, Subject, at};
+use crate::era::Era;
+use crate::ledger::clock::Moment;
 use crate::ledger::limits::PRUNE_MARGIN;
-use crate::ledger::state::{self, Attempt, Claim, ClaimId, ReplayWindow, Resolution, Row, State};
+use crate::ledger::state::{self, Attempt, Claim, ClaimId, Marks, Resolution, Row, Rules, State};
 use crate::ledger::store::{Claimed, Settled, Settlement};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
-use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
 
+/// The model's first life.
+const ERA: Era = Era::from_number(1);
+
+#[derive(Clone)]
 pub(super) struct Model {
-    now: UnixTime,
-    watermark: u64,
+    now: Moment,
+    pub(super) marks: Marks,
     rows: HashMap<PaymentHash, Row>,
     answers: HashMap<PaymentHash, StoredAnswer>,
+    copy: Option<Box<Self>>,
 }
 
 impl Model {
     pub(super) fn new() -> Self {
-        Self { now: START, watermark: 0, rows: HashMap::new(), answers: HashMap::new() }
+        Self {
+            now: at(START),
+            marks: Marks { era: ERA, released_before: UnixTime::from_millis(0), watermark: 0 },
+            rows: HashMap::new(),
+            answers: HashMap::new(),
+            copy: None,
+        }
     }
 
     fn settled(&mut self, hash: PaymentHash, next: Option<Row>) -> Settled {
@@ -32,16 +44,21 @@ impl Model {
 }
 
 impl Subject for Model {
-    fn set_now(&mut self, now: UnixTime) {
+    fn set_now(&mut self, now: Moment) {
         self.now = now;
     }
 
+    fn marks(&mut self) -> Marks {
+        self.marks
+    }
+
     fn claim(&mut self, attempt: &Attempt) -> Claimed {
-        let window = ReplayWindow { replay: REPLAY, watermark: self.watermark };
+        let rules = Rules { replay: REPLAY, marks: self.marks };
         let row = self.rows.get(&attempt.hash);
-        let (claim, next) = state::claim(row, attempt, self.now, window);
-        assert_eq!(next.is_some(), claim == Claim::Granted);
-        let maybe_delivered = next.as_ref().is_some_and(|next| next.maybe_delivered);
+        let (claim, next) = state::claim(row, attempt, self.now, &rules);
+        assert!(next.is_some() || claim != Claim::Granted);
+        let granted = next.as_ref().filter(|_| claim == Claim::Granted);
+        let maybe_delivered = granted.is_some_and(|next| next.maybe_delivered);
         self.rows.extend(next.map(|next| (attempt.hash, next)));
         let answer = self.answers.get(&attempt.hash).filter(|_| claim == Claim::Replay).cloned();
         Claimed { claim, answer, maybe_delivered }
@@ -69,17 +86,7 @@ impl Subject for Model {
     }
 
     fn revoke(&mut self, hash: PaymentHash, valid_until: u64) {
-        let unused = Row {
-            service: String::new(),
-            request: RequestDigest::NONE,
-            valid_until,
-            price_msat: 0,
-            state: State::Revoked,
-            claim: ClaimId::from_bytes([0; 16]),
-            attempts: 0,
-            maybe_delivered: false,
-            changed: self.now,
-        };
+        let unused = Row::never_handed_in(valid_until, self.now);
         let row = self.rows.get(&hash).cloned().unwrap_or(unused);
         self.rows.insert(hash, state::revoke(&row, self.now));
     }
@@ -93,13 +100,13 @@ impl Subject for Model {
     }
 
     fn prune(&mut self) {
-        let ended = self.now.minus(PRUNE_MARGIN).seconds();
-        let stale = self.now.minus(REPLAY);
+        let ended = self.now.ledger.minus(PRUNE_MARGIN).seconds();
+        let stale = self.now.ledger.minus(REPLAY);
         self.rows.retain(|_, row| {
             let is_spent = matches!(row.state, State::Delivered | State::Revoked);
-            let is_gone = is_spent && row.valid_until < ended && row.changed < stale;
+            let is_gone = is_spent && row.valid_until < ended && row.changed.ledger < stale;
             if is_gone {
-                self.watermark = self.watermark.max(row.valid_until);
+                self.marks.watermark = self.marks.watermark.max(row.valid_until);
             }
             !is_gone
         });
@@ -113,12 +120,50 @@ impl Subject for Model {
     fn list(&mut self, state: Option<State>) -> Vec<(PaymentHash, Row)> {
         let mut rows: Vec<_> = self.rows.iter().map(|(hash, row)| (*hash, row.clone())).collect();
         rows.retain(|(_, row)| state.is_none_or(|state| row.state == state));
-        rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.changed));
+        rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.changed.wall));
         rows
     }
 
     fn revoked(&mut self) -> Vec<PaymentHash> {
         self.list(Some(State::Revoked)).into_iter().map(|(hash, _)| hash).collect()
+    }
+
+    fn sealed(&mut self, _: PaymentHash) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn back_up(&mut self) {
+        self.copy = None;
+        self.copy = Some(Box::new(self.clone()));
+    }
+
+    fn put_back(&mut self) -> u64 {
+        let now = self.now;
+        let copy = self.copy.take().expect("a copy");
+        *self = *copy.clone();
+        (self.now, self.copy) = (now, Some(copy));
+        self.marks.era = Era::from_number(self.marks.era.number() + 1);
+        self.marks.released_before = UnixTime::from_millis(0);
+        let mut parked = 0;
+        for row in self.rows.values_mut() {
+            if let Ok(next) = state::restored(row, now) {
+                *row = next;
+                parked += 1;
+            }
+        }
+        parked
+    }
+
+    fn release_restored(&mut self, minted_before: UnixTime) -> u64 {
+        let mut released = 0;
+        for row in self.rows.values_mut() {
+            if let Ok(next) = state::release_restored(row, minted_before, self.now) {
+                *row = next;
+                released += 1;
+            }
+        }
+        self.marks.released_before = self.marks.released_before.max(minted_before);
+        released
     }
 
     fn clear(&mut self) {

@@ -1,108 +1,23 @@
 //! A world of several instances in which anything may happen, in any order.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
+use super::events::{Event, With, events};
 use super::model::Model;
-use super::tickets::{LIFETIME, REPEATABLE, attempt, settlement};
+use super::tickets::{HERE, LIFETIME, REMEMBERED, REPEATABLE, attempt, settlement};
 use super::{START, Subject, hash};
-use crate::ledger::state::{Attempt, Claim, ClaimId, Resolution};
+use crate::era::Era;
+use crate::ledger::clock::{self, Moment};
+use crate::ledger::state::{Attempt, Claim, ClaimId, RejectReason, Resolution, State};
 use crate::ledger::store::{Settled, Settlement};
 use crate::outcome::Outcome;
+use crate::place::Place;
 use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
-
-/// Something that happens in a world of three instances, which may stand still, die, be thought
-/// dead, at any moment.
-#[derive(Clone, Copy, Debug)]
-enum Event {
-    /// An instance hands a ticket in, with its own request, another ticket's, or another one.
-    Claim {
-        instance: usize,
-        ticket: u8,
-        with: With,
-    },
-    /// An instance that holds a ticket asks the upstream, which does this.
-    Send {
-        instance: usize,
-        outcome: Outcome,
-    },
-    /// An instance says how its try ended; maybe again, since the first time went unconfirmed.
-    Settle {
-        instance: usize,
-        twice: bool,
-    },
-    /// Somebody settles who never held the ticket.
-    SettleByNobody {
-        ticket: u8,
-        outcome: Outcome,
-    },
-    /// An instance takes back a claim by which it sent nothing.
-    Withdraw {
-        instance: usize,
-    },
-    /// An instance dies.
-    Die {
-        instance: usize,
-    },
-    /// All claims are parked: by a start after a crash, or because their leases have run out.
-    ParkAll,
-    /// The operator, who knows what the upstream did, says so.
-    Resolve {
-        ticket: u8,
-        of_this_try: bool,
-    },
-    Revoke {
-        ticket: u8,
-    },
-    Prune,
-    Wait {
-        seconds: i64,
-    },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum With {
-    ItsOwnRequest,
-    AnotherRequest,
-    /// As if it had been bought for another request than the row says.
-    AnotherDigest,
-}
-
-fn events() -> impl Strategy<Value = Event> {
-    let instance = || 0..3_usize;
-    let ticket = || 1..4_u8;
-    let outcome = || {
-        prop_oneof![
-            3 => Just(Outcome::Delivered), 2 => Just(Outcome::NotSent), 2 => Just(Outcome::Unknown)
-        ]
-    };
-    let with = prop_oneof![
-        8 => Just(With::ItsOwnRequest), 1 => Just(With::AnotherRequest),
-        1 => Just(With::AnotherDigest)
-    ];
-    let claim = (instance(), ticket(), with);
-    prop_oneof![
-        8 => claim.prop_map(|(instance, ticket, with)| Event::Claim { instance, ticket, with }),
-        6 => (instance(), outcome())
-            .prop_map(|(instance, outcome)| Event::Send { instance, outcome }),
-        6 => (instance(), any::<bool>())
-            .prop_map(|(instance, twice)| Event::Settle { instance, twice }),
-        1 => (ticket(), outcome())
-            .prop_map(|(ticket, outcome)| Event::SettleByNobody { ticket, outcome }),
-        1 => instance().prop_map(|instance| Event::Withdraw { instance }),
-        1 => instance().prop_map(|instance| Event::Die { instance }),
-        1 => Just(Event::ParkAll),
-        2 => (ticket(), prop::bool::weighted(0.8))
-            .prop_map(|(ticket, of_this_try)| Event::Resolve { ticket, of_this_try }),
-        1 => ticket().prop_map(|ticket| Event::Revoke { ticket }),
-        1 => Just(Event::Prune),
-        3 => (-5_000..100_000_i64).prop_map(|seconds| Event::Wait { seconds }),
-        1 => (-40_000..4_000_000_i64).prop_map(|seconds| Event::Wait { seconds }),
-    ]
-}
 
 /// What an instance knows of its try.
 #[derive(Clone, Copy)]
@@ -112,20 +27,41 @@ struct Try {
     /// Whether it may still send: not once its lease has run out.
     may_send: bool,
     sent: Option<Outcome>,
+    place: Place,
+    granted_at: Moment,
 }
 
 /// What the upstream, and so the operator, knows of a ticket's request.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Truth {
-    maybe_delivered: u32,
+    /// Where it may have been served, and when, as far as the two clocks can tell.
+    maybe_delivered: Vec<(Place, Moment)>,
     delivered: bool,
     revoked: bool,
+}
+
+impl Truth {
+    /// Whether one more request is thrown away by the upstream, should it have come before.
+    fn may_send(&self, ticket: u8, place: Place, now: Moment) -> bool {
+        let is_known =
+            |(at, when): &(Place, Moment)| *at == place && now.at_most_since(when) <= REMEMBERED;
+        self.maybe_delivered.is_empty()
+            || ticket == REPEATABLE && self.maybe_delivered.iter().all(is_known)
+    }
 }
 
 struct World<'a> {
     subject: &'a mut dyn Subject,
     model: Model,
+    /// By a clock that is never wrong.
     now: UnixTime,
+    /// What the ledger's clock shows, and by how much the wall clock is ahead.
+    ledger: UnixTime,
+    ahead_s: i64,
+    place: Place,
+    has_copy: bool,
+    /// The life that the tickets were minted in.
+    era: Era,
     instances: [Option<Try>; 3],
     truth: HashMap<u8, Truth>,
     next_claim: u8,
@@ -142,10 +78,18 @@ pub(super) fn never_two_sends_never_a_lost_ticket_never_a_wrong_answer<const CAS
         let mut subject = subject.borrow_mut();
         subject.clear();
         let subject: &mut dyn Subject = &mut **subject;
+        let era = subject.marks().era;
+        let mut model = Model::new();
+        model.marks = subject.marks();
         let mut world = World {
             subject,
-            model: Model::new(),
+            model,
             now: START,
+            ledger: START,
+            ahead_s: 0,
+            place: HERE,
+            has_copy: false,
+            era,
             instances: [None; 3],
             truth: HashMap::new(),
             next_claim: 1,
@@ -182,6 +126,14 @@ impl World<'_> {
                 }
             }
             Event::Die { instance } => self.instances[instance] = None,
+            event => self.happen_to_all(event)?,
+        }
+        self.agree()
+    }
+
+    /// What is no try of a single instance.
+    fn happen_to_all(&mut self, event: Event) -> Result<(), TestCaseError> {
+        match event {
             Event::ParkAll => {
                 self.subject.park_orphans();
                 self.model.park_orphans();
@@ -199,13 +151,31 @@ impl World<'_> {
                 self.model.prune();
             }
             Event::Wait { seconds } => {
-                let now = self.now.seconds().saturating_add_signed(seconds);
-                self.now = UnixTime::from_seconds(now);
-                self.subject.set_now(self.now);
-                self.model.set_now(self.now);
+                let seconds = Duration::from_secs(seconds);
+                self.now = self.now.plus(seconds);
+                self.ledger = clock::follow(self.ledger, seconds, self.wall());
+                self.set_clocks();
             }
+            Event::SetWall { ahead_s } => {
+                self.ahead_s = ahead_s;
+                self.set_clocks();
+            }
+            Event::Move { to } => self.place = to,
+            Event::BackUp => {
+                self.subject.back_up();
+                self.model.back_up();
+                self.has_copy = true;
+            }
+            Event::PutBack => self.put_back()?,
+            Event::ReleaseRestored => self.release_restored()?,
+            Event::Claim { .. }
+            | Event::Send { .. }
+            | Event::Settle { .. }
+            | Event::SettleByNobody { .. }
+            | Event::Withdraw { .. }
+            | Event::Die { .. } => {}
         }
-        self.agree()
+        Ok(())
     }
 
     fn claim(&mut self, instance: usize, ticket: u8, with: With) -> Result<(), TestCaseError> {
@@ -213,6 +183,8 @@ impl World<'_> {
         let attempt = Attempt {
             own_request: with != With::AnotherRequest,
             request: RequestDigest::from_bytes(digest),
+            era: self.era,
+            place: self.place,
             ..attempt(ticket, self.next_claim)
         };
         self.next_claim = self.next_claim.wrapping_add(1).max(1);
@@ -226,19 +198,29 @@ impl World<'_> {
         prop_assert_eq!(said.maybe_delivered, expected.maybe_delivered);
         // A store may forget an answer earlier than its row.
         prop_assert!(said.answer.is_none() || said.answer == expected.answer, "whose answer?");
-        let truth = self.truth.get(&ticket).copied().unwrap_or_default();
+        let truth = self.truth.get(&ticket).cloned().unwrap_or_default();
         match said.claim {
             Claim::Granted => {
                 let holds =
                     |try_: &Try| try_.ticket == ticket && try_.may_send && try_.sent.is_none();
                 let others = self.instances.iter().flatten().filter(|try_| holds(try_)).count();
                 prop_assert_eq!((others, with == With::AnotherRequest), (0, false), "two hold it");
-                prop_assert!(truth.maybe_delivered == 0 || ticket == REPEATABLE, "sent twice");
-                let (claim, may_send) = (attempt.claim, true);
-                self.instances[instance] = Some(Try { ticket, claim, may_send, sent: None });
+                prop_assert!(truth.may_send(ticket, self.place, self.moment()), "sent twice");
+                self.instances[instance] = Some(Try {
+                    ticket,
+                    claim: attempt.claim,
+                    may_send: true,
+                    sent: None,
+                    place: self.place,
+                    granted_at: self.moment(),
+                });
             }
             Claim::Replay => {
                 prop_assert!(truth.delivered && with == With::ItsOwnRequest);
+            }
+            // Whatever the wall clock says.
+            Claim::Rejected(RejectReason::Expired) => {
+                prop_assert!(self.ledger >= START.plus(LIFETIME), "worthless too early");
             }
             // With its own request a ticket that has a row is lost by delivery only.
             Claim::Rejected(_) if with == With::ItsOwnRequest && had_row => {
@@ -253,10 +235,13 @@ impl World<'_> {
         if let Some(try_ @ Try { may_send: true, sent: None, .. }) = &mut self.instances[instance] {
             try_.sent = Some(outcome);
             let truth = self.truth.entry(try_.ticket).or_default();
-            truth.maybe_delivered += u32::from(outcome != Outcome::NotSent);
+            // Claimed a while ago, it is sent now; its lease bounds that while.
+            let since = try_.granted_at;
+            prop_assert!(truth.may_send(try_.ticket, try_.place, since), "sent twice");
+            if outcome != Outcome::NotSent {
+                truth.maybe_delivered.push((try_.place, since));
+            }
             truth.delivered |= outcome == Outcome::Delivered;
-            let once = truth.maybe_delivered <= 1 || try_.ticket == REPEATABLE;
-            prop_assert!(once, "sent twice");
         }
         Ok(())
     }
@@ -269,9 +254,9 @@ impl World<'_> {
 
     fn resolve(&mut self, ticket: u8, of_this_try: bool) -> Result<(), TestCaseError> {
         let truth = self.truth.entry(ticket).or_default();
-        let resolution = match truth.maybe_delivered {
-            0 => Resolution::Release,
-            _ => Resolution::Delivered,
+        let resolution = match truth.maybe_delivered.is_empty() {
+            true => Resolution::Release,
+            false => Resolution::Delivered,
         };
         let row = self.model.row(hash(ticket));
         let claim = match (row, of_this_try) {
@@ -281,6 +266,50 @@ impl World<'_> {
         let settled = self.subject.resolve(hash(ticket), claim, resolution);
         prop_assert_eq!(settled, self.model.resolve(hash(ticket), claim, resolution));
         truth.delivered |= settled != Settled::Stale && resolution == Resolution::Delivered;
+        Ok(())
+    }
+
+    fn wall(&self) -> UnixTime {
+        UnixTime::from_seconds(self.now.seconds().saturating_add_signed(self.ahead_s))
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { wall: self.wall(), ledger: self.ledger }
+    }
+
+    fn set_clocks(&mut self) {
+        let now = self.moment();
+        self.subject.set_now(now);
+        self.model.set_now(now);
+    }
+
+    fn put_back(&mut self) -> Result<(), TestCaseError> {
+        if !self.has_copy {
+            return Ok(());
+        }
+        self.instances = [None; 3];
+        prop_assert_eq!(self.subject.put_back(), self.model.put_back());
+        self.model.marks.era = self.subject.marks().era;
+        prop_assert_eq!(self.subject.marks(), self.model.marks);
+        // Revocations since the copy are lost, and said to be.
+        for (ticket, truth) in &mut self.truth {
+            let row = self.model.row(hash(*ticket));
+            truth.revoked = row.is_some_and(|row| row.state == State::Revoked);
+        }
+        Ok(())
+    }
+
+    fn release_restored(&mut self) -> Result<(), TestCaseError> {
+        let may_have_been_sent = (1..4).any(|ticket| {
+            let is_open = self.model.row(hash(ticket)).is_none_or(|row| row.since_restore);
+            is_open && self.truth.get(&ticket).is_some_and(|t| !t.maybe_delivered.is_empty())
+        });
+        if may_have_been_sent || self.model.marks.era == self.era {
+            return Ok(());
+        }
+        let before = START.plus(LIFETIME);
+        let released = self.subject.release_restored(before);
+        prop_assert_eq!(released, self.model.release_restored(before));
         Ok(())
     }
 

@@ -36,6 +36,17 @@ pub(super) static NOTE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// Notes in which ways services were sold.
+pub(super) const SOLD: &str = "
+    INSERT INTO farebox.offers
+    SELECT * FROM unnest($1::text[], $2::boolean[], $3::text[], $4::bigint[])
+    ON CONFLICT (service, is_pass, address) DO UPDATE SET
+        until = greatest(offers.until, excluded.until)";
+
+/// The ways in which services were sold.
+pub(super) const ALL_SOLD: &str =
+    "SELECT service, is_pass, address, until FROM farebox.offers ORDER BY 1, 2, 3";
+
 /// Notes that tickets were delivered.
 pub(super) const SERVED: &str =
     "UPDATE farebox.challenges SET served = true WHERE hash = ANY($1::bytea[])";
@@ -141,7 +152,7 @@ pub(super) static PRUNE_CLOSED: LazyLock<String> = LazyLock::new(|| {
         "
     DELETE FROM farebox.challenges WHERE hash IN (
         SELECT hash FROM farebox.challenges
-        WHERE state = {closed} AND expires < farebox.now_ms() / 1000 - {closed_for_s}
+        WHERE state = {closed} AND expires < farebox.clock_ms() / 1000 - {closed_for_s}
         LIMIT {prune_step})",
     )
 });
@@ -153,7 +164,7 @@ pub(super) static PRUNE_PAID: LazyLock<String> = LazyLock::new(|| {
         "
     WITH old AS (
         SELECT hash FROM farebox.challenges
-        WHERE state = {paid} AND valid_until < farebox.now_ms() / 1000 - $1
+        WHERE state = {paid} AND valid_until < farebox.clock_ms() / 1000 - $1
         LIMIT {prune_step} FOR UPDATE SKIP LOCKED),
     gone AS (
         DELETE FROM farebox.challenges WHERE hash IN (SELECT hash FROM old)

@@ -7,12 +7,13 @@ use tokio_postgres::{Error, Row};
 
 use super::PostgresLedger;
 use super::account_statements::{
-    CLOSE, DAYS, DELIVERED_BY_DAY, FOUND, NOTE, OPEN, OWED_BY_DAY, OWED_BY_SERVICE, PAID, SERVED,
+    ALL_SOLD, CLOSE, DAYS, DELIVERED_BY_DAY, FOUND, NOTE, OPEN, OWED_BY_DAY, OWED_BY_SERVICE, PAID,
+    SERVED, SOLD,
 };
-use super::connection::down;
+use super::error::down;
 use crate::ledger::accounts::{
     Accounts, Challenge, ChallengeState, Days, JournalEntry, Minted, NewlyPaid, Recorded,
-    SettledInvoice, Sum,
+    SettledInvoice, SoldOffer, Sum,
 };
 use crate::ledger::error::{LedgerError, Reply};
 use crate::ledger::sql::{settle_index_name, signed, unsigned};
@@ -59,6 +60,14 @@ impl Accounts for PostgresLedger {
                     JournalEntry::Served(hash) => served.push(hash.as_bytes().as_slice()),
                 }
             }
+            let sold = SoldOffer::of(minted.iter().chain(&found).copied());
+            if !sold.is_empty() {
+                let services: Vec<&str> = sold.iter().map(|one| one.service.as_str()).collect();
+                let passes: Vec<bool> = sold.iter().map(|one| one.is_pass).collect();
+                let addresses: Vec<&str> = sold.iter().map(|one| one.address.as_str()).collect();
+                let until: Vec<i64> = sold.iter().map(|one| signed(one.until)).collect();
+                self.rows(SOLD, &[&services, &passes, &addresses, &until]).await?;
+            }
             // An error has all of it said again, which is no harm: with rows, each counts once.
             self.write_challenges(&found, true, false).await?;
             self.write_challenges(&minted, challenges, true).await?;
@@ -67,6 +76,18 @@ impl Accounts for PostgresLedger {
                 self.rows(SERVED, &[&served]).await?;
             }
             Ok(())
+        })
+    }
+
+    fn sold(&self) -> Reply<'_, Vec<SoldOffer>> {
+        Box::pin(async move {
+            let read = |row: &Row| SoldOffer {
+                service: row.get(0),
+                is_pass: row.get(1),
+                address: row.get(2),
+                until: unsigned(row.get(3)),
+            };
+            Ok(self.rows(ALL_SOLD, &[]).await?.iter().map(read).collect())
         })
     }
 

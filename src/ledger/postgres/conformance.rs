@@ -7,14 +7,18 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
-use super::{PostgresLedger, SecretTerms};
+use super::statements::RELEASE_RESTORED;
+use super::{Admin, PostgresLedger, SecretTerms};
+use crate::era::Era;
 use crate::keys::Fingerprint;
 use crate::ledger::accounts::{
-    Accounts as _, Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, Sum,
+    Accounts as _, Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, SoldOffer,
+    Sum,
 };
+use crate::ledger::clock::Moment;
 use crate::ledger::conformance::postgres_server::Postgres;
-use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, wait_until};
-use crate::ledger::state::{Attempt, ClaimId, Resolution, Row, State};
+use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at, wait_until};
+use crate::ledger::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
 use crate::ledger::store::{Claimed, LedgerStore as _, Settled, Settlement, Terms};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
@@ -22,8 +26,13 @@ use crate::time::UnixTime;
 pub(in crate::ledger) struct PostgresSubject {
     runtime: Runtime,
     ledger: Arc<PostgresLedger>,
+    url: Zeroizing<String>,
+    tls: Arc<ClientConfig>,
     _server: Postgres,
 }
+
+/// What a copy holds.
+const TABLES: [&str; 3] = ["tickets", "answers", "marks"];
 
 /// The one place by which the ledger reads the time.
 const CLOCK: &str = "
@@ -49,18 +58,30 @@ impl PostgresSubject {
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth();
         let terms = Terms { replay: REPLAY };
-        let secrets =
-            SecretTerms { known: vec![[1; 16]], minting: [1; 16], needed_for: Duration::ZERO };
+        let secrets = SecretTerms {
+            known: vec![[1; 16]],
+            minting: [1; 16],
+            ledgers: Vec::new(),
+            needed_for: Duration::ZERO,
+        };
         let url = Zeroizing::new(server.url());
-        let opening = PostgresLedger::open(&url, Arc::new(tls), terms, secrets, Box::new(|_| {}));
+        let tls = Arc::new(tls);
+        let opening =
+            PostgresLedger::open(&url, Arc::clone(&tls), terms, secrets, Box::new(|_| {}));
         let ledger = Arc::new(runtime.block_on(opening).unwrap());
         let kept = Arc::clone(&ledger);
         runtime.spawn(async move { kept.keep_connections().await });
         wait_until("a connection", || ledger.health().is_ok());
         server.query(CLOCK);
-        let mut subject = Self { runtime, ledger, _server: server };
-        subject.set_now(START);
+        let mut subject = Self { runtime, ledger, url, tls, _server: server };
+        subject.set_now(at(START));
         subject
+    }
+
+    fn clock(&self) -> i64 {
+        let sql = "SELECT farebox.clock_ms()";
+        let rows = self.runtime.block_on(self.ledger.rows(sql, &[])).unwrap();
+        rows[0].get(0)
     }
 
     fn run(&self, sql: &str) {
@@ -69,8 +90,25 @@ impl PostgresSubject {
 }
 
 impl Subject for PostgresSubject {
-    fn set_now(&mut self, now: UnixTime) {
-        self.run(&format!("UPDATE farebox.test_clock SET ms = {}", now.millis()));
+    fn set_now(&mut self, now: Moment) {
+        self.run(&format!("UPDATE farebox.test_clock SET ms = {}", now.wall.millis()));
+        self.run(&format!(
+            "UPDATE farebox.marks SET value = {} WHERE name = 'clock'",
+            now.ledger.millis()
+        ));
+    }
+
+    fn marks(&mut self) -> Marks {
+        let number = |name: &str| {
+            let sql = "SELECT value FROM farebox.marks WHERE name = $1";
+            let rows = self.runtime.block_on(self.ledger.rows(sql, &[&name])).unwrap();
+            rows.first().map_or(0, |row| row.get::<_, i64>(0))
+        };
+        Marks {
+            era: Era::from_number(number("era")),
+            released_before: UnixTime::from_millis(number("released").try_into().unwrap()),
+            watermark: number("watermark").try_into().unwrap(),
+        }
     }
 
     fn claim(&mut self, attempt: &Attempt) -> Claimed {
@@ -116,13 +154,46 @@ impl Subject for PostgresSubject {
         self.runtime.block_on(self.ledger.revoked()).unwrap()
     }
 
+    fn sealed(&mut self, hash: PaymentHash) -> Option<Vec<u8>> {
+        self.runtime.block_on(self.ledger.sealed(hash)).unwrap()
+    }
+
+    fn back_up(&mut self) {
+        self.run("DROP SCHEMA IF EXISTS copy CASCADE");
+        self.run("CREATE SCHEMA copy");
+        for table in TABLES {
+            self.run(&format!("CREATE TABLE copy.{table} AS TABLE farebox.{table}"));
+        }
+    }
+
+    /// The rows of the copy, and what `ledger restored` does.
+    fn put_back(&mut self) -> u64 {
+        let now: i64 = self.clock();
+        for table in TABLES {
+            self.run(&format!("DELETE FROM farebox.{table}"));
+            self.run(&format!("INSERT INTO farebox.{table} TABLE copy.{table}"));
+        }
+        self.run(&format!("UPDATE farebox.marks SET value = {now} WHERE name = 'clock'"));
+        self.runtime.block_on(async {
+            let mut admin = Admin::connect(&self.url, &self.tls).await.unwrap();
+            admin.restored().await.unwrap().1
+        })
+    }
+
+    fn release_restored(&mut self, minted_before: UnixTime) -> u64 {
+        let before = i64::try_from(minted_before.millis()).unwrap();
+        self.runtime
+            .block_on(async { self.ledger.execute(&RELEASE_RESTORED, &[&before]).await })
+            .unwrap()
+    }
+
     fn clear(&mut self) {
-        for table in ["tickets", "answers", "challenges", "days", "secrets"] {
+        for table in ["tickets", "answers", "challenges", "days", "secrets", "offers"] {
             self.run(&format!("DELETE FROM farebox.{table}"));
         }
-        self.run("DELETE FROM farebox.marks WHERE name <> 'layout'");
-        self.run("INSERT INTO farebox.marks VALUES ('watermark', 0)");
-        self.set_now(START);
+        self.run("UPDATE farebox.marks SET value = 0 WHERE name IN ('watermark', 'released')");
+        self.run("DELETE FROM farebox.marks WHERE name LIKE 'settle-index %'");
+        self.set_now(at(START));
     }
 }
 
@@ -141,6 +212,10 @@ impl AccountsSubject for PostgresSubject {
 
     fn close(&mut self, hashes: &[PaymentHash]) {
         self.runtime.block_on(self.ledger.close(hashes.to_vec())).unwrap();
+    }
+
+    fn sold(&mut self) -> Vec<SoldOffer> {
+        self.runtime.block_on(self.ledger.sold()).unwrap()
     }
 
     fn settle_index(&mut self, node: &str) -> u64 {

@@ -9,14 +9,17 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
+use super::error::{ConnectError, words};
+use super::life;
 use super::statements::{COUNT, NOTE_SECRET, Prepared, SECRETS_IN_USE};
-use crate::ledger::error::LedgerError;
+use crate::ledger::id::LedgerId;
 use crate::ledger::sql::{fill, signed};
 use crate::time::UnixTime;
 
 /// Number of the layout in `migrations`, as the mark `layout` keeps it.
-const LAYOUT: i64 = 3;
+const LAYOUT: i64 = 4;
 
 /// Keeps two instances from making the layout at once.
 const MIGRATION_LOCK: i64 = 0x6661_7265_626f_7800;
@@ -34,31 +37,10 @@ pub struct SecretTerms {
     pub known: Vec<[u8; 16]>,
     /// The one that mints.
     pub minting: [u8; 16],
+    /// The ledgers that they were made for, as far as their file says so.
+    pub ledgers: Vec<LedgerId>,
     /// How long tickets that it mints from now on are worth something.
     pub needed_for: Duration,
-}
-
-/// Why there is no connection, in words for the operator.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// The server can't be asked now; it may be there later.
-    #[error("{0}")]
-    Unavailable(String),
-    /// It is there, and stays useless until the operator does something.
-    #[error("{0}")]
-    Unusable(String),
-}
-
-impl ConnectError {
-    fn silent() -> Self {
-        Self::Unavailable(format!("PostgreSQL does not answer within {CONNECT_TIMEOUT:?}"))
-    }
-}
-
-impl From<Error> for ConnectError {
-    fn from(error: Error) -> Self {
-        Self::Unavailable(words(&error))
-    }
 }
 
 /// How a connection is made.
@@ -129,19 +111,36 @@ pub(super) struct Opened {
     driver: tokio::task::JoinHandle<()>,
 }
 
-/// Connects, makes or checks the layout, and compares the secrets. `Err` is for the operator.
-pub(super) async fn open(options: &ConnectOptions) -> Result<Opened, ConnectError> {
-    let connecting = options.config.connect(MakeRustlsConnect::new((*options.tls).clone()));
-    let (mut client, connection) = match timeout(CONNECT_TIMEOUT, connecting).await {
+/// The server's address, as libpq takes it.
+pub(super) fn read_url(url: &Zeroizing<String>) -> Result<Config, ConnectError> {
+    url.parse().map_err(|_| {
+        let example = "such as \"postgresql://user@host/database\"";
+        ConnectError::Unusable(format!("`ledger.postgres` is no PostgreSQL address, {example}"))
+    })
+}
+
+/// A connection, and the task that drives it.
+pub(super) async fn connect(
+    config: &Config,
+    tls: &Arc<ClientConfig>,
+) -> Result<(Client, tokio::task::JoinHandle<()>), ConnectError> {
+    let connecting = config.connect(MakeRustlsConnect::new((**tls).clone()));
+    let (client, connection) = match timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(connected) => connected?,
-        Err(_) => return Err(ConnectError::silent()),
+        Err(_) => return Err(ConnectError::silent(CONNECT_TIMEOUT)),
     };
     let driver = tokio::spawn(async move {
         // Its end shows in the ping.
         let _ = connection.await;
     });
+    Ok((client, driver))
+}
+
+/// Connects, makes or checks the layout, and compares the secrets. `Err` is for the operator.
+pub(super) async fn open(options: &ConnectOptions) -> Result<Opened, ConnectError> {
+    let (mut client, driver) = connect(&options.config, &options.tls).await?;
     let ready = timeout(CONNECT_TIMEOUT, prepare(&mut client, &options.secrets)).await;
-    match ready.unwrap_or_else(|_| Err(ConnectError::silent())) {
+    match ready.unwrap_or_else(|_| Err(ConnectError::silent(CONNECT_TIMEOUT))) {
         Ok(prepared) => {
             Ok(Opened { connection: Arc::new(Connection { client, prepared }), driver })
         }
@@ -157,8 +156,7 @@ pub(super) async fn look(config: &Config, tls: &Arc<ClientConfig>) -> Result<Str
     let looking = async {
         let (client, connection) = config.connect(MakeRustlsConnect::new((**tls).clone())).await?;
         let driver = tokio::spawn(connection);
-        let row =
-            client.query_one("SELECT to_regclass('farebox.tickets') IS NOT NULL", &[]).await?;
+        let row = client.query_one(HAS_TABLES, &[]).await?;
         let said = if row.get(0) {
             let row = client.query_one(COUNT.as_str(), &[]).await?;
             let (tickets, parked): (i64, i64) = (row.get(0), row.get(1));
@@ -171,7 +169,7 @@ pub(super) async fn look(config: &Config, tls: &Arc<ClientConfig>) -> Result<Str
     };
     match timeout(CONNECT_TIMEOUT, looking).await {
         Ok(said) => said.map_err(ConnectError::from),
-        Err(_) => Err(ConnectError::silent()),
+        Err(_) => Err(ConnectError::silent(CONNECT_TIMEOUT)),
     }
 }
 
@@ -181,9 +179,10 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
     let durable = "SELECT set_config('synchronous_commit', 'on', false)
         WHERE current_setting('synchronous_commit') IN ('off', 'local')";
     client.batch_execute(durable).await?;
-    migrate(client).await?;
+    migrate(client, &secrets.ledgers).await?;
+    life::check(client, &secrets.ledgers).await?;
     let now = UnixTime::now();
-    let in_use = client.query(SECRETS_IN_USE, &[&signed(now.seconds())]).await?;
+    let in_use = client.query(SECRETS_IN_USE.as_str(), &[&signed(now.seconds())]).await?;
     let is_known = |fingerprint: &[u8]| secrets.known.iter().any(|known| known == fingerprint);
     let missing = in_use.iter().filter(|row| !is_known(row.get(0))).count();
     if missing > 0 {
@@ -197,12 +196,19 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
     Ok(Prepared::on(client).await?)
 }
 
-/// Makes the layout, or checks that it is ours.
-async fn migrate(client: &mut Client) -> Result<(), ConnectError> {
+const HAS_TABLES: &str = "SELECT to_regclass('farebox.marks') IS NOT NULL";
+
+/// Whether a ledger was made there.
+pub(super) async fn has_tables(client: &Client) -> Result<bool, ConnectError> {
+    Ok(client.query_one(HAS_TABLES, &[]).await?.get(0))
+}
+
+/// Makes the layout, or checks that it is ours. Where the master secret names a ledger (`named`),
+/// none is made.
+pub(super) async fn migrate(client: &mut Client, named: &[LedgerId]) -> Result<(), ConnectError> {
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
-    let exists = "SELECT to_regclass('farebox.marks') IS NOT NULL";
-    if transaction.query_one(exists, &[]).await?.get(0) {
+    if transaction.query_one(HAS_TABLES, &[]).await?.get(0) {
         let layout = "SELECT value FROM farebox.marks WHERE name = 'layout'";
         let found: i64 = transaction.query_one(layout, &[]).await?.get(0);
         if found != LAYOUT {
@@ -211,10 +217,17 @@ async fn migrate(client: &mut Client) -> Result<(), ConnectError> {
                  version that made it"
             )));
         }
+    } else if let Some(id) = named.first() {
+        return Err(ConnectError::Unusable(format!(
+            "the master secret belongs to the ledger {id}, and the database has none: put it back \
+             (then run `farebox ledger --config FILE restored`), or begin an empty one with \
+             `farebox ledger --config FILE new`"
+        )));
     } else {
         transaction.batch_execute(&fill(include_str!("migrations/0001.sql"))).await?;
         let noted = "INSERT INTO farebox.marks VALUES ('layout', $1)";
         transaction.execute(noted, &[&LAYOUT]).await?;
+        life::begin(&transaction).await?;
     }
     Ok(transaction.commit().await?)
 }
@@ -232,18 +245,4 @@ async fn alive(connection: &Connection, driver: &tokio::task::JoinHandle<()>) ->
             Err(_) => return format!("no answer within {PING_TIMEOUT:?}"),
         }
     }
-}
-
-/// An error with its cause; tokio-postgres's own words are "db error" and the like. No password is
-/// in them.
-fn words(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("PostgreSQL: {error}: {cause}"),
-        None => format!("PostgreSQL: {error}"),
-    }
-}
-
-/// A statement that failed.
-pub(super) fn down(error: Error) -> LedgerError {
-    LedgerError::Down(words(&error))
 }

@@ -2,17 +2,25 @@
 //! parked, rows that are forgotten.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::sleep;
+use tokio_postgres::Client;
 
 use super::PostgresLedger;
 use super::account_statements::{PRUNE_CLOSED, PRUNE_PAID};
-use super::connection::down;
-use super::statements::{PRUNE_ANSWERS, PRUNE_TICKETS, SWEEP, TOUCH};
+use super::error::{ConnectError, down};
+use super::life;
+use super::statements::{FORGET_ORDERS, MOVE_CLOCK, PRUNE_ANSWERS, PRUNE_TICKETS, SWEEP};
+use crate::era::Era;
+use crate::ledger::clock::JUMP_MAX;
 use crate::ledger::error::LedgerError;
-use crate::ledger::limits::{CHALLENGES_FIRST, PRUNE_MARGIN};
-use crate::ledger::sql::{millis, signed};
+use crate::ledger::limits::{CHALLENGES_FIRST, ORDERS_KEPT, PRUNE_MARGIN};
+use crate::ledger::sql::{millis, signed, unsigned};
+use crate::ledger::state::Marks;
+use crate::ledger::store::LedgerStore as _;
+use crate::time::UnixTime;
 
 /// How long a claim that was not confirmed is looked for, to take it back. After its lease it is
 /// parked anyhow.
@@ -20,6 +28,9 @@ const WITHDRAW_FOR: Duration = Duration::from_secs(120);
 
 /// Pause between two rounds.
 const HOUSEKEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The same before it was reached for the first time.
+const FIRST_LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Rounds between two in which rows are forgotten, and most small steps in one of these.
 const PRUNE_ROUNDS: u32 = 10;
@@ -44,7 +55,9 @@ impl PostgresLedger {
     async fn housekeep(&self) {
         let mut rounds = 0_u32;
         loop {
-            sleep(HOUSEKEEP_INTERVAL).await;
+            // Soon, where it is not even known which life the ledger has.
+            let known = self.life().is_some();
+            sleep(if known { HOUSEKEEP_INTERVAL } else { FIRST_LOOK_INTERVAL }).await;
             let prune = rounds.is_multiple_of(PRUNE_ROUNDS);
             let trouble = self.housekeep_once(prune).await.err().map(|error| error.to_string());
             let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +70,8 @@ impl PostgresLedger {
     }
 
     async fn housekeep_once(&self, prune: bool) -> Result<(), LedgerError> {
-        self.execute(TOUCH, &[]).await?;
+        self.check_life().await?;
+        self.move_clock().await?;
         // Before the sweep, which would park them.
         self.withdraw_unconfirmed().await?;
         self.sweep().await?;
@@ -92,6 +106,47 @@ impl PostgresLedger {
         Ok(())
     }
 
+    /// Moves the ledger's clock, and learns what others have made of the ledger.
+    pub(super) async fn move_clock(&self) -> Result<(), LedgerError> {
+        let connection = self.connection()?;
+        self.move_clock_on(&connection.client).await
+    }
+
+    /// The same, on a connection that is not in its place yet.
+    pub(super) async fn move_clock_on(&self, client: &Client) -> Result<(), LedgerError> {
+        let limit = match self.life() {
+            Some(_) => self.clock.limit(),
+            None => {
+                let clock = "SELECT value FROM farebox.marks WHERE name = 'clock'";
+                let rows = client.query(clock, &[]).await.map_err(down)?;
+                let shows = rows.first().map_or(0, |row| unsigned(row.get(0)));
+                UnixTime::from_millis(shows).plus(JUMP_MAX)
+            }
+        };
+        let limit = signed(limit.millis());
+        let rows = client.query(MOVE_CLOCK, &[&limit]).await.map_err(down)?;
+        let gone = || LedgerError::Down("its clock is gone".to_owned());
+        let row = rows.first().ok_or_else(gone)?;
+        let number = |at: usize| row.get::<_, Option<i64>>(at).unwrap_or(0);
+        self.clock.set(UnixTime::from_millis(unsigned(number(0))));
+        let marks = Marks {
+            era: Era::from_number(number(1)),
+            released_before: UnixTime::from_millis(unsigned(number(2))),
+            watermark: unsigned(number(3)),
+        };
+        *self.life.lock().unwrap_or_else(PoisonError::into_inner) = Some(marks);
+        Ok(())
+    }
+
+    /// Whether it is still the ledger that it was: a dump may be put back while we run.
+    pub(super) async fn check_life(&self) -> Result<(), LedgerError> {
+        let connection = self.connection()?;
+        let checked = life::check(&connection.client, &self.options.secrets.ledgers).await;
+        let is_another = matches!(checked, Err(ConnectError::Unusable(_)));
+        self.is_another.store(is_another, Ordering::Relaxed);
+        checked.map_err(|why| LedgerError::Down(why.to_string()))
+    }
+
     /// Parks what a dead instance left claimed.
     pub(super) async fn sweep(&self) -> Result<(), LedgerError> {
         self.execute(&SWEEP, &[]).await.map(|_| ())
@@ -109,6 +164,8 @@ impl PostgresLedger {
         gone += client.execute(PRUNE_ANSWERS.as_str(), &[&replay]).await.map_err(down)?;
         let tickets = &PRUNE_TICKETS;
         gone += client.execute(tickets.as_str(), &[&tickets_after, &replay]).await.map_err(down)?;
+        gone +=
+            client.execute(FORGET_ORDERS.as_str(), &[&millis(ORDERS_KEPT)]).await.map_err(down)?;
         Ok(gone > 0)
     }
 }

@@ -4,28 +4,37 @@
 
 mod account_statements;
 mod accounts;
+mod admin;
 mod connection;
+mod error;
 mod housekeep;
+mod life;
 mod rows;
 mod statements;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use rustls::ClientConfig;
+use tokio_postgres::Row as SqlRow;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Config, Row as SqlRow};
 use zeroize::Zeroizing;
 
-pub use self::connection::{ConnectError, SecretTerms};
-use self::connection::{ConnectOptions, Connection, Opened, Slot, down, open};
+pub use self::admin::Admin;
+pub use self::connection::SecretTerms;
+use self::connection::{ConnectOptions, Connection, Opened, Slot, open, read_url};
+pub use self::error::ConnectError;
+use self::error::down;
 use self::rows::{read_claim, read_row};
-use self::statements::{NOTE_SECRET, RESOLVE, REVOKE, REVOKED, ROW, SECRETS_IN_USE};
+use self::statements::{
+    NOTE_SECRET, RELEASE_RESTORED, RESOLVE, REVOKE, REVOKED, ROW, SEALED, SECRETS_IN_USE,
+};
+use super::clock::{LedgerClock, Moment};
 use super::error::{LedgerError, Reply};
 use super::limits::LIST_MAX;
 use super::sql::{millis, outcome_number, signed};
-use super::state::{Attempt, ClaimId, Resolution, Row, State};
+use super::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
 use super::store::{Claimed, CommitObserver, LedgerStore, Settled, Settlement, Terms};
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
@@ -48,6 +57,11 @@ pub struct PostgresLedger {
     first: Mutex<Option<Opened>>,
     /// Why nothing could be written, at the last try.
     trouble: Mutex<Option<String>>,
+    /// Whether another ledger lies there than the one that was opened: nothing is granted then.
+    is_another: AtomicBool,
+    clock: LedgerClock,
+    /// What the ledger knows of itself; `None` before it was reached.
+    life: Mutex<Option<Marks>>,
     observer: CommitObserver,
 }
 
@@ -75,7 +89,8 @@ impl PostgresLedger {
                 None
             }
         };
-        Ok(Self {
+        let at_once = first.as_ref().map(|opened| Arc::clone(&opened.connection));
+        let ledger = Self {
             slots: (0..SLOTS).map(|_| Slot::new()).collect(),
             options,
             next: AtomicUsize::new(0),
@@ -84,8 +99,16 @@ impl PostgresLedger {
             unconfirmed: Mutex::default(),
             first: Mutex::new(first),
             trouble: Mutex::default(),
+            is_another: AtomicBool::new(false),
+            clock: LedgerClock::new(UnixTime::from_millis(0)),
+            life: Mutex::default(),
             observer,
-        })
+        };
+        if let Some(connection) = at_once {
+            let known = ledger.move_clock_on(&connection.client).await;
+            known.map_err(|why| ConnectError::Unavailable(why.to_string()))?;
+        }
+        Ok(ledger)
     }
 
     /// The next connection in turn that is up.
@@ -125,18 +148,26 @@ impl PostgresLedger {
 
     async fn try_claim(&self, attempt: &Attempt) -> Result<Claimed, LedgerError> {
         let connection = self.connection()?;
-        let values: [&(dyn ToSql + Sync); 11] = [
+        if self.is_another.load(Ordering::Relaxed) {
+            return Err(LedgerError::Down("another ledger lies in its place".to_owned()));
+        }
+        let values: [&(dyn ToSql + Sync); 16] = [
             &attempt.hash.as_bytes().as_slice(),
             &&*attempt.service,
             &attempt.request.as_bytes().as_slice(),
             &attempt.own_request,
             &signed(attempt.minted_valid_until),
-            &signed(attempt.valid_until),
+            &signed(attempt.first_claim_until()),
             &signed(attempt.price_msat),
             &attempt.claim.as_bytes().as_slice(),
             &self.owner.as_slice(),
             &millis(attempt.lease),
-            &attempt.repeatable,
+            &attempt.remembered.map(millis),
+            &attempt.key.as_bytes().as_slice(),
+            &attempt.era.number(),
+            &signed(attempt.minted.millis()),
+            &attempt.place.as_bytes().as_slice(),
+            &attempt.sealed.as_deref(),
         ];
         let asked = Instant::now();
         let row = connection.client.query_one(&connection.prepared.claim, &values).await;
@@ -178,13 +209,6 @@ pub async fn look(
     connection::look(&read_url(url)?, tls).await
 }
 
-fn read_url(url: &Zeroizing<String>) -> Result<Config, ConnectError> {
-    url.parse().map_err(|_| {
-        let example = "such as \"postgresql://user@host/database\"";
-        ConnectError::Unusable(format!("`ledger.postgres` is no PostgreSQL address, {example}"))
-    })
-}
-
 impl LedgerStore for PostgresLedger {
     fn claim(&self, attempt: Attempt) -> Reply<'_, Claimed> {
         Box::pin(async move { self.try_claim(&attempt).await })
@@ -204,7 +228,7 @@ impl LedgerStore for PostgresLedger {
 
     fn secrets_in_use(&self, now: UnixTime) -> Reply<'_, Vec<[u8; 16]>> {
         Box::pin(async move {
-            let rows = self.rows(SECRETS_IN_USE, &[&signed(now.seconds())]).await?;
+            let rows = self.rows(&SECRETS_IN_USE, &[&signed(now.seconds())]).await?;
             Ok(rows.iter().filter_map(|row| row.get::<_, &[u8]>(0).try_into().ok()).collect())
         })
     }
@@ -259,9 +283,41 @@ impl LedgerStore for PostgresLedger {
         })
     }
 
+    fn sealed(&self, hash: PaymentHash) -> Reply<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            let rows = self.rows(SEALED, &[&hash.as_bytes().as_slice()]).await?;
+            Ok(rows.first().and_then(|row| row.get(0)))
+        })
+    }
+
+    fn release_restored(&self, minted_before: UnixTime) -> Reply<'_, u64> {
+        Box::pin(async move {
+            let released =
+                self.execute(&RELEASE_RESTORED, &[&signed(minted_before.millis())]).await?;
+            self.move_clock().await?;
+            Ok(released)
+        })
+    }
+
+    fn shut(&self) -> Reply<'_, ()> {
+        // Each answer waited for its commit.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn now(&self) -> Moment {
+        let now = self.clock.now();
+        // Before it was reached there is only one clock.
+        if self.life().is_some() { now } else { Moment { wall: now.wall, ledger: now.wall } }
+    }
+
+    fn life(&self) -> Option<Marks> {
+        *self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn health(&self) -> Result<(), LedgerError> {
         match &*self.trouble.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(why) => Err(LedgerError::Down(why.clone())),
+            None if self.life().is_none() => Err(LedgerError::Down("not read yet".to_owned())),
             None => self.connection().map(|_| ()),
         }
     }

@@ -5,11 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_postgres::{Error, Row as SqlRow};
 
+use crate::era::Era;
+use crate::keys::Fingerprint;
+use crate::ledger::clock::Moment;
 use crate::ledger::sql::unsigned;
-use crate::ledger::state::{self, Attempt, Claim, ClaimId, ReplayWindow, Row, State};
+use crate::ledger::state::{self, Attempt, Claim, ClaimId, Marks, Row, Rules, State};
 use crate::ledger::store::Claimed;
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
+use crate::place::Place;
 use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
 
@@ -29,15 +33,19 @@ pub(super) fn read_claim(
             maybe_delivered: maybe_delivered.unwrap_or(true),
         });
     }
-    let now = UnixTime::from_millis(unsigned(sql.try_get("now")?));
-    let window = ReplayWindow { replay, watermark: unsigned(sql.try_get("watermark")?) };
+    let now = Moment { wall: time(sql, "now")?, ledger: time(sql, "ledger")? };
+    let marks = Marks {
+        era: Era::from_number(sql.try_get("era")?),
+        released_before: time(sql, "released")?,
+        watermark: unsigned(sql.try_get("watermark")?),
+    };
     let row = match sql.try_get::<_, Option<i16>>("state")? {
         None => None,
         Some(_) => read_columns(sql),
     };
     let lease_until: Option<i64> = sql.try_get("lease_until")?;
-    let ran_out = lease_until.is_some_and(|until| unsigned(until) < now.millis());
-    let claim = match state::claim(row.as_ref(), attempt, now, window).0 {
+    let ran_out = lease_until.is_some_and(|until| unsigned(until) < now.wall.millis());
+    let claim = match state::claim(row.as_ref(), attempt, now, &Rules { replay, marks }).0 {
         // What it would grant, the statement did not: a rival was faster.
         Claim::Granted => Claim::Busy,
         Claim::Busy if ran_out => Claim::Parked,
@@ -67,12 +75,27 @@ fn read_columns(sql: &SqlRow) -> Option<Row> {
         request: bytes("request")?
             .try_into()
             .map_or(RequestDigest::NONE, RequestDigest::from_bytes),
+        key: bytes("key").and_then(|key| key.try_into().ok()).map(Fingerprint::from_bytes),
+        minted: time(sql, "minted").ok()?,
         valid_until: unsigned(sql.try_get("valid_until").ok()?),
         price_msat: unsigned(sql.try_get("price_msat").ok()?),
         state: State::of_number(sql.try_get("state").ok()?)?,
         claim: ClaimId::from_bytes(bytes("claim")?.try_into().unwrap_or([0; 16])),
         attempts: u32::try_from(sql.try_get::<_, i64>("attempts").ok()?).unwrap_or(u32::MAX),
         maybe_delivered: sql.try_get("doubtful").ok()?,
-        changed: UnixTime::from_millis(unsigned(sql.try_get("changed").ok()?)),
+        place: bytes("place").and_then(|place| place.try_into().ok()).map(Place::from_bytes),
+        first_try: Moment {
+            wall: time(sql, "tried").ok()?,
+            ledger: time(sql, "tried_ledger").ok()?,
+        },
+        since_restore: sql.try_get("restored").ok()?,
+        changed: Moment {
+            wall: time(sql, "changed").ok()?,
+            ledger: time(sql, "changed_ledger").ok()?,
+        },
     })
+}
+
+fn time(sql: &SqlRow, column: &str) -> Result<UnixTime, Error> {
+    Ok(UnixTime::from_millis(unsigned(sql.try_get(column)?)))
 }

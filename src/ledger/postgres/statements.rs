@@ -15,36 +15,53 @@ use crate::ledger::sql::fill;
 static CLAIM: LazyLock<String> = LazyLock::new(|| {
     fill(
         "
-    WITH clock AS MATERIALIZED (SELECT farebox.now_ms() AS now),
-    mark AS (SELECT value AS watermark FROM farebox.marks WHERE name = 'watermark'),
+    WITH clock AS MATERIALIZED (
+        SELECT farebox.now_ms() AS now, farebox.clock_ms() AS ledger),
+    mark AS (
+        SELECT max(value) FILTER (WHERE name = 'watermark') AS watermark,
+            max(value) FILTER (WHERE name = 'era') AS era,
+            max(value) FILTER (WHERE name = 'released') AS released
+        FROM farebox.marks WHERE name IN ('watermark', 'era', 'released')),
     again AS (
         UPDATE farebox.tickets AS t
-        SET state = {claimed}, claim = $8, owner = $9, changed = clock.now,
-            lease_until = clock.now + $10, doubtful = t.doubtful OR t.state = {parked}
+        SET state = {claimed}, claim = $8, owner = $9, lease_until = clock.now + $10,
+            doubtful = t.doubtful OR t.state = {parked}, place = $15, restored = false,
+            tried = CASE WHEN t.state = {parked} THEN t.tried ELSE clock.now END,
+            tried_ledger = CASE WHEN t.state = {parked} THEN t.tried_ledger ELSE clock.ledger END,
+            changed = clock.now, changed_ledger = clock.ledger, sealed = $16
         FROM clock
         WHERE t.hash = $1 AND $4 AND t.request = $3 AND (
             (t.state = {free} AND (clock.now < t.changed OR clock.now - t.changed >=
                 CASE WHEN t.attempts = 0 THEN 0 ELSE least({retry_delay_max_ms},
                     {retry_delay_first_ms} * power(2, least(t.attempts - 1, 16)))::bigint END))
-            OR (t.state = {parked} AND $11))
+            OR (t.state = {parked} AND t.place = $15 AND $11::bigint IS NOT NULL
+                AND greatest(clock.now - t.tried, clock.ledger - t.tried_ledger) <= $11))
         RETURNING t.doubtful),
     first AS (
         INSERT INTO farebox.tickets
-            (hash, service, request, valid_until, price_msat, state, claim, attempts, doubtful,
-             changed, owner, lease_until)
-        SELECT $1, $2, $3, $5, $7, {claimed}, $8, 0, false, clock.now, $9, clock.now + $10
-        FROM clock, mark
-        WHERE $4 AND $6 > clock.now / 1000 AND $5 > mark.watermark
+            (hash, service, request, valid_until, price_msat, claim, attempts, owner, lease_until,
+             key, minted, tried, tried_ledger, changed, changed_ledger, sealed,
+             state, doubtful, place, restored)
+        SELECT $1, $2, $3, $5, $7, $8, 0, $9, clock.now + $10,
+            $12, $14, clock.now, clock.ledger, clock.now, clock.ledger, $16,
+            CASE WHEN known THEN {claimed} ELSE {parked} END, NOT known,
+            CASE WHEN known THEN $15 END, NOT known
+        FROM clock, mark, LATERAL (SELECT $13 = mark.era OR $14 < mark.released AS known) AS life
+        WHERE $4 AND $6 > clock.ledger / 1000 AND $5 > mark.watermark
             -- In the snapshot that the watermark was read from: a row that is pruned meanwhile
             -- is not taken for one that never was.
             AND NOT EXISTS (SELECT FROM farebox.tickets AS t WHERE t.hash = $1)
         ON CONFLICT (hash) DO NOTHING
-        RETURNING doubtful),
-    granted AS (SELECT doubtful FROM again UNION ALL SELECT doubtful FROM first)
+        RETURNING doubtful, state),
+    granted AS (
+        SELECT doubtful FROM again
+        UNION ALL SELECT doubtful FROM first WHERE state = {claimed})
     SELECT EXISTS (SELECT FROM granted) AS granted,
         coalesce((SELECT doubtful FROM granted), t.doubtful) AS doubtful,
-        clock.now, mark.watermark, t.service, t.request, t.valid_until, t.price_msat, t.state,
-        t.claim, t.attempts, t.changed, t.lease_until, a.status, a.headers, a.body
+        clock.now, clock.ledger, mark.watermark, mark.era, mark.released,
+        t.service, t.request, t.key, t.minted, t.valid_until, t.price_msat, t.state, t.claim,
+        t.attempts, t.place, t.tried, t.tried_ledger, t.restored, t.changed, t.changed_ledger,
+        t.lease_until, a.status, a.headers, a.body
     FROM clock CROSS JOIN mark
     LEFT JOIN farebox.tickets AS t ON t.hash = $1
     LEFT JOIN farebox.answers AS a ON a.hash = $1 AND t.state = {delivered}",
@@ -64,20 +81,22 @@ static SETTLE: LazyLock<String> = LazyLock::new(|| {
             attempts = attempts + CASE WHEN $3 = {was_not_sent} THEN 1 ELSE 0 END,
             doubtful = CASE WHEN $3 = {was_delivered} THEN false
                 WHEN $3 = {was_not_sent} THEN doubtful ELSE true END,
-            changed = farebox.now_ms()
-        WHERE hash = $1 AND claim = $2 AND (state = {claimed} OR (state = {parked}
+            changed = farebox.now_ms(), changed_ledger = farebox.clock_ms(),
+            sealed = CASE WHEN STATE_AFTER = {parked} THEN sealed END
+        WHERE hash = $1 AND claim = $2 AND NOT restored AND (state = {claimed} OR (state = {parked}
             AND ($3 = {was_delivered} OR ($3 = {was_not_sent} AND NOT doubtful))))
         RETURNING attempts),
     kept AS (
         INSERT INTO farebox.answers (hash, status, headers, body, stored_at)
-        SELECT $1, $4, $5, $6, farebox.now_ms() FROM done WHERE $4::integer IS NOT NULL
+        SELECT $1, $4, $5, $6, farebox.clock_ms() FROM done WHERE $4::integer IS NOT NULL
         ON CONFLICT (hash) DO UPDATE SET status = excluded.status, headers = excluded.headers,
             body = excluded.body, stored_at = excluded.stored_at)
     SELECT attempts FROM done
     UNION ALL
     -- Said before, and that went unconfirmed.
     SELECT attempts FROM farebox.tickets
-    WHERE hash = $1 AND claim = $2 AND NOT EXISTS (SELECT FROM done) AND state = STATE_AFTER";
+    WHERE hash = $1 AND claim = $2 AND NOT restored AND NOT EXISTS (SELECT FROM done)
+        AND state = STATE_AFTER";
     fill(&statement.replace("STATE_AFTER", STATE_AFTER))
 });
 
@@ -85,8 +104,10 @@ static SETTLE: LazyLock<String> = LazyLock::new(|| {
 static WITHDRAW: LazyLock<String> = LazyLock::new(|| {
     fill(
         "
-    UPDATE farebox.tickets SET state = CASE WHEN doubtful THEN {parked} ELSE {free} END
-    WHERE hash = $1 AND claim = $2 AND (state = {claimed} OR (state = {parked} AND NOT doubtful))",
+    UPDATE farebox.tickets SET state = CASE WHEN doubtful THEN {parked} ELSE {free} END,
+        sealed = CASE WHEN doubtful THEN sealed END
+    WHERE NOT restored AND hash = $1 AND claim = $2
+        AND (state = {claimed} OR (state = {parked} AND NOT doubtful))",
     )
 });
 
@@ -94,22 +115,35 @@ static WITHDRAW: LazyLock<String> = LazyLock::new(|| {
 pub(super) static SWEEP: LazyLock<String> = LazyLock::new(|| {
     fill(
         "
-    UPDATE farebox.tickets SET state = {parked}, changed = farebox.now_ms()
+    UPDATE farebox.tickets SET state = {parked}, changed = farebox.now_ms(),
+        changed_ledger = farebox.clock_ms()
     WHERE state = {claimed} AND lease_until < farebox.now_ms()",
     )
 });
 
-/// Shows that the server takes writes: a connection alone doesn't.
-pub(super) const TOUCH: &str = "
-    INSERT INTO farebox.marks VALUES ('alive', farebox.now_ms())
-    ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+/// Moves the ledger's clock after the server's, but no further than $1, and tells what the ledger
+/// knows of itself. It shows that the server takes writes, too: a connection alone doesn't.
+pub(super) const MOVE_CLOCK: &str = "
+    UPDATE farebox.marks AS m SET value = greatest(m.value, least(farebox.now_ms(), $1))
+    WHERE m.name = 'clock'
+    RETURNING m.value,
+        (SELECT value FROM farebox.marks WHERE name = 'era'),
+        (SELECT value FROM farebox.marks WHERE name = 'released'),
+        (SELECT value FROM farebox.marks WHERE name = 'watermark')";
+
+/// Which table of which server it is; the timeline is another one after the server was put back to
+/// an earlier time, or a standby took over.
+pub(super) const WHICH: &str = "
+    SELECT 'farebox.tickets'::regclass::oid::bigint,
+        ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint,
+        (SELECT system_identifier FROM pg_control_system())";
 
 /// One small step of forgetting answers that are older than $1 milliseconds.
 pub(super) static PRUNE_ANSWERS: LazyLock<String> = LazyLock::new(|| {
     fill(
         "
     DELETE FROM farebox.answers WHERE hash IN (
-        SELECT hash FROM farebox.answers WHERE stored_at < farebox.now_ms() - $1
+        SELECT hash FROM farebox.answers WHERE stored_at < farebox.clock_ms() - $1
         LIMIT {prune_step})",
     )
 });
@@ -122,8 +156,8 @@ pub(super) static PRUNE_TICKETS: LazyLock<String> = LazyLock::new(|| {
     WITH gone AS (
         DELETE FROM farebox.tickets WHERE hash IN (
             SELECT hash FROM farebox.tickets WHERE state IN ({delivered}, {revoked})
-                AND valid_until < farebox.now_ms() / 1000 - $1
-                AND changed < farebox.now_ms() - $2
+                AND valid_until < farebox.clock_ms() / 1000 - $1
+                AND changed_ledger < farebox.clock_ms() - $2
             LIMIT {prune_step} FOR UPDATE SKIP LOCKED)
         RETURNING valid_until, service, state, changed, price_msat),
     folded AS (
@@ -140,8 +174,8 @@ pub(super) static PRUNE_TICKETS: LazyLock<String> = LazyLock::new(|| {
 
 /// The columns of a row, for `list` and `show`.
 pub(super) const ROW: &str = "
-    SELECT hash, service, request, valid_until, price_msat, state, claim, attempts, doubtful,
-        changed
+    SELECT hash, service, request, key, minted, valid_until, price_msat, state, claim, attempts,
+        doubtful, place, tried, tried_ledger, restored, changed, changed_ledger
     FROM farebox.tickets";
 
 /// Ends the being parked of a ticket by the try $3; $2 is the state that it gets.
@@ -149,7 +183,8 @@ pub(super) static RESOLVE: LazyLock<String> = LazyLock::new(|| {
     fill(
         "
     UPDATE farebox.tickets
-    SET state = $2, attempts = 0, doubtful = false, changed = farebox.now_ms()
+    SET state = $2, attempts = 0, doubtful = false, restored = false, sealed = NULL,
+        changed = farebox.now_ms(), changed_ledger = farebox.clock_ms()
     WHERE hash = $1 AND state = {parked} AND claim = $3",
     )
 });
@@ -159,16 +194,58 @@ pub(super) static REVOKE: LazyLock<String> = LazyLock::new(|| {
     fill(
         "
     INSERT INTO farebox.tickets
-        (hash, service, request, valid_until, price_msat, state, claim, attempts, doubtful,
-         changed, owner, lease_until)
-    VALUES ($1, '', '', $2, 0, {revoked}, '', 0, false, farebox.now_ms(), '', 0)
-    ON CONFLICT (hash) DO UPDATE SET state = {revoked}, changed = excluded.changed",
+        (hash, service, request, minted, valid_until, price_msat, state, claim, attempts, doubtful,
+         tried, tried_ledger, restored, changed, changed_ledger, owner, lease_until)
+    VALUES ($1, '', '', 0, $2, 0, {revoked}, '', 0, false, farebox.now_ms(), farebox.clock_ms(),
+        false, farebox.now_ms(), farebox.clock_ms(), '', 0)
+    ON CONFLICT (hash) DO UPDATE SET state = {revoked}, restored = false, sealed = NULL,
+        changed = excluded.changed, changed_ledger = excluded.changed_ledger",
     )
 });
 
 /// All tickets that were taken back.
 pub(super) static REVOKED: LazyLock<String> =
     LazyLock::new(|| fill("SELECT hash FROM farebox.tickets WHERE state = {revoked}"));
+
+/// After the ledger was put back: what was free then may have been served since, and whoever held a
+/// claim is gone.
+pub(super) static PARK_RESTORED: LazyLock<String> = LazyLock::new(|| {
+    fill(
+        "
+    UPDATE farebox.tickets SET state = {parked}, changed = farebox.now_ms(),
+        changed_ledger = farebox.clock_ms(), doubtful = doubtful OR state = {free},
+        restored = restored OR state = {free}
+    WHERE state IN ({free}, {claimed})",
+    )
+});
+
+/// Frees what a restore parked, of tickets minted before $1, and notes that those that come in
+/// later are taken too.
+pub(super) static RELEASE_RESTORED: LazyLock<String> = LazyLock::new(|| {
+    fill(
+        "
+    WITH noted AS (
+        UPDATE farebox.marks SET value = greatest(value, $1) WHERE name = 'released')
+    UPDATE farebox.tickets
+    SET state = {free}, attempts = 0, doubtful = false, restored = false, sealed = NULL,
+        changed = farebox.now_ms(), changed_ledger = farebox.clock_ms()
+    WHERE state = {parked} AND restored AND minted < $1",
+    )
+});
+
+/// What a ticket was handed in for.
+pub(super) const SEALED: &str = "SELECT sealed FROM farebox.tickets WHERE hash = $1";
+
+/// One small step of forgetting what tickets were for that are parked since $1 milliseconds.
+pub(super) static FORGET_ORDERS: LazyLock<String> = LazyLock::new(|| {
+    fill(
+        "
+    UPDATE farebox.tickets SET sealed = NULL WHERE hash IN (
+        SELECT hash FROM farebox.tickets WHERE state = {parked} AND sealed IS NOT NULL
+            AND changed_ledger < farebox.clock_ms() - $1
+        LIMIT {prune_step} FOR UPDATE SKIP LOCKED)",
+    )
+});
 
 /// How many tickets there are, and how many are parked.
 pub(super) static COUNT: LazyLock<String> = LazyLock::new(|| {
@@ -181,9 +258,17 @@ pub(super) const NOTE_SECRET: &str = "
     ON CONFLICT (fingerprint) DO UPDATE SET
         needed_until = greatest(farebox.secrets.needed_until, excluded.needed_until)";
 
-/// The secrets that are needed at $1.
-pub(super) const SECRETS_IN_USE: &str =
-    "SELECT fingerprint FROM farebox.secrets WHERE needed_until > $1";
+/// The secrets that are needed at $1: those that mint, and those that signed a ticket that doesn't
+/// end by itself.
+pub(super) static SECRETS_IN_USE: LazyLock<String> = LazyLock::new(|| {
+    fill(
+        "
+    SELECT fingerprint FROM farebox.secrets WHERE needed_until > $1
+    UNION SELECT key FROM farebox.tickets
+        WHERE state IN ({claimed}, {parked}) AND key IS NOT NULL
+    UNION SELECT key FROM farebox.tickets WHERE state = {free} AND key IS NOT NULL",
+    )
+});
 
 /// What is asked so often that each connection has it prepared.
 pub(super) struct Prepared {
@@ -207,7 +292,12 @@ impl Prepared {
             BYTES,
             BYTES,
             NUMBER,
-            Type::BOOL,
+            NUMBER,
+            BYTES,
+            NUMBER,
+            NUMBER,
+            BYTES,
+            BYTES,
         ];
         let settle_types = [BYTES, BYTES, Type::INT4, Type::INT4, Type::TEXT, BYTES];
         Ok(Self {

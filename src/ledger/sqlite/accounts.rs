@@ -3,14 +3,15 @@
 use rusqlite::{OptionalExtension as _, params};
 
 use super::error::OpenError;
+use super::marks;
 use super::read::read_only;
 use super::store::Store;
 use crate::ledger::accounts::{
     Challenge, ChallengeState, DAY_S, Days, JournalEntry, Minted, NewlyPaid, Recorded,
-    SettledInvoice, Sum,
+    SettledInvoice, SoldOffer, Sum,
 };
 use crate::ledger::limits::CLOSED_FOR;
-use crate::ledger::sql::{fill, settle_index_name, signed};
+use crate::ledger::sql::{fill, settle_index_name, signed, unsigned};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -101,6 +102,18 @@ impl Store {
                         .execute(params![hash.as_bytes()])?;
                 }
             }
+        }
+        let minted_ones = entries.iter().filter_map(|entry| match entry {
+            JournalEntry::Minted(one) | JournalEntry::Found(one) => Some(one),
+            JournalEntry::Served(_) => None,
+        });
+        for SoldOffer { service, is_pass, address, until } in SoldOffer::of(minted_ones) {
+            self.connection()
+                .prepare_cached(
+                    "INSERT INTO offers VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT DO UPDATE SET until = max(until, excluded.until)",
+                )?
+                .execute(params![service, is_pass, address, signed(until)])?;
         }
         for ((day, service), sum) in minted {
             self.add_to_day(Column::Minted, day, service, sum)?;
@@ -316,6 +329,19 @@ impl Store {
     }
 
     /// Read beside the writer.
+    pub(super) fn sold(path: &std::path::Path) -> Result<Vec<SoldOffer>, OpenError> {
+        read_only(path, |connection| {
+            connection
+                .prepare("SELECT service, is_pass, address, until FROM offers ORDER BY 1, 2, 3")?
+                .query_map([], |row| {
+                    let (service, is_pass) = (row.get(0)?, row.get(1)?);
+                    Ok(SoldOffer { service, is_pass, address: row.get(2)?, until: row.get(3)? })
+                })?
+                .collect()
+        })
+    }
+
+    /// Read beside the writer.
     pub(super) fn unredeemed(path: &std::path::Path) -> Result<Vec<(String, Sum)>, OpenError> {
         read_only(path, |connection| {
             connection
@@ -331,21 +357,10 @@ impl Store {
     }
 
     fn mark(&self, name: &str) -> rusqlite::Result<u64> {
-        let value = self
-            .connection()
-            .prepare_cached("SELECT value FROM marks WHERE name = ?1")?
-            .query_row(params![name], |row| row.get(0))
-            .optional()?;
-        Ok(value.unwrap_or(0))
+        Ok(unsigned(marks::get(self.connection(), name)?.unwrap_or(0)))
     }
 
     fn set_mark(&self, name: &str, value: u64) -> rusqlite::Result<()> {
-        self.connection()
-            .prepare_cached(
-                "INSERT INTO marks VALUES (?1, ?2)
-                 ON CONFLICT DO UPDATE SET value = excluded.value",
-            )?
-            .execute(params![name, signed(value)])
-            .map(|_| ())
+        marks::set(self.connection(), name, signed(value))
     }
 }

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::store::Store;
+use crate::ledger::clock::Moment;
 use crate::ledger::sql::signed;
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
-use crate::time::UnixTime;
 
 impl Store {
     pub(super) fn id(&self, hash: &PaymentHash) -> rusqlite::Result<Option<i64>> {
@@ -20,7 +20,7 @@ impl Store {
         &self,
         ticket: i64,
         answer: &StoredAnswer,
-        now: UnixTime,
+        now: Moment,
     ) -> rusqlite::Result<()> {
         let headers = serde_json::to_string(&answer.headers).unwrap_or_else(|_| "[]".to_owned());
         self.connection()
@@ -30,7 +30,7 @@ impl Store {
                 answer.status,
                 headers,
                 answer.body.as_deref(),
-                signed(now.millis())
+                signed(now.ledger.millis())
             ])?;
         Ok(())
     }

@@ -2,20 +2,21 @@
 
 use tempfile::TempDir;
 
-use super::read;
 use super::store::Store;
+use super::{copy, read};
 use crate::keys::Fingerprint;
 use crate::ledger::accounts::{
-    Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, Sum,
+    Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, SoldOffer, Sum,
 };
-use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject};
-use crate::ledger::state::{Attempt, ClaimId, Resolution, Row, State};
+use crate::ledger::clock::Moment;
+use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at};
+use crate::ledger::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
 use crate::ledger::store::{Claimed, Settled, Settlement};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 pub(in crate::ledger) struct SqliteSubject {
-    now: UnixTime,
+    now: Moment,
     folder: TempDir,
     store: Store,
 }
@@ -24,7 +25,7 @@ impl SqliteSubject {
     pub(in crate::ledger) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("ledger.db")).unwrap();
-        Self { now: START, folder, store }
+        Self { now: at(START), folder, store }
     }
 
     fn path(&self) -> std::path::PathBuf {
@@ -33,8 +34,12 @@ impl SqliteSubject {
 }
 
 impl Subject for SqliteSubject {
-    fn set_now(&mut self, now: UnixTime) {
+    fn set_now(&mut self, now: Moment) {
         self.now = now;
+    }
+
+    fn marks(&mut self) -> Marks {
+        self.store.marks
     }
 
     fn claim(&mut self, attempt: &Attempt) -> Claimed {
@@ -79,6 +84,33 @@ impl Subject for SqliteSubject {
         self.store.revoked().unwrap()
     }
 
+    fn sealed(&mut self, hash: PaymentHash) -> Option<Vec<u8>> {
+        self.store.sealed(&hash).unwrap()
+    }
+
+    fn back_up(&mut self) {
+        let copy = self.folder.path().join("copy.db");
+        let _ = std::fs::remove_file(&copy);
+        copy::back_up(&self.path(), &copy).unwrap();
+    }
+
+    /// As the docs say: the file in its place, without the log of the one before.
+    fn put_back(&mut self) -> u64 {
+        let elsewhere = tempfile::tempdir().unwrap();
+        self.store = Store::open(&elsewhere.path().join("ledger.db")).unwrap();
+        for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+            let _ = std::fs::remove_file(self.folder.path().join(name));
+        }
+        std::fs::copy(self.folder.path().join("copy.db"), self.path()).unwrap();
+        let parked = copy::begin_life(&self.path(), self.now).unwrap().parked;
+        self.store = Store::open(&self.path()).unwrap();
+        parked
+    }
+
+    fn release_restored(&mut self, minted_before: UnixTime) -> u64 {
+        self.store.release_restored(minted_before, self.now).unwrap()
+    }
+
     fn clear(&mut self) {
         *self = Self::new();
     }
@@ -99,6 +131,10 @@ impl AccountsSubject for SqliteSubject {
 
     fn close(&mut self, hashes: &[PaymentHash]) {
         self.store.close_challenges(hashes).unwrap();
+    }
+
+    fn sold(&mut self) -> Vec<SoldOffer> {
+        Store::sold(&self.path()).unwrap()
     }
 
     fn settle_index(&mut self, node: &str) -> u64 {

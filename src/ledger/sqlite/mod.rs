@@ -5,34 +5,40 @@
 mod accounts;
 mod answers;
 mod checkpoint;
+mod copy;
 pub mod error;
+mod files;
 mod layout;
+mod marks;
 mod prune;
 mod read;
+mod rows;
 mod store;
 mod writer;
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use self::checkpoint::Checkpoints;
+pub use self::copy::{Restored, back_up, make, restored};
 use self::error::OpenError;
+use self::files::{lock, sync_folder};
 pub use self::read::Summary;
 use self::store::Store;
 use self::writer::{Batch, Job, Task, Writer};
 use super::accounts::{
-    Accounts, Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, Sum,
+    Accounts, Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, SoldOffer, Sum,
 };
+use super::clock::{self, LedgerClock, Moment};
 use super::error::{LedgerError, Reply};
+use super::id::LedgerId;
 use super::limits::LIST_MAX;
-use super::state::{Attempt, Claim, ClaimId, Resolution, Row, State};
+use super::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use super::store::{Claimed, CommitObserver, LedgerStore, Settled, Settlement, Terms};
 use crate::crash_point::crash_point;
 use crate::keys::Fingerprint;
@@ -48,25 +54,40 @@ pub struct SqliteLedger {
     health: Arc<Mutex<Option<String>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     path: PathBuf,
+    id: LedgerId,
+    clock: Arc<LedgerClock>,
+    marks: Mutex<Marks>,
     parked_at_start: u64,
 }
 
 impl SqliteLedger {
+    /// Which ledger lies there; `None` if there is none yet.
+    pub fn identify(path: &Path) -> Result<Option<LedgerId>, OpenError> {
+        if !path.exists() { Ok(None) } else { read::id(path) }
+    }
+
     /// Opens or makes the file, keeps a second process out, and parks what a crash left claimed.
     pub fn open(path: &Path, terms: Terms, observer: CommitObserver) -> Result<Self, OpenError> {
         let lock = lock(path)?;
+        copy::refuse_foreign_log(path)?;
         let mut store = Store::open(path)?;
+        let in_sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        if marks::is_copy(store.connection()).map_err(in_sqlite)? {
+            return Err(OpenError::Copy(path.to_owned()));
+        }
+        let written = marks::clock(store.connection()).map_err(in_sqlite)?;
+        let clock = Arc::new(LedgerClock::new(clock::at_start(written, UnixTime::now())));
+        let (id, marks) = (marks::id(store.connection()).map_err(in_sqlite)?, store.marks);
         let in_file = |source| OpenError::File { path: path.to_owned(), source };
         let checkpoints = Checkpoints::start(path).map_err(in_file)?;
-        let parked_at_start = store
-            .park_orphans(UnixTime::now())
-            .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+        let now = clock.now();
+        let parked_at_start = store.park_orphans(now).map_err(in_sqlite)?;
+        marks::note_clock(store.connection(), now.ledger).map_err(in_sqlite)?;
         sync_folder(path)?;
         let (tasks, queue) = mpsc::channel(QUEUE_MAX);
         let health = Arc::new(Mutex::new(None));
         let writer =
-            Writer::new(path.to_owned(), store, checkpoints, terms, Arc::clone(&health), observer)
-                .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+            Writer::new(path, store, checkpoints, terms, &clock, Arc::clone(&health), observer)?;
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
@@ -80,8 +101,16 @@ impl SqliteLedger {
             health,
             writer: Mutex::new(Some(thread)),
             path: path.to_owned(),
+            id,
+            clock,
+            marks: Mutex::new(marks),
             parked_at_start,
         })
+    }
+
+    /// Which ledger it is.
+    pub fn id(&self) -> LedgerId {
+        self.id
     }
 
     /// How many tickets were parked because the process before this one ended in the middle of
@@ -105,6 +134,10 @@ impl SqliteLedger {
             return Ok(Vec::new());
         }
         read::secrets_needed(path, UnixTime::now())
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For what strangers ask: it leaves room for claims.
@@ -192,6 +225,37 @@ impl LedgerStore for SqliteLedger {
         Box::pin(self.ask(move |store, _| store.secrets_in_use(now)))
     }
 
+    fn shut(&self) -> Reply<'_, ()> {
+        Box::pin(self.ask(|_, batch| {
+            batch.close = true;
+            Ok(())
+        }))
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    fn life(&self) -> Option<Marks> {
+        Some(*self.marks())
+    }
+
+    fn sealed(&self, hash: PaymentHash) -> Reply<'_, Option<Vec<u8>>> {
+        Box::pin(self.ask_lightly(move |store, _| store.sealed(&hash)))
+    }
+
+    fn release_restored(&self, minted_before: UnixTime) -> Reply<'_, u64> {
+        Box::pin(async move {
+            let release = move |store: &mut Store, batch: &mut Batch| {
+                let released = store.release_restored(minted_before, batch.now)?;
+                Ok((released, store.marks))
+            };
+            let (released, marks) = self.ask(release).await?;
+            *self.marks() = marks;
+            Ok(released)
+        })
+    }
+
     fn list(&self, state: Option<State>, limit: u32) -> Reply<'_, Vec<(PaymentHash, Row)>> {
         Box::pin(self.read_beside(move |path| read::list(path, state, limit.min(LIST_MAX))))
     }
@@ -255,6 +319,10 @@ impl Accounts for SqliteLedger {
         Box::pin(self.ask(move |store, _| store.close_challenges(&hashes)))
     }
 
+    fn sold(&self) -> Reply<'_, Vec<SoldOffer>> {
+        Box::pin(self.read_beside(Store::sold))
+    }
+
     fn settle_index(&self, node: Arc<str>) -> Reply<'_, u64> {
         Box::pin(self.ask(move |store, _| store.settle_index(&node)))
     }
@@ -278,40 +346,6 @@ impl Accounts for SqliteLedger {
     fn unredeemed(&self) -> Reply<'_, Vec<(String, Sum)>> {
         Box::pin(self.read_beside(Store::unredeemed))
     }
-}
-
-/// An advisory lock on a file beside the database, held for the life of the process; the system
-/// drops it when the process dies.
-fn lock(ledger: &Path) -> Result<File, OpenError> {
-    let mut name = ledger.as_os_str().to_owned();
-    name.push(".lock");
-    let path = PathBuf::from(name);
-    let in_file = |source| OpenError::File { path: path.clone(), source };
-    let file = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(in_file)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(OpenError::InUse { ledger: ledger.to_owned(), lock: path })
-        }
-        Err(TryLockError::Error(source)) => Err(OpenError::File { path, source }),
-    }
-}
-
-/// Makes the names of new files durable.
-fn sync_folder(file: &Path) -> Result<(), OpenError> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|source| OpenError::File { path: folder.to_owned(), source })
 }
 
 #[cfg(test)]

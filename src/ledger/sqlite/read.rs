@@ -6,8 +6,12 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Row as SqlRow, params};
 
 use super::error::OpenError;
-use super::layout::LAYOUT;
-use super::store::{FEW, ROW_COLUMNS, read_row, secrets_in_use};
+use super::layout::{self, LAYOUT};
+use super::marks;
+use super::rows::{ROW_COLUMNS, read_row};
+use super::store::{FEW, Store, secrets_in_use};
+use crate::ledger::accounts::{SoldOffer, Sum};
+use crate::ledger::id::LedgerId;
 use crate::ledger::sql::fill;
 use crate::ledger::state::{Row, State};
 use crate::payment_hash::PaymentHash;
@@ -20,15 +24,33 @@ pub struct Summary {
     pub tickets: u64,
     /// Of these, how many are parked.
     pub parked: u64,
+    /// Whether it is a copy that was not put back yet.
+    pub is_copy: bool,
+    /// In which ways services were sold.
+    pub sold: Vec<SoldOffer>,
+    /// Per service: paid and not delivered, where payments are known of.
+    pub owed: Option<Vec<(String, Sum)>>,
+}
+
+/// Which ledger it is; `None` if it has no tables yet.
+pub(super) fn id(path: &Path) -> Result<Option<LedgerId>, OpenError> {
+    read_only(path, |connection| {
+        let has_tables = layout::number(connection)? != 0;
+        has_tables.then(|| marks::id(connection)).transpose()
+    })
 }
 
 /// How many tickets there are.
 pub(super) fn summary(path: &Path) -> Result<Summary, OpenError> {
+    let (sold, owed) = (Store::sold(path)?, Some(Store::unredeemed(path)?));
     read_only(path, |connection| {
         let count = |sql: &str| connection.query_row(&fill(sql), [], |row| row.get(0));
         Ok(Summary {
             tickets: count("SELECT count(*) FROM tickets")?,
             parked: count("SELECT count(*) FROM tickets WHERE state = {parked}")?,
+            is_copy: marks::is_copy(connection)?,
+            sold,
+            owed,
         })
     })
 }
@@ -54,7 +76,7 @@ pub(super) fn list(
             "SELECT {ROW_COLUMNS}, hash FROM tickets WHERE {condition}
              ORDER BY changed DESC LIMIT ?2"
         )))?;
-        let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(9)?), read_row(row)?));
+        let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(16)?), read_row(row)?));
         select.query_map(params![state.map(State::number), limit], read)?.collect()
     })
 }
@@ -68,10 +90,9 @@ pub(super) fn read_only<T>(
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(in_sqlite)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(in_sqlite)?;
-    let found: i64 =
-        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(in_sqlite)?;
+    let found = layout::number(&connection).map_err(in_sqlite)?;
     if found != LAYOUT && found != 0 {
-        return Err(OpenError::OtherLayout { path: path.to_owned(), found });
+        return Err(OpenError::OtherLayout { path: path.to_owned(), found, known: LAYOUT });
     }
     read(&connection).map_err(in_sqlite)
 }

@@ -6,13 +6,21 @@ CREATE TABLE tickets (
     hash        BLOB NOT NULL UNIQUE,  -- payment hash, 32 bytes
     service     TEXT NOT NULL,
     request     BLOB NOT NULL,     -- keyed digest of the request that it was bought for
+    key         BLOB,              -- fingerprint of the secret that signed it
+    minted      INTEGER NOT NULL,  -- Unix milliseconds, by its own word
     valid_until INTEGER NOT NULL,  -- Unix seconds, as minted
     price_msat  INTEGER NOT NULL,
     state       INTEGER NOT NULL,  -- see State
     claim       BLOB NOT NULL,     -- id of the latest try, 16 bytes
     attempts    INTEGER NOT NULL,  -- tries that certainly did nothing
     doubtful    INTEGER NOT NULL,  -- 1 if some try may have been served
-    changed     INTEGER NOT NULL   -- Unix milliseconds
+    place       BLOB,              -- where the last try was sent to, a keyed hash
+    tried       INTEGER NOT NULL,  -- Unix milliseconds: the first try that may have been served
+    tried_ledger   INTEGER NOT NULL,  -- the same by the ledger's clock
+    restored    INTEGER NOT NULL,  -- 1 if it is parked since the ledger was put back from a copy
+    changed     INTEGER NOT NULL,  -- Unix milliseconds
+    changed_ledger INTEGER NOT NULL,  -- the same by the ledger's clock
+    sealed      BLOB               -- what was asked for, until it is known what became of it
 );
 -- OR, since SQLite makes a table of a list, at each INSERT and UPDATE.
 CREATE INDEX tickets_by_age ON tickets (valid_until)
@@ -20,17 +28,22 @@ CREATE INDEX tickets_by_age ON tickets (valid_until)
 -- SQLite uses a partial index only where its very condition stands in the query.
 CREATE INDEX tickets_few ON tickets (state)
     WHERE (state = {claimed} OR state = {parked} OR state = {revoked});
+-- Their secrets can't be left out, however old they are.
+CREATE INDEX tickets_free ON tickets (key) WHERE state = {free};
 CREATE TABLE answers (
     ticket    INTEGER PRIMARY KEY, -- its id
     status    INTEGER NOT NULL,
     headers   TEXT NOT NULL,       -- JSON: [[name, value], ..]
     body      BLOB,                -- NULL: too long to keep or cut short
-    stored_at INTEGER NOT NULL     -- Unix milliseconds
+    stored_at INTEGER NOT NULL     -- Unix milliseconds by the ledger's clock
 );
 CREATE TABLE secrets (
     fingerprint  BLOB PRIMARY KEY, -- of a master secret that has minted
     needed_until INTEGER NOT NULL  -- Unix seconds: until then tickets of it are worth something
 ) WITHOUT ROWID;
+-- Numbers by name: watermark (Unix seconds), id and era (random), released (Unix milliseconds),
+-- clock (Unix milliseconds), copied (1 in a copy that was not put back yet), and how far a node's
+-- payments were read.
 CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO marks VALUES ('watermark', 0);
 CREATE TABLE challenges (
@@ -49,6 +62,13 @@ CREATE INDEX challenges_open ON challenges (expires) WHERE state = {open};
 CREATE INDEX challenges_closed ON challenges (expires) WHERE state = {closed};
 CREATE INDEX challenges_paid ON challenges (valid_until) WHERE state = {paid};
 CREATE INDEX challenges_unredeemed ON challenges (service) WHERE state = {paid} AND served = 0;
+CREATE TABLE offers (
+    service  TEXT NOT NULL,
+    is_pass  INTEGER NOT NULL,
+    address  TEXT NOT NULL,            -- method and path at which it was sold
+    until    INTEGER NOT NULL,         -- Unix seconds: till when the last ticket is worth something
+    PRIMARY KEY (service, is_pass, address)
+) WITHOUT ROWID;
 CREATE TABLE days (
     day             INTEGER NOT NULL,  -- Unix seconds / day
     service         TEXT NOT NULL,

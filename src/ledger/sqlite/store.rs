@@ -1,49 +1,49 @@
 //! The tables and their statements.
 
 use std::collections::HashMap;
-use std::fs::OpenOptions;
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use rusqlite::hooks::Wal;
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension as _, Row as SqlRow, named_params, params,
-};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::error::OpenError;
-use super::layout;
+use super::files::make_private;
+use super::rows::{INSERT, ROW, UPSERT, columns, read_row};
+use super::{layout, marks};
+use crate::ledger::clock::Moment;
 use crate::ledger::sql::{fill, signed};
-use crate::ledger::state::{self, Attempt, ClaimId, ReplayWindow, Resolution, Row, State};
+use crate::ledger::state::{self, Attempt, ClaimId, Marks, Resolution, Row, Rules};
 use crate::ledger::store::{Claimed, Settled, Settlement};
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
-use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
-
-/// The columns of a ticket, as `read_row` reads them.
-pub(super) const ROW_COLUMNS: &str =
-    "service, request, valid_until, price_msat, state, claim, attempts, changed, doubtful";
-
-static ROW: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {ROW_COLUMNS} FROM tickets WHERE hash = ?1"));
 
 static REVOKED: LazyLock<String> = LazyLock::new(|| {
     fill(&format!("SELECT hash FROM tickets WHERE state = {{revoked}} AND {FEW}"))
 });
 
 static PARK_CLAIMED: LazyLock<String> = LazyLock::new(|| {
-    let set = "UPDATE tickets SET state = {parked}, changed = ?1";
+    let set = "UPDATE tickets SET state = {parked}, changed = ?1, changed_ledger = ?2";
     fill(&format!("{set} WHERE state = {{claimed}} AND {FEW}"))
 });
 
 static DELIVER_FIRST: LazyLock<String> = LazyLock::new(|| {
     fill(
-        "UPDATE tickets SET state = {delivered}, changed = ?3
+        "UPDATE tickets SET state = {delivered}, changed = ?3, changed_ledger = ?4, sealed = NULL
          WHERE id = ?1 AND claim = ?2 AND state = {claimed}",
     )
+});
+
+/// Those that mint, and those that signed a ticket that doesn't end by itself.
+static SECRETS_IN_USE: LazyLock<String> = LazyLock::new(|| {
+    fill(&format!(
+        "SELECT fingerprint FROM secrets WHERE needed_until > ?1
+         UNION SELECT key FROM tickets
+             WHERE {FEW} AND state <> {{revoked}} AND key IS NOT NULL
+         UNION SELECT key FROM tickets WHERE state = {{free}} AND key IS NOT NULL"
+    ))
 });
 
 /// The few tickets that `tickets_few` lists: SQLite uses a partial index only where its very
@@ -53,8 +53,9 @@ pub(super) const FEW: &str = "(state = {claimed} OR state = {parked} OR state = 
 /// An open database that only the writer's thread uses.
 pub(super) struct Store {
     connection: Connection,
-    /// The newest `valid_until` of a row that was forgotten.
-    pub(super) watermark: u64,
+    /// What it knows of itself. If a commit that changes it fails this store is thrown away, and
+    /// the one that takes its place reads it again.
+    pub(super) marks: Marks,
     /// Tickets that were claimed for the first time, by this store, and are not settled: where they
     /// lie. A store that had an error is thrown away, and this with it.
     under_way: HashMap<PaymentHash, i64>,
@@ -67,10 +68,7 @@ impl Store {
         // Made by us so that it, and the files that SQLite puts beside it, can be read by nobody
         // else. One that is there already is left to SQLite: closing a descriptor of ours would
         // drop the locks that others of this process hold.
-        match OpenOptions::new().create_new(true).append(true).mode(0o600).open(path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(in_file(error)),
-            Ok(_) | Err(_) => {}
-        }
+        make_private(path).map_err(in_file)?;
         let connection = Connection::open_with_flags(
             path,
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -83,13 +81,9 @@ impl Store {
                  PRAGMA foreign_keys = OFF; PRAGMA cache_size = -32768;",
             )
             .map_err(in_sqlite)?;
-        layout::prepare(&connection)
-            .map_err(in_sqlite)?
-            .map_err(|found| OpenError::OtherLayout { path: path.to_owned(), found })?;
-        let watermark = connection
-            .query_row("SELECT value FROM marks WHERE name = 'watermark'", [], |row| row.get(0))
-            .map_err(in_sqlite)?;
-        Ok(Self { connection, watermark, under_way: HashMap::new() })
+        layout::prepare(&connection, path)?;
+        let marks = marks::read(&connection).map_err(in_sqlite)?;
+        Ok(Self { connection, marks, under_way: HashMap::new() })
     }
 
     /// Lets the database grow no further, as a full disk would; until it is opened again.
@@ -137,6 +131,13 @@ impl Store {
         self.connection.execute(written, params![signed(now.millis())]).map(|_| ())
     }
 
+    /// Copies the whole log into the database and empties it.
+    pub(super) fn fold(&self) -> rusqlite::Result<()> {
+        let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let is_busy: i64 = self.connection.query_row(truncate, [], |row| row.get(0))?;
+        if is_busy == 0 { Ok(()) } else { Err(busy("somebody else reads it")) }
+    }
+
     /// After an error; the transaction may be gone already.
     pub(super) fn rollback(&self) {
         let _ = self.connection.execute_batch("ROLLBACK");
@@ -145,23 +146,26 @@ impl Store {
     pub(super) fn claim(
         &mut self,
         attempt: &Attempt,
-        now: UnixTime,
+        now: Moment,
         replay: Duration,
     ) -> rusqlite::Result<Claimed> {
-        let window = ReplayWindow { replay, watermark: self.watermark };
+        let (rules, sealed) = (Rules { replay, marks: self.marks }, attempt.sealed.as_deref());
         // Nearly every ticket is handed in once: written at once, and looked at only if it is
         // there.
-        if let (claim, Some(first)) = state::claim(None, attempt, now, window)
-            && let Some(id) = self.insert(&attempt.hash, &first)?
+        if let (claim, Some(first)) = state::claim(None, attempt, now, &rules)
+            && let Some(id) = self.insert(&attempt.hash, &first, sealed)?
         {
-            self.under_way.insert(attempt.hash, id);
+            if claim == state::Claim::Granted {
+                self.under_way.insert(attempt.hash, id);
+            }
             return Ok(Claimed { claim, answer: None, maybe_delivered: false });
         }
         let row = self.row(&attempt.hash)?;
-        let (claim, next) = state::claim(row.as_ref(), attempt, now, window);
+        let (claim, next) = state::claim(row.as_ref(), attempt, now, &rules);
         let maybe_delivered = next.as_ref().is_some_and(|next| next.maybe_delivered);
         if let Some(next) = next {
             self.write(&attempt.hash, &next)?;
+            self.seal(&attempt.hash, sealed)?;
         }
         let answer =
             if claim == state::Claim::Replay { self.stored_answer(&attempt.hash)? } else { None };
@@ -171,7 +175,7 @@ impl Store {
     pub(super) fn settle(
         &mut self,
         settlement: &Settlement,
-        now: UnixTime,
+        now: Moment,
     ) -> rusqlite::Result<Settled> {
         if let Some(id) = self.under_way.remove(&settlement.hash)
             && settlement.outcome == Outcome::Delivered
@@ -202,7 +206,7 @@ impl Store {
         hash: &PaymentHash,
         claim: ClaimId,
         resolution: Resolution,
-        now: UnixTime,
+        now: Moment,
     ) -> rusqlite::Result<Settled> {
         let Some(Ok(next)) =
             self.row(hash)?.map(|row| state::resolve(&row, claim, resolution, now))
@@ -213,25 +217,14 @@ impl Store {
         Ok(Settled::Done { attempts: next.attempts })
     }
 
-    /// A ticket that was never handed in gets a row, which is kept until `valid_until` and then as
-    /// long as any.
+    /// A ticket that was never handed in gets a row.
     pub(super) fn revoke(
         &self,
         hash: &PaymentHash,
         valid_until: u64,
-        now: UnixTime,
+        now: Moment,
     ) -> rusqlite::Result<()> {
-        let row = self.row(hash)?.unwrap_or_else(|| Row {
-            service: String::new(),
-            request: RequestDigest::NONE,
-            valid_until,
-            price_msat: 0,
-            state: State::Revoked,
-            claim: ClaimId::from_bytes([0; 16]),
-            attempts: 0,
-            maybe_delivered: false,
-            changed: now,
-        });
+        let row = self.row(hash)?.unwrap_or_else(|| Row::never_handed_in(valid_until, now));
         self.write(hash, &state::revoke(&row, now))
     }
 
@@ -251,9 +244,10 @@ impl Store {
     }
 
     /// Parks what is claimed; at start nobody alive holds it.
-    pub(super) fn park_orphans(&mut self, now: UnixTime) -> rusqlite::Result<u64> {
+    pub(super) fn park_orphans(&mut self, now: Moment) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
-        let parked = transaction.execute(&PARK_CLAIMED, params![signed(now.millis())])?;
+        let [wall, ledger] = columns(now);
+        let parked = transaction.execute(&PARK_CLAIMED, params![wall, ledger])?;
         transaction.commit()?;
         Ok(parked as u64)
     }
@@ -283,63 +277,78 @@ impl Store {
             .optional()
     }
 
-    fn write(&self, hash: &PaymentHash, row: &Row) -> rusqlite::Result<()> {
-        self.connection
-            .prepare_cached(
-                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state,
-                     claim, attempts, changed, doubtful)
-                 VALUES (:hash, :service, :request, :valid_until, :price_msat, :state,
-                     :claim, :attempts, :changed, :doubtful)
-                 ON CONFLICT (hash) DO UPDATE SET state = excluded.state,
-                     claim = excluded.claim, attempts = excluded.attempts,
-                     changed = excluded.changed, doubtful = excluded.doubtful",
-            )?
-            .execute(named_params! {
-                ":hash": hash.as_bytes(),
-                ":service": row.service,
-                ":request": row.request.as_bytes(),
-                ":valid_until": signed(row.valid_until),
-                ":price_msat": signed(row.price_msat),
-                ":state": row.state.number(),
-                ":claim": row.claim.as_bytes(),
-                ":attempts": row.attempts,
-                ":changed": signed(row.changed.millis()),
-                ":doubtful": row.maybe_delivered,
-            })?;
-        Ok(())
+    /// What was asked for is kept as long as nobody knows what became of it.
+    pub(super) fn write(&self, hash: &PaymentHash, row: &Row) -> rusqlite::Result<()> {
+        self.put(&UPSERT, hash, row, None).map(|_| ())
     }
 
     /// Writes a first claim; `None` if the ticket is there already.
-    fn insert(&self, hash: &PaymentHash, row: &Row) -> rusqlite::Result<Option<i64>> {
-        let written = self
-            .connection
-            .prepare_cached(
-                "INSERT INTO tickets (hash, service, request, valid_until, price_msat, state,
-                     claim, attempts, changed, doubtful)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (hash) DO NOTHING",
-            )?
-            .execute(params![
-                hash.as_bytes(),
-                row.service,
-                row.request.as_bytes(),
-                signed(row.valid_until),
-                signed(row.price_msat),
-                row.state.number(),
-                row.claim.as_bytes(),
-                row.attempts,
-                signed(row.changed.millis()),
-                row.maybe_delivered,
-            ])?;
+    fn insert(
+        &self,
+        hash: &PaymentHash,
+        row: &Row,
+        sealed: Option<&[u8]>,
+    ) -> rusqlite::Result<Option<i64>> {
+        let written = self.put(&INSERT, hash, row, sealed)?;
         Ok((written == 1).then(|| self.connection.last_insert_rowid()))
+    }
+
+    fn put(
+        &self,
+        statement: &str,
+        hash: &PaymentHash,
+        row: &Row,
+        sealed: Option<&[u8]>,
+    ) -> rusqlite::Result<usize> {
+        let ([tried, tried_ledger], [changed, changed_ledger]) =
+            (columns(row.first_try), columns(row.changed));
+        self.connection.prepare_cached(statement)?.execute(params![
+            hash.as_bytes(),
+            row.service,
+            row.request.as_bytes(),
+            row.key.as_ref().map(|key| key.as_bytes()),
+            signed(row.minted.millis()),
+            signed(row.valid_until),
+            signed(row.price_msat),
+            row.state.number(),
+            row.claim.as_bytes(),
+            row.attempts,
+            row.maybe_delivered,
+            row.place.as_ref().map(|place| place.as_bytes()),
+            tried,
+            tried_ledger,
+            row.since_restore,
+            changed,
+            changed_ledger,
+            sealed,
+        ])
+    }
+
+    fn seal(&self, hash: &PaymentHash, sealed: Option<&[u8]>) -> rusqlite::Result<()> {
+        self.connection
+            .prepare_cached("UPDATE tickets SET sealed = ?2 WHERE hash = ?1")?
+            .execute(params![hash.as_bytes(), sealed])
+            .map(|_| ())
+    }
+
+    /// What a ticket was handed in for, as long as nobody knows what became of it.
+    pub(super) fn sealed(&self, hash: &PaymentHash) -> rusqlite::Result<Option<Vec<u8>>> {
+        self.connection
+            .prepare_cached("SELECT sealed FROM tickets WHERE hash = ?1")?
+            .query_row(params![hash.as_bytes()], |row| row.get(0))
+            .optional()
+            .map(Option::flatten)
     }
 
     /// What `state::settle` makes of a first claim that was delivered; `false` if it isn't there as
     /// it was left.
-    fn deliver_first(&self, id: i64, claim: ClaimId, now: UnixTime) -> rusqlite::Result<bool> {
+    fn deliver_first(&self, id: i64, claim: ClaimId, now: Moment) -> rusqlite::Result<bool> {
+        let [wall, ledger] = columns(now);
         let written = self.connection.prepare_cached(&DELIVER_FIRST)?.execute(params![
             id,
             claim.as_bytes(),
-            signed(now.millis())
+            wall,
+            ledger
         ])?;
         Ok(written == 1)
     }
@@ -349,22 +358,11 @@ pub(super) fn secrets_in_use(
     connection: &Connection,
     now: UnixTime,
 ) -> rusqlite::Result<Vec<[u8; 16]>> {
-    let mut select =
-        connection.prepare("SELECT fingerprint FROM secrets WHERE needed_until > ?1")?;
+    let mut select = connection.prepare(&SECRETS_IN_USE)?;
     select.query_map(params![signed(now.seconds())], |row| row.get(0))?.collect()
 }
 
-pub(super) fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
-    Ok(Row {
-        service: row.get(0)?,
-        request: RequestDigest::from_bytes(row.get(1)?),
-        valid_until: row.get(2)?,
-        price_msat: row.get(3)?,
-        state: State::of_number(row.get(4)?)
-            .ok_or(rusqlite::Error::IntegralValueOutOfRange(4, row.get(4)?))?,
-        claim: ClaimId::from_bytes(row.get(5)?),
-        attempts: row.get(6)?,
-        changed: UnixTime::from_millis(row.get(7)?),
-        maybe_delivered: row.get(8)?,
-    })
+fn busy(why: &str) -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    rusqlite::Error::SqliteFailure(code, Some(why.to_owned()))
 }

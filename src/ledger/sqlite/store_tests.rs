@@ -5,15 +5,26 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::store::Store;
+use crate::era::Era;
+use crate::keys::Fingerprint;
+use crate::ledger::clock::Moment;
 use crate::ledger::state::{Attempt, Claim, ClaimId};
 use crate::ledger::store::{Settled, Settlement};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
+use crate::place::Place;
 use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
 
 const REPLAY: Duration = Duration::from_secs(3600);
+
+/// The life of the tests' stores and tickets.
+const ERA: Era = Era::from_number(1);
+
+fn at(time: UnixTime) -> Moment {
+    Moment { wall: time, ledger: time }
+}
 
 fn hash(n: u8) -> PaymentHash {
     PaymentHash::from_bytes([n; 32])
@@ -28,7 +39,12 @@ fn attempt(ticket: u8, claim: u8) -> Attempt {
         minted_valid_until: 2_000_000_000,
         valid_until: 2_000_000_000,
         price_msat: 1000,
-        repeatable: false,
+        key: Fingerprint::from_bytes([9; 16]),
+        minted: UnixTime::from_seconds(1),
+        era: ERA,
+        place: Place::from_bytes([1; 16]),
+        remembered: None,
+        sealed: None,
         lease: Duration::from_secs(30),
         claim: ClaimId::from_bytes([claim; 16]),
     }
@@ -39,26 +55,27 @@ fn attempt(ticket: u8, claim: u8) -> Attempt {
 fn a_forgotten_tickets_answer_is_nobodys() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open(&folder.path().join("ledger.db")).unwrap();
+    store.marks.era = ERA;
     let then = UnixTime::from_seconds(1_700_000_000);
-    let mut deliver = |ticket: u8, at: UnixTime, answer: Option<StoredAnswer>| {
+    let mut deliver = |ticket: u8, then: UnixTime, answer: Option<StoredAnswer>| {
         let attempt = Attempt {
-            minted_valid_until: at.seconds() + 60,
-            valid_until: at.seconds() + 60,
+            minted_valid_until: then.seconds() + 60,
+            valid_until: then.seconds() + 60,
             ..attempt(ticket, ticket)
         };
-        assert_eq!(store.claim(&attempt, at, REPLAY).unwrap().claim, Claim::Granted);
+        assert_eq!(store.claim(&attempt, at(then), REPLAY).unwrap().claim, Claim::Granted);
         let settlement = Settlement {
             hash: hash(ticket),
             claim: attempt.claim,
             outcome: Outcome::Delivered,
             answer,
         };
-        assert_eq!(store.settle(&settlement, at).unwrap(), Settled::Done { attempts: 0 });
+        assert_eq!(store.settle(&settlement, at(then)).unwrap(), Settled::Done { attempts: 0 });
         // An answer that was stored late, so that its own pruning doesn't reach it.
         store.connection().execute("UPDATE answers SET stored_at = 9000000000000000", []).unwrap();
-        let later = at.plus(Duration::from_secs(30 * 24 * 3600));
-        let replay = store.claim(&attempt, at, REPLAY).unwrap();
-        store.prune(later, REPLAY).unwrap();
+        let later = then.plus(Duration::from_secs(30 * 24 * 3600));
+        let replay = store.claim(&attempt, at(then), REPLAY).unwrap();
+        store.prune(at(later), REPLAY).unwrap();
         (replay.claim, replay.answer, later)
     };
     let answer =

@@ -1,16 +1,25 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::era::Era;
 use crate::ledger::accounts::{ChallengeState, Minted};
 use crate::ledger::state::{Claim, ClaimId};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
+use crate::place::Place;
 use crate::request_digest::RequestDigest;
 
 const TERMS: Terms = Terms { replay: Duration::from_secs(3600) };
 
+/// The life of the tests' ledgers and tickets.
+const ERA: Era = Era::from_number(1);
+
 fn open(path: &Path) -> SqliteLedger {
+    if !path.exists() {
+        let store = Store::open(path).unwrap();
+        marks::set(store.connection(), marks::ERA, ERA.number()).unwrap();
+    }
     SqliteLedger::open(path, TERMS, Box::new(|_| {})).unwrap()
 }
 
@@ -23,7 +32,12 @@ fn attempt(ticket: u8, claim: u8) -> Attempt {
         minted_valid_until: UnixTime::now().seconds() + 1000,
         valid_until: UnixTime::now().seconds() + 1000,
         price_msat: 100_000,
-        repeatable: false,
+        key: Fingerprint::from_bytes([9; 16]),
+        minted: UnixTime::from_seconds(1),
+        era: ERA,
+        place: Place::from_bytes([1; 16]),
+        remembered: None,
+        sealed: None,
         lease: Duration::from_secs(60),
         claim: ClaimId::from_bytes([claim; 16]),
     }
@@ -100,7 +114,8 @@ async fn what_was_claimed_at_a_crash_is_parked_and_what_was_free_is_free() {
     assert!(matches!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::RetryLater { .. }));
     tokio::time::sleep(Duration::from_millis(1001)).await;
     assert_eq!(ledger.claim(attempt(2, 2)).await.unwrap().claim, Claim::Granted);
-    assert_eq!(SqliteLedger::inspect(&path).unwrap(), Some(Summary { tickets: 2, parked: 1 }));
+    let summary = SqliteLedger::inspect(&path).unwrap().unwrap();
+    assert_eq!((summary.tickets, summary.parked), (2, 1));
 }
 
 #[tokio::test]
@@ -212,8 +227,16 @@ async fn a_failed_commit_neither_marks_a_payment_nor_moves_the_index() {
     let (hash, now) = (PaymentHash::from_bytes([1; 32]), UnixTime::now());
     let until = now.seconds() + 600;
     let service = "sms".into();
-    let minted =
-        Minted { hash, service, price_msat: 100_000, at: now, expires: until, valid_until: until };
+    let minted = Minted {
+        hash,
+        service,
+        price_msat: 100_000,
+        at: now,
+        expires: until,
+        valid_until: until,
+        is_pass: false,
+        address: "POST /sms".into(),
+    };
     ledger.note(vec![JournalEntry::Minted(minted)], true).await.unwrap();
     let fail = |store: &mut Store, _: &mut Batch| {
         store.fail_commit(2);

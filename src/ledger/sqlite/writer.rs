@@ -1,7 +1,7 @@
 //! The one thread that writes. It takes all that waits, commits it in one transaction, and only
 //! then answers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,14 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use super::checkpoint::Checkpoints;
+use super::error::OpenError;
+use super::files::FileId;
+use super::marks;
 use super::store::Store;
 use crate::crash_point::crash_point;
+use crate::ledger::clock::{LedgerClock, Moment};
 use crate::ledger::error::LedgerError;
+use crate::ledger::id::LedgerId;
 use crate::ledger::state::ClaimId;
 use crate::ledger::store::{CommitObserver, Terms};
 use crate::payment_hash::PaymentHash;
@@ -27,15 +32,20 @@ const GATHER_FROM: usize = 12;
 /// How long it waits for more.
 const GATHER_TIME: Duration = Duration::from_millis(1);
 
+/// How often the ledger's clock is written down while tickets are handed in.
+const NOTE_CLOCK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Pause between two looks for rows to forget, when the last one found few.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the tasks of one transaction share.
 pub(super) struct Batch {
-    pub(super) now: UnixTime,
+    pub(super) now: Moment,
     pub(super) terms: Terms,
     /// Granted in this transaction: to be taken back if its commit isn't confirmed.
     pub(super) granted: Vec<(PaymentHash, ClaimId)>,
+    /// Whether this is the last one.
+    pub(super) close: bool,
 }
 
 /// Something to do within a transaction, and to answer after its commit.
@@ -82,8 +92,16 @@ where
 
 pub(super) struct Writer {
     path: PathBuf,
+    /// The file that was opened.
+    file: FileId,
+    id: LedgerId,
     /// `None` after an error, until it could be opened again.
     store: Option<Store>,
+    /// Whether it was closed on purpose, and so isn't opened again.
+    is_closed: bool,
+    clock: Arc<LedgerClock>,
+    /// What the clock showed when it was written down last: an older file shows less.
+    noted: UnixTime,
     checkpoints: Checkpoints,
     terms: Terms,
     health: Arc<Mutex<Option<String>>>,
@@ -95,16 +113,26 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(
-        path: PathBuf,
+        path: &Path,
         mut store: Store,
         checkpoints: Checkpoints,
         terms: Terms,
+        clock: &Arc<LedgerClock>,
         health: Arc<Mutex<Option<String>>>,
         observer: CommitObserver,
-    ) -> rusqlite::Result<Self> {
-        checkpoints.follow(&mut store)?;
+    ) -> Result<Self, OpenError> {
+        let in_sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let in_file = |source| OpenError::File { path: path.to_owned(), source };
+        checkpoints.follow(&mut store).map_err(in_sqlite)?;
+        let id = marks::id(store.connection()).map_err(in_sqlite)?;
+        let noted = marks::clock(store.connection()).map_err(in_sqlite)?;
         Ok(Self {
-            path,
+            path: path.to_owned(),
+            file: FileId::of(path).map_err(in_file)?,
+            id,
+            is_closed: false,
+            clock: Arc::clone(clock),
+            noted: noted.unwrap_or(UnixTime::from_millis(0)),
             store: Some(store),
             checkpoints,
             terms,
@@ -137,23 +165,46 @@ impl Writer {
                 task.finish(committed.clone());
             }
         }
+        self.close();
+    }
+
+    /// Leaves everything in the one file, so that a copy of it is whole.
+    fn close(&mut self) {
+        self.is_closed = true;
+        let Some(store) = self.store.take() else { return };
+        // The thread that copies beside would hold the file open.
+        self.checkpoints.end();
+        let noted = marks::note_clock(store.connection(), self.clock.now().ledger);
+        if let Err(error) = noted.and_then(|()| store.fold()) {
+            let ledger = self.path.display();
+            error!(%error, %ledger, "its log could not be copied into it: copy both together");
+        }
     }
 
     /// All tasks in one transaction, or none of them.
     fn commit(&mut self, tasks: &mut [Box<dyn Task>]) -> Result<(), LedgerError> {
+        self.notice_another_file();
         self.reopen().map_err(LedgerError::Down)?;
         let Some(store) = self.store.as_mut() else {
             return Err(LedgerError::Down("it is closed".to_owned()));
         };
         let started = Instant::now();
-        let mut batch = Batch { now: UnixTime::now(), terms: self.terms, granted: Vec::new() };
+        let mut batch =
+            Batch { now: self.clock.now(), terms: self.terms, granted: Vec::new(), close: false };
         let prune = started >= self.next_prune;
-        match transact(store, tasks, &mut batch, prune) {
-            Ok(more_to_prune) => {
+        let note_after = self.noted.plus(NOTE_CLOCK_INTERVAL);
+        match transact(store, tasks, &mut batch, prune, note_after) {
+            Ok(Done { more_to_prune, clock_noted }) => {
+                if clock_noted {
+                    self.noted = batch.now.ledger;
+                }
                 if prune && !more_to_prune {
                     self.next_prune = started + PRUNE_INTERVAL;
                 }
                 (self.observer)(started.elapsed());
+                if batch.close {
+                    self.close();
+                }
                 Ok(())
             }
             Err(error) => {
@@ -168,12 +219,44 @@ impl Writer {
         }
     }
 
+    /// What would be written to a file that another one has replaced, or that was removed, would be
+    /// lost.
+    fn notice_another_file(&mut self) {
+        if self.store.is_some() && !self.is_its_file() {
+            self.store = None;
+            let why = OpenError::Replaced(self.path.clone()).to_string();
+            error!("{why}");
+            self.set_health(Some(why));
+        }
+    }
+
+    fn is_its_file(&self) -> bool {
+        FileId::of(&self.path).is_ok_and(|file| file == self.file)
+    }
+
+    /// The database once more; `Err` if it isn't the one that it was.
+    fn same_store(&self) -> Result<Store, OpenError> {
+        let replaced = || OpenError::Replaced(self.path.clone());
+        let in_sqlite = |source| OpenError::Sqlite { path: self.path.clone(), source };
+        if !self.is_its_file() {
+            return Err(replaced());
+        }
+        let store = Store::open(&self.path)?;
+        let id = marks::id(store.connection()).map_err(in_sqlite)?;
+        let clock = marks::clock(store.connection()).map_err(in_sqlite)?;
+        let is_same = id == self.id && clock.is_some_and(|shown| shown >= self.noted);
+        if is_same { Ok(store) } else { Err(replaced()) }
+    }
+
     /// Opens the database after a failure, and first of all takes back what was granted to nobody.
     fn reopen(&mut self) -> Result<(), String> {
         if self.store.is_some() {
             return Ok(());
         }
-        let mut store = Store::open(&self.path).map_err(|error| error.to_string())?;
+        if self.is_closed {
+            return Err("it is closed".to_owned());
+        }
+        let mut store = self.same_store().map_err(|error| error.to_string())?;
         let taken_back = self
             .checkpoints
             .follow(&mut store)
@@ -204,18 +287,31 @@ impl Drop for Writer {
     }
 }
 
-/// `Ok` says whether there may be more to prune. On an error nothing may be told to anybody.
+/// What a transaction did beside its tasks.
+struct Done {
+    /// Whether there may be more to prune.
+    more_to_prune: bool,
+    /// Whether the ledger's clock was written down.
+    clock_noted: bool,
+}
+
+/// On an error nothing may be told to anybody.
 fn transact(
     store: &mut Store,
     tasks: &mut [Box<dyn Task>],
     batch: &mut Batch,
     prune: bool,
-) -> rusqlite::Result<bool> {
+    note_after: UnixTime,
+) -> rusqlite::Result<Done> {
     store.begin()?;
     for task in tasks {
         task.run(store, batch)?;
     }
-    let more = prune && store.prune(batch.now, batch.terms.replay)?;
+    let more_to_prune = prune && store.prune(batch.now, batch.terms.replay)?;
+    let clock_noted = prune || (!batch.granted.is_empty() && batch.now.ledger >= note_after);
+    if clock_noted {
+        marks::note_clock(store.connection(), batch.now.ledger)?;
+    }
     if !batch.granted.is_empty() {
         crash_point("before-commit");
     }
@@ -223,5 +319,5 @@ fn transact(
     if !batch.granted.is_empty() {
         crash_point("after-commit");
     }
-    Ok(more)
+    Ok(Done { more_to_prune, clock_noted })
 }

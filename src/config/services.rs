@@ -1,0 +1,72 @@
+//! All services together: no two of one name or at one address.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::error::{ConfigError, Reporter};
+use super::file;
+use super::service::{self, Service};
+
+pub(super) fn services(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: Vec<Spanned<file::Service>>,
+    detects: bool,
+) -> Result<Vec<Service>, ConfigError> {
+    if written.is_empty() {
+        return Err(report.whole("there is no [[service]]: nothing would be served"));
+    }
+    let mut services = Vec::with_capacity(written.len());
+    let (mut names, mut routes) = (BTreeSet::new(), BTreeSet::new());
+    for one in written {
+        let span: Range<usize> = one.span();
+        let service = service::check(report, folder, one.into_inner(), detects)?;
+        if !names.insert(service.name.clone()) {
+            return Err(report.at(span, format!("two services are named `{}`", service.name)));
+        }
+        if !routes.insert((service.method.to_string(), service.host.clone(), service.path.clone()))
+        {
+            return Err(
+                report.at(span, format!("two services match {} {}", service.method, service.path))
+            );
+        }
+        services.push(service);
+    }
+    check_former(report, &services)?;
+    Ok(services)
+}
+
+/// A name or an address belongs to one service, now or formerly.
+fn check_former(report: &Reporter<'_>, services: &[Service]) -> Result<(), ConfigError> {
+    let names: BTreeSet<&str> = services.iter().map(|service| &*service.name).collect();
+    let mut seen = BTreeSet::new();
+    for service in services {
+        for name in &service.formerly {
+            if names.contains(&**name) || !seen.insert(name.to_string()) {
+                return Err(report.whole(format!(
+                    "service `{}`: `formerly` names `{name}`, which is another service's name, or \
+                     stands twice",
+                    service.name
+                )));
+            }
+        }
+        for (method, path) in &service.former_addresses {
+            let is_taken = services.iter().any(|other| {
+                other.method == *method
+                    && other.path == *path
+                    && (other.host.is_none() || other.host == service.host)
+            });
+            if is_taken || !seen.insert(format!("{method} {path} {:?}", service.host)) {
+                return Err(report.whole(format!(
+                    "service `{}`: `formerly` has the address {method} {path}, which is a \
+                     service's address today, or stands twice",
+                    service.name
+                )));
+            }
+        }
+    }
+    Ok(())
+}

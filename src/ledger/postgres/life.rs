@@ -1,0 +1,116 @@
+//! Which ledger it is, and which life it has.
+
+use tokio_postgres::{Client, Row as SqlRow};
+
+use super::error::ConnectError;
+use super::statements::WHICH;
+use crate::era::Era;
+use crate::ledger::id::LedgerId;
+use crate::ledger::sql::signed;
+use crate::time::UnixTime;
+
+/// Names of the marks that say which table of which server it was, as `WHICH` tells them.
+const WHICH_MARKS: [&str; 3] = ["oid", "timeline", "system"];
+
+/// The marks of a new ledger.
+pub(super) async fn begin(client: &impl Ask) -> Result<(), ConnectError> {
+    let id = LedgerId::random().map_err(no_randomness)?;
+    for (name, value) in [("watermark", 0), ("released", 0), ("id", id.number())] {
+        client.set(name, value).await?;
+    }
+    client.set("clock", signed(UnixTime::now().millis())).await?;
+    begin_life(client).await
+}
+
+/// A new era, of the table that is there now.
+pub(super) async fn begin_life(client: &impl Ask) -> Result<(), ConnectError> {
+    let mut era = [0; 8];
+    getrandom::fill(&mut era).map_err(no_randomness)?;
+    client.set("era", Era::from_bytes(era).number()).await?;
+    for (name, value) in WHICH_MARKS.iter().zip(which(client).await?) {
+        client.set(name, value).await?;
+    }
+    Ok(())
+}
+
+/// What of PostgreSQL's client and its transactions is needed here.
+pub(super) trait Ask {
+    /// Rows of a statement without parameters.
+    async fn ask(&self, sql: &str) -> Result<Vec<SqlRow>, ConnectError>;
+
+    /// Writes a mark.
+    async fn set(&self, name: &str, value: i64) -> Result<(), ConnectError>;
+}
+
+const SET_MARK: &str = "
+    INSERT INTO farebox.marks VALUES ($1, $2)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
+impl Ask for Client {
+    async fn ask(&self, sql: &str) -> Result<Vec<SqlRow>, ConnectError> {
+        Ok(self.query(sql, &[]).await?)
+    }
+
+    async fn set(&self, name: &str, value: i64) -> Result<(), ConnectError> {
+        self.execute(SET_MARK, &[&name, &value]).await?;
+        Ok(())
+    }
+}
+
+impl Ask for tokio_postgres::Transaction<'_> {
+    async fn ask(&self, sql: &str) -> Result<Vec<SqlRow>, ConnectError> {
+        Ok(self.query(sql, &[]).await?)
+    }
+
+    async fn set(&self, name: &str, value: i64) -> Result<(), ConnectError> {
+        self.execute(SET_MARK, &[&name, &value]).await?;
+        Ok(())
+    }
+}
+
+async fn which(client: &impl Ask) -> Result<[i64; 3], ConnectError> {
+    let rows = client.ask(WHICH).await?;
+    let row = rows.first().ok_or_else(|| unusable("PostgreSQL doesn't say which server it is"))?;
+    Ok([row.get(0), row.get(1), row.get(2)])
+}
+
+/// Which ledger it is.
+pub(super) async fn id(client: &impl Ask) -> Result<LedgerId, ConnectError> {
+    let rows = client.ask("SELECT value FROM farebox.marks WHERE name = 'id'").await?;
+    let row = rows.first().ok_or_else(|| unusable("the ledger has no id"))?;
+    Ok(LedgerId::from_number(row.get(0)))
+}
+
+/// Whether this is the ledger that it was when its life began, and the one that the master secret
+/// names, if it names any.
+pub(super) async fn check(client: &impl Ask, named: &[LedgerId]) -> Result<(), ConnectError> {
+    let id = id(client).await?;
+    if !named.is_empty() && !named.contains(&id) {
+        return Err(unusable(
+            "the master secret was made for another ledger than this one (its remark `# ledger \
+             ..` names it); put that ledger back, or take the secret that belongs to this one",
+        ));
+    }
+    let names = "SELECT name, value FROM farebox.marks WHERE name IN ('oid', 'timeline', 'system')";
+    let rows = client.ask(names).await?;
+    let now = which(client).await?;
+    let is_same = WHICH_MARKS.iter().zip(now).all(|(name, value)| {
+        rows.iter().any(|row| row.get::<_, &str>(0) == *name && row.get::<_, i64>(1) == value)
+    });
+    if is_same {
+        return Ok(());
+    }
+    Err(unusable(
+        "the database was put back from a copy or to an earlier time, or another server took over; \
+         tickets may have been spent since. Run `farebox ledger --config FILE restored`, which \
+         parks what nobody knows of",
+    ))
+}
+
+pub(super) fn unusable(why: &str) -> ConnectError {
+    ConnectError::Unusable(why.to_owned())
+}
+
+fn no_randomness(error: getrandom::Error) -> ConnectError {
+    ConnectError::Unusable(format!("there is no randomness: {error}"))
+}

@@ -1,0 +1,68 @@
+//! What a ledger knows of itself: who it is, which life it has, what its clock shows.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::era::Era;
+use crate::ledger::id::LedgerId;
+use crate::ledger::sql::signed;
+use crate::ledger::state::Marks;
+use crate::time::UnixTime;
+
+/// Names of the numbers in `marks`.
+pub(super) const WATERMARK: &str = "watermark";
+pub(super) const ID: &str = "id";
+pub(super) const ERA: &str = "era";
+pub(super) const RELEASED: &str = "released";
+pub(super) const CLOCK: &str = "clock";
+pub(super) const COPIED: &str = "copied";
+
+/// What attempts are decided by.
+pub(super) fn read(connection: &Connection) -> rusqlite::Result<Marks> {
+    let number = |name| Ok::<_, rusqlite::Error>(get(connection, name)?.unwrap_or(0));
+    Ok(Marks {
+        era: Era::from_number(number(ERA)?),
+        released_before: millis(number(RELEASED)?),
+        watermark: u64::try_from(number(WATERMARK)?).unwrap_or(0),
+    })
+}
+
+/// Which ledger it is.
+pub(super) fn id(connection: &Connection) -> rusqlite::Result<LedgerId> {
+    Ok(LedgerId::from_number(get(connection, ID)?.unwrap_or(0)))
+}
+
+/// Whether it is a copy that was not put back yet.
+pub(super) fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(get(connection, COPIED)?.unwrap_or(0) != 0)
+}
+
+/// What its clock showed when that was written down last.
+pub(super) fn clock(connection: &Connection) -> rusqlite::Result<Option<UnixTime>> {
+    Ok(get(connection, CLOCK)?.map(millis))
+}
+
+/// A number by its name.
+pub(super) fn get(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    let mut select = connection.prepare_cached("SELECT value FROM marks WHERE name = ?1")?;
+    select.query_row(params![name], |row| row.get(0)).optional()
+}
+
+/// Writes a number down.
+pub(super) fn set(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO marks VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET value = excluded.value",
+        )?
+        .execute(params![name, value])
+        .map(|_| ())
+}
+
+fn millis(number: i64) -> UnixTime {
+    UnixTime::from_millis(u64::try_from(number).unwrap_or(0))
+}
+
+/// Writes down what the ledger's clock shows.
+pub(super) fn note_clock(connection: &Connection, shows: UnixTime) -> rusqlite::Result<()> {
+    set(connection, CLOCK, signed(shows.millis()))
+}

@@ -1,0 +1,96 @@
+//! A machine's clock that jumps ahead, or stands behind: the shop stays open, and no ticket becomes
+//! worthless.
+
+use std::path::PathBuf;
+
+use crate::support::world::Options;
+use crate::support::{World, install_if_missing, wait_until};
+
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+fn body(n: u8) -> String {
+    format!(r#"{{"phone_number":"+12345678{n:02}","message":"Hello"}}"#)
+}
+
+/// A gate whose wall clock goes by a file; its steady clock is the machine's.
+struct Faked {
+    world: World,
+    offset: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Faked {
+    fn new(offset: &str) -> Self {
+        install_if_missing(FAKETIME, "faketime");
+        let library = std::fs::canonicalize(FAKETIME).or_else(|_| {
+            let arm = FAKETIME.replace("x86_64", "aarch64");
+            std::fs::canonicalize(arm)
+        });
+        let library = library.expect("Debian's package faketime is needed");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("offset");
+        std::fs::write(&file, format!("{offset}\n")).unwrap();
+        let environment = vec![
+            ("LD_PRELOAD", library.display().to_string()),
+            ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ];
+        let world = World::with(Options { environment, ..Options::default() });
+        Self { world, offset: file, _folder: folder }
+    }
+
+    fn set(&self, offset: &str) {
+        let beside = self.offset.with_extension("new");
+        std::fs::write(&beside, format!("{offset}\n")).unwrap();
+        std::fs::rename(beside, &self.offset).unwrap();
+    }
+
+    fn wait_until_clocks_are(&self, status: &str) {
+        wait_until(&format!("clocks: {status}"), || {
+            self.world.ready()["clocks"]["status"] == status
+        });
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_makes_nothing_worthless_and_closes_nothing() {
+    let mut faked = Faked::new("+0d");
+    let [(_, delivered), (_, early), (_, late), (_, last)] =
+        [1, 2, 3, 4].map(|n| faked.world.buy(&body(n)));
+    assert_eq!(faked.world.redeem(&delivered, &body(1)).status, 200);
+    faked.set("+45d");
+    faked.wait_until_clocks_are("apart");
+    assert!(faked.world.metric("farebox_clocks_apart_seconds") > 40.0 * 86_400.0);
+    let replayed = faked.world.redeem(&delivered, &body(1));
+    assert_eq!(replayed.header("idempotent-replayed"), Some("true"), "{replayed:?}");
+    assert_eq!(faked.world.redeem(&early, &body(2)).status, 200);
+    let (_, sold_then) = faked.world.buy(&body(5));
+    // A start with such a clock follows it by as long as rows outlive their tickets, at most.
+    faked.world.crash_and_restart();
+    assert_eq!(faked.world.redeem(&late, &body(3)).status, 200);
+    faked.set("+0d");
+    wait_until("the clock to be right", || {
+        faked.world.metric("farebox_clocks_apart_seconds") < 8.0 * 86_400.0
+    });
+    assert_eq!(faked.world.redeem(&last, &body(4)).status, 200);
+    assert_eq!(faked.world.redeem(&sold_then, &body(5)).status, 200);
+    let (_, sold_now) = faked.world.buy(&body(6));
+    assert_eq!(faked.world.redeem(&sold_now, &body(6)).status, 200);
+    assert_eq!(faked.world.upstream.count(), 6);
+}
+
+#[test]
+fn what_was_sold_by_a_clock_that_stood_behind_is_worth_its_price() {
+    let faked = Faked::new("-40d");
+    let [(_, one), (_, two)] = [1, 2].map(|n| faked.world.buy(&body(n)));
+    assert_eq!(faked.world.redeem(&one, &body(1)).status, 200);
+    faked.set("+0d");
+    faked.wait_until_clocks_are("apart");
+    assert_eq!(faked.world.redeem(&two, &body(2)).status, 200);
+    let (_, three) = faked.world.buy(&body(3));
+    assert_eq!(faked.world.redeem(&three, &body(3)).status, 200);
+    let replayed = faked.world.redeem(&one, &body(1));
+    assert_eq!(replayed.header("idempotent-replayed"), Some("true"));
+    assert_eq!(faked.world.upstream.count(), 3);
+}
