@@ -49,7 +49,12 @@ pub(super) async fn run(path: &Path, command: LedgerCommand) -> Result<ExitCode,
         }
         LedgerCommand::New => {
             let id = make(&place).await?;
-            let is_named = master_secret::name_ledger(&tickets, id)?;
+            let is_named = master_secret::name_ledger(&tickets, id).map_err(|error| {
+                format!(
+                    "{error}. The empty ledger was made all the same: write `# ledger {id}` into \
+                     the master secret's file yourself, in place of the line that is there"
+                )
+            })?;
             println!("made the empty ledger {id}.");
             if is_named {
                 println!("The master secret names it from now on.");

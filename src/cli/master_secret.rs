@@ -141,6 +141,8 @@ fn make(path: &Path, ledger: LedgerId) -> std::io::Result<()> {
 /// For its owner only.
 fn write_beside(path: &Path, text: &str) -> std::io::Result<PathBuf> {
     let beside = path.with_extension(format!("new-{}", std::process::id()));
+    // One of ours that a crash has left: in a container all processes have one number.
+    let _ = fs::remove_file(&beside);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;

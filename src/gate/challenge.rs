@@ -17,6 +17,7 @@ use crate::l402::identifier::TokenId;
 use crate::l402::mint;
 use crate::l402::verify::Kind;
 use crate::ledger::accounts::{JournalEntry, Minted};
+use crate::ledger::state::Marks;
 use crate::lightning::{Invoice, Trouble};
 use crate::order::Order;
 use crate::price::Msat;
@@ -48,7 +49,9 @@ pub async fn sell(
     }
     if let Some(pending) = &rejected.pending {
         log.ticket = Some(pending.hash);
-        if let Some(open) = still_open(gate, request, pending).await? {
+        let open = still_open(gate, request, pending).await?;
+        // Paid by now, it would be parked: what can't be delivered isn't sold.
+        if let Some(open) = open.filter(|_| !is_of_another_life(gate, pending)) {
             let offered = Offered {
                 macaroon: &pending.macaroon,
                 invoice: &open.bolt11,
@@ -82,6 +85,13 @@ pub async fn sell(
         valid_until: minted.valid_until,
     };
     Ok(payment_required(gate, request, &order, rejected.why, &offered))
+}
+
+fn is_of_another_life(gate: &Gate, pending: &Pending) -> bool {
+    let ticket = &pending.ticket;
+    let is_counted = !matches!(ticket.kind, Kind::Pass { uses: None });
+    let is_another = |life: Marks| life.is_of_another_life(ticket.era, ticket.minted);
+    is_counted && gate.ledger.life().is_some_and(is_another)
 }
 
 /// The invoice that a pending challenge is paid by: as it is remembered here or, where it was sold

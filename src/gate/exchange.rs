@@ -52,8 +52,8 @@ impl Exchange {
 }
 
 /// Asks once; again only if nobody knows what became of it and the upstream itself throws repeats
-/// away (`is_repeatable`). What may have happened once (`maybe_delivered`: before this) can't
-/// become "not sent" by a later refusal.
+/// away, for as long as it does (`remembered`). What may have happened once (`maybe_delivered`:
+/// before this) can't become "not sent" by a later refusal.
 pub(super) async fn ask_until_known(
     gate: &Gate,
     service: &Service,
@@ -61,9 +61,10 @@ pub(super) async fn ask_until_known(
     request: Request<Bytes>,
     window: SendWindow,
     mut maybe_delivered: bool,
-    is_repeatable: bool,
+    remembered: Option<Duration>,
 ) -> Exchange {
-    let mut pauses = repeats(is_repeatable).iter();
+    let started = Instant::now();
+    let mut pauses = repeats(remembered.is_some()).iter();
     loop {
         let done = ask(gate, service, order, request.clone(), window).await;
         match done.outcome {
@@ -71,7 +72,10 @@ pub(super) async fn ask_until_known(
             Outcome::NotSent if !maybe_delivered => return done,
             Outcome::NotSent | Outcome::Unknown => maybe_delivered = true,
         }
-        let Some(pause) = pauses.next() else { return Exchange::nothing(Outcome::Unknown) };
+        let left = remembered.unwrap_or_default().saturating_sub(started.elapsed());
+        let Some(pause) = pauses.next().filter(|pause| **pause < left) else {
+            return Exchange::nothing(Outcome::Unknown);
+        };
         tokio::select! {
             () = tokio::time::sleep(*pause) => {}
             // A stop waits for redemptions, but not for all of their repeats.

@@ -203,6 +203,7 @@ impl Flight {
             let is_named = place.put(&mut request, &keys.idempotency_key(&attempt.hash)).is_some();
             // Sold before the key had to be a member of its body: it goes without, and so once.
             attempt.remembered = attempt.remembered.filter(|_| is_named);
+            attempt.place = attempt.place.filter(|_| is_named);
         }
         Some(Self {
             gate: Arc::clone(gate),
@@ -234,7 +235,7 @@ impl Flight {
         crash_point("after-claim");
 
         let started = Instant::now();
-        let repeats = attempt.remembered.is_some();
+        let repeats = attempt.remembered;
         let asking =
             ask_until_known(&gate, &service, &order, request, window, maybe_delivered, repeats);
         // Should it panic, the ticket is parked instead of being claimed for ever.

@@ -43,6 +43,7 @@ use crate::answer::problem::Problem;
 use crate::answer::{Answer, body::Body, preflight};
 use crate::cache::FifoCache;
 use crate::client::{Client, Peer};
+use crate::code::Code;
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::journal::Journal;
@@ -53,7 +54,7 @@ use crate::record::access_log::{AccessLog, Line};
 use crate::record::metrics::Metrics;
 use crate::service::request::PaidRequest;
 use crate::service::{Catalogue, Service};
-use crate::ticket::{Presented, Tickets};
+use crate::ticket::{Presented, Rejected, Tickets};
 
 /// Everything that requests share.
 pub struct Gate {
@@ -184,17 +185,21 @@ async fn serve_paid(
     request: &PaidRequest<'_>,
     log: &mut RequestLog<'_>,
 ) -> Result<Answer, Problem> {
-    let now = gate.ledger.now().later();
-    let presented = gate.tickets.present(request, &gate.catalogue.times, now);
-    let redeemed = match without_preimage::accept(gate, request, presented).await? {
-        Presented::Nothing(rejected) => Redeemed::Rejected(rejected),
-        Presented::Ticket(ticket) => paid::redeem(gate, request, ticket, log).await?,
-        Presented::Pass(pass) => pass::ride(gate, request, &pass, log).await?,
-    };
-    match redeemed {
-        Redeemed::Answer(answer) => Ok(answer),
-        Redeemed::Rejected(rejected) => challenge::sell(gate, request, rejected, log).await,
+    let mut first = None;
+    for presented in gate.tickets.present(request, &gate.catalogue.times) {
+        let redeemed = match without_preimage::accept(gate, request, presented).await? {
+            Presented::Nothing(rejected) => Redeemed::Rejected(rejected),
+            Presented::Ticket(ticket) => paid::redeem(gate, request, ticket, log).await?,
+            Presented::Pass(pass) => pass::ride(gate, request, &pass, log).await?,
+        };
+        match redeemed {
+            Redeemed::Answer(answer) => return Ok(answer),
+            // The next one may be good.
+            Redeemed::Rejected(rejected) => drop(first.get_or_insert(rejected)),
+        }
     }
+    let rejected = first.unwrap_or_else(|| Rejected::because(Code::PaymentRequired));
+    challenge::sell(gate, request, rejected, log).await
 }
 
 /// Lets a wallet in any page read what it needs. There are no cookies, so there is nothing to

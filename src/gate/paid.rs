@@ -165,7 +165,7 @@ pub(super) fn attempt_at(gate: &Gate, service: &Service, ticket: &Genuine) -> Op
         minted_valid_until: ticket.minted_valid_until,
         valid_until: ticket.valid_until,
         price_msat: ticket.price_msat,
-        place: service.place(ticket.key)?,
+        place: service.place(ticket.key),
         remembered: None,
         sealed: None,
         lease: lease(service),

@@ -107,12 +107,7 @@ pub async fn answer<'a, B>(
     }
     let query = StatusQuery::read(request.uri().query()).map_err(problems::bad_request)?;
     let catalogue = &gate.catalogue;
-    let held = gate.tickets.held(
-        &catalogue.services,
-        &catalogue.times,
-        gate.ledger.now().later(),
-        request.headers(),
-    );
+    let held = gate.tickets.held(&catalogue.services, &catalogue.times, request.headers());
     let held = held.map_err(|why| match why {
         NotHeld::Nothing => problems::status_without_macaroon(),
         NotHeld::Foreign => problems::status_of_foreign_ticket(),

@@ -37,8 +37,8 @@ pub struct Attempt {
     pub valid_until: u64,
     /// Its price as minted, in msat.
     pub price_msat: u64,
-    /// Where this try is sent to.
-    pub place: Place,
+    /// Where this try is sent to; `None` if nobody there can know it by our name for it.
+    pub place: Option<Place>,
     /// For how long the upstream itself throws repeats away, by a key that we give it, if it does:
     /// so long after the first try a parked ticket may be tried again at the same place.
     pub remembered: Option<Duration>,

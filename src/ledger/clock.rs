@@ -57,9 +57,17 @@ pub(super) fn follow(before: UnixTime, elapsed: Duration, wall: UnixTime) -> Uni
     before.max(wall.min(before.plus(elapsed.saturating_mul(2))))
 }
 
-/// What the clock shows at a start, by what was written down last; `None` for a new ledger.
-pub(super) fn at_start(written: Option<UnixTime>, wall: UnixTime) -> UnixTime {
-    written.map_or(wall, |written| written.max(wall.min(written.plus(JUMP_MAX))))
+/// What the clock shows at a start, by what was written down last (`None` for a new ledger), and
+/// how far it may jump at the next one. Each start takes from what `left` there is, and time that
+/// is served gives it back: else a few starts under a wrong clock would go as far as they like.
+pub(super) fn at_start(
+    written: Option<UnixTime>,
+    left: Duration,
+    wall: UnixTime,
+) -> (UnixTime, Duration) {
+    let Some(written) = written else { return (wall, JUMP_MAX) };
+    let shows = written.max(wall.min(written.plus(left.min(JUMP_MAX))));
+    (shows, left.saturating_sub(shows.since(written).unwrap_or_default()))
 }
 
 /// The ledger's clock in one process.
@@ -114,10 +122,14 @@ mod tests {
 
     #[test]
     fn a_start_may_jump_by_as_long_as_rows_outlive_their_tickets() {
-        assert_eq!(at_start(None, START), START);
-        assert_eq!(at_start(Some(START), START.plus(DAY)), START.plus(DAY));
-        assert_eq!(at_start(Some(START), START.plus(45 * DAY)), START.plus(7 * DAY));
-        assert_eq!(at_start(Some(START), START.minus(DAY)), START);
+        let wall = START.plus(45 * DAY);
+        assert_eq!(at_start(None, Duration::ZERO, START), (START, JUMP_MAX));
+        assert_eq!(at_start(Some(START), JUMP_MAX, START.plus(DAY)), (START.plus(DAY), 6 * DAY));
+        assert_eq!(at_start(Some(START), JUMP_MAX, wall), (START.plus(7 * DAY), Duration::ZERO));
+        assert_eq!(at_start(Some(START), JUMP_MAX, START.minus(DAY)), (START, JUMP_MAX));
+        // A crash loop goes no further than one start.
+        let (shows, left) = at_start(Some(START), JUMP_MAX, wall);
+        assert_eq!(at_start(Some(shows), left, wall), (shows, left));
     }
 
     #[test]

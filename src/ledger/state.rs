@@ -98,7 +98,7 @@ pub fn claim(
         state: State::Claimed,
         claim: attempt.claim,
         maybe_delivered,
-        place: Some(attempt.place),
+        place: attempt.place,
         first_try,
         since_restore: false,
         changed: now,
@@ -111,7 +111,9 @@ pub fn claim(
 /// that knows it, and it still does.
 fn may_repeat(row: &Row, attempt: &Attempt, now: Moment) -> bool {
     let age = now.at_most_since(&row.first_try);
-    row.place == Some(attempt.place) && attempt.remembered.is_some_and(|known| age <= known)
+    row.place.is_some()
+        && row.place == attempt.place
+        && attempt.remembered.is_some_and(|known| age <= known)
 }
 
 fn first_claim(attempt: &Attempt, now: Moment, marks: &Marks) -> (Claim, Option<Row>) {
@@ -134,7 +136,7 @@ fn first_claim(attempt: &Attempt, now: Moment, marks: &Marks) -> (Claim, Option<
         claim: attempt.claim,
         attempts: 0,
         maybe_delivered: is_unknown,
-        place: (!is_unknown).then_some(attempt.place),
+        place: attempt.place.filter(|_| !is_unknown),
         first_try: now,
         since_restore: is_unknown,
         changed: now,
@@ -205,14 +207,15 @@ pub fn revoke(row: &Row, now: Moment) -> Row {
 /// After the ledger was put back from a copy: what was free then may have been served since.
 pub fn restored(row: &Row, now: Moment) -> Result<Row, Stale> {
     match row.state {
-        State::Free => Ok(Row {
+        // Where it was sent to since, nobody knows either.
+        State::Free | State::Claimed => Ok(Row {
             state: State::Parked,
             maybe_delivered: true,
+            place: None,
             since_restore: true,
             changed: now,
             ..row.clone()
         }),
-        State::Claimed => orphaned(row, now),
         State::Delivered | State::Parked | State::Revoked => Err(Stale),
     }
 }

@@ -37,7 +37,7 @@ fn attempt(claim: u8) -> Attempt {
         key: Fingerprint::from_bytes([9; 16]),
         minted: UnixTime::from_seconds(1),
         era: ERA,
-        place: Place::from_bytes([1; 16]),
+        place: Some(Place::from_bytes([1; 16])),
         remembered: None,
         sealed: None,
         lease: Duration::from_secs(60),

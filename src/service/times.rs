@@ -5,9 +5,6 @@ use std::time::Duration;
 use super::ticket_kind::TicketKind;
 use crate::time::UnixTime;
 
-/// By how much a ticket may seem to be minted in the future: the clocks of instances differ.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
-
 /// Times of tickets.
 pub struct TicketTimes {
     /// How long an invoice can be paid.
@@ -31,18 +28,9 @@ impl TicketTimes {
         }
     }
 
-    /// Till when the invoice of a ticket can be paid, by the ticket's own `valid_until` as minted
-    /// (Unix seconds): where no row tells, or none yet. `now` is what it would be minted by.
-    pub fn invoice_expires(
-        &self,
-        kind: TicketKind,
-        minted_valid_until: u64,
-        now: UnixTime,
-    ) -> UnixTime {
-        let expires = UnixTime::from_seconds(minted_valid_until).minus(self.life(kind));
-        // No invoice of today's can be paid so late: this one is of a time when tickets lived
-        // longer.
-        let latest = now.plus(self.invoice_expiry).plus(CLOCK_TOLERANCE);
-        if expires > latest { UnixTime::from_seconds(0) } else { expires }
+    /// Till when the invoice of a ticket can be paid at most, by when that was minted: where no row
+    /// tells, or none yet.
+    pub fn invoice_expires(&self, minted: UnixTime) -> UnixTime {
+        minted.plus(self.invoice_expiry)
     }
 }

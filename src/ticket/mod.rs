@@ -48,6 +48,7 @@ impl Rejected {
     /// Which of several counts: the one that may be paid, or is.
     fn rank(&self) -> u8 {
         match (&self.pending, self.why) {
+            (Some(_), _) if self.claims_payment() => 3,
             (Some(_), _) => 2,
             (None, Code::PassNotTaken) => 1,
             (None, _) => 0,
@@ -147,30 +148,25 @@ impl Tickets {
         Self { verifier: Verifier::new(ring, on_paid) }
     }
 
-    /// Looks at everything that a request hands in, and takes the best of it.
-    pub fn present(
-        &self,
-        request: &PaidRequest<'_>,
-        times: &TicketTimes,
-        now: UnixTime,
-    ) -> Presented {
+    /// Looks at everything that a request hands in, and takes the best of it: all that is paid and
+    /// bought for it, since some of that may be spent; else one thing. Never empty.
+    pub fn present(&self, request: &PaidRequest<'_>, times: &TicketTimes) -> Vec<Presented> {
         let credentials = match handed_in(&request.head.headers) {
-            Handed::Nothing => return Presented::Nothing(Rejected::because(Code::PaymentRequired)),
-            Handed::Unreadable => {
-                return Presented::Nothing(Rejected::because(Code::TicketUnreadable));
-            }
+            Handed::Nothing => return nothing(Rejected::because(Code::PaymentRequired)),
+            Handed::Unreadable => return nothing(Rejected::because(Code::TicketUnreadable)),
             Handed::Credentials(credentials) => credentials,
         };
+        let mut paid = Vec::new();
         let (mut for_another, mut rejected) = (None, None::<Rejected>);
         for credential in credentials {
             match self.verified(request, &credential) {
-                Ok(Verified::Pass(pass)) => return Presented::Pass(pass),
+                Ok(Verified::Pass(pass)) => paid.push(Presented::Pass(pass)),
                 Ok(Verified::Ticket(ticket)) if ticket.order.is_some() => {
-                    return Presented::Ticket(ticket);
+                    paid.push(Presented::Ticket(ticket));
                 }
                 Ok(Verified::Ticket(ticket)) => drop(for_another.get_or_insert(ticket)),
                 Err(refusal) => {
-                    let pending = self.pending(request, times, now, &refusal, &credential.macaroon);
+                    let pending = self.pending(request, times, &refusal, &credential.macaroon);
                     let found = Rejected { why: code(&refusal), pending };
                     if rejected.as_ref().is_none_or(|before| found.rank() > before.rank()) {
                         rejected = Some(found);
@@ -178,10 +174,13 @@ impl Tickets {
                 }
             }
         }
+        if !paid.is_empty() {
+            return paid;
+        }
         match (for_another, rejected) {
-            (Some(ticket), _) => Presented::Ticket(ticket),
-            (None, Some(rejected)) => Presented::Nothing(rejected),
-            (None, None) => Presented::Nothing(Rejected::because(Code::PaymentRequired)),
+            (Some(ticket), _) => vec![Presented::Ticket(ticket)],
+            (None, Some(rejected)) => nothing(rejected),
+            (None, None) => nothing(Rejected::because(Code::PaymentRequired)),
         }
     }
 
@@ -205,7 +204,6 @@ impl Tickets {
         &self,
         services: &[Arc<Service>],
         times: &TicketTimes,
-        now: UnixTime,
         headers: &HeaderMap,
     ) -> Result<HeldTicket, NotHeld> {
         let Handed::Credentials(credentials) = handed_in(headers) else {
@@ -214,7 +212,7 @@ impl Tickets {
         let genuine = |credential| {
             services.iter().find_map(|service| {
                 let offer = service.offer.as_ref()?;
-                self.genuine(service, offer, times, now, credential)
+                self.genuine(service, offer, times, credential)
             })
         };
         credentials.iter().find_map(genuine).ok_or(NotHeld::Foreign)
@@ -225,7 +223,6 @@ impl Tickets {
         service: &Arc<Service>,
         offer: &Offer,
         times: &TicketTimes,
-        now: UnixTime,
         credential: &Credential,
     ) -> Option<HeldTicket> {
         let ticket = match self.verifier.verify(service.names(), offer.kind, credential) {
@@ -241,7 +238,7 @@ impl Tickets {
         Some(HeldTicket {
             service: Arc::clone(service),
             ticket,
-            invoice_expires: times.invoice_expires(offer.kind, ticket.minted_valid_until, now),
+            invoice_expires: times.invoice_expires(ticket.minted),
         })
     }
 
@@ -268,7 +265,6 @@ impl Tickets {
         &self,
         request: &PaidRequest<'_>,
         times: &TicketTimes,
-        now: UnixTime,
         refusal: &Refusal,
         macaroon: &[u8],
     ) -> Option<Pending> {
@@ -286,16 +282,16 @@ impl Tickets {
         };
         Some(Pending {
             hash: ticket.payment_hash,
-            invoice_expires: times.invoice_expires(
-                request.offer.kind,
-                ticket.minted_valid_until,
-                now,
-            ),
+            invoice_expires: times.invoice_expires(ticket.minted),
             ticket: **ticket,
             order,
             macaroon: mint::payable(self.verifier.ring(), ticket.key, macaroon)?,
         })
     }
+}
+
+fn nothing(rejected: Rejected) -> Vec<Presented> {
+    vec![Presented::Nothing(rejected)]
 }
 
 enum Verified {

@@ -196,6 +196,22 @@ fn an_expired_ticket_is_402_but_not_once_it_was_handed_in() {
     assert_eq!(world.upstream.count(), 2);
 }
 
+/// One that is spent, or taken back, hides no good one behind it.
+#[test]
+fn the_good_one_of_several_paid_tickets_counts() {
+    let world = World::with(Options { tickets: "replay = \"0s\"".into(), ..Options::default() });
+    let (_, spent) = world.buy(SMS);
+    assert_eq!(world.redeem(&spent, SMS).status, 200);
+    wait_until("the end of the window", || world.redeem(&spent, SMS).status == 402);
+    let (revoked_challenge, revoked) = world.buy(SMS);
+    let hash = revoked_challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
+    http::send(world.ops, "POST", &format!("/tickets/{hash}/revoke"), &[], b"");
+    let (_, good) = world.buy(SMS);
+    assert_eq!(world.redeem(&format!("{spent}, {revoked}, {good}"), SMS).status, 200);
+    assert_eq!(world.redeem(&format!("{spent}, {revoked}"), SMS).code(), "ticket-spent");
+    assert_eq!(world.upstream.count(), 2);
+}
+
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }

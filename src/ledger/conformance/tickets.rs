@@ -47,7 +47,7 @@ pub(super) fn attempt(ticket: u8, claim: u8) -> Attempt {
         minted: START,
         era: Era::from_number(1),
         price_msat: 100_000,
-        place: HERE,
+        place: Some(HERE),
         remembered: (ticket == REPEATABLE).then_some(REMEMBERED),
         sealed: Some(vec![ticket; 40]),
         // Longer than the test: leases run out when it says so.
@@ -206,6 +206,7 @@ pub(super) fn two_clocks(subject: &mut impl Subject) {
 pub(super) fn another_place_does_not_know_the_key(subject: &mut impl Subject) {
     let era = subject.marks().era;
     let claim = |subject: &mut _, claim, place, remembered| {
+        let place = Some(place);
         let attempt = Attempt { era, place, remembered, ..attempt(REPEATABLE, claim) };
         Subject::claim(subject, &attempt).claim
     };
@@ -226,6 +227,11 @@ pub(super) fn another_place_does_not_know_the_key(subject: &mut impl Subject) {
     subject.set_now(at(START.plus(REMEMBERED).plus(Duration::from_millis(1))));
     assert_eq!(claim(subject, 4, HERE, Some(REMEMBERED)), Claim::Parked);
     // Certainly not sent, it begins anew wherever it goes.
+    let keyless = Attempt { era, place: None, ..attempt(9, 1) };
+    assert_eq!(subject.claim(&keyless).claim, Claim::Granted);
+    subject.settle(&settlement(9, keyless.claim, Outcome::Unknown));
+    let keyless = Attempt { remembered: Some(REMEMBERED), ..keyless };
+    assert_eq!(subject.claim(&keyless).claim, Claim::Parked, "nowhere is no place");
     let third = ClaimId::from_bytes([3; 16]);
     subject.resolve(hash(REPEATABLE), third, Resolution::Release);
     assert_eq!(claim(subject, 5, ELSEWHERE, Some(REMEMBERED)), Claim::Granted);
@@ -263,19 +269,19 @@ pub(super) fn put_back_from_a_copy(subject: &mut impl Subject) {
     }
     // What is said twice of a try before the copy says nothing of those after it.
     assert_eq!(settle(subject, 4, Outcome::NotSent), Settled::Stale);
-    let repeatable = Attempt { remembered: Some(REMEMBERED), ..of_old(7, 3) };
-    assert_eq!(subject.claim(&repeatable).claim, Claim::Parked, "no place is known");
+    for ticket in [4, 5, 7] {
+        let repeatable = Attempt { remembered: Some(REMEMBERED), ..of_old(ticket, 3) };
+        assert_eq!(subject.claim(&repeatable).claim, Claim::Parked, "no place is known");
+    }
     let new = Attempt { era, ..attempt(8, 1) };
     assert_eq!(subject.claim(&new).claim, Claim::Granted, "those sold since are as ever");
     // Only what the restore has parked, and only what is as old as said.
     assert_eq!(subject.release_restored(START), 0);
-    assert_eq!(subject.release_restored(START.plus(Duration::from_secs(1))), 3);
-    for ticket in [4, 6, 7, 9] {
+    assert_eq!(subject.release_restored(START.plus(Duration::from_secs(1))), 4);
+    for ticket in [4, 5, 6, 7, 9] {
         assert_eq!(subject.claim(&of_old(ticket, 4)).claim, Claim::Granted, "{ticket}");
     }
-    for ticket in [3, 5] {
-        assert_eq!(subject.claim(&of_old(ticket, 4)).claim, Claim::Parked, "{ticket}");
-    }
+    assert_eq!(subject.claim(&of_old(3, 4)).claim, Claim::Parked, "it was before the copy");
     let younger = Attempt { minted: START.plus(Duration::from_secs(1)), ..of_old(10, 1) };
     assert_eq!(subject.claim(&younger).claim, Claim::Parked, "not that old");
     // Another restore: what was said before it says nothing.

@@ -184,7 +184,7 @@ impl World<'_> {
             own_request: with != With::AnotherRequest,
             request: RequestDigest::from_bytes(digest),
             era: self.era,
-            place: self.place,
+            place: Some(self.place),
             ..attempt(ticket, self.next_claim)
         };
         self.next_claim = self.next_claim.wrapping_add(1).max(1);

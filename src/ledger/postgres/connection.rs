@@ -181,7 +181,8 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
     client.batch_execute(durable).await?;
     migrate(client, &secrets.ledgers).await?;
     life::check(client, &secrets.ledgers).await?;
-    let now = UnixTime::now();
+    let (wall, clock) = (UnixTime::now(), life::clock(client).await?);
+    let now = wall.min(clock);
     let in_use = client.query(SECRETS_IN_USE.as_str(), &[&signed(now.seconds())]).await?;
     let is_known = |fingerprint: &[u8]| secrets.known.iter().any(|known| known == fingerprint);
     let missing = in_use.iter().filter(|row| !is_known(row.get(0))).count();
@@ -191,7 +192,7 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
              `tickets.master_secret`; paid tickets would be worthless"
         )));
     }
-    let until = signed(now.plus(secrets.needed_for).seconds());
+    let until = signed(wall.max(clock).plus(secrets.needed_for).seconds());
     client.execute(NOTE_SECRET, &[&secrets.minting.as_slice(), &until]).await?;
     Ok(Prepared::on(client).await?)
 }

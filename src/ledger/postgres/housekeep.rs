@@ -12,7 +12,9 @@ use super::PostgresLedger;
 use super::account_statements::{PRUNE_CLOSED, PRUNE_PAID};
 use super::error::{ConnectError, down};
 use super::life;
-use super::statements::{FORGET_ORDERS, MOVE_CLOCK, PRUNE_ANSWERS, PRUNE_TICKETS, SWEEP};
+use super::statements::{
+    FORGET_ORDERS, MOVE_CLOCK, PRUNE_ANSWERS, PRUNE_TICKETS, REFILL_JUMP, SWEEP, TAKE_JUMP,
+};
 use crate::era::Era;
 use crate::ledger::clock::JUMP_MAX;
 use crate::ledger::error::LedgerError;
@@ -76,6 +78,8 @@ impl PostgresLedger {
         self.withdraw_unconfirmed().await?;
         self.sweep().await?;
         if prune {
+            let served = i64::from(PRUNE_ROUNDS) * millis(HOUSEKEEP_INTERVAL);
+            self.execute(REFILL_JUMP, &[&millis(JUMP_MAX), &served]).await?;
             for _ in 0..PRUNE_STEPS {
                 if !self.prune().await? {
                     break;
@@ -117,10 +121,9 @@ impl PostgresLedger {
         let limit = match self.life() {
             Some(_) => self.clock.limit(),
             None => {
-                let clock = "SELECT value FROM farebox.marks WHERE name = 'clock'";
-                let rows = client.query(clock, &[]).await.map_err(down)?;
+                let rows = client.query(TAKE_JUMP, &[]).await.map_err(down)?;
                 let shows = rows.first().map_or(0, |row| unsigned(row.get(0)));
-                UnixTime::from_millis(shows).plus(JUMP_MAX)
+                UnixTime::from_millis(shows)
             }
         };
         let limit = signed(limit.millis());
@@ -142,8 +145,12 @@ impl PostgresLedger {
     pub(super) async fn check_life(&self) -> Result<(), LedgerError> {
         let connection = self.connection()?;
         let checked = life::check(&connection.client, &self.options.secrets.ledgers).await;
-        let is_another = matches!(checked, Err(ConnectError::Unusable(_)));
-        self.is_another.store(is_another, Ordering::Relaxed);
+        match &checked {
+            Ok(()) => self.is_another.store(false, Ordering::Relaxed),
+            Err(ConnectError::Unusable(_)) => self.is_another.store(true, Ordering::Relaxed),
+            // Nothing was learnt.
+            Err(ConnectError::Unavailable(_)) => {}
+        }
         checked.map_err(|why| LedgerError::Down(why.to_string()))
     }
 

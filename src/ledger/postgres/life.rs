@@ -5,8 +5,9 @@ use tokio_postgres::{Client, Row as SqlRow};
 use super::error::ConnectError;
 use super::statements::WHICH;
 use crate::era::Era;
+use crate::ledger::clock::JUMP_MAX;
 use crate::ledger::id::LedgerId;
-use crate::ledger::sql::signed;
+use crate::ledger::sql::{millis, signed, unsigned};
 use crate::time::UnixTime;
 
 /// Names of the marks that say which table of which server it was, as `WHICH` tells them.
@@ -19,6 +20,7 @@ pub(super) async fn begin(client: &impl Ask) -> Result<(), ConnectError> {
         client.set(name, value).await?;
     }
     client.set("clock", signed(UnixTime::now().millis())).await?;
+    client.set("jump-left", millis(JUMP_MAX)).await?;
     begin_life(client).await
 }
 
@@ -79,6 +81,13 @@ pub(super) async fn id(client: &impl Ask) -> Result<LedgerId, ConnectError> {
     let rows = client.ask("SELECT value FROM farebox.marks WHERE name = 'id'").await?;
     let row = rows.first().ok_or_else(|| unusable("the ledger has no id"))?;
     Ok(LedgerId::from_number(row.get(0)))
+}
+
+/// What the ledger's clock showed last.
+pub(super) async fn clock(client: &impl Ask) -> Result<UnixTime, ConnectError> {
+    let rows = client.ask("SELECT farebox.clock_ms()").await?;
+    let shows = rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).unwrap_or(0);
+    Ok(UnixTime::from_millis(unsigned(shows)))
 }
 
 /// Whether this is the ledger that it was when its life began, and the one that the master secret

@@ -166,7 +166,7 @@ impl PostgresLedger {
             &attempt.key.as_bytes().as_slice(),
             &attempt.era.number(),
             &signed(attempt.minted.millis()),
-            &attempt.place.as_bytes().as_slice(),
+            &attempt.place.as_ref().map(|place| place.as_bytes().as_slice()),
             &attempt.sealed.as_deref(),
         ];
         let asked = Instant::now();

@@ -20,8 +20,11 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
     mark AS (
         SELECT max(value) FILTER (WHERE name = 'watermark') AS watermark,
             max(value) FILTER (WHERE name = 'era') AS era,
-            max(value) FILTER (WHERE name = 'released') AS released
-        FROM farebox.marks WHERE name IN ('watermark', 'era', 'released')),
+            max(value) FILTER (WHERE name = 'released') AS released,
+            -- False where the table is another than that which the ledger's life began with.
+            max(value) FILTER (WHERE name = 'oid') =
+                to_regclass('farebox.tickets')::oid::bigint AS is_same
+        FROM farebox.marks WHERE name IN ('watermark', 'era', 'released', 'oid')),
     again AS (
         UPDATE farebox.tickets AS t
         SET state = {claimed}, claim = $8, owner = $9, lease_until = clock.now + $10,
@@ -29,8 +32,8 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
             tried = CASE WHEN t.state = {parked} THEN t.tried ELSE clock.now END,
             tried_ledger = CASE WHEN t.state = {parked} THEN t.tried_ledger ELSE clock.ledger END,
             changed = clock.now, changed_ledger = clock.ledger, sealed = $16
-        FROM clock
-        WHERE t.hash = $1 AND $4 AND t.request = $3 AND (
+        FROM clock, mark
+        WHERE t.hash = $1 AND $4 AND t.request = $3 AND mark.is_same AND (
             (t.state = {free} AND (clock.now < t.changed OR clock.now - t.changed >=
                 CASE WHEN t.attempts = 0 THEN 0 ELSE least({retry_delay_max_ms},
                     {retry_delay_first_ms} * power(2, least(t.attempts - 1, 16)))::bigint END))
@@ -47,7 +50,7 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
             CASE WHEN known THEN {claimed} ELSE {parked} END, NOT known,
             CASE WHEN known THEN $15 END, NOT known
         FROM clock, mark, LATERAL (SELECT $13 = mark.era OR $14 < mark.released AS known) AS life
-        WHERE $4 AND $6 > clock.ledger / 1000 AND $5 > mark.watermark
+        WHERE $4 AND $6 > clock.ledger / 1000 AND $5 > mark.watermark AND mark.is_same
             -- In the snapshot that the watermark was read from: a row that is pruned meanwhile
             -- is not taken for one that never was.
             AND NOT EXISTS (SELECT FROM farebox.tickets AS t WHERE t.hash = $1)
@@ -131,6 +134,22 @@ pub(super) const MOVE_CLOCK: &str = "
         (SELECT value FROM farebox.marks WHERE name = 'released'),
         (SELECT value FROM farebox.marks WHERE name = 'watermark')";
 
+/// At a start the clock may jump after the server's by what is left of its jumps; gives how far it
+/// may be moved. Else a few starts under a wrong clock would go as far as they like.
+pub(super) const TAKE_JUMP: &str = "
+    WITH before AS (SELECT farebox.clock_ms() AS clock),
+    wanted AS (SELECT greatest(0, farebox.now_ms() - clock) AS jump FROM before),
+    taken AS (
+        UPDATE farebox.marks AS m SET value = m.value - least(m.value, wanted.jump) FROM wanted
+        WHERE m.name = 'jump-left')
+    SELECT before.clock + least(wanted.jump,
+        (SELECT value FROM farebox.marks WHERE name = 'jump-left'))
+    FROM before, wanted";
+
+/// Time that was served ($2 milliseconds) gives back what a start has taken, up to $1.
+pub(super) const REFILL_JUMP: &str =
+    "UPDATE farebox.marks SET value = least($1, value + $2) WHERE name = 'jump-left'";
+
 /// Which table of which server it is; the timeline is another one after the server was put back to
 /// an earlier time, or a standby took over.
 pub(super) const WHICH: &str = "
@@ -213,8 +232,7 @@ pub(super) static PARK_RESTORED: LazyLock<String> = LazyLock::new(|| {
     fill(
         "
     UPDATE farebox.tickets SET state = {parked}, changed = farebox.now_ms(),
-        changed_ledger = farebox.clock_ms(), doubtful = doubtful OR state = {free},
-        restored = restored OR state = {free}
+        changed_ledger = farebox.clock_ms(), doubtful = true, restored = true, place = NULL
     WHERE state IN ({free}, {claimed})",
     )
 });

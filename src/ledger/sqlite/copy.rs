@@ -10,7 +10,7 @@ use super::error::OpenError;
 use super::files::{lock, make_private, sync_folder};
 use super::store::Store;
 use super::{layout, marks};
-use crate::ledger::clock::{LedgerClock, Moment, at_start};
+use crate::ledger::clock::Moment;
 use crate::ledger::id::LedgerId;
 use crate::ledger::sql::{fill, signed};
 use crate::ledger::state;
@@ -64,12 +64,11 @@ pub fn restored(path: &Path) -> Result<Restored, OpenError> {
     }
     let _lock = lock(path)?;
     refuse_foreign_log(path)?;
-    let written = {
+    let clock = {
         let store = Store::open(path)?;
-        marks::clock(store.connection()).map_err(in_sqlite(path))?
+        marks::start_clock(store.connection(), UnixTime::now()).map_err(in_sqlite(path))?
     };
-    let now = LedgerClock::new(at_start(written, UnixTime::now())).now();
-    begin_life(path, now)
+    begin_life(path, clock.now())
 }
 
 /// The same at a time that is given; the caller holds the lock.

@@ -1,10 +1,13 @@
 //! What a ledger knows of itself: who it is, which life it has, what its clock shows.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::era::Era;
+use crate::ledger::clock::{JUMP_MAX, LedgerClock, at_start};
 use crate::ledger::id::LedgerId;
-use crate::ledger::sql::signed;
+use crate::ledger::sql::{self, signed};
 use crate::ledger::state::Marks;
 use crate::time::UnixTime;
 
@@ -15,6 +18,7 @@ pub(super) const ERA: &str = "era";
 pub(super) const RELEASED: &str = "released";
 pub(super) const CLOCK: &str = "clock";
 pub(super) const COPIED: &str = "copied";
+pub(super) const JUMP_LEFT: &str = "jump-left";
 
 /// What attempts are decided by.
 pub(super) fn read(connection: &Connection) -> rusqlite::Result<Marks> {
@@ -39,6 +43,28 @@ pub(super) fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
 /// What its clock showed when that was written down last.
 pub(super) fn clock(connection: &Connection) -> rusqlite::Result<Option<UnixTime>> {
     Ok(get(connection, CLOCK)?.map(millis))
+}
+
+/// The clock at a start, by what was written down; what is left of its jumps is written down.
+pub(super) fn start_clock(
+    connection: &Connection,
+    wall: UnixTime,
+) -> rusqlite::Result<LedgerClock> {
+    let (shows, left) = at_start(clock(connection)?, jump_left(connection)?, wall);
+    set(connection, JUMP_LEFT, sql::millis(left))?;
+    note_clock(connection, shows)?;
+    Ok(LedgerClock::new(shows))
+}
+
+/// Time that was served gives back what a start has taken.
+pub(super) fn refill_jump(connection: &Connection, served: Duration) -> rusqlite::Result<()> {
+    let left = jump_left(connection)?.saturating_add(served).min(JUMP_MAX);
+    set(connection, JUMP_LEFT, sql::millis(left))
+}
+
+fn jump_left(connection: &Connection) -> rusqlite::Result<Duration> {
+    Ok(get(connection, JUMP_LEFT)?
+        .map_or(JUMP_MAX, |left| Duration::from_millis(u64::try_from(left).unwrap_or(0))))
 }
 
 /// A number by its name.

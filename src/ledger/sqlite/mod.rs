@@ -34,7 +34,7 @@ use self::writer::{Batch, Job, Task, Writer};
 use super::accounts::{
     Accounts, Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, SoldOffer, Sum,
 };
-use super::clock::{self, LedgerClock, Moment};
+use super::clock::{LedgerClock, Moment};
 use super::error::{LedgerError, Reply};
 use super::id::LedgerId;
 use super::limits::LIST_MAX;
@@ -75,14 +75,13 @@ impl SqliteLedger {
         if marks::is_copy(store.connection()).map_err(in_sqlite)? {
             return Err(OpenError::Copy(path.to_owned()));
         }
-        let written = marks::clock(store.connection()).map_err(in_sqlite)?;
-        let clock = Arc::new(LedgerClock::new(clock::at_start(written, UnixTime::now())));
+        let clock = marks::start_clock(store.connection(), UnixTime::now()).map_err(in_sqlite)?;
+        let clock = Arc::new(clock);
         let (id, marks) = (marks::id(store.connection()).map_err(in_sqlite)?, store.marks);
         let in_file = |source| OpenError::File { path: path.to_owned(), source };
         let checkpoints = Checkpoints::start(path).map_err(in_file)?;
         let now = clock.now();
         let parked_at_start = store.park_orphans(now).map_err(in_sqlite)?;
-        marks::note_clock(store.connection(), now.ledger).map_err(in_sqlite)?;
         sync_folder(path)?;
         let (tasks, queue) = mpsc::channel(QUEUE_MAX);
         let health = Arc::new(Mutex::new(None));

@@ -42,8 +42,8 @@ CREATE TABLE secrets (
     needed_until INTEGER NOT NULL  -- Unix seconds: until then tickets of it are worth something
 ) WITHOUT ROWID;
 -- Numbers by name: watermark (Unix seconds), id and era (random), released (Unix milliseconds),
--- clock (Unix milliseconds), copied (1 in a copy that was not put back yet), and how far a node's
--- payments were read.
+-- clock (Unix milliseconds), jump-left (milliseconds), copied (1 in a copy that was not put back
+-- yet), and how far a node's payments were read.
 CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO marks VALUES ('watermark', 0);
 CREATE TABLE challenges (

@@ -131,11 +131,17 @@ impl Store {
         self.connection.execute(written, params![signed(now.millis())]).map(|_| ())
     }
 
-    /// Copies the whole log into the database and empties it.
+    /// Copies the whole log into the database, which says from then on that it has none: one that
+    /// comes to lie beside it is noticed as another's.
     pub(super) fn fold(&self) -> rusqlite::Result<()> {
         let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
         let is_busy: i64 = self.connection.query_row(truncate, [], |row| row.get(0))?;
-        if is_busy == 0 { Ok(()) } else { Err(busy("somebody else reads it")) }
+        if is_busy != 0 {
+            return Err(busy("somebody else reads it"));
+        }
+        let mode = "PRAGMA journal_mode = DELETE";
+        let mode: String = self.connection.query_row(mode, [], |row| row.get(0))?;
+        if mode == "delete" { Ok(()) } else { Err(busy("somebody else has it open")) }
     }
 
     /// After an error; the transaction may be gone already.

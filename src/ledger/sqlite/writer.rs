@@ -312,6 +312,9 @@ fn transact(
     if clock_noted {
         marks::note_clock(store.connection(), batch.now.ledger)?;
     }
+    if prune && !more_to_prune {
+        marks::refill_jump(store.connection(), PRUNE_INTERVAL)?;
+    }
     if !batch.granted.is_empty() {
         crash_point("before-commit");
     }

@@ -5,8 +5,9 @@ CREATE OR REPLACE FUNCTION farebox.now_ms() RETURNS bigint LANGUAGE sql VOLATILE
     $$ SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint $$;
 
 -- Numbers by name: layout, watermark (Unix seconds), id and era (random), released (Unix
--- milliseconds), clock (Unix milliseconds), oid, timeline and system (which table of which server
--- it was when the ledger began its life), and how far a node's payments were read.
+-- milliseconds), clock (Unix milliseconds), jump-left (milliseconds), oid, timeline and system
+-- (which table of which server it was when the ledger began its life), and how far a node's
+-- payments were read.
 CREATE TABLE farebox.marks (name text PRIMARY KEY, value bigint NOT NULL);
 
 -- The ledger's own clock, which never goes back.
