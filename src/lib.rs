@@ -50,6 +50,8 @@ pub mod ops;
 pub mod order;
 /// How an upstream took a request.
 pub mod outcome;
+/// Whose a new file is.
+pub mod owner;
 /// A payment's hash and its preimage.
 pub mod payment_hash;
 /// The place that a request was sent to.

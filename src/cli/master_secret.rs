@@ -12,6 +12,7 @@ use crate::config::Tickets;
 use crate::config::secret::Source;
 use crate::keys::{Keys, MasterSecret};
 use crate::ledger::id::LedgerId;
+use crate::owner;
 
 /// All secrets, the minting one first, and the ledgers that they were made for as far as their file
 /// says so (`# ledger <id>`).
@@ -146,6 +147,7 @@ fn write_beside(path: &Path, text: &str) -> std::io::Result<PathBuf> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    owner::as_its_folder(&beside);
     Ok(beside)
 }
 

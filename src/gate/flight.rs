@@ -246,6 +246,9 @@ impl Flight {
 
         crash_point("after-send");
         service.metrics.redemption(outcome, attempt.price_msat);
+        if outcome == Outcome::Unknown {
+            say_parked(&gate, &service, &attempt);
+        }
         let settlement = Settlement {
             hash: attempt.hash,
             claim: attempt.claim,
@@ -273,6 +276,18 @@ impl Flight {
             settling.await;
         }
     }
+}
+
+/// So that the operator can match the ticket to what the backend has.
+fn say_parked(gate: &Gate, service: &Service, attempt: &Attempt) {
+    let keys = gate.ring.of(attempt.key);
+    let reference = keys.map(|keys| keys.reference(&attempt.hash)).unwrap_or_default();
+    warn!(
+        ticket = %attempt.hash,
+        reference,
+        service = %service.name,
+        "parked: nobody knows whether it was sent; `farebox tickets show` tells what it was for"
+    );
 }
 
 /// What a future gives; `None` if it panics, after which it isn't touched again. A task of its own

@@ -201,6 +201,7 @@ fn a_parked_ticket_can_be_matched_to_its_message() {
     let (challenge, ticket) = world.buy(SMS);
     assert_eq!(world.redeem(&ticket, SMS).code(), "outcome-unknown");
     let reference = world.upstream.last().header("farebox-reference").unwrap().to_owned();
+    world.gate.wait_until_it_says(&format!("reference=\"{reference}\""));
     let hash = challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
     let path = world.folder.path().join("farebox.toml");
     let config = std::fs::read_to_string(path).unwrap();

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
+use crate::owner;
 
 /// A file, whatever its name: another one of the same name is another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +37,7 @@ pub(super) fn lock(ledger: &Path) -> Result<File, OpenError> {
         .mode(0o600)
         .open(&path)
         .map_err(in_file)?;
+    owner::as_its_folder(&path);
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -48,9 +50,11 @@ pub(super) fn lock(ledger: &Path) -> Result<File, OpenError> {
 /// Makes an empty file that nobody else can read, where there is none.
 pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
     match OpenOptions::new().create_new(true).append(true).mode(0o600).open(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        Ok(_) | Err(_) => Ok(()),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        Ok(_) | Err(_) => {}
     }
+    owner::as_its_folder(path);
+    Ok(())
 }
 
 /// Makes the names of new files durable.
