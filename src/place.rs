@@ -15,7 +15,8 @@ impl Place {
             framed.extend_from_slice(&(part.len() as u64).to_be_bytes());
             framed.extend_from_slice(part);
         }
-        let [bytes, _]: [[u8; 16]; 2] = halves(hmac_sha256(key, &[&framed]));
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(hmac_sha256(key, &[&framed]).split_at(16).0);
         Self(bytes)
     }
 
@@ -28,14 +29,6 @@ impl Place {
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
-}
-
-fn halves(whole: [u8; 32]) -> [[u8; 16]; 2] {
-    let mut halves = [[0; 16]; 2];
-    for (half, bytes) in halves.iter_mut().zip(whole.chunks_exact(16)) {
-        half.copy_from_slice(bytes);
-    }
-    halves
 }
 
 #[cfg(test)]

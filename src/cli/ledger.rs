@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Subcommand;
 
@@ -116,5 +115,5 @@ async fn admin(place: &LedgerPlace) -> Result<Admin, String> {
     };
     let tls =
         client_tls::client_config("ledger.postgres_ca", ca.as_deref(), &client_tls::provider()?)?;
-    Admin::connect(url, &Arc::clone(&tls)).await.map_err(|why| format!("ledger: {why}"))
+    Admin::connect(url, &tls).await.map_err(|why| format!("ledger: {why}"))
 }

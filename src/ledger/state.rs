@@ -207,12 +207,13 @@ pub fn revoke(row: &Row, now: Moment) -> Row {
 /// After the ledger was put back from a copy: what was free then may have been served since.
 pub fn restored(row: &Row, now: Moment) -> Result<Row, Stale> {
     match row.state {
-        // Where it was sent to since, nobody knows either.
+        // Where it was sent to since, nobody knows either. One that was under way may have been
+        // served before the copy: what is said of the time since says nothing of that.
         State::Free | State::Claimed => Ok(Row {
             state: State::Parked,
             maybe_delivered: true,
             place: None,
-            since_restore: true,
+            since_restore: row.state == State::Free,
             changed: now,
             ..row.clone()
         }),

@@ -232,7 +232,8 @@ pub(super) static PARK_RESTORED: LazyLock<String> = LazyLock::new(|| {
     fill(
         "
     UPDATE farebox.tickets SET state = {parked}, changed = farebox.now_ms(),
-        changed_ledger = farebox.clock_ms(), doubtful = true, restored = true, place = NULL
+        changed_ledger = farebox.clock_ms(), doubtful = true,
+        restored = restored OR state = {free}, place = NULL
     WHERE state IN ({free}, {claimed})",
     )
 });
