@@ -51,6 +51,34 @@ pub struct Attempt {
     pub claim: ClaimId,
 }
 
+/// The life of the tickets of tests.
+#[cfg(test)]
+pub(super) const TEST_ERA: Era = Era::from_number(1);
+
+#[cfg(test)]
+impl Attempt {
+    /// At a ticket of a test, with its own request.
+    pub(super) fn of_test(ticket: u8, claim: u8, valid_until: u64) -> Self {
+        Self {
+            hash: PaymentHash::from_bytes([ticket; 32]),
+            service: "sms".into(),
+            request: RequestDigest::from_bytes([7; 32]),
+            own_request: true,
+            key: Fingerprint::from_bytes([9; 16]),
+            minted: UnixTime::from_seconds(1),
+            era: TEST_ERA,
+            minted_valid_until: valid_until,
+            valid_until,
+            price_msat: 100_000,
+            place: Some(Place::from_bytes([1; 16])),
+            remembered: None,
+            sealed: None,
+            lease: Duration::from_secs(60),
+            claim: ClaimId::from_bytes([claim; 16]),
+        }
+    }
+}
+
 impl Attempt {
     /// Until when, by the ledger's clock in Unix seconds, the ticket is taken if it was never
     /// handed in before.

@@ -1,15 +1,10 @@
 use super::*;
-use crate::era::Era;
-use crate::keys::Fingerprint;
-use crate::payment_hash::PaymentHash;
-use crate::place::Place;
-use crate::request_digest::RequestDigest;
+use crate::ledger::attempt::TEST_ERA;
 
-const ERA: Era = Era::from_number(1);
 const NOW: Moment = at(UnixTime::from_seconds(1_000_000));
 const RULES: Rules = Rules {
     replay: Duration::from_secs(86_400),
-    marks: Marks { era: ERA, released_before: UnixTime::from_millis(0), watermark: 0 },
+    marks: Marks { era: TEST_ERA, released_before: UnixTime::from_millis(0), watermark: 0 },
 };
 
 /// A moment on which both clocks agree.
@@ -26,23 +21,7 @@ fn repeatable(claim: u8) -> Attempt {
 }
 
 fn attempt(claim: u8) -> Attempt {
-    Attempt {
-        hash: PaymentHash::from_bytes([1; 32]),
-        service: "sms".into(),
-        request: RequestDigest::from_bytes([2; 32]),
-        own_request: true,
-        minted_valid_until: 2_000_000,
-        valid_until: 2_000_000,
-        price_msat: 1000,
-        key: Fingerprint::from_bytes([9; 16]),
-        minted: UnixTime::from_seconds(1),
-        era: ERA,
-        place: Some(Place::from_bytes([1; 16])),
-        remembered: None,
-        sealed: None,
-        lease: Duration::from_secs(60),
-        claim: ClaimId::from_bytes([claim; 16]),
-    }
+    Attempt::of_test(1, claim, 2_000_000)
 }
 
 fn claimed() -> Row {

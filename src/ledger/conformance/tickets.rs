@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{REPLAY, START, Subject, at, hash};
 use crate::era::Era;
-use crate::keys::Fingerprint;
 use crate::ledger::clock::Moment;
 use crate::ledger::limits::PRUNE_MARGIN;
 use crate::ledger::state::{
@@ -14,7 +13,6 @@ use crate::ledger::store::{Settled, Settlement};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::outcome::Outcome;
 use crate::place::Place;
-use crate::request_digest::RequestDigest;
 
 /// How long the tickets of the suite are worth something.
 pub(super) const LIFETIME: Duration = Duration::from_secs(30 * 86_400);
@@ -35,24 +33,14 @@ fn attempt_now(subject: &mut impl Subject, ticket: u8, claim: u8) -> Attempt {
 }
 
 pub(super) fn attempt(ticket: u8, claim: u8) -> Attempt {
-    let valid_until = START.plus(LIFETIME).seconds();
     Attempt {
-        hash: hash(ticket),
-        service: "sms".into(),
-        request: RequestDigest::from_bytes([7; 32]),
-        own_request: true,
-        minted_valid_until: valid_until,
-        valid_until,
-        key: Fingerprint::from_bytes([9; 16]),
         minted: START,
-        era: Era::from_number(1),
-        price_msat: 100_000,
         place: Some(HERE),
         remembered: (ticket == REPEATABLE).then_some(REMEMBERED),
         sealed: Some(vec![ticket; 40]),
         // Longer than the test: leases run out when it says so.
         lease: Duration::from_secs(1_000_000_000),
-        claim: ClaimId::from_bytes([claim; 16]),
+        ..Attempt::of_test(ticket, claim, START.plus(LIFETIME).seconds())
     }
 }
 

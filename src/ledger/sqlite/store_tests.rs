@@ -5,22 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::store::Store;
-use crate::era::Era;
-use crate::keys::Fingerprint;
+use crate::ledger::attempt::TEST_ERA;
 use crate::ledger::clock::Moment;
-use crate::ledger::state::{Attempt, Claim, ClaimId};
+use crate::ledger::state::{Attempt, Claim};
 use crate::ledger::store::{Settled, Settlement};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
-use crate::place::Place;
-use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
 
 const REPLAY: Duration = Duration::from_secs(3600);
-
-/// The life of the tests' stores and tickets.
-const ERA: Era = Era::from_number(1);
 
 fn at(time: UnixTime) -> Moment {
     Moment { wall: time, ledger: time }
@@ -31,23 +25,7 @@ fn hash(n: u8) -> PaymentHash {
 }
 
 fn attempt(ticket: u8, claim: u8) -> Attempt {
-    Attempt {
-        hash: hash(ticket),
-        service: "sms".into(),
-        request: RequestDigest::from_bytes([1; 32]),
-        own_request: true,
-        minted_valid_until: 2_000_000_000,
-        valid_until: 2_000_000_000,
-        price_msat: 1000,
-        key: Fingerprint::from_bytes([9; 16]),
-        minted: UnixTime::from_seconds(1),
-        era: ERA,
-        place: Some(Place::from_bytes([1; 16])),
-        remembered: None,
-        sealed: None,
-        lease: Duration::from_secs(30),
-        claim: ClaimId::from_bytes([claim; 16]),
-    }
+    Attempt::of_test(ticket, claim, 2_000_000_000)
 }
 
 /// The number of a ticket that is forgotten may be given to the next: not so its answer.
@@ -55,7 +33,7 @@ fn attempt(ticket: u8, claim: u8) -> Attempt {
 fn a_forgotten_tickets_answer_is_nobodys() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Store::open(&folder.path().join("ledger.db")).unwrap();
-    store.marks.era = ERA;
+    store.marks.era = TEST_ERA;
     let then = UnixTime::from_seconds(1_700_000_000);
     let mut deliver = |ticket: u8, then: UnixTime, answer: Option<StoredAnswer>| {
         let attempt = Attempt {

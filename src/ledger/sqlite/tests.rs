@@ -1,46 +1,25 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::era::Era;
 use crate::ledger::accounts::{ChallengeState, Minted};
+use crate::ledger::attempt::TEST_ERA;
 use crate::ledger::state::{Claim, ClaimId};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
-use crate::place::Place;
-use crate::request_digest::RequestDigest;
 
 const TERMS: Terms = Terms { replay: Duration::from_secs(3600) };
-
-/// The life of the tests' ledgers and tickets.
-const ERA: Era = Era::from_number(1);
 
 fn open(path: &Path) -> SqliteLedger {
     if !path.exists() {
         let store = Store::open(path).unwrap();
-        marks::set(store.connection(), marks::ERA, ERA.number()).unwrap();
+        marks::set(store.connection(), marks::ERA, TEST_ERA.number()).unwrap();
     }
     SqliteLedger::open(path, TERMS, Box::new(|_| {})).unwrap()
 }
 
 fn attempt(ticket: u8, claim: u8) -> Attempt {
-    Attempt {
-        hash: PaymentHash::from_bytes([ticket; 32]),
-        service: "sms".into(),
-        request: RequestDigest::from_bytes([7; 32]),
-        own_request: true,
-        minted_valid_until: UnixTime::now().seconds() + 1000,
-        valid_until: UnixTime::now().seconds() + 1000,
-        price_msat: 100_000,
-        key: Fingerprint::from_bytes([9; 16]),
-        minted: UnixTime::from_seconds(1),
-        era: ERA,
-        place: Some(Place::from_bytes([1; 16])),
-        remembered: None,
-        sealed: None,
-        lease: Duration::from_secs(60),
-        claim: ClaimId::from_bytes([claim; 16]),
-    }
+    Attempt::of_test(ticket, claim, UnixTime::now().seconds() + 1000)
 }
 
 fn settlement(ticket: u8, claim: u8, outcome: Outcome, answer: Option<StoredAnswer>) -> Settlement {
