@@ -27,6 +27,12 @@ impl Moment {
         self.wall.max(self.ledger)
     }
 
+    /// The earlier of two moments by each clock: whichever of them was read from a clock that was
+    /// wrong, the time since them is not told too short.
+    pub(super) fn earlier(&self, other: &Self) -> Self {
+        Self { wall: self.wall.min(other.wall), ledger: self.ledger.min(other.ledger) }
+    }
+
     /// How long ago `earlier` was at most: the greater age of the two.
     pub fn at_most_since(&self, earlier: &Self) -> Duration {
         let [wall, ledger] = self.ages(earlier);

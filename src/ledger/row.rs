@@ -97,7 +97,8 @@ pub struct Row {
     pub maybe_delivered: bool,
     /// Where its last try was sent to, if there was one.
     pub place: Option<Place>,
-    /// When the first try was made that may have been served.
+    /// When the first try was made that may have been served; by the wall clock, the earliest time
+    /// that it showed at any such try.
     pub first_try: Moment,
     /// Whether it is parked since the ledger was put back from a copy: what became of it meanwhile,
     /// nobody knows.

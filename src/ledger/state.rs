@@ -93,7 +93,7 @@ pub fn claim(
     // What comes after a try that nobody knows of can't say that nothing happened.
     let maybe_delivered = row.maybe_delivered || row.state == State::Parked;
     // Of the tries before a free row, none was served.
-    let first_try = if row.state == State::Parked { row.first_try } else { now };
+    let first_try = if row.state == State::Parked { row.first_try.earlier(&now) } else { now };
     let next = (answer == Claim::Granted).then(|| Row {
         state: State::Claimed,
         claim: attempt.claim,
@@ -217,7 +217,9 @@ pub fn restored(row: &Row, now: Moment) -> Result<Row, Stale> {
             changed: now,
             ..row.clone()
         }),
-        State::Delivered | State::Parked | State::Revoked => Err(Stale),
+        // It may have been freed since, and tried again at another place.
+        State::Parked => Ok(Row { place: None, ..row.clone() }),
+        State::Delivered | State::Revoked => Err(Stale),
     }
 }
 

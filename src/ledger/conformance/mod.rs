@@ -109,6 +109,7 @@ mod on_the_state_machine {
         world::never_two_sends_never_a_lost_ticket_never_a_wrong_answer::<2000> as properties,
         tickets::the_table as the_table,
         tickets::two_clocks as two_clocks,
+        tickets::a_clock_that_was_wrong_at_the_first_try as a_clock_that_was_wrong_at_the_first_try,
         tickets::another_place_does_not_know_the_key as another_place_does_not_know_the_key,
         tickets::put_back_from_a_copy as put_back_from_a_copy,
     }
@@ -122,6 +123,7 @@ mod on_sqlite {
         tickets::the_table as the_table,
         tickets::what_is_listed as what_is_listed,
         tickets::two_clocks as two_clocks,
+        tickets::a_clock_that_was_wrong_at_the_first_try as a_clock_that_was_wrong_at_the_first_try,
         tickets::another_place_does_not_know_the_key as another_place_does_not_know_the_key,
         tickets::put_back_from_a_copy as put_back_from_a_copy,
         tickets::the_order_is_kept_while_nobody_knows as the_order_is_kept_while_nobody_knows,
@@ -150,6 +152,7 @@ mod on_postgres {
             tickets::the_table,
             tickets::what_is_listed,
             tickets::two_clocks,
+            tickets::a_clock_that_was_wrong_at_the_first_try,
             tickets::another_place_does_not_know_the_key,
             tickets::put_back_from_a_copy,
             tickets::the_order_is_kept_while_nobody_knows,

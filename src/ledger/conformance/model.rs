@@ -147,8 +147,8 @@ impl Subject for Model {
         let mut parked = 0;
         for row in self.rows.values_mut() {
             if let Ok(next) = state::restored(row, now) {
+                parked += u64::from(row.state != next.state);
                 *row = next;
-                parked += 1;
             }
         }
         parked

@@ -190,6 +190,28 @@ pub(super) fn two_clocks(subject: &mut impl Subject) {
     assert_eq!(subject.claim(&attempt(5, 1)).claim, EXPIRED);
 }
 
+/// The upstream may count from any of the tries, and the clock may have been wrong at each: the
+/// earliest that it showed counts.
+pub(super) fn a_clock_that_was_wrong_at_the_first_try(subject: &mut impl Subject) {
+    let day = Duration::from_secs(86_400);
+    let era = subject.marks().era;
+    let repeat = |subject: &mut _, claim| {
+        let attempt = Attempt { era, ..attempt(REPEATABLE, claim) };
+        let claimed = Subject::claim(subject, &attempt);
+        Subject::park_orphans(subject);
+        claimed.claim
+    };
+    assert_eq!(repeat(subject, 1), Claim::Granted);
+    // It had been two weeks ahead; another try is made after it was set right.
+    subject.set_now(Moment { wall: START.minus(14 * day), ledger: START });
+    assert_eq!(repeat(subject, 2), Claim::Granted);
+    subject.set_now(Moment { wall: START.minus(13 * day), ledger: START });
+    assert_eq!(repeat(subject, 3), Claim::Granted);
+    // Two weeks later the upstream has forgotten both, and the ledger's clock shows the same still.
+    subject.set_now(Moment { wall: START, ledger: START });
+    assert_eq!(repeat(subject, 4), Claim::Parked);
+}
+
 /// A key against repeats counts at the place that knows it, as long as that does.
 pub(super) fn another_place_does_not_know_the_key(subject: &mut impl Subject) {
     let era = subject.marks().era;
@@ -242,8 +264,18 @@ pub(super) fn put_back_from_a_copy(subject: &mut impl Subject) {
         settle(subject, ticket, outcome);
     }
     subject.claim(&of_old(5, 1));
+    subject.claim(&of_old(REPEATABLE, 1));
+    settle(subject, REPEATABLE, Outcome::Unknown);
     subject.back_up();
     settle(subject, 5, Outcome::NotSent);
+    // The operator finds that it was not sent, and moves the backend.
+    let try_ = ClaimId::from_bytes([1; 16]);
+    assert_eq!(
+        subject.resolve(hash(REPEATABLE), try_, Resolution::Release),
+        Settled::Done { attempts: 0 }
+    );
+    let moved = Attempt { place: Some(ELSEWHERE), ..of_old(REPEATABLE, 2) };
+    assert_eq!(subject.claim(&moved).claim, Claim::Granted);
     subject.claim(&of_old(6, 1));
     settle(subject, 6, Outcome::Delivered);
     assert_eq!(subject.put_back(), 2, "the free one and the one under way");
@@ -257,7 +289,7 @@ pub(super) fn put_back_from_a_copy(subject: &mut impl Subject) {
     }
     // What is said twice of a try before the copy says nothing of those after it.
     assert_eq!(settle(subject, 4, Outcome::NotSent), Settled::Stale);
-    for ticket in [4, 5, 7] {
+    for ticket in [REPEATABLE, 4, 5, 7] {
         let repeatable = Attempt { remembered: Some(REMEMBERED), ..of_old(ticket, 3) };
         assert_eq!(subject.claim(&repeatable).claim, Claim::Parked, "no place is known");
     }
@@ -269,7 +301,7 @@ pub(super) fn put_back_from_a_copy(subject: &mut impl Subject) {
     for ticket in [4, 6, 7, 9] {
         assert_eq!(subject.claim(&of_old(ticket, 4)).claim, Claim::Granted, "{ticket}");
     }
-    for ticket in [3, 5] {
+    for ticket in [REPEATABLE, 3, 5] {
         let still = subject.claim(&of_old(ticket, 4)).claim;
         assert_eq!(still, Claim::Parked, "{ticket} may have been served before the copy");
     }

@@ -72,7 +72,9 @@ struct World<'a> {
 pub(super) fn never_two_sends_never_a_lost_ticket_never_a_wrong_answer<const CASES: u32>(
     subject: &mut (impl Subject + 'static),
 ) {
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    // `PROPTEST_CASES` asks for more.
+    let cases = Config::default().cases.max(CASES);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let subject = std::cell::RefCell::new(subject);
     let checked = TestRunner::new(config).run(&prop::collection::vec(events(), 1..60), |events| {
         let mut subject = subject.borrow_mut();

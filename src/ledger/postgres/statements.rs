@@ -29,8 +29,9 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
         UPDATE farebox.tickets AS t
         SET state = {claimed}, claim = $8, owner = $9, lease_until = clock.now + $10,
             doubtful = t.doubtful OR t.state = {parked}, place = $15, restored = false,
-            tried = CASE WHEN t.state = {parked} THEN t.tried ELSE clock.now END,
-            tried_ledger = CASE WHEN t.state = {parked} THEN t.tried_ledger ELSE clock.ledger END,
+            tried = least(clock.now, CASE WHEN t.state = {parked} THEN t.tried END),
+            tried_ledger =
+                least(clock.ledger, CASE WHEN t.state = {parked} THEN t.tried_ledger END),
             changed = clock.now, changed_ledger = clock.ledger, sealed = $16
         FROM clock, mark
         WHERE t.hash = $1 AND $4 AND t.request = $3 AND mark.is_same AND (
@@ -225,6 +226,11 @@ pub(super) static REVOKE: LazyLock<String> = LazyLock::new(|| {
 /// All tickets that were taken back.
 pub(super) static REVOKED: LazyLock<String> =
     LazyLock::new(|| fill("SELECT hash FROM farebox.tickets WHERE state = {revoked}"));
+
+/// After the ledger was put back: what was parked then may have been freed since, and tried again at
+/// another place.
+pub(super) static FORGET_PLACES: LazyLock<String> =
+    LazyLock::new(|| fill("UPDATE farebox.tickets SET place = NULL WHERE state = {parked}"));
 
 /// After the ledger was put back: what was free then may have been served since, and whoever held a
 /// claim is gone.

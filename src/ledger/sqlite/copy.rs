@@ -96,7 +96,9 @@ pub(super) fn begin_life(path: &Path, now: Moment) -> Result<Restored, OpenError
 
 impl Store {
     fn park_restored(&self, now: Moment) -> rusqlite::Result<u64> {
-        self.change_all("state = {free} OR state = {claimed}", |row| state::restored(row, now).ok())
+        let restored = |row: &_| state::restored(row, now).ok();
+        self.change_all("state = {parked}", restored)?;
+        self.change_all("state = {free} OR state = {claimed}", restored)
     }
 
     /// Frees what a restore parked, and takes what of those tickets comes in later.
