@@ -22,8 +22,6 @@ use crate::gate::payments::Payments;
 use crate::gate::stock::Stocks;
 use crate::keys::{KeyRing, Keys};
 use crate::ledger::error::LedgerError;
-use crate::ledger::journal::Journal;
-use crate::ledger::revoked::Revoked;
 use crate::ledger::state::FIRST_CLAIM_GRACE;
 use crate::lightning::lnd::Lnd;
 use crate::place::Place;
@@ -106,14 +104,12 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts,
     let gate = Arc::new(Gate {
         ring,
         node: Arc::clone(&node) as _,
-        ledger,
+        ledger: ledger.with_challenge_rows(config.detects_payments),
         stocks: Stocks::new(&catalogue.services, config.mint_ahead, config.invoice_expiry),
         tickets,
         unpaid,
         recent: FifoCache::new(RECENT_MAX_BYTES),
-        revoked: Revoked::default(),
         rides: FifoCache::new(RIDES_MAX),
-        journal: Journal::new(config.detects_payments),
         payments: config.detects_payments.then(|| {
             Payments::new(format!("{} {}", config.lnd.network, config.lnd.address).into())
         }),

@@ -91,12 +91,14 @@ impl Server {
             });
         }
         tend("the ledger", Arc::clone(&gate), |gate| async move { gate.ledger.run().await });
-        tend("the accounts", Arc::clone(&gate), |gate| async move {
-            gate.journal.run(&gate.ledger).await
-        });
+        tend(
+            "the accounts",
+            Arc::clone(&gate),
+            |gate| async move { gate.ledger.run_journal().await },
+        );
         tend("payments", Arc::clone(&gate), |gate| async move { payments::watch(&gate).await });
         tend("revoked tickets", Arc::clone(&gate), |gate| async move {
-            gate.revoked.watch(&gate.ledger).await
+            gate.ledger.watch_revoked().await
         });
         tend(
             "the minting secret",
@@ -115,7 +117,7 @@ impl Server {
         let closed = timeout_at(deadline, connections.wait()).await.is_ok();
         gate.tasks.close();
         let settled = timeout_at(deadline, gate.tasks.wait()).await.is_ok();
-        let _ = timeout_at(deadline, gate.journal.flush(&gate.ledger)).await;
+        let _ = timeout_at(deadline, gate.ledger.flush()).await;
         shut(&gate).await;
         gate.access.flush();
         stopped?;

@@ -41,7 +41,7 @@ pub async fn sell(
     let sold = rejected.pending.as_ref().and_then(|pending| pending.order.clone());
     let order = sold.clone().map_or_else(|| validate::for_sale(request, limits), Ok)?;
     refuse_if_down(gate, request)?;
-    let is_revoked = |pending: &&Pending| gate.revoked.contains(&pending.hash);
+    let is_revoked = |pending: &&Pending| gate.ledger.is_revoked(&pending.hash);
     if let Some(pending) = rejected.pending.as_ref().filter(is_revoked) {
         // What its payment would buy was taken back: its invoice is not offered again.
         log.ticket = Some(pending.hash);
@@ -225,7 +225,7 @@ async fn mint(
     // By the later of the two clocks, so that the ledger refuses nothing that is sold.
     let payable_until = expires.max(minted.ledger.plus(times.invoice_expiry));
     let valid_until = payable_until.plus(times.life(offer.kind)).seconds();
-    gate.journal.append(JournalEntry::Minted(Minted {
+    gate.ledger.append(JournalEntry::Minted(Minted {
         hash: invoice.payment_hash,
         service: Arc::clone(&request.service.name),
         price_msat: offer.price.get(),

@@ -260,7 +260,7 @@ impl Flight {
         let settled = timeout(SETTLE_PATIENCE, &mut settling).await;
         crash_point("after-settle");
         if outcome == Outcome::Delivered {
-            gate.journal.append(JournalEntry::Served(attempt.hash));
+            gate.ledger.append(JournalEntry::Served(attempt.hash));
         }
         if let (true, Outcome::Delivered, Some(answer)) = (keeps, outcome, &answer) {
             let recent = Recent::new(attempt.request, answer.clone());

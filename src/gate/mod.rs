@@ -46,8 +46,6 @@ use crate::client::{Client, Peer};
 use crate::code::Code;
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
-use crate::ledger::journal::Journal;
-use crate::ledger::revoked::Revoked;
 use crate::lightning::Node;
 use crate::payment_hash::PaymentHash;
 use crate::record::access_log::{AccessLog, Line};
@@ -74,12 +72,8 @@ pub struct Gate {
     pub unpaid: Arc<Unpaid>,
     /// Answers that were delivered a while ago.
     pub recent: FifoCache<PaymentHash, recent::Recent>,
-    /// Tickets that were taken back.
-    pub revoked: Revoked,
     /// What is known of counted passes.
     pub rides: FifoCache<PaymentHash, Arc<pass::Ride>>,
-    /// What was asked for and paid, written beside the way.
-    pub journal: Journal,
     /// What the node tells of payments, if it is to be asked.
     pub payments: Option<Payments>,
     /// Redemptions under way.

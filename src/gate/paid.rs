@@ -61,7 +61,7 @@ pub async fn redeem(
 ) -> Result<Redeemed, Problem> {
     let hash = verified.ticket().payment_hash;
     log.ticket = Some(hash);
-    if gate.revoked.contains(&hash) {
+    if gate.ledger.is_revoked(&hash) {
         return Ok(Redeemed::rejected(Code::TicketRevoked));
     }
     let Some(order) = verified.order() else {

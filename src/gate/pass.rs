@@ -40,7 +40,7 @@ pub async fn ride(
     let hash = pass.ticket().payment_hash;
     log.ticket = Some(hash);
     // Nothing else would stop a revoked pass.
-    match gate.revoked.contains_for_certain(&hash) {
+    match gate.ledger.is_revoked_for_certain(&hash) {
         None => return Err(problems::ledger_down()),
         Some(true) => return Ok(Redeemed::rejected(Code::TicketRevoked)),
         Some(false) => {}
@@ -50,7 +50,7 @@ pub async fn ride(
     if pass.ticket().valid_until <= gate.ledger.now().ledger.seconds() {
         return Ok(Redeemed::rejected(Code::TicketExpired));
     }
-    gate.journal.pass_served(hash);
+    gate.ledger.pass_served(hash);
     match pass.uses() {
         None => uncounted(gate, request, &order, hash, pass.ticket().key, log).await,
         Some(uses) => {

@@ -136,7 +136,7 @@ async fn find(gate: &Gate, payments: &Payments, hash: PaymentHash) -> Result<Sta
         // Before anybody hears of it, who would ask for it.
         payments.known.insert(payment.hash, payment.preimage, 1);
         // It has to be written down as handed out before it can be as paid.
-        gate.journal.flush(&gate.ledger).await;
+        gate.ledger.flush().await;
         match gate.ledger.found(Arc::clone(&payments.node), settled_invoice(payment)).await {
             Ok(Recorded::Known) => {}
             Ok(Recorded::New(news)) => count_payment(gate, &news),
@@ -251,7 +251,7 @@ async fn write_down(gate: &Gate, payments: &Payments, batch: &[Payment]) {
     loop {
         // A payment comes after its challenge was handed out, and so after that was noted in the
         // journal.
-        if gate.journal.flush(&gate.ledger).await {
+        if gate.ledger.flush().await {
             let settled = batch.iter().map(settled_invoice).collect();
             match gate.ledger.paid(Arc::clone(&payments.node), settled, recorded).await {
                 Ok(()) => return,

@@ -198,7 +198,7 @@ async fn ticket_status(
     held: &HeldTicket,
 ) -> Result<TicketStatus, Problem> {
     let (hash, now) = (held.ticket.payment_hash, gate.ledger.now().ledger.seconds());
-    if gate.revoked.contains(&hash) {
+    if gate.ledger.is_revoked(&hash) {
         return Ok(TicketStatus::Revoked);
     }
     let row = gate.ledger.show(hash).await.map_err(|_| problems::status_ledger_down())?;
@@ -253,7 +253,7 @@ fn is_held_back(gate: &Gate, ticket: &Genuine) -> Result<bool, Problem> {
 /// A challenge that no row tells of was handed out a moment before a crash. It gets one, so that
 /// its payment counts.
 fn note_down(gate: &Gate, held: &HeldTicket) {
-    gate.journal.append(JournalEntry::Found(Minted {
+    gate.ledger.append(JournalEntry::Found(Minted {
         hash: held.ticket.payment_hash,
         service: Arc::clone(&held.service.name),
         price_msat: held.ticket.price_msat,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::Ledger;
 use super::accounts::JournalEntry;
+use super::store::LedgerStore;
 use crate::cache::FifoCache;
 use crate::payment_hash::PaymentHash;
 
@@ -28,7 +28,7 @@ const COUNTERS_INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// What is to be written.
-pub struct Journal {
+pub(super) struct Journal {
     /// Whether each challenge has a row, by which its payment is recognised.
     challenges: bool,
     waiting: Mutex<Vec<JournalEntry>>,
@@ -41,7 +41,7 @@ pub struct Journal {
 
 impl Journal {
     /// With `challenges`, each challenge has a row.
-    pub fn new(challenges: bool) -> Self {
+    pub(super) fn new(challenges: bool) -> Self {
         Self {
             challenges,
             waiting: Mutex::default(),
@@ -52,7 +52,7 @@ impl Journal {
     }
 
     /// Has an entry written soon.
-    pub fn append(&self, entry: JournalEntry) {
+    pub(super) fn append(&self, entry: JournalEntry) {
         let is_first = {
             let mut waiting = self.waiting();
             if waiting.len() >= WAITING_MAX
@@ -69,7 +69,7 @@ impl Journal {
     }
 
     /// A pass is used, for the first time or again.
-    pub fn pass_served(&self, hash: PaymentHash) {
+    pub(super) fn pass_served(&self, hash: PaymentHash) {
         if self.challenges && self.passes.get(&hash).is_none() {
             self.passes.insert(hash, (), 1);
             self.append(JournalEntry::Served(hash));
@@ -77,7 +77,7 @@ impl Journal {
     }
 
     /// Writes all entries that were appended before; `false` if it can't be written now.
-    pub async fn flush(&self, ledger: &Ledger) -> bool {
+    pub(super) async fn flush(&self, store: &dyn LedgerStore) -> bool {
         let _turn = self.writing.lock().await;
         loop {
             let now: Vec<JournalEntry> = {
@@ -89,7 +89,7 @@ impl Journal {
             if now.is_empty() {
                 return true;
             }
-            if let Err(error) = ledger.note(now, self.challenges).await {
+            if let Err(error) = store.note(now, self.challenges).await {
                 warn!(%error, "the accounts could not be written; they are tried again");
                 return false;
             }
@@ -98,13 +98,13 @@ impl Journal {
     }
 
     /// Writes for as long as it is polled.
-    pub async fn run(&self, ledger: &Ledger) {
+    pub(super) async fn run(&self, store: &dyn LedgerStore) {
         loop {
             self.some.notified().await;
             if !self.challenges {
                 tokio::time::sleep(COUNTERS_INTERVAL).await;
             }
-            while !self.flush(ledger).await {
+            while !self.flush(store).await {
                 tokio::time::sleep(RETRY_DELAY).await;
             }
         }

@@ -7,10 +7,10 @@ pub mod changes;
 pub mod clock;
 pub mod error;
 pub mod id;
-pub mod journal;
+mod journal;
 mod limits;
 pub mod postgres;
-pub mod revoked;
+mod revoked;
 mod row;
 mod sql;
 pub mod sqlite;
@@ -29,25 +29,76 @@ use self::accounts::{
 use self::changes::{Changes, Subscription};
 use self::clock::Moment;
 use self::error::LedgerError;
+use self::journal::Journal;
+use self::revoked::Revoked;
 use self::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use self::store::{Claimed, LedgerStore, Settled, Settlement};
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
-/// A store, and those who wait for what changes in it.
+/// A store; those who wait for what changes in it; and what of it is kept in memory or written a
+/// little later, so that no request waits for it.
 ///
 /// What its methods do is said at `LedgerStore` and `Accounts`. Those that change how a ticket
 /// stands tell whoever waits for it, once the change is durable.
 pub struct Ledger {
     store: Box<dyn LedgerStore>,
     changes: Arc<Changes>,
+    journal: Journal,
+    revoked: Revoked,
 }
 
 impl Ledger {
-    /// Over a store that was opened.
+    /// Over a store that was opened. Of challenges it keeps sums.
     pub fn new(store: impl LedgerStore + 'static) -> Self {
-        Self { store: Box::new(store), changes: Arc::default() }
+        Self {
+            store: Box::new(store),
+            changes: Arc::default(),
+            journal: Journal::new(false),
+            revoked: Revoked::default(),
+        }
+    }
+
+    /// With `kept`, each challenge has a row from now on, by which its payment is recognised.
+    pub fn with_challenge_rows(self, kept: bool) -> Self {
+        Self { journal: Journal::new(kept), ..self }
+    }
+
+    /// Has an entry of the accounts written soon; waits for no disk.
+    pub fn append(&self, entry: JournalEntry) {
+        self.journal.append(entry);
+    }
+
+    /// A pass is used, for the first time or again.
+    pub fn pass_served(&self, hash: PaymentHash) {
+        self.journal.pass_served(hash);
+    }
+
+    /// Writes all entries that were appended before; `false` if they can't be written now.
+    pub async fn flush(&self) -> bool {
+        self.journal.flush(&*self.store).await
+    }
+
+    /// Writes what is appended, for as long as it is polled.
+    pub async fn run_journal(&self) {
+        self.journal.run(&*self.store).await;
+    }
+
+    /// Whether a ticket was taken back, as far as is known here.
+    pub fn is_revoked(&self, hash: &PaymentHash) -> bool {
+        self.revoked.contains(hash)
+    }
+
+    /// The same for tickets that nothing else is asked about; `None` if what is known is too old
+    /// for them.
+    pub fn is_revoked_for_certain(&self, hash: &PaymentHash) -> Option<bool> {
+        self.revoked.contains_for_certain(hash)
+    }
+
+    /// Reads again and again which tickets were taken back, for as long as it is polled.
+    pub async fn watch_revoked(&self) {
+        self.revoked.watch(&*self.store).await;
     }
 
     /// A place among those who wait for a ticket; `None` if there is none.
@@ -88,6 +139,7 @@ impl Ledger {
     /// See `LedgerStore::revoke`.
     pub async fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Result<(), LedgerError> {
         self.store.revoke(hash, valid_until).await?;
+        self.revoked.refresh(&*self.store).await;
         self.changes.notify(&hash);
         Ok(())
     }
@@ -157,11 +209,6 @@ impl Ledger {
         self.store.show(hash).await
     }
 
-    /// See `LedgerStore::revoked`.
-    pub async fn revoked(&self) -> Result<Vec<PaymentHash>, LedgerError> {
-        self.store.revoked().await
-    }
-
     /// See `LedgerStore::run`.
     pub async fn run(&self) {
         self.store.run().await;
@@ -195,15 +242,6 @@ impl Ledger {
     /// See `LedgerStore::health`.
     pub fn health(&self) -> Result<(), LedgerError> {
         self.store.health()
-    }
-
-    /// See `Accounts::note`.
-    pub async fn note(
-        &self,
-        entries: Vec<JournalEntry>,
-        challenges: bool,
-    ) -> Result<(), LedgerError> {
-        self.store.note(entries, challenges).await
     }
 
     /// See `Accounts::sold`.

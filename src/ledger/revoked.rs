@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
-use super::Ledger;
+use super::store::LedgerStore;
 use crate::payment_hash::PaymentHash;
 
 /// How often the ledger is asked, and for how long its last word counts.
@@ -16,28 +16,28 @@ const COUNTS_FOR: Duration = Duration::from_secs(5);
 
 /// The set, and when it was read.
 #[derive(Default)]
-pub struct Revoked {
+pub(super) struct Revoked {
     known: Mutex<(HashSet<PaymentHash>, Option<Instant>)>,
 }
 
 impl Revoked {
     /// Whether a ticket was taken back, as far as is known.
-    pub fn contains(&self, hash: &PaymentHash) -> bool {
+    pub(super) fn contains(&self, hash: &PaymentHash) -> bool {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).0.contains(hash)
     }
 
     /// The same for tickets that nothing else is asked about; `None` if what is known is too old
     /// for them.
-    pub fn contains_for_certain(&self, hash: &PaymentHash) -> Option<bool> {
+    pub(super) fn contains_for_certain(&self, hash: &PaymentHash) -> Option<bool> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_fresh = known.1.is_some_and(|read| read.elapsed() < COUNTS_FOR);
         is_fresh.then(|| known.0.contains(hash))
     }
 
     /// Reads it once.
-    pub async fn refresh(&self, ledger: &Ledger) {
+    pub(super) async fn refresh(&self, store: &dyn LedgerStore) {
         let asked = Instant::now();
-        if let Ok(Ok(revoked)) = timeout(COUNTS_FOR, ledger.revoked()).await {
+        if let Ok(Ok(revoked)) = timeout(COUNTS_FOR, store.revoked()).await {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             // A slow answer must not undo a newer one.
             if known.1.is_none_or(|newest| asked > newest) {
@@ -47,9 +47,9 @@ impl Revoked {
     }
 
     /// Reads it for as long as it is polled.
-    pub async fn watch(&self, ledger: &Ledger) {
+    pub(super) async fn watch(&self, store: &dyn LedgerStore) {
         loop {
-            self.refresh(ledger).await;
+            self.refresh(store).await;
             tokio::time::sleep(REFRESH_INTERVAL).await;
         }
     }

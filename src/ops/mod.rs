@@ -93,9 +93,6 @@ async fn about_tickets(gate: &Gate, request: &Request<Incoming>) -> Response<Ful
     };
     let answered =
         tickets::answer(&gate.ledger, Some(&gate.ring), ask, gate.payments.is_some()).await;
-    if matches!(ask, tickets::Ask::Revoke(_)) {
-        gate.revoked.refresh(&gate.ledger).await;
-    }
     match answered {
         Ok(answer) => text(StatusCode::OK, "application/json", format!("{answer}\n")),
         Err(no @ tickets::No::Unknown) => say(StatusCode::NOT_FOUND, no.to_string()),
