@@ -52,6 +52,8 @@ pub mod order;
 pub mod outcome;
 /// Whose a new file is.
 pub mod owner;
+/// What the node says was paid.
+pub mod payment;
 /// A payment's hash and its preimage.
 pub mod payment_hash;
 /// The place that a request was sent to.
@@ -60,12 +62,18 @@ pub mod place;
 pub mod price;
 /// What happened, without secrets.
 pub mod record;
+/// From a verified ticket to one outcome.
+pub mod redeem;
 /// What binds a ticket to a request.
 pub mod request_digest;
+/// From "no ticket" to a 402.
+pub mod sale;
 /// What only the operator may read.
 pub mod seal;
 /// What is for sale.
 pub mod service;
+/// Our own path that says how a ticket stands.
+pub mod status;
 /// What a client hands in.
 pub mod ticket;
 /// Wall-clock time.

@@ -16,10 +16,12 @@ use super::assemble::{self, Parts};
 use super::open_ledger::SECRET_NOTE_INTERVAL;
 use super::{bind, client_tls, log, stop_signal};
 use crate::config::Config;
-use crate::gate::{lookup, payments, stock};
 use crate::listen::accept::Accept;
 use crate::listen::tls;
+use crate::payment::stream as payments;
 use crate::record::access_log::AccessLog;
+use crate::redeem::look_up as lookup;
+use crate::sale::stock;
 use crate::{ops, upstream};
 
 pub(super) async fn run(path: &Path) -> Result<ExitCode, String> {

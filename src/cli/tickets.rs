@@ -16,7 +16,6 @@ use tokio::net::TcpStream;
 
 use super::{log, master_secret};
 use crate::config::{self, LedgerConfig, LedgerPlace};
-use crate::gate::sealed_order;
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
@@ -24,6 +23,7 @@ use crate::ledger::store::Terms;
 use crate::ops::tickets::{self, Ask};
 use crate::payment_hash::PaymentHash;
 use crate::record::access_log::LogFormat;
+use crate::redeem::sealed_order;
 
 pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
     let config = LedgerConfig::read(path).map_err(|error| error.to_string())?;

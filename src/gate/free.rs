@@ -8,7 +8,7 @@ use hyper::{Request, Version};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{Gate, RequestLog, read};
+use super::{Gate, RequestLog, body};
 use crate::answer::body::Body;
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
@@ -32,7 +32,7 @@ pub async fn pass(
     let (upstream, body_max) = (&service.upstream, gate.catalogue.limits.body);
     let proto = if peer.tls { "https" } else { "http" };
     if request.body().size_hint().lower() > body_max as u64 {
-        read::drain(request.into_body(), &gate.catalogue.limits).await;
+        body::drain(request.into_body(), &gate.catalogue.limits).await;
         return Err(problems::body_too_large(body_max));
     }
     let limit = (!request.body().is_end_stream()).then(|| BodyLimit::new(body_max));

@@ -1,26 +1,8 @@
 //! The way of a request, and the only place that knows its order.
 
-pub mod challenge;
-mod curl;
-mod exchange;
-pub mod flight;
+pub mod body;
 pub mod free;
-pub mod guard;
-pub mod in_flight;
-mod invoice_state;
-pub mod lookup;
-mod offer;
-pub mod paid;
-pub mod pass;
-pub mod payments;
-pub mod read;
-pub mod recent;
 pub mod route;
-pub mod sealed_order;
-pub mod status;
-pub mod stock;
-mod stored_answer;
-pub mod validate;
 mod without_preimage;
 
 use std::sync::Arc;
@@ -32,13 +14,7 @@ use hyper::{Request, Response};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::flight::End;
-use self::guard::Unpaid;
-use self::in_flight::InFlight;
-use self::paid::Redeemed;
-use self::payments::Payments;
 use self::route::Route;
-use self::stock::Stocks;
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, body::Body, preflight};
 use crate::cache::FifoCache;
@@ -47,11 +23,20 @@ use crate::code::Code;
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::lightning::Node;
+use crate::payment::stream::Payments;
 use crate::payment_hash::PaymentHash;
 use crate::record::access_log::{AccessLog, Line};
 use crate::record::metrics::Metrics;
+use crate::redeem::in_flight::InFlight;
+use crate::redeem::run::End;
+use crate::redeem::ticket::Redeemed;
+use crate::redeem::{pass, recent, ticket};
+use crate::sale::sell;
+use crate::sale::stock::Stocks;
+use crate::sale::unpaid_limit::Unpaid;
 use crate::service::request::PaidRequest;
 use crate::service::{Catalogue, Service};
+use crate::status;
 use crate::ticket::{Presented, Rejected, Tickets};
 
 /// Everything that requests share.
@@ -145,11 +130,11 @@ async fn serve<'a>(
         Ok(Route::Formerly(service)) => (service, false),
         Ok(Route::Status) => return Box::pin(status::answer(gate, &request, log)).await,
         Ok(Route::Preflight(methods)) => {
-            read::drain(request.into_body(), &gate.catalogue.limits).await;
+            body::drain(request.into_body(), &gate.catalogue.limits).await;
             return Ok(preflight(methods));
         }
         Err(problem) => {
-            read::drain(request.into_body(), &gate.catalogue.limits).await;
+            body::drain(request.into_body(), &gate.catalogue.limits).await;
             return Err(problem);
         }
     };
@@ -158,7 +143,7 @@ async fn serve<'a>(
         return free::pass(gate, service, peer, client, request, log).await;
     };
     // Boxed, so that a free request doesn't carry about what only a paid one needs.
-    let paid = |whole: read::Whole| PaidRequest {
+    let paid = |whole: body::Whole| PaidRequest {
         service,
         offer,
         head: whole.head,
@@ -168,7 +153,7 @@ async fn serve<'a>(
         client,
     };
     Box::pin(async move {
-        let whole = read::whole(request, &gate.catalogue.limits).await?;
+        let whole = body::whole(request, &gate.catalogue.limits).await?;
         serve_paid(gate, &paid(whole), log).await
     })
     .await
@@ -183,7 +168,7 @@ async fn serve_paid(
     for presented in gate.tickets.present(request, &gate.catalogue.times) {
         let redeemed = match without_preimage::accept(gate, request, presented).await? {
             Presented::Nothing(rejected) => Redeemed::Rejected(rejected),
-            Presented::Ticket(ticket) => paid::redeem(gate, request, ticket, log).await?,
+            Presented::Ticket(ticket) => ticket::redeem(gate, request, ticket, log).await?,
             Presented::Pass(pass) => pass::ride(gate, request, &pass, log).await?,
         };
         match redeemed {
@@ -193,7 +178,7 @@ async fn serve_paid(
         }
     }
     let rejected = first.unwrap_or_else(|| Rejected::because(Code::PaymentRequired));
-    challenge::sell(gate, request, rejected, log).await
+    sell::sell(gate, request, rejected, log).await
 }
 
 /// Lets a wallet in any page read what it needs. There are no cookies, so there is nothing to

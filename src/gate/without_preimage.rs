@@ -3,14 +3,15 @@
 
 use std::time::Instant;
 
-use super::invoice_state::Undetermined;
-use super::{Gate, invoice_state};
+use super::Gate;
 use crate::answer::problem::Problem;
+use crate::payment::check as invoice_state;
+use crate::payment::check::Undetermined;
 use crate::service::request::PaidRequest;
 use crate::ticket::{Pending, Presented, Rejected};
 
 /// Turns a challenge that the node says is paid into the ticket that it is.
-pub(super) async fn accept(
+pub(crate) async fn accept(
     gate: &Gate,
     request: &PaidRequest<'_>,
     presented: Presented,

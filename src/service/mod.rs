@@ -3,6 +3,7 @@
 pub mod request;
 mod ticket_kind;
 pub mod times;
+pub mod validate;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -227,8 +227,8 @@ pub(super) static REVOKE: LazyLock<String> = LazyLock::new(|| {
 pub(super) static REVOKED: LazyLock<String> =
     LazyLock::new(|| fill("SELECT hash FROM farebox.tickets WHERE state = {revoked}"));
 
-/// After the ledger was put back: what was parked then may have been freed since, and tried again at
-/// another place.
+/// After the ledger was put back: what was parked then may have been freed since, and tried again
+/// at another place.
 pub(super) static FORGET_PLACES: LazyLock<String> =
     LazyLock::new(|| fill("UPDATE farebox.tickets SET place = NULL WHERE state = {parked}"));
 

@@ -3,10 +3,11 @@
 use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
 
-use super::{Gate, curl};
+use super::curl;
 use crate::answer::problem::{Charged, Members, WithMembers};
 use crate::answer::{self, Answer, problems};
 use crate::code::Code;
+use crate::gate::Gate;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
 use crate::l402::verify::Kind;
@@ -17,23 +18,23 @@ use crate::service::request::PaidRequest;
 use crate::time::UnixTime;
 
 /// What a 402 offers.
-pub(super) struct Offered<'a> {
+pub(crate) struct Offered<'a> {
     /// The macaroon, in binary.
-    pub(super) macaroon: &'a [u8],
+    pub(crate) macaroon: &'a [u8],
     /// BOLT 11 text.
-    pub(super) invoice: &'a str,
+    pub(crate) invoice: &'a str,
     /// The invoice's.
-    pub(super) hash: PaymentHash,
+    pub(crate) hash: PaymentHash,
     /// Whose invoice it is.
-    pub(super) which: problems::Invoice,
+    pub(crate) which: problems::Invoice,
     /// Till when it can be paid.
-    pub(super) expires: UnixTime,
+    pub(crate) expires: UnixTime,
     /// What it costs.
-    pub(super) price: Msat,
+    pub(crate) price: Msat,
     /// What its payment buys.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// Till when that is worth something, in Unix seconds.
-    pub(super) valid_until: u64,
+    pub(crate) valid_until: u64,
 }
 
 /// What a 402 offers, as its body says it.
@@ -55,7 +56,7 @@ struct Terms<'a> {
 }
 
 /// The 402. `why` says what is wrong with what was handed in.
-pub(super) fn payment_required(
+pub(crate) fn payment_required(
     gate: &Gate,
     request: &PaidRequest<'_>,
     order: &Order,

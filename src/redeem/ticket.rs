@@ -7,22 +7,23 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::flight::{
-    CLAIM_PATIENCE, End, Ending, Flight, NewFlight, NotSent, claim_id, lease, refused,
-};
-use super::in_flight::Entry;
-use super::{Gate, RequestLog, validate};
 use crate::answer::problem::Problem;
 use crate::answer::stored::{Overflow, delivered, replayed};
 use crate::answer::{Answer, problems};
 use crate::code::Code;
+use crate::gate::{Gate, RequestLog};
 use crate::l402::verify::Genuine;
 use crate::ledger::state::Attempt;
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
+use crate::redeem::in_flight::Entry;
+use crate::redeem::run::{
+    CLAIM_PATIENCE, End, Ending, Flight, NewFlight, NotSent, claim_id, lease, refused,
+};
 use crate::request_digest::RequestDigest;
 use crate::service::Service;
 use crate::service::request::PaidRequest;
+use crate::service::validate;
 use crate::ticket::{Rejected, VerifiedTicket};
 
 /// How soon it is looked again whether another instance is through with a ticket.
@@ -38,14 +39,14 @@ pub enum Redeemed {
 
 impl Redeemed {
     /// It buys nothing here.
-    pub(super) fn rejected(why: Code) -> Self {
+    pub(crate) fn rejected(why: Code) -> Self {
         Self::Rejected(Rejected::because(why))
     }
 }
 
 /// Whose try an answer is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Try {
+pub(crate) enum Try {
     /// This request's own.
     Own,
     /// Another request's, which this one waited for.
@@ -101,7 +102,7 @@ pub async fn redeem(
 }
 
 /// Flies, and gives the end of it, with the overflow of an answer that is too long to keep.
-pub(super) async fn take_off(
+pub(crate) async fn take_off(
     gate: &Arc<Gate>,
     hash: PaymentHash,
     flight: Option<NewFlight<'_>>,
@@ -153,7 +154,7 @@ fn attempt(gate: &Gate, request: &PaidRequest<'_>, verified: &VerifiedTicket) ->
 }
 
 /// A try that is bound to no request yet.
-pub(super) fn attempt_at(gate: &Gate, service: &Service, ticket: &Genuine) -> Option<Attempt> {
+pub(crate) fn attempt_at(gate: &Gate, service: &Service, ticket: &Genuine) -> Option<Attempt> {
     Some(Attempt {
         hash: ticket.payment_hash,
         service: Arc::clone(&service.name),
@@ -174,7 +175,7 @@ pub(super) fn attempt_at(gate: &Gate, service: &Service, ticket: &Genuine) -> Op
 }
 
 /// From how it ended to what is said.
-pub(super) fn answer(
+pub(crate) fn answer(
     ending: &Ending,
     whose: Try,
     overflow: Option<Overflow>,
@@ -196,7 +197,7 @@ pub(super) fn answer(
     answer.map(Redeemed::Answer)
 }
 
-pub(super) fn not_sent_problem(NotSent { refusal, retry_after }: &NotSent) -> Problem {
+pub(crate) fn not_sent_problem(NotSent { refusal, retry_after }: &NotSent) -> Problem {
     match refusal {
         None => problems::upstream_unreachable(*retry_after),
         Some(refusal) => {

@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use super::Gate;
 use crate::cache::FifoCache;
+use crate::gate::Gate;
 use crate::ledger::accounts::{Challenge, NewlyPaid, Recorded, SettledInvoice};
 use crate::lightning::{Payment, Payments as Stream, Standing, Trouble};
 use crate::payment_hash::{PaymentHash, Preimage};
@@ -93,7 +93,7 @@ impl Payments {
     }
 
     /// What was paid with an invoice, if that is at hand.
-    pub(super) fn known(&self, hash: &PaymentHash) -> Option<Preimage> {
+    pub(crate) fn known(&self, hash: &PaymentHash) -> Option<Preimage> {
         self.known.get(hash)
     }
 
@@ -116,12 +116,12 @@ impl Payments {
 
 /// Whether an invoice can certainly not be paid any more. Before that, a node that knows none is
 /// another node, or one restored; after it, LND may have forgotten it.
-pub(super) fn ran_out(expires: UnixTime) -> bool {
+pub(crate) fn ran_out(expires: UnixTime) -> bool {
     expires.plus(SWEEP_AFTER) < UnixTime::now()
 }
 
 /// Asks the node for a stranger, and remembers a payment.
-pub(super) async fn look_up(
+pub(crate) async fn look_up(
     gate: &Gate,
     payments: &Payments,
     hash: PaymentHash,

@@ -9,22 +9,23 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::exchange::{Exchange, judge, send};
-use super::flight::{Ending, NewFlight, NotSent, put_reference, upstream_request};
-use super::in_flight::Entry;
-use super::paid::{Redeemed, Try, answer, attempt_at, not_sent_problem, take_off};
-use super::stored_answer::passed_on;
-use super::{Gate, RequestLog, validate};
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::answer::stored::delivered;
 use crate::code::Code;
+use crate::gate::{Gate, RequestLog};
 use crate::keys::KeyIndex;
 use crate::ledger::state::{Attempt, retry_delay};
 use crate::order::Order;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
+use crate::redeem::exchange::{Exchange, judge, send};
+use crate::redeem::in_flight::Entry;
+use crate::redeem::run::{Ending, NewFlight, NotSent, put_reference, upstream_request};
+use crate::redeem::stored_answer::passed_on;
+use crate::redeem::ticket::{Redeemed, Try, answer, attempt_at, not_sent_problem, take_off};
 use crate::service::request::PaidRequest;
+use crate::service::validate;
 use crate::ticket::VerifiedPass;
 
 /// How soon it is looked again whether a use of an exhausted pass was given back.

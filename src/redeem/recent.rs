@@ -17,12 +17,12 @@ pub struct Recent {
 
 impl Recent {
     /// Delivered just now.
-    pub(super) fn new(request: RequestDigest, answer: StoredAnswer) -> Self {
+    pub(crate) fn new(request: RequestDigest, answer: StoredAnswer) -> Self {
         Self { request, at: UnixTime::now(), answer: Arc::new(answer) }
     }
 
     /// The answer, where it is this request's and not too old to be given back.
-    pub(super) fn for_request(
+    pub(crate) fn for_request(
         self,
         request: RequestDigest,
         replay: Duration,

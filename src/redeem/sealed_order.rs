@@ -15,7 +15,7 @@ use crate::seal;
 const TEXT_MAX: usize = 4096;
 
 /// `None` if it is too long, or the system has no randomness.
-pub(super) fn seal(
+pub(crate) fn seal(
     keys: &Keys,
     hash: &PaymentHash,
     service: &str,

@@ -1,23 +1,23 @@
 //! How an invoice stands: by the ledger as far as that does, else by the node's own word.
 
-use super::Gate;
-use super::payments::{Payments, look_up, ran_out};
 use crate::answer::problem::Problem;
 use crate::answer::problems;
+use crate::gate::Gate;
 use crate::ledger::accounts::{Challenge, ChallengeState};
 use crate::lightning::Standing;
+use crate::payment::stream::{Payments, look_up, ran_out};
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::time::UnixTime;
 
 /// Why it can't be said whether something was paid.
-pub(super) enum Undetermined {
+pub(crate) enum Undetermined {
     Ledger,
     Node,
 }
 
 impl Undetermined {
     /// Perhaps it was paid: nobody is asked to pay again.
-    pub(super) fn problem(self) -> Problem {
+    pub(crate) fn problem(self) -> Problem {
         match self {
             Self::Ledger => problems::ledger_down(),
             Self::Node => problems::payment_undetermined(),
@@ -28,7 +28,7 @@ impl Undetermined {
 /// What was paid with a ticket's invoice, if it was: `None` means that it wasn't; with
 /// `for_certain` by the node's own word, else as far as the stream tells, which may be a moment
 /// behind. `expires` is what the ticket says of its invoice.
-pub(super) async fn preimage(
+pub(crate) async fn preimage(
     gate: &Gate,
     payments: &Payments,
     hash: PaymentHash,
@@ -51,7 +51,7 @@ pub(super) async fn preimage(
 }
 
 /// Whether it was heard already that an invoice was paid; the node isn't asked.
-pub(super) async fn is_known_paid(
+pub(crate) async fn is_known_paid(
     gate: &Gate,
     payments: &Payments,
     hash: PaymentHash,
@@ -64,7 +64,7 @@ pub(super) async fn is_known_paid(
 }
 
 /// How the invoice of a challenge certainly stands.
-pub(super) enum InvoiceCheck {
+pub(crate) enum InvoiceCheck {
     /// It can be paid.
     Open { bolt11: Box<str>, expires: UnixTime },
     /// It can't be paid any more, and wasn't.
@@ -75,7 +75,7 @@ pub(super) enum InvoiceCheck {
 
 /// How the invoice of a challenge stands of which nothing is remembered here: nobody is asked to
 /// pay another as long as this one may have been paid, or may still be.
-pub(super) async fn check(
+pub(crate) async fn check(
     gate: &Gate,
     payments: &Payments,
     hash: PaymentHash,
@@ -87,7 +87,7 @@ pub(super) async fn check(
 
 /// How an invoice stands by the node's own word, where the row is at hand. `expires` counts where
 /// there is none.
-pub(super) async fn asked(
+pub(crate) async fn asked(
     gate: &Gate,
     payments: &Payments,
     hash: PaymentHash,

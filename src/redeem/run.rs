@@ -15,13 +15,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 
-use super::exchange::{self, Exchange, ask_until_known};
-use super::recent::Recent;
-use super::stored_answer::Refusal;
-use super::{Gate, sealed_order};
+use super::sealed_order;
 use crate::answer::stored::Overflow;
 use crate::code::Code;
 use crate::crash_point::crash_point;
+use crate::gate::Gate;
 use crate::keys::Keys;
 use crate::ledger::accounts::JournalEntry;
 use crate::ledger::error::LedgerError;
@@ -31,6 +29,9 @@ use crate::ledger::stored_answer::StoredAnswer;
 use crate::order::Order;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
+use crate::redeem::exchange::{self, Exchange, ask_until_known};
+use crate::redeem::recent::Recent;
+use crate::redeem::stored_answer::Refusal;
 use crate::service::Service;
 use crate::service::request::PaidRequest;
 use crate::upstream::request;
@@ -41,10 +42,10 @@ use crate::upstream::window::SendWindow;
 const SETTLE_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How long a claim may take until its payer is told to come again.
-pub(super) const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const CLAIM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A name for a try; `None` if the system has no randomness.
-pub(super) fn claim_id() -> Option<ClaimId> {
+pub(crate) fn claim_id() -> Option<ClaimId> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).ok()?;
     Some(ClaimId::from_bytes(bytes))
@@ -54,26 +55,26 @@ pub(super) fn claim_id() -> Option<ClaimId> {
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
 /// The longest time that a try can take, with its repeats and a margin.
-pub(super) fn lease(service: &Service) -> Duration {
+pub(crate) fn lease(service: &Service) -> Duration {
     exchange::longest(service) + LEASE_MARGIN
 }
 
 /// How a redemption ended, for everybody who waits for it.
 pub struct End {
-    pub(super) ending: Ending,
-    pub(super) upstream: Duration,
+    pub(crate) ending: Ending,
+    pub(crate) upstream: Duration,
     /// Whether this try held the ticket; else it is what an earlier one left.
-    pub(super) granted: bool,
+    pub(crate) granted: bool,
 }
 
 impl End {
     /// Of a try that never held the ticket, and so never asked the upstream.
-    pub(super) fn not_granted(ending: Ending) -> Self {
+    pub(crate) fn not_granted(ending: Ending) -> Self {
         Self { ending, upstream: Duration::ZERO, granted: false }
     }
 }
 
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// Delivered by this very redemption.
     Delivered(StoredAnswer),
     /// Delivered before.
@@ -94,13 +95,13 @@ pub(super) enum Ending {
     LedgerDown,
 }
 
-pub(super) struct NotSent {
-    pub(super) refusal: Option<Refusal>,
-    pub(super) retry_after: Duration,
+pub(crate) struct NotSent {
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) retry_after: Duration,
 }
 
 /// An answer of the ledger's that grants nothing.
-pub(super) fn refused(claimed: Claimed) -> Ending {
+pub(crate) fn refused(claimed: Claimed) -> Ending {
     match claimed.claim {
         Claim::Replay => Ending::Replay(claimed.answer),
         // A grant that nobody can use; not reached by who asks for one.
@@ -118,7 +119,7 @@ pub(super) fn refused(claimed: Claimed) -> Ending {
 }
 
 /// One redemption, from claim to settle, whoever still waits for it.
-pub(super) struct Flight {
+pub(crate) struct Flight {
     gate: Arc<Gate>,
     service: Arc<Service>,
     attempt: Attempt,
@@ -131,7 +132,7 @@ pub(super) struct Flight {
 }
 
 /// What goes upstream; `None` if it can't be written.
-pub(super) fn upstream_request(paid: &PaidRequest<'_>, order: &Order) -> Option<Request<Bytes>> {
+pub(crate) fn upstream_request(paid: &PaidRequest<'_>, order: &Order) -> Option<Request<Bytes>> {
     request::paid(
         &paid.service.upstream,
         &paid.service.method,
@@ -145,7 +146,7 @@ pub(super) fn upstream_request(paid: &PaidRequest<'_>, order: &Order) -> Option<
 }
 
 /// Tells the backend the name by which payer and operator may speak of the request.
-pub(super) fn put_reference(
+pub(crate) fn put_reference(
     service: &Service,
     keys: &Keys,
     hash: &PaymentHash,
@@ -159,12 +160,12 @@ pub(super) fn put_reference(
 }
 
 /// What a flight is made of.
-pub(super) struct NewFlight<'a> {
-    pub(super) paid: &'a PaidRequest<'a>,
-    pub(super) order: &'a Order,
-    pub(super) attempt: Attempt,
+pub(crate) struct NewFlight<'a> {
+    pub(crate) paid: &'a PaidRequest<'a>,
+    pub(crate) order: &'a Order,
+    pub(crate) attempt: Attempt,
     /// Whether its answer is kept for repeats.
-    pub(super) keeps: bool,
+    pub(crate) keeps: bool,
 }
 
 /// Ends the flight whatever happens to its task.
@@ -181,7 +182,7 @@ impl Drop for LeaveOnDrop {
 
 impl Flight {
     /// `None` if its request can't be written.
-    pub(super) fn new(
+    pub(crate) fn new(
         gate: &Arc<Gate>,
         flight: NewFlight<'_>,
         publish: watch::Sender<Option<Arc<End>>>,
@@ -217,7 +218,7 @@ impl Flight {
         })
     }
 
-    pub(super) async fn fly(self) {
+    pub(crate) async fn fly(self) {
         let Self { gate, service, attempt, order, request, keeps, publish, overflow } = self;
         let _leave_on_drop = LeaveOnDrop { gate: Arc::clone(&gate), hash: attempt.hash };
         let publish_end = |end| drop(publish.send(Some(Arc::new(end))));

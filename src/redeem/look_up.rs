@@ -9,11 +9,11 @@ use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::Gate;
-use super::stored_answer::{Read, read};
+use crate::gate::Gate;
 use crate::ledger::state::{ClaimId, Resolution, Row, State};
 use crate::ledger::store::Settled;
 use crate::payment_hash::PaymentHash;
+use crate::redeem::stored_answer::{Read, read};
 use crate::service::{Lookup, Service};
 use crate::upstream::body::RequestBody;
 use crate::upstream::forward::{Sent, forward};

@@ -5,14 +5,10 @@ use std::time::Instant;
 
 use tracing::error;
 
-use super::guard::{OpenInvoice, Reservation};
-use super::invoice_state::{self, InvoiceCheck, Undetermined};
-use super::offer::{Offered, payment_required};
-use super::stock::{self, Fresh};
-use super::{Gate, RequestLog, validate};
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
 use crate::code::Code;
+use crate::gate::{Gate, RequestLog};
 use crate::l402::identifier::TokenId;
 use crate::l402::mint;
 use crate::l402::verify::Kind;
@@ -20,9 +16,14 @@ use crate::ledger::accounts::{JournalEntry, Minted};
 use crate::ledger::state::Marks;
 use crate::lightning::{Invoice, Trouble};
 use crate::order::Order;
+use crate::payment::check::{self as invoice_state, InvoiceCheck, Undetermined};
 use crate::price::Msat;
+use crate::sale::offer::{Offered, payment_required};
+use crate::sale::stock::{self, Fresh};
+use crate::sale::unpaid_limit::{OpenInvoice, Reservation};
 use crate::service::TicketKind;
 use crate::service::request::PaidRequest;
+use crate::service::validate;
 use crate::ticket::{Pending, Rejected};
 use crate::time::UnixTime;
 

@@ -9,12 +9,12 @@ use hyper::{Request, Response};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::Gate;
-use super::stored_answer::{Read, Refusal, keep, read, refusal};
 use crate::answer::stored::Overflow;
+use crate::gate::Gate;
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::order::Order;
 use crate::outcome::Outcome;
+use crate::redeem::stored_answer::{Read, Refusal, keep, read, refusal};
 use crate::service::Service;
 use crate::upstream::body::{RequestBody, ResponseBody};
 use crate::upstream::forward::{Sent, forward};
@@ -26,7 +26,7 @@ const REPEATS: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// The longest time that all tries at an upstream may take, with their pauses.
-pub(super) fn longest(service: &Service) -> Duration {
+pub(crate) fn longest(service: &Service) -> Duration {
     let repeats = repeats(service.remembered.is_some());
     let tries = u32::try_from(repeats.len()).unwrap_or(0) + 1;
     service.upstream.timeout.saturating_mul(tries) + repeats.iter().sum::<Duration>()
@@ -37,16 +37,16 @@ fn repeats(is_repeatable: bool) -> &'static [Duration] {
 }
 
 /// What the upstream did.
-pub(super) struct Exchange {
-    pub(super) outcome: Outcome,
-    pub(super) answer: Option<StoredAnswer>,
-    pub(super) refusal: Option<Refusal>,
-    pub(super) overflow: Option<Overflow>,
+pub(crate) struct Exchange {
+    pub(crate) outcome: Outcome,
+    pub(crate) answer: Option<StoredAnswer>,
+    pub(crate) refusal: Option<Refusal>,
+    pub(crate) overflow: Option<Overflow>,
 }
 
 impl Exchange {
     /// Without an answer.
-    pub(super) fn nothing(outcome: Outcome) -> Self {
+    pub(crate) fn nothing(outcome: Outcome) -> Self {
         Self { outcome, answer: None, refusal: None, overflow: None }
     }
 }
@@ -54,7 +54,7 @@ impl Exchange {
 /// Asks once; again only if nobody knows what became of it and the upstream itself throws repeats
 /// away, for as long as it does (`remembered`). What may have happened once (`maybe_delivered`:
 /// before this) can't become "not sent" by a later refusal.
-pub(super) async fn ask_until_known(
+pub(crate) async fn ask_until_known(
     gate: &Gate,
     service: &Service,
     order: &Order,
@@ -99,7 +99,7 @@ async fn ask(
 }
 
 /// Sends a request, and waits for the head of the answer. `Err` is what it comes to without one.
-pub(super) async fn send(
+pub(crate) async fn send(
     service: &Service,
     request: Request<Bytes>,
     window: Option<SendWindow>,
@@ -120,7 +120,7 @@ pub(super) async fn send(
 }
 
 /// Reads an answer and says what it means.
-pub(super) async fn judge(
+pub(crate) async fn judge(
     gate: &Gate,
     service: &Service,
     order: &Order,

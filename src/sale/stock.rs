@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::Gate;
+use crate::gate::Gate;
 use crate::lightning::{Invoice, Wanted};
 use crate::service::{Offer, Service};
 use crate::time::UnixTime;
@@ -165,7 +165,7 @@ impl Stock {
 }
 
 /// A fresh invoice of the node's.
-pub(super) async fn make(gate: &Gate, offer: &Offer) -> Result<Fresh, crate::lightning::NoInvoice> {
+pub(crate) async fn make(gate: &Gate, offer: &Offer) -> Result<Fresh, crate::lightning::NoInvoice> {
     let expiry = gate.catalogue.times.invoice_expiry;
     // Before the node is asked: so the invoice never runs out earlier than we say.
     let (made, expires, generation) =

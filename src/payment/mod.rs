@@ -1,0 +1,4 @@
+//! What the node says was paid.
+
+pub mod check;
+pub mod stream;
