@@ -16,6 +16,8 @@
 
 /// Every response that Farebox authors.
 pub mod answer;
+/// Builds the parts, looks after them, and ends them.
+pub mod app;
 /// A bounded cache.
 pub mod cache;
 /// The subcommands.

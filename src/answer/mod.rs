@@ -1,15 +1,13 @@
 //! Every response that Farebox authors: answers, and the problems that end a request early.
 
 pub mod body;
+pub mod cors;
 pub mod problem;
 pub mod problems;
 pub mod stored;
 
 use http_body_util::Full;
-use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
-    CACHE_CONTROL, CONTENT_TYPE, HeaderValue,
-};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -41,19 +39,4 @@ pub fn json(
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// Lets a wallet in a browser ask with one of these methods (Fetch standard, "CORS protocol").
-pub fn preflight(methods: HeaderValue) -> Answer {
-    let mut response = Response::new(Body::Whole(Full::default()));
-    *response.status_mut() = Code::Preflight.status();
-    let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
-    headers.insert(ALLOW, methods);
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Authorization, Content-Type, Accept, Accept-Language"),
-    );
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-    Answer { response, code: Code::Preflight }
 }

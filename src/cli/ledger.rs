@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{client_tls, master_secret};
+use crate::app::{client_tls, master_secret};
 use crate::config::{LedgerConfig, LedgerPlace};
 use crate::ledger::id::LedgerId;
 use crate::ledger::postgres::Admin;

@@ -2,17 +2,11 @@
 // What a subcommand is asked to show goes to standard output.
 #![allow(clippy::print_stdout)]
 
-mod assemble;
 mod check;
-mod client_tls;
 mod demo;
 mod ledger;
-mod log;
-mod master_secret;
-mod open_ledger;
 mod play;
 mod serve;
-mod sold;
 mod tickets;
 
 use std::net::SocketAddr;
@@ -213,24 +207,4 @@ pub fn run() -> ExitCode {
 fn fail(what: &str) -> ExitCode {
     eprintln!("farebox: {what}");
     ExitCode::FAILURE
-}
-
-/// Ends with the first SIGTERM or SIGINT.
-async fn stop_signal() -> Result<(), String> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let handler = |kind| signal(kind).map_err(|error| format!("signals can't be handled: {error}"));
-    let (mut terminate, mut interrupt) =
-        (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
-}
-
-/// Binds, or says which key of the config or option to change.
-async fn bind(what: &str, address: SocketAddr) -> Result<tokio::net::TcpListener, String> {
-    tokio::net::TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("{what} can't listen on {address}: {error}"))
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::{bind, stop_signal};
+use crate::app::bind::bind;
+use crate::app::signal::stop_signal;
 use crate::lightning::play::{PlayNode, wallet};
 
 pub(super) async fn run(

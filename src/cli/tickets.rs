@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::{log, master_secret};
+use crate::app::{log, master_secret};
 use crate::config::{self, LedgerConfig, LedgerPlace};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;

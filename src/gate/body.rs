@@ -17,15 +17,15 @@ use crate::service::{BODY_DEFAULT, Limits};
 const DRAIN: usize = 256 * 1024;
 
 /// A request that was read to its end.
-pub struct Whole {
+pub(super) struct Whole {
     /// Its head.
-    pub head: Parts,
+    pub(super) head: Parts,
     /// Its body.
-    pub body: Bytes,
+    pub(super) body: Bytes,
 }
 
 /// Reads within `limits`.
-pub async fn whole(request: Request<Incoming>, limits: &Limits) -> Result<Whole, Problem> {
+pub(super) async fn whole(request: Request<Incoming>, limits: &Limits) -> Result<Whole, Problem> {
     let (head, body) = request.into_parts();
     let longest = longest(&head, limits);
     if let Err(problem) = check_head(&head).and_then(|()| check_length(&body, longest)) {
@@ -67,7 +67,7 @@ async fn copy(mut body: Incoming, limit: usize) -> Result<Bytes, Fault> {
 }
 
 /// Reads on for a while and throws it away.
-pub async fn drain(mut body: Incoming, limits: &Limits) {
+pub(super) async fn drain(mut body: Incoming, limits: &Limits) {
     let reading = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {

@@ -8,31 +8,32 @@ use hyper::{Request, Version};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{Gate, RequestLog, body};
+use super::body;
 use crate::answer::body::Body;
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
 use crate::client::{Client, Peer};
 use crate::code::Code;
 use crate::l402::authorization::has_l402;
-use crate::service::Service;
+use crate::record::request_log::RequestLog;
+use crate::service::{Limits, Service};
 use crate::upstream::body::BodyLimit;
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request::{self, strip};
 
 /// Passes a request on and its answer back.
-pub async fn pass(
-    gate: &Gate,
+pub(super) async fn pass(
     service: &Service,
+    limits: &Limits,
     peer: &Peer,
     client: &Client,
     request: Request<Incoming>,
     log: &mut RequestLog<'_>,
 ) -> Result<Answer, Problem> {
-    let (upstream, body_max) = (&service.upstream, gate.catalogue.limits.body);
+    let (upstream, body_max) = (&service.upstream, limits.body);
     let proto = if peer.tls { "https" } else { "http" };
     if request.body().size_hint().lower() > body_max as u64 {
-        body::drain(request.into_body(), &gate.catalogue.limits).await;
+        body::drain(request.into_body(), limits).await;
         return Err(problems::body_too_large(body_max));
     }
     let limit = (!request.body().is_end_stream()).then(|| BodyLimit::new(body_max));
@@ -41,7 +42,7 @@ pub async fn pass(
     let started = Instant::now();
     let deadline = started + upstream.timeout;
     let sent = forward(upstream, request, service.reuse, deadline, None).await;
-    log.upstream = Some(started.elapsed());
+    log.upstream(started.elapsed());
     match sent {
         Sent::Yes(response) => {
             if has_other_coding(response.headers()) {

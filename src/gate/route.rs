@@ -13,7 +13,7 @@ use crate::answer::problems;
 use crate::service::{Catalogue, STATUS_PATH, Service};
 
 /// Whom a request is for.
-pub enum Route<'a> {
+pub(super) enum Route<'a> {
     /// One of the operator's services.
     Service(&'a Arc<Service>),
     /// One of them, at an address that it had before.
@@ -25,7 +25,10 @@ pub enum Route<'a> {
 }
 
 /// Whom a request is for; `Err` if it is for nobody.
-pub fn route<'a, B>(catalogue: &'a Catalogue, request: &Request<B>) -> Result<Route<'a>, Problem> {
+pub(super) fn route<'a, B>(
+    catalogue: &'a Catalogue,
+    request: &Request<B>,
+) -> Result<Route<'a>, Problem> {
     let host = host(request).map_err(problems::bad_request)?;
     let path = request.uri().path();
     let is_here = |service: &&Arc<Service>| {
@@ -71,7 +74,7 @@ pub fn route<'a, B>(catalogue: &'a Catalogue, request: &Request<B>) -> Result<Ro
 
 /// The host that is asked for, in lower case without port. Two that differ are refused (RFC 9112
 /// section 3.2).
-pub fn host<B>(request: &Request<B>) -> Result<Option<Cow<'_, str>>, &'static str> {
+pub(super) fn host<B>(request: &Request<B>) -> Result<Option<Cow<'_, str>>, &'static str> {
     let mut lines = request.headers().get_all(HOST).iter();
     let line = lines.next();
     if lines.next().is_some() {

@@ -1,6 +1,7 @@
 //! The counters. Handles are resolved when the config is loaded; nothing is looked up by name on a
 //! request's way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::{
@@ -56,6 +57,7 @@ pub struct Metrics {
 
 /// One service's handles.
 pub struct ServiceMetrics {
+    name: Arc<str>,
     requests: Vec<IntCounter>,
     gate_seconds: Histogram,
     challenges: IntCounter,
@@ -204,9 +206,11 @@ impl Metrics {
     }
 
     /// The handles of one service.
-    pub fn service(&self, name: &str) -> ServiceMetrics {
+    pub fn service(&self, service: &Arc<str>) -> ServiceMetrics {
+        let name: &str = service;
         let outcomes = [Outcome::Delivered, Outcome::NotSent, Outcome::Unknown];
         ServiceMetrics {
+            name: Arc::clone(service),
             requests: Code::ALL
                 .iter()
                 .map(|code| self.requests.with_label_values(&[name, code.word()]))
@@ -251,6 +255,11 @@ impl Metrics {
 }
 
 impl ServiceMetrics {
+    /// The service's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A request and the time that it spent here.
     pub fn request(&self, code: Code, gate: Duration) {
         if let Some(counter) = self.requests.get(code as usize) {

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use crate::payment_hash::PaymentHash;
 
 /// The redemptions under way, by their tickets. Bounded.
-pub struct InFlight<T> {
+pub(super) struct InFlight<T> {
     redemptions: DashMap<PaymentHash, watch::Receiver<Option<T>>>,
     capacity: usize,
 }
 
 /// The part that a caller has in a ticket's redemption.
-pub enum Entry<T> {
+pub(super) enum Entry<T> {
     /// None was under way: the caller redeems, and publishes the end through the sender before it
     /// calls `leave`.
     Leader(watch::Sender<Option<T>>, watch::Receiver<Option<T>>),
@@ -26,12 +26,12 @@ pub enum Entry<T> {
 
 impl<T: Clone> InFlight<T> {
     /// At most `capacity` at once.
-    pub fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self { redemptions: DashMap::new(), capacity }
     }
 
     /// Starts or joins the redemption of a ticket. Exactly one caller becomes its leader.
-    pub fn enter(&self, hash: PaymentHash) -> Entry<T> {
+    pub(super) fn enter(&self, hash: PaymentHash) -> Entry<T> {
         // Read before the entry is locked: `len` visits every shard.
         let full = self.redemptions.len() >= self.capacity;
         match self.redemptions.entry(hash) {
@@ -46,17 +46,17 @@ impl<T: Clone> InFlight<T> {
     }
 
     /// Whether one is under way.
-    pub fn is_under_way(&self, hash: &PaymentHash) -> bool {
+    pub(super) fn is_under_way(&self, hash: &PaymentHash) -> bool {
         self.redemptions.contains_key(hash)
     }
 
     /// Ends a redemption: whoever asks from now on finds the ledger's word.
-    pub fn leave(&self, hash: &PaymentHash) {
+    pub(super) fn leave(&self, hash: &PaymentHash) {
         self.redemptions.remove(hash);
     }
 
     /// How many are under way.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.redemptions.len()
     }
 }

@@ -9,11 +9,11 @@ use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use crate::gate::Gate;
+use super::run::Runner;
+use super::stored_answer::{Read, read};
 use crate::ledger::state::{ClaimId, Resolution, Row, State};
 use crate::ledger::store::Settled;
 use crate::payment_hash::PaymentHash;
-use crate::redeem::stored_answer::{Read, read};
 use crate::service::{Lookup, Service};
 use crate::upstream::body::RequestBody;
 use crate::upstream::forward::{Sent, forward};
@@ -39,12 +39,14 @@ struct Plan {
 }
 
 /// Asks for one service for as long as it is polled. Returns at once if it has no look-up.
-pub async fn watch(gate: &Gate, service: &Arc<Service>) {
+pub(super) async fn watch(runner: &Runner, service: &Arc<Service>) {
     let Some(lookup) = &service.lookup else { return };
     let mut plans: HashMap<PaymentHash, Plan> = HashMap::new();
     loop {
         sleep(POLL_INTERVAL).await;
-        let Ok(parked) = gate.ledger.list(Some(State::Parked), PARKED_MAX).await else { continue };
+        let Ok(parked) = runner.ledger.list(Some(State::Parked), PARKED_MAX).await else {
+            continue;
+        };
         let is_ours = |row: &Row| service.names().all().any(|name| name == row.service);
         let parked: HashMap<_, _> = parked.into_iter().filter(|(_, row)| is_ours(row)).collect();
         plans.retain(|hash, plan| parked.get(hash).is_some_and(|row| row.claim == plan.claim));
@@ -55,8 +57,8 @@ pub async fn watch(gate: &Gate, service: &Arc<Service>) {
                 pause: FIRST_PAUSE,
                 not_final: SendWindow::open_for(lookup.final_after + service.upstream.timeout),
             });
-            if plan.next <= Instant::now() && !gate.in_flight.is_under_way(&hash) {
-                ask(gate, service, lookup, &hash, &row, plan).await;
+            if plan.next <= Instant::now() && !runner.in_flight.is_under_way(&hash) {
+                ask(runner, service, lookup, &hash, &row, plan).await;
                 plan.next = Instant::now() + plan.pause;
                 plan.pause = (plan.pause * 2).min(LAST_PAUSE);
             }
@@ -73,7 +75,7 @@ enum LookupAnswer {
 }
 
 async fn ask(
-    gate: &Gate,
+    runner: &Runner,
     service: &Arc<Service>,
     lookup: &Lookup,
     hash: &PaymentHash,
@@ -81,21 +83,21 @@ async fn ask(
     plan: &Plan,
 ) {
     // The name was made with the key that the ticket is signed with.
-    let key = gate.ring.find(|keys| Some(keys.fingerprint()) == row.key);
-    let Some((key, keys)) = key.and_then(|key| Some((key, gate.ring.get(key)?))) else { return };
+    let key = runner.ring.find(|keys| Some(keys.fingerprint()) == row.key);
+    let Some((key, keys)) = key.and_then(|key| Some((key, runner.ring.get(key)?))) else { return };
     // Before the question: what comes to it later isn't counted.
     let final_now = !plan.not_final.is_open();
     // Another place never saw the name, and this one forgets it.
     let knows_it = row.place.is_some() && row.place == service.place(key);
-    let age = gate.ledger.now().at_most_since(&row.first_try);
+    let age = runner.ledger.now().at_most_since(&row.first_try);
     let believed = final_now && knows_it && age <= lookup.remembered;
-    let answer = question(gate, service, lookup, &keys.idempotency_key(hash)).await;
+    let answer = question(runner, service, lookup, &keys.idempotency_key(hash)).await;
     let resolution = match answer {
         LookupAnswer::Found => Resolution::Delivered,
         LookupAnswer::NotFound if believed => Resolution::Release,
         LookupAnswer::NotFound | LookupAnswer::Nothing => return,
     };
-    match gate.ledger.resolve(*hash, plan.claim, resolution).await {
+    match runner.ledger.resolve(*hash, plan.claim, resolution).await {
         Ok(Settled::Stale) => {}
         Ok(Settled::Done { .. }) => {
             let service = &*service.name;
@@ -107,7 +109,12 @@ async fn ask(
     }
 }
 
-async fn question(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, key: &str) -> LookupAnswer {
+async fn question(
+    runner: &Runner,
+    service: &Arc<Service>,
+    lookup: &Lookup,
+    key: &str,
+) -> LookupAnswer {
     let Some(request) = request::own(&service.upstream, &lookup.path.replace("{key}", key)) else {
         return LookupAnswer::Nothing;
     };
@@ -118,8 +125,7 @@ async fn question(gate: &Gate, service: &Arc<Service>, lookup: &Lookup, key: &st
     else {
         return LookupAnswer::Nothing;
     };
-    let Read { head, body, .. } =
-        read(response, gate.catalogue.limits.stored_answer, deadline).await;
+    let Read { head, body, .. } = read(response, runner.answer_max, deadline).await;
     let (found, not_found) = (&lookup.found, &lookup.not_found);
     match (
         found.holds(head.status, &head.headers, body.as_deref()),

@@ -1,11 +1,182 @@
-//! From a verified ticket to one outcome: claim durably, forward once, settle.
+//! From a verified ticket to one outcome: which of several requests redeems it, and what each of
+//! them is answered.
 
-pub mod exchange;
-pub mod in_flight;
-pub mod look_up;
-pub mod pass;
-pub mod recent;
-pub mod run;
+mod exchange;
+mod finished;
+mod in_flight;
+mod job;
+mod look_up;
+mod pass;
+mod recent;
+mod run;
 pub mod sealed_order;
-pub mod stored_answer;
-pub mod ticket;
+mod stored_answer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::finished::Redeemed;
+use self::finished::{Ending, Finished, Try, answer};
+use self::in_flight::{Entry, InFlight};
+use self::job::{Job, attempt_at};
+use self::pass::PassUses;
+use self::recent::RecentAnswers;
+use self::run::{CLAIM_PATIENCE, Runner, published};
+use crate::answer::problem::Problem;
+use crate::answer::problems;
+use crate::answer::stored::replayed;
+use crate::code::Code;
+use crate::keys::KeyRing;
+use crate::ledger::Ledger;
+use crate::ledger::state::Attempt;
+use crate::record::request_log::RequestLog;
+use crate::service::request::PaidRequest;
+use crate::service::{Catalogue, Service, validate};
+use crate::ticket::{VerifiedPass, VerifiedTicket};
+
+/// How soon it is looked again whether another instance is through with a ticket.
+const OTHER_INSTANCE_POLL: Duration = Duration::from_millis(200);
+
+/// Redeems tickets and passes.
+pub struct Redeem {
+    catalogue: Arc<Catalogue>,
+    ledger: Arc<Ledger>,
+    runner: Arc<Runner>,
+    pass_uses: PassUses,
+}
+
+impl Redeem {
+    /// At most `in_flight_max` at once; `stopping` is cancelled once the process is to stop.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        ring: Arc<KeyRing>,
+        ledger: Arc<Ledger>,
+        in_flight_max: usize,
+        stopping: CancellationToken,
+    ) -> Self {
+        let runner = Runner {
+            ring,
+            ledger: Arc::clone(&ledger),
+            in_flight: InFlight::new(in_flight_max),
+            recent: RecentAnswers::new(catalogue.times.replay),
+            answer_max: catalogue.limits.stored_answer,
+            stopping,
+            tasks: TaskTracker::new(),
+        };
+        Self { catalogue, ledger, runner: Arc::new(runner), pass_uses: PassUses::default() }
+    }
+
+    /// Redeems a ticket, or says what became of it.
+    pub async fn ticket(
+        &self,
+        request: &PaidRequest<'_>,
+        verified: VerifiedTicket,
+        log: &mut RequestLog<'_>,
+    ) -> Result<Redeemed, Problem> {
+        let hash = verified.ticket().payment_hash;
+        log.ticket(hash);
+        if self.ledger.is_revoked(&hash) {
+            return Ok(Redeemed::rejected(Code::TicketRevoked));
+        }
+        let Some(order) = verified.order() else {
+            // A request that couldn't be bought is told so first.
+            validate::order(request, &self.catalogue.limits)?;
+            let ending = self.misdirected(request, &verified).await;
+            return answer(&ending, Try::Another, None);
+        };
+        if let Some(stored) = self.runner.recent.get(&hash, verified.request()) {
+            return replayed(&stored).map(Redeemed::Answer);
+        }
+        let patience = Instant::now() + self.catalogue.times.wait;
+        loop {
+            let (finished, whose, overflow) = match self.runner.in_flight.enter(hash) {
+                Entry::Full => return Err(problems::too_many_redemptions()),
+                Entry::Follower(mut leader) => {
+                    match timeout_at(patience, published(&mut leader)).await {
+                        Ok(finished) => (finished, Try::Another, None),
+                        Err(_) => return Err(problems::in_flight()),
+                    }
+                }
+                Entry::Leader(publish, finished) => {
+                    let ring = &self.runner.ring;
+                    let job = |attempt| Job::new(ring, request, order, attempt, true);
+                    let job = self.attempt(request, &verified).and_then(job);
+                    let (finished, overflow) =
+                        self.runner.start(hash, job, publish, finished).await;
+                    (finished, Try::Own, overflow)
+                }
+            };
+            let finished: Arc<Finished> = finished.ok_or_else(problems::internal)?;
+            // Another instance has it: its answer comes by the ledger.
+            let is_busy = matches!(finished.ending, Ending::Busy);
+            if is_busy && Instant::now() + OTHER_INSTANCE_POLL < patience {
+                sleep(OTHER_INSTANCE_POLL).await;
+                continue;
+            }
+            if whose == Try::Own {
+                log.upstream(finished.upstream);
+            }
+            return answer(&finished.ending, whose, overflow);
+        }
+    }
+
+    /// Serves one request on a pass, or says why the pass doesn't do.
+    pub async fn pass(
+        &self,
+        request: &PaidRequest<'_>,
+        pass: &VerifiedPass,
+        log: &mut RequestLog<'_>,
+    ) -> Result<Redeemed, Problem> {
+        let limits = &self.catalogue.limits;
+        pass::redeem(&self.runner, &self.pass_uses, limits, request, pass, log).await
+    }
+
+    /// Asks a service's upstream what became of parked tickets, for as long as it is polled.
+    /// Returns at once if it can't be asked.
+    pub async fn look_up_parked(&self, service: &Arc<Service>) {
+        look_up::watch(&self.runner, service).await;
+    }
+
+    /// How many redemptions are under way, by their tickets.
+    pub fn in_flight(&self) -> usize {
+        self.runner.in_flight.count()
+    }
+
+    /// Waits for the redemptions that are under way; no new ones may come by now.
+    pub async fn drained(&self) {
+        self.runner.tasks.close();
+        self.runner.tasks.wait().await;
+    }
+
+    /// How many redemptions a stop still waits for.
+    pub fn unfinished(&self) -> usize {
+        self.runner.tasks.len()
+    }
+
+    /// What the ledger says of a ticket that came with another request than its own. It is never
+    /// claimed by this.
+    async fn misdirected(&self, request: &PaidRequest<'_>, verified: &VerifiedTicket) -> Ending {
+        if self.runner.in_flight.is_under_way(&verified.ticket().payment_hash) {
+            return Ending::Rejected(Code::TicketUsed);
+        }
+        let Some(attempt) = self.attempt(request, verified) else { return Ending::LedgerDown };
+        match timeout(CLAIM_PATIENCE, self.ledger.claim(attempt)).await {
+            Ok(Ok(claimed)) => Ending::of_refused(claimed),
+            Ok(Err(_)) | Err(_) => Ending::LedgerDown,
+        }
+    }
+
+    /// A try at a ticket, with a name of its own; `None` if the system has no randomness.
+    fn attempt(&self, request: &PaidRequest<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
+        Some(Attempt {
+            request: verified.request(),
+            own_request: verified.order().is_some(),
+            remembered: request.service.remembered,
+            ..attempt_at(&self.runner.ring, request.service, verified.ticket())?
+        })
+    }
+}

@@ -9,93 +9,101 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
+use super::exchange::{Asker, Exchange, send};
+use super::finished::{Ending, NotSent, Redeemed, Try, answer};
+use super::in_flight::Entry;
+use super::job::{Job, attempt_at, put_reference, upstream_request};
+use super::run::Runner;
+use super::stored_answer::passed_on;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::answer::stored::delivered;
+use crate::cache::FifoCache;
 use crate::code::Code;
-use crate::gate::{Gate, RequestLog};
-use crate::keys::KeyIndex;
 use crate::ledger::state::{Attempt, retry_delay};
 use crate::order::Order;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
-use crate::redeem::exchange::{Exchange, judge, send};
-use crate::redeem::in_flight::Entry;
-use crate::redeem::run::{Ending, NewFlight, NotSent, put_reference, upstream_request};
-use crate::redeem::stored_answer::passed_on;
-use crate::redeem::ticket::{Redeemed, Try, answer, attempt_at, not_sent_problem, take_off};
+use crate::record::request_log::RequestLog;
 use crate::service::request::PaidRequest;
-use crate::service::validate;
+use crate::service::{Limits, validate};
 use crate::ticket::VerifiedPass;
 
 /// How soon it is looked again whether a use of an exhausted pass was given back.
 const EXHAUSTED_FOR: Duration = Duration::from_secs(5);
 
+/// Counted passes of which the number of used uses is remembered.
+const PASSES_MAX: usize = 10_000;
+
 /// Serves one request on a pass, or says why the pass doesn't do.
-pub async fn ride(
-    gate: &Arc<Gate>,
+pub(super) async fn redeem(
+    runner: &Arc<Runner>,
+    uses: &PassUses,
+    limits: &Limits,
     request: &PaidRequest<'_>,
     pass: &VerifiedPass,
     log: &mut RequestLog<'_>,
 ) -> Result<Redeemed, Problem> {
     let hash = pass.ticket().payment_hash;
-    log.ticket = Some(hash);
+    log.ticket(hash);
+    let ledger = &runner.ledger;
     // Nothing else would stop a revoked pass.
-    match gate.ledger.is_revoked_for_certain(&hash) {
+    match ledger.is_revoked_for_certain(&hash) {
         None => return Err(problems::ledger_down()),
         Some(true) => return Ok(Redeemed::rejected(Code::TicketRevoked)),
         Some(false) => {}
     }
     // Judged at each use: only a single request was sold as it is.
-    let order = validate::order(request, &gate.catalogue.limits)?;
-    if pass.ticket().valid_until <= gate.ledger.now().ledger.seconds() {
+    let order = validate::order(request, limits)?;
+    if pass.ticket().valid_until <= ledger.now().ledger.seconds() {
         return Ok(Redeemed::rejected(Code::TicketExpired));
     }
-    gate.ledger.pass_served(hash);
+    ledger.pass_served(hash);
     match pass.uses() {
-        None => uncounted(gate, request, &order, hash, pass.ticket().key, log).await,
-        Some(uses) => {
-            let life = gate.ledger.life().ok_or_else(problems::ledger_down)?;
+        None => uncounted(runner, request, &order, pass, log).await,
+        Some(uses_in_all) => {
+            let life = ledger.life().ok_or_else(problems::ledger_down)?;
             if life.is_of_another_life(pass.ticket().era, pass.ticket().minted) {
                 return Err(problems::pass_held());
             }
-            counted(gate, request, &order, pass, uses, log).await
+            let uses = uses.of(hash);
+            counted(runner, &uses, request, &order, pass, uses_in_all, log).await
         }
     }
 }
 
 async fn uncounted(
-    gate: &Gate,
+    runner: &Runner,
     paid: &PaidRequest<'_>,
     order: &Order,
-    hash: PaymentHash,
-    key: KeyIndex,
+    pass: &VerifiedPass,
     log: &mut RequestLog<'_>,
 ) -> Result<Redeemed, Problem> {
     let mut request = upstream_request(paid, order).ok_or_else(problems::internal)?;
-    let keys = gate.ring.get(key).ok_or_else(problems::internal)?;
-    put_reference(paid.service, keys, &hash, &mut request);
+    let keys = runner.ring.get(pass.ticket().key).ok_or_else(problems::internal)?;
+    put_reference(paid.service, keys, &pass.ticket().payment_hash, &mut request);
     let (service, started) = (paid.service, Instant::now());
     let deadline = started + service.upstream.timeout;
     let sent = send(service, request, None, deadline).await;
     let done = match sent {
         // Nothing of it is kept, so it needn't be read to be passed on.
         Ok(response) if service.meaning.is_delivered_by(response.status(), response.headers()) => {
-            log.upstream = Some(started.elapsed());
+            log.upstream(started.elapsed());
             service.metrics.redemption(Outcome::Delivered, 0);
             return Ok(Redeemed::Answer(passed_on(response)));
         }
-        Ok(response) => judge(gate, service, order, response, deadline).await,
+        Ok(response) => {
+            let (answer_max, stopping) = (runner.answer_max, &runner.stopping);
+            Asker { service, order, answer_max, stopping }.judge(response, deadline).await
+        }
         Err(outcome) => Exchange::nothing(outcome),
     };
     let Exchange { outcome, answer, refusal, overflow } = done;
-    log.upstream = Some(started.elapsed());
+    log.upstream(started.elapsed());
     service.metrics.redemption(outcome, 0);
     match (outcome, answer) {
         (Outcome::Delivered, Some(answer)) => delivered(&answer, overflow).map(Redeemed::Answer),
-        (Outcome::NotSent, _) => {
-            Err(not_sent_problem(&NotSent { refusal, retry_after: retry_delay(1) }))
-        }
+        (Outcome::NotSent, _) => Err(NotSent { refusal, retry_after: retry_delay(1) }.problem()),
         (Outcome::Delivered | Outcome::Unknown, _) => Err(problems::pass_outcome_unknown()),
     }
 }
@@ -103,24 +111,23 @@ async fn uncounted(
 /// Takes the first use that is left: after the ones that are known here to be used, then those that
 /// were given back.
 async fn counted(
-    gate: &Arc<Gate>,
+    runner: &Arc<Runner>,
+    known: &UsesOfOne,
     request: &PaidRequest<'_>,
     order: &Order,
     pass: &VerifiedPass,
     uses: u32,
     log: &mut RequestLog<'_>,
 ) -> Result<Redeemed, Problem> {
-    let hash = pass.ticket().payment_hash;
-    let ride = ride_of(gate, hash);
-    if ride.is_exhausted(uses) {
+    if known.is_exhausted(uses) {
         return Ok(Redeemed::rejected(Code::TicketSpent));
     }
-    let known = ride.next.load(Ordering::Relaxed).min(uses);
+    let next = known.next.load(Ordering::Relaxed).min(uses);
     let (mut soonest, mut under_way, mut parked): (Option<Duration>, _, _) = (None, false, false);
-    for number in (known..uses).chain(0..known) {
-        let name = name_of_use(&hash, number);
-        let (publish, end) = match gate.in_flight.enter(name) {
-            Entry::Leader(publish, end) => (publish, end),
+    for number in (next..uses).chain(0..next) {
+        let name = name_of_use(&pass.ticket().payment_hash, number);
+        let (publish, finished) = match runner.in_flight.enter(name) {
+            Entry::Leader(publish, finished) => (publish, finished),
             // That use is being made at this moment, and may be given back.
             Entry::Follower(_) => {
                 under_way = true;
@@ -128,18 +135,18 @@ async fn counted(
             }
             Entry::Full => return Err(problems::too_many_redemptions()),
         };
-        let flight = |attempt| NewFlight { paid: request, order, attempt, keeps: false };
-        let flight = attempt(gate, request, pass, name, number).map(flight);
-        let (end, overflow) = take_off(gate, name, flight, publish, end).await;
-        let end = end.ok_or_else(problems::internal)?;
-        ride.next.fetch_max(number + 1, Ordering::Relaxed);
-        if end.granted {
-            log.upstream = Some(end.upstream);
-            return answer(&end.ending, Try::Own, overflow);
+        let job = |attempt| Job::new(&runner.ring, request, order, attempt, false);
+        let job = attempt(runner, request, pass, name, number).and_then(job);
+        let (finished, overflow) = runner.start(name, job, publish, finished).await;
+        let finished = finished.ok_or_else(problems::internal)?;
+        known.next.fetch_max(number + 1, Ordering::Relaxed);
+        if finished.granted {
+            log.upstream(finished.upstream);
+            return answer(&finished.ending, Try::Own, overflow);
         }
-        match &end.ending {
+        match &finished.ending {
             Ending::LedgerDown | Ending::Rejected(Code::TicketExpired | Code::TicketRevoked) => {
-                return answer(&end.ending, Try::Own, None);
+                return answer(&finished.ending, Try::Own, None);
             }
             Ending::RetryLater(pause) => {
                 soonest = Some(soonest.map_or(*pause, |before| before.min(*pause)));
@@ -156,15 +163,34 @@ async fn counted(
         None if under_way => Err(problems::in_flight()),
         None if parked => Err(problems::pass_outcome_unknown()),
         None => {
-            ride.exhaust(uses);
+            known.exhaust(uses);
             Ok(Redeemed::rejected(Code::TicketSpent))
         }
     }
 }
 
-/// What is known here of a counted pass; forgotten without harm.
+/// What is known here of counted passes; forgotten without harm. Bounded.
+pub(super) struct PassUses(FifoCache<PaymentHash, Arc<UsesOfOne>>);
+
+impl Default for PassUses {
+    fn default() -> Self {
+        Self(FifoCache::new(PASSES_MAX))
+    }
+}
+
+impl PassUses {
+    fn of(&self, pass: PaymentHash) -> Arc<UsesOfOne> {
+        if let Some(known) = self.0.get(&pass) {
+            return known;
+        }
+        self.0.insert(pass, Arc::default(), 1);
+        self.0.get(&pass).unwrap_or_default()
+    }
+}
+
+/// What is known here of one counted pass.
 #[derive(Default)]
-pub struct Ride {
+struct UsesOfOne {
     /// From this number on nothing was tried yet.
     next: AtomicU32,
     /// How many uses, from the first on, were all found used, and when: a holder may have narrowed
@@ -172,7 +198,7 @@ pub struct Ride {
     exhausted: Mutex<Option<(u32, std::time::Instant)>>,
 }
 
-impl Ride {
+impl UsesOfOne {
     fn is_exhausted(&self, uses: u32) -> bool {
         self.exhausted
             .lock()
@@ -186,16 +212,8 @@ impl Ride {
     }
 }
 
-fn ride_of(gate: &Gate, hash: PaymentHash) -> Arc<Ride> {
-    if let Some(ride) = gate.rides.get(&hash) {
-        return ride;
-    }
-    gate.rides.insert(hash, Arc::default(), 1);
-    gate.rides.get(&hash).unwrap_or_default()
-}
-
 fn attempt(
-    gate: &Gate,
+    runner: &Runner,
     paid: &PaidRequest<'_>,
     pass: &VerifiedPass,
     name: PaymentHash,
@@ -204,7 +222,7 @@ fn attempt(
     let ticket = pass.ticket();
     // The pass was paid once.
     let price_msat = if number == 0 { ticket.price_msat } else { 0 };
-    Some(Attempt { hash: name, price_msat, ..attempt_at(gate, paid.service, ticket)? })
+    Some(Attempt { hash: name, price_msat, ..attempt_at(&runner.ring, paid.service, ticket)? })
 }
 
 /// By which the ledger knows one use of a pass. No invoice has such a hash but by finding a

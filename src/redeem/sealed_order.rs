@@ -15,7 +15,7 @@ use crate::seal;
 const TEXT_MAX: usize = 4096;
 
 /// `None` if it is too long, or the system has no randomness.
-pub(crate) fn seal(
+pub(super) fn seal(
     keys: &Keys,
     hash: &PaymentHash,
     service: &str,

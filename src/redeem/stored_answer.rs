@@ -25,16 +25,16 @@ use crate::upstream::request::strip;
 const HEADERS_MAX: usize = 8 * 1024;
 
 /// An answer, read as far as it is kept.
-pub(crate) struct Read {
-    pub(crate) head: Parts,
+pub(super) struct Read {
+    pub(super) head: Parts,
     /// `None` if it broke off or is too long.
-    pub(crate) body: Option<Bytes>,
+    pub(super) body: Option<Bytes>,
     /// What goes beyond, for the first asker.
-    pub(crate) overflow: Option<Overflow>,
+    pub(super) overflow: Option<Overflow>,
 }
 
 /// Reads an answer, up to `limit` bytes and until `deadline`.
-pub(crate) async fn read(
+pub(super) async fn read(
     response: Response<ResponseBody>,
     limit: usize,
     deadline: Instant,
@@ -57,7 +57,7 @@ pub(crate) async fn read(
 }
 
 /// A delivered answer as it is stored.
-pub(crate) fn keep(head: Parts, body: Option<Bytes>) -> StoredAnswer {
+pub(super) fn keep(head: Parts, body: Option<Bytes>) -> StoredAnswer {
     StoredAnswer {
         status: delivered_status(head.status).as_u16(),
         headers: kept_headers(head.headers),
@@ -86,7 +86,7 @@ fn delivered_status(status: StatusCode) -> StatusCode {
 }
 
 /// A delivered answer that isn't kept, as it comes.
-pub(crate) fn passed_on(response: Response<ResponseBody>) -> Answer {
+pub(super) fn passed_on(response: Response<ResponseBody>) -> Answer {
     let (mut head, body) = response.into_parts();
     strip(&mut head.headers, is_not_for_payers);
     // The framing is ours: what the upstream says of its length may contradict itself, or belong to
@@ -116,14 +116,14 @@ fn kept_headers(mut headers: HeaderMap) -> Vec<(String, String)> {
 }
 
 /// What an upstream said when it refused.
-pub(crate) struct Refusal {
-    pub(crate) status: u16,
-    pub(crate) words: Option<String>,
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) words: Option<String>,
 }
 
 /// A refusal's status and cleaned words, if they are text. Neither the operator's secrets nor the
 /// buyer's own texts are among them.
-pub(crate) fn refusal(
+pub(super) fn refusal(
     service: &Service,
     head: &Parts,
     body: Option<&Bytes>,

@@ -9,7 +9,7 @@ use crate::service::request::PaidRequest;
 
 /// The third step, to be pasted into a shell once PREIMAGE is set. Only the request's own text is
 /// quoted; the rest is of safe characters.
-pub(crate) fn third_step(
+pub(super) fn third_step(
     request: &PaidRequest<'_>,
     order: &Order,
     public_url: Option<&str>,

@@ -1,7 +1,161 @@
-//! From "no ticket" to a 402: what can't be delivered isn't sold.
+//! From "no ticket" to a 402: availability, limit, invoice, credential. What can't be delivered
+//! isn't sold.
 
-pub mod curl;
-pub mod offer;
-pub mod sell;
-pub mod stock;
+mod availability;
+mod curl;
+mod invoices;
+mod mint;
+mod offer;
+mod pending;
+mod stock;
 pub mod unpaid_limit;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::invoices::Invoices;
+use self::offer::{Offered, payment_required};
+use self::stock::Stocks;
+use self::unpaid_limit::UnpaidLimit;
+use crate::answer::problem::Problem;
+use crate::answer::{Answer, problems};
+use crate::code::Code;
+use crate::keys::KeyRing;
+use crate::ledger::Ledger;
+use crate::lightning::Node;
+use crate::order::Order;
+use crate::payment::Payments;
+use crate::payment_hash::PaymentHash;
+use crate::price::Msat;
+use crate::record::request_log::RequestLog;
+use crate::service::request::PaidRequest;
+use crate::service::{Catalogue, Service, validate};
+use crate::ticket::{Pending, Rejected};
+use crate::time::UnixTime;
+
+/// Sells tickets.
+pub struct Sale {
+    catalogue: Arc<Catalogue>,
+    ring: Arc<KeyRing>,
+    ledger: Arc<Ledger>,
+    /// `None` where payments aren't detected.
+    payments: Option<Arc<Payments>>,
+    unpaid: Arc<UnpaidLimit>,
+    invoices: Arc<Invoices>,
+    stocks: Arc<Stocks>,
+}
+
+impl Sale {
+    /// `payments` is `None` where payments aren't detected; `mint_ahead` says how many invoices are
+    /// made ahead for each service at most, 0 for none.
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        ring: Arc<KeyRing>,
+        ledger: Arc<Ledger>,
+        node: Arc<dyn Node>,
+        payments: Option<Arc<Payments>>,
+        unpaid: Arc<UnpaidLimit>,
+        mint_ahead: usize,
+    ) -> Self {
+        let invoices = Arc::new(Invoices::new(node, catalogue.times.invoice_expiry));
+        let (services, stock_invoices) = (&catalogue.services, Arc::clone(&invoices));
+        let stocks = Stocks::new(services, mint_ahead, stock_invoices, Arc::clone(&ledger));
+        let stocks = Arc::new(stocks);
+        Self { catalogue, ring, ledger, payments, unpaid, invoices, stocks }
+    }
+
+    /// Offers a ticket: a new one, or the same pending one again to whoever holds it.
+    pub async fn sell(
+        &self,
+        request: &PaidRequest<'_>,
+        mut rejected: Rejected,
+        log: &mut RequestLog<'_>,
+    ) -> Result<Answer, Problem> {
+        if rejected.why == Code::PassNotTaken {
+            return Err(problems::pass_not_taken());
+        }
+        let limits = &self.catalogue.limits;
+        // What was sold before isn't judged again.
+        let sold = rejected.pending.as_ref().and_then(|pending| pending.order.clone());
+        let order = sold.clone().map_or_else(|| validate::for_sale(request, limits), Ok)?;
+        self.refuse_if_down(request)?;
+        let is_revoked = |pending: &&Pending| self.ledger.is_revoked(&pending.hash);
+        if let Some(pending) = rejected.pending.as_ref().filter(is_revoked) {
+            // What its payment would buy was taken back: its invoice is not offered again.
+            log.ticket(pending.hash);
+            rejected = Rejected::because(Code::TicketRevoked);
+        }
+        if let Some(pending) = &rejected.pending {
+            log.ticket(pending.hash);
+            let open = self.still_open(request, pending).await?;
+            // Paid by now, it would be parked: what can't be delivered isn't sold.
+            if let Some(open) = open.filter(|_| !self.is_of_another_life(pending)) {
+                let offered = Offered {
+                    macaroon: &pending.macaroon,
+                    invoice: &open.bolt11,
+                    hash: pending.hash,
+                    which: problems::Invoice::Own,
+                    expires: open.expires,
+                    price: Msat::new(pending.ticket.price_msat).unwrap_or(request.offer.price),
+                    kind: pending.ticket.kind,
+                    valid_until: pending.ticket.minted_valid_until,
+                };
+                return Ok(self.payment_required(request, &order, rejected.why, &offered));
+            }
+            // Where payments are detected, it is certain by now that this one wasn't paid.
+            let may_be_paid = self.payments.is_none() && pending.invoice_expires > UnixTime::now();
+            if rejected.claims_payment() && may_be_paid {
+                return Err(problems::no_second_invoice(rejected.why));
+            }
+        }
+        let order = if sold.is_some() { validate::for_sale(request, limits)? } else { order };
+        let minted = self.mint(request, &order, log).await?;
+        log.ticket(minted.invoice.payment_hash);
+        request.service.metrics.challenge(request.offer.price);
+        let offered = Offered {
+            macaroon: &minted.macaroon,
+            invoice: &minted.invoice.bolt11,
+            hash: minted.invoice.payment_hash,
+            which: problems::Invoice::New,
+            expires: minted.expires,
+            price: request.offer.price,
+            kind: minted.kind,
+            valid_until: minted.valid_until,
+        };
+        Ok(self.payment_required(request, &order, rejected.why, &offered))
+    }
+
+    /// The 402. `why` says what is wrong with what was handed in.
+    fn payment_required(
+        &self,
+        request: &PaidRequest<'_>,
+        order: &Order,
+        why: Code,
+        offered: &Offered<'_>,
+    ) -> Answer {
+        let public_url = self.catalogue.public_url.as_deref();
+        payment_required(request, order, public_url, why, offered)
+    }
+
+    /// Whether a challenge is remembered here as open.
+    pub fn is_open_here(&self, challenge: &PaymentHash) -> bool {
+        self.unpaid.pending(challenge, Instant::now()).is_some()
+    }
+
+    /// How many challenges are open.
+    pub fn unpaid(&self) -> usize {
+        self.unpaid.count(Instant::now())
+    }
+
+    /// How many invoices of a service are made ahead, and how many ran out unsold; `None` where
+    /// none are made.
+    pub fn stock(&self, service: &Service) -> Option<(usize, u64)> {
+        self.stocks.counts(service)
+    }
+
+    /// Keeps a service's stock of invoices for as long as it is polled. Returns at once where there
+    /// is none.
+    pub async fn keep_stock(&self, service: &Arc<Service>) {
+        self.stocks.keep(service).await;
+    }
+}

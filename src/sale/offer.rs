@@ -7,7 +7,6 @@ use super::curl;
 use crate::answer::problem::{Charged, Members, WithMembers};
 use crate::answer::{self, Answer, problems};
 use crate::code::Code;
-use crate::gate::Gate;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
 use crate::l402::verify::Kind;
@@ -18,23 +17,23 @@ use crate::service::request::PaidRequest;
 use crate::time::UnixTime;
 
 /// What a 402 offers.
-pub(crate) struct Offered<'a> {
+pub(super) struct Offered<'a> {
     /// The macaroon, in binary.
-    pub(crate) macaroon: &'a [u8],
+    pub(super) macaroon: &'a [u8],
     /// BOLT 11 text.
-    pub(crate) invoice: &'a str,
+    pub(super) invoice: &'a str,
     /// The invoice's.
-    pub(crate) hash: PaymentHash,
+    pub(super) hash: PaymentHash,
     /// Whose invoice it is.
-    pub(crate) which: problems::Invoice,
+    pub(super) which: problems::Invoice,
     /// Till when it can be paid.
-    pub(crate) expires: UnixTime,
+    pub(super) expires: UnixTime,
     /// What it costs.
-    pub(crate) price: Msat,
+    pub(super) price: Msat,
     /// What its payment buys.
-    pub(crate) kind: Kind,
+    pub(super) kind: Kind,
     /// Till when that is worth something, in Unix seconds.
-    pub(crate) valid_until: u64,
+    pub(super) valid_until: u64,
 }
 
 /// What a 402 offers, as its body says it.
@@ -56,10 +55,10 @@ struct Terms<'a> {
 }
 
 /// The 402. `why` says what is wrong with what was handed in.
-pub(crate) fn payment_required(
-    gate: &Gate,
+pub(super) fn payment_required(
     request: &PaidRequest<'_>,
     order: &Order,
+    public_url: Option<&str>,
     why: Code,
     offered: &Offered<'_>,
 ) -> Answer {
@@ -79,7 +78,7 @@ pub(crate) fn payment_required(
         price_msat: offered.price.get(),
         expires_at: offered.expires.seconds(),
         service: &request.service.name,
-        next: curl::third_step(request, order, gate.catalogue.public_url.as_deref(), &token),
+        next: curl::third_step(request, order, public_url, &token),
         pass_until,
         pass_uses,
     };

@@ -19,7 +19,7 @@ const WAITING_MAX: usize = 1000;
 
 /// The unpaid challenges. One counts from before its invoice is asked for until it is redeemed or
 /// its invoice has run out.
-pub struct Unpaid {
+pub struct UnpaidLimit {
     per_client: usize,
     total: usize,
     lifetime: Duration,
@@ -63,17 +63,17 @@ pub struct OpenInvoice {
 /// A place for one challenge. Dropped before the node was asked, it is free again; after that it
 /// counts until it runs out.
 pub struct Reservation<'a> {
-    unpaid: &'a Unpaid,
+    unpaid: &'a UnpaidLimit,
     number: u64,
     asked: bool,
     pause: Duration,
 }
 
-/// There is no place; there may be one after this time.
+/// All places are taken; there may be one after this time.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NoPlace(pub Duration);
+pub struct LimitReached(pub Duration);
 
-impl Unpaid {
+impl UnpaidLimit {
     /// Limits per client and in all; `lifetime` is the invoices'.
     pub fn new(per_client: usize, total: usize, lifetime: Duration) -> Self {
         Self {
@@ -86,20 +86,25 @@ impl Unpaid {
     }
 
     /// Takes a place for a client's challenge.
-    pub fn reserve(&self, client: ClientKey, now: Instant) -> Result<Reservation<'_>, NoPlace> {
+    pub fn reserve(
+        &self,
+        client: ClientKey,
+        now: Instant,
+    ) -> Result<Reservation<'_>, LimitReached> {
         let mut open = self.open(now);
-        let wait = |challenge: &Challenge| NoPlace(challenge.until.saturating_duration_since(now));
+        let wait =
+            |challenge: &Challenge| LimitReached(challenge.until.saturating_duration_since(now));
         if open.challenges.len() >= self.total {
             return Err(open
                 .challenges
                 .first_key_value()
-                .map_or(NoPlace(self.lifetime), |(_, oldest)| wait(oldest)));
+                .map_or(LimitReached(self.lifetime), |(_, oldest)| wait(oldest)));
         }
         let own = open.clients.get(&client);
         if own.map_or(0, BTreeSet::len) >= self.per_client {
             let oldest =
                 own.and_then(BTreeSet::first).and_then(|number| open.challenges.get(number));
-            return Err(oldest.map_or(NoPlace(self.lifetime), wait));
+            return Err(oldest.map_or(LimitReached(self.lifetime), wait));
         }
         let pause = self.pause(open.challenges.len());
         let number = open.next;
@@ -117,7 +122,7 @@ impl Unpaid {
     }
 
     /// Waits with a refusal for as long as a challenge is put off at most.
-    pub async fn put_off(&self) {
+    pub async fn delay(&self) {
         if let Ok(_turn) = self.waiting.try_acquire() {
             sleep(PAUSE_MAX).await;
         }
@@ -231,7 +236,7 @@ mod tests {
         }
     }
 
-    fn buy(unpaid: &Unpaid, who: u8, hash: u8, now: Instant) -> Result<(), NoPlace> {
+    fn buy(unpaid: &UnpaidLimit, who: u8, hash: u8, now: Instant) -> Result<(), LimitReached> {
         let mut place = unpaid.reserve(client(who), now)?;
         place.asking();
         place.fill(PaymentHash::from_bytes([hash; 32]), invoice(now));
@@ -240,13 +245,13 @@ mod tests {
 
     #[test]
     fn limits_per_client_and_in_all() {
-        let (unpaid, now) = (Unpaid::new(2, 3, LIFETIME), Instant::now());
+        let (unpaid, now) = (UnpaidLimit::new(2, 3, LIFETIME), Instant::now());
         assert!(
             buy(&unpaid, 1, 1, now).is_ok()
                 && buy(&unpaid, 1, 2, now + Duration::from_secs(60)).is_ok()
         );
         let later = now + Duration::from_secs(100);
-        assert_eq!(buy(&unpaid, 1, 3, later), Err(NoPlace(Duration::from_secs(500))));
+        assert_eq!(buy(&unpaid, 1, 3, later), Err(LimitReached(Duration::from_secs(500))));
         assert!(buy(&unpaid, 2, 3, later).is_ok());
         assert!(buy(&unpaid, 3, 4, later).is_err(), "the total");
         unpaid.redeemed(&PaymentHash::from_bytes([1; 32]), later);
@@ -258,27 +263,27 @@ mod tests {
     }
 
     #[test]
-    fn the_fewer_places_are_left_the_longer_the_next_is_put_off() {
-        let (unpaid, now) = (Unpaid::new(10, 10, LIFETIME), Instant::now());
+    fn the_fewer_places_are_left_the_longer_the_next_is_delay() {
+        let (unpaid, now) = (UnpaidLimit::new(10, 10, LIFETIME), Instant::now());
         let held: Vec<_> = (0..10).map(|_| unpaid.reserve(client(1), now).unwrap()).collect();
         let pauses: Vec<_> = held.iter().map(|place| place.pause().as_millis()).collect();
         assert_eq!(pauses, [0, 0, 0, 0, 0, 0, 200, 400, 600, 800], "who is put off counts");
         drop(held);
         assert_eq!(unpaid.reserve(client(1), now).unwrap().pause(), Duration::ZERO);
         assert_eq!(
-            Unpaid::new(1, 1, LIFETIME).reserve(client(1), now).unwrap().pause(),
+            UnpaidLimit::new(1, 1, LIFETIME).reserve(client(1), now).unwrap().pause(),
             Duration::ZERO
         );
     }
 
     #[tokio::test]
     async fn a_bounded_number_of_refusals_waits() {
-        let (unpaid, started) = (Unpaid::new(1, 1, LIFETIME), Instant::now());
+        let (unpaid, started) = (UnpaidLimit::new(1, 1, LIFETIME), Instant::now());
         let unpaid = Arc::new(unpaid);
         let mut all = tokio::task::JoinSet::new();
         for _ in 0..=WAITING_MAX {
             let unpaid = Arc::clone(&unpaid);
-            all.spawn(async move { unpaid.put_off().await });
+            all.spawn(async move { unpaid.delay().await });
         }
         let mut at_once = 0;
         while all.join_next().await.is_some() {
@@ -289,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_place_is_free_again_unless_the_node_was_asked() {
-        let (unpaid, now) = (Unpaid::new(1, 1, LIFETIME), Instant::now());
+        let (unpaid, now) = (UnpaidLimit::new(1, 1, LIFETIME), Instant::now());
         drop(unpaid.reserve(client(1), now).unwrap());
         let mut place = unpaid.reserve(client(1), now).unwrap();
         place.asking();
@@ -302,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_pending_challenge_is_found_until_it_runs_out() {
-        let (unpaid, now) = (Unpaid::new(9, 9, LIFETIME), Instant::now());
+        let (unpaid, now) = (UnpaidLimit::new(9, 9, LIFETIME), Instant::now());
         buy(&unpaid, 1, 1, now).unwrap();
         let hash = PaymentHash::from_bytes([1; 32]);
         assert_eq!(

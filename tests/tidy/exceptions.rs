@@ -1,36 +1,8 @@
 //! What breaks a rule today, by name.
 
-pub const ARROWS: &[&str] = &[
-    "payment/check.rs -> gate/mod.rs",
-    "payment/stream.rs -> gate/mod.rs",
-    "redeem/exchange.rs -> gate/mod.rs",
-    "redeem/look_up.rs -> gate/mod.rs",
-    "redeem/pass.rs -> gate/mod.rs",
-    "redeem/run.rs -> gate/mod.rs",
-    "redeem/ticket.rs -> gate/mod.rs",
-    "sale/offer.rs -> gate/mod.rs",
-    "sale/sell.rs -> gate/mod.rs",
-    "sale/stock.rs -> gate/mod.rs",
-    "status/mod.rs -> gate/mod.rs",
-];
+pub const ARROWS: &[&str] = &[];
 pub const CIRCLES: &[&[&str]] = &[
     &["cli/check/mod.rs", "cli/check/node.rs"],
-    &["cli/demo/mod.rs", "cli/mod.rs", "cli/play.rs", "cli/serve.rs"],
-    &[
-        "gate/free.rs",
-        "gate/mod.rs",
-        "gate/without_preimage.rs",
-        "payment/check.rs",
-        "payment/stream.rs",
-        "redeem/exchange.rs",
-        "redeem/pass.rs",
-        "redeem/run.rs",
-        "redeem/ticket.rs",
-        "sale/offer.rs",
-        "sale/sell.rs",
-        "sale/stock.rs",
-        "status/mod.rs",
-    ],
     &["lightning/lnd/line.rs", "lightning/lnd/mod.rs", "lightning/lnd/payments.rs"],
     &[
         "upstream/body.rs",
@@ -51,11 +23,8 @@ pub const FUNCTIONS: &[(&str, &str)] = &[
     ("bench/measure/cases.rs", "beside_buyers"),
     ("bench/measure/cases.rs", "gate"),
     ("bench/measure/cases.rs", "in_the_clear"),
-    ("src/cli/assemble.rs", "assemble"),
     ("src/cli/check/node.rs", "about_itself"),
-    ("src/cli/serve.rs", "until"),
     ("src/config/service.rs", "check"),
-    ("src/ledger/conformance/tickets.rs", "put_back_from_a_copy"),
     ("src/listen/connection.rs", "serve"),
     ("src/record/metrics.rs", "new"),
     ("tests/blackbox/money.rs", "what_a_service_would_refuse_gets_no_invoice"),

@@ -88,16 +88,6 @@ fn no_files_import_each_other_in_a_circle() {
     compare("a circle of files", found.map(|files| files.join(" ")).collect(), &excepted);
 }
 
-/// What all of them hold in common is the gate itself, until it is taken apart.
-#[test]
-fn the_files_of_the_gate_are_tied_by_nothing_but_the_gate() {
-    let mut arrows = arrows::all(&sources());
-    arrows.retain(|arrow| arrow.from != "gate/mod.rs" && arrow.to != "gate/mod.rs");
-    let circles = arrows::circles(&arrows);
-    let tied: Vec<_> = circles.into_iter().flatten().filter(|file| room(file) == "gate").collect();
-    assert!(tied.is_empty(), "{tied:?}");
-}
-
 #[test]
 fn pure_rooms_have_no_clock_no_randomness_and_no_sockets() {
     for source in sources().iter().filter(|source| PURE.contains(&room(&source.path))) {

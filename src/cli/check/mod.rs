@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::sold::{self, Redeems};
-use super::{assemble, client_tls, master_secret, open_ledger};
+use crate::app::sold::{self, Redeems};
+use crate::app::{assemble, client_tls, master_secret, open_ledger};
 use crate::config::{Config, LedgerPlace, Service, Ticket};
 use crate::ledger::postgres;
 use crate::ledger::sqlite::error::OpenError;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Report;
-use crate::cli::client_tls;
+use crate::app::client_tls;
 use crate::config::{Config, Ticket};
 use crate::lightning::lnd::permissions::{bake_command, compare};
 use crate::lightning::lnd::{Channels, Inbound, Lnd, Settings};

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use super::serve::Server;
-use super::{bind, stop_signal};
+use crate::app::bind::bind;
+use crate::app::run::Server;
+use crate::app::signal::stop_signal;
 use crate::config::Config;
 use crate::lightning::play::{PlayNode, wallet};
 use crate::record::access_log::AccessLog;

@@ -112,6 +112,7 @@ mod on_the_state_machine {
         tickets::a_clock_that_was_wrong_at_the_first_try as a_clock_that_was_wrong_at_the_first_try,
         tickets::another_place_does_not_know_the_key as another_place_does_not_know_the_key,
         tickets::put_back_from_a_copy as put_back_from_a_copy,
+        tickets::parked_before_the_copy as parked_before_the_copy,
     }
 }
 
@@ -126,6 +127,7 @@ mod on_sqlite {
         tickets::a_clock_that_was_wrong_at_the_first_try as a_clock_that_was_wrong_at_the_first_try,
         tickets::another_place_does_not_know_the_key as another_place_does_not_know_the_key,
         tickets::put_back_from_a_copy as put_back_from_a_copy,
+        tickets::parked_before_the_copy as parked_before_the_copy,
         tickets::the_order_is_kept_while_nobody_knows as the_order_is_kept_while_nobody_knows,
         accounts::what_was_sold_is_known as what_was_sold_is_known,
         accounts::secrets_of_tickets_that_do_not_end as secrets_of_tickets_that_do_not_end,
@@ -155,6 +157,7 @@ mod on_postgres {
             tickets::a_clock_that_was_wrong_at_the_first_try,
             tickets::another_place_does_not_know_the_key,
             tickets::put_back_from_a_copy,
+            tickets::parked_before_the_copy,
             tickets::the_order_is_kept_while_nobody_knows,
             accounts::what_was_sold_is_known,
             accounts::secrets_of_tickets_that_do_not_end,

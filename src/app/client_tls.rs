@@ -11,12 +11,12 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::config::Service as Written;
 
 /// The process-wide cryptography.
-pub(super) fn provider() -> Result<Arc<CryptoProvider>, String> {
+pub fn provider() -> Result<Arc<CryptoProvider>, String> {
     CryptoProvider::get_default().cloned().ok_or_else(|| "there is no cryptography".to_owned())
 }
 
 /// https is always verified: against the operator's roots, or the system's.
-pub(super) fn client_tls(
+pub fn client_tls(
     written: &Written,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<ClientConfig>, String> {
@@ -29,7 +29,7 @@ pub(super) fn client_tls(
 }
 
 /// How servers are verified: against the roots in the file that `key` names, or the system's.
-pub(super) fn client_config(
+pub fn client_config(
     key: &str,
     ca: Option<&Path>,
     provider: &Arc<CryptoProvider>,

@@ -8,27 +8,30 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use rustls::crypto::CryptoProvider;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::client_tls::{client_tls, provider};
 use super::open_ledger::{SECRET_NOTE_INTERVAL, longest_life, open_ledger};
 use super::sold;
-use crate::cache::FifoCache;
 use crate::config::{Config, Service as Written, Ticket};
 use crate::gate::Gate;
 use crate::keys::{KeyRing, Keys};
+use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
 use crate::ledger::state::FIRST_CLAIM_GRACE;
 use crate::lightning::lnd::Lnd;
-use crate::payment::stream::Payments;
+use crate::lightning::{Node, Trouble};
+use crate::payment::Payments;
+use crate::payment_hash::PaymentHash;
 use crate::place::Place;
 use crate::record::access_log::AccessLog;
 use crate::record::metrics::Metrics;
-use crate::redeem::in_flight::InFlight;
-use crate::sale::stock::Stocks;
-use crate::sale::unpaid_limit::Unpaid;
+use crate::record::request_log::Recorder;
+use crate::redeem::Redeem;
+use crate::sale::Sale;
+use crate::sale::unpaid_limit::UnpaidLimit;
 use crate::service::times::TicketTimes;
 use crate::service::{Catalogue, Limits, Offer, Service};
+use crate::status::Status;
 use crate::ticket::Tickets;
 use crate::upstream::Upstream;
 use crate::upstream::connect::Target;
@@ -37,97 +40,179 @@ use crate::upstream::places::Places;
 use crate::upstream::pool::Pool;
 use crate::upstream::request::KeyPlace;
 
-/// Bytes of delivered answers that are kept in memory.
-const RECENT_MAX_BYTES: usize = 64 * 1024 * 1024;
-
-/// Counted passes of which the number of used uses is remembered.
-const RIDES_MAX: usize = 10_000;
-
 /// Longest time for reading a request body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// The parts of a running Farebox.
-pub(super) struct Parts {
-    pub(super) gate: Arc<Gate>,
+pub(super) struct App {
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) ring: Arc<KeyRing>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) node: Arc<Lnd>,
+    /// `None` where payments aren't detected.
+    pub(super) payments: Option<Arc<Payments>>,
+    pub(super) redeem: Arc<Redeem>,
+    pub(super) sale: Arc<Sale>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) access: Arc<AccessLog>,
+    /// Cancelled once the process is to stop.
+    pub(super) stopping: CancellationToken,
 }
 
-/// Opens the ledger, loads the secret, and puts the gate together. Nothing is sold yet.
-pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<Parts, String> {
+/// Opens the ledger, loads the secret, and puts the parts together. Nothing is sold yet.
+pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<App, String> {
     let provider = provider()?;
     let metrics = Arc::new(Metrics::new().map_err(|error| error.to_string())?);
     let (ledger, secrets) = open_ledger(&config, &metrics, &provider).await?;
-    let longest_life = longest_life(&config);
+    let ledger = Arc::new(ledger.with_challenge_rows(config.detects_payments));
     let ring = KeyRing::new(&secrets, config.lnd.network.name());
     let ring = Arc::new(ring.ok_or("there is no master secret")?);
-    let observed = Arc::clone(&metrics);
-    let node = Arc::new(Lnd::new(
-        config.lnd.clone(),
-        Arc::clone(&provider),
-        Box::new(move |took, result| {
-            let [worked, failed] = &observed.node_calls;
-            if result.is_ok() { worked } else { failed }.observe(took.as_secs_f64());
-        }),
-    ));
-    let most = config.limits.redemptions;
-    let services = config.services.into_iter().enumerate();
-    let services: Vec<Arc<Service>> = services
-        .map(|(index, written)| {
-            service(written, &metrics, &provider, &ring, most, index).map(Arc::new)
-        })
-        .collect::<Result<_, _>>()?;
-    for said in sold::unredeemable(&ledger, &services, config.detects_payments).await {
+    let node = node(&config, &metrics, &provider);
+    let terms = SaleTerms::of(&config);
+    let catalogue = Arc::new(catalogue(config, &metrics, &provider, &ring)?);
+    for said in sold::unredeemable(&ledger, &catalogue.services, terms.detects_payments).await {
         tracing::warn!("{said}");
     }
-    let (limits, expiry) = (&config.limits, config.invoice_expiry);
-    let catalogue = Catalogue {
-        services,
+    Ok(Ground { catalogue, ring, ledger, node, metrics }.rooms(terms, Arc::new(access)))
+}
+
+/// What all rooms share.
+struct Ground {
+    catalogue: Arc<Catalogue>,
+    ring: Arc<KeyRing>,
+    ledger: Arc<Ledger>,
+    node: Arc<Lnd>,
+    metrics: Arc<Metrics>,
+}
+
+impl Ground {
+    /// Each room gets what it needs.
+    fn rooms(self, terms: SaleTerms, access: Arc<AccessLog>) -> App {
+        let Self { catalogue, ring, ledger, node, metrics } = self;
+        let shared = || (Arc::clone(&catalogue), Arc::clone(&ring), Arc::clone(&ledger));
+        let (stopping, dyn_node) = (CancellationToken::new(), Arc::clone(&node) as Arc<dyn Node>);
+        let unpaid = UnpaidLimit::new(terms.unpaid_per_client, terms.unpaid_total, terms.expiry);
+        let unpaid = Arc::new(unpaid);
+        let freed = Arc::clone(&unpaid);
+        // A ticket that is verified as paid counts as unpaid no more.
+        let on_paid = move |hash: &PaymentHash| freed.redeemed(hash, Instant::now());
+        let tickets = Arc::new(Tickets::new(Arc::clone(&ring), on_paid));
+        let payments = terms.detects_payments.then(|| {
+            let ((catalogue, _, ledger), node) = (shared(), Arc::clone(&dyn_node));
+            Arc::new(Payments::new(catalogue, ledger, node, terms.node_name))
+        });
+        let redeem = {
+            let (catalogue, ring, ledger) = shared();
+            let stopping = stopping.clone();
+            Arc::new(Redeem::new(catalogue, ring, ledger, terms.redemptions_max, stopping))
+        };
+        let sale = {
+            let ((catalogue, ring, ledger), payments) = (shared(), payments.clone());
+            let ahead = terms.mint_ahead;
+            Arc::new(Sale::new(catalogue, ring, ledger, dyn_node, payments, unpaid, ahead))
+        };
+        let status = payments.clone().map(|payments| {
+            let ((catalogue, ring, ledger), tickets) = (shared(), Arc::clone(&tickets));
+            let stopping = stopping.clone();
+            Arc::new(Status::new(catalogue, tickets, ring, ledger, payments, stopping))
+        });
+        let recorder = Recorder { metrics: Arc::clone(&metrics), access: Arc::clone(&access) };
+        let gate = Arc::new(Gate::new(
+            Arc::clone(&catalogue),
+            tickets,
+            payments.clone(),
+            Arc::clone(&redeem),
+            Arc::clone(&sale),
+            status,
+            recorder,
+        ));
+        App {
+            catalogue,
+            ring,
+            ledger,
+            node,
+            payments,
+            redeem,
+            sale,
+            gate,
+            metrics,
+            access,
+            stopping,
+        }
+    }
+}
+
+/// What the config says of sales.
+struct SaleTerms {
+    detects_payments: bool,
+    node_name: Arc<str>,
+    redemptions_max: usize,
+    unpaid_per_client: usize,
+    unpaid_total: usize,
+    expiry: Duration,
+    mint_ahead: usize,
+}
+
+impl SaleTerms {
+    fn of(config: &Config) -> Self {
+        Self {
+            detects_payments: config.detects_payments,
+            node_name: format!("{} {}", config.lnd.network, config.lnd.address).into(),
+            redemptions_max: config.limits.redemptions,
+            unpaid_per_client: config.limits.unpaid_per_client,
+            unpaid_total: config.limits.unpaid_total,
+            expiry: config.invoice_expiry,
+            mint_ahead: config.mint_ahead,
+        }
+    }
+}
+
+fn node(config: &Config, metrics: &Arc<Metrics>, provider: &Arc<CryptoProvider>) -> Arc<Lnd> {
+    let observed = Arc::clone(metrics);
+    let observe = move |took: Duration, result: Result<(), &Trouble>| {
+        let [worked, failed] = &observed.node_calls;
+        if result.is_ok() { worked } else { failed }.observe(took.as_secs_f64());
+    };
+    Arc::new(Lnd::new(config.lnd.clone(), Arc::clone(provider), Box::new(observe)))
+}
+
+fn catalogue(
+    config: Config,
+    metrics: &Metrics,
+    provider: &Arc<CryptoProvider>,
+    ring: &KeyRing,
+) -> Result<Catalogue, String> {
+    let times = TicketTimes {
+        invoice_expiry: config.invoice_expiry,
+        lifetime: config.tickets.lifetime,
+        longest_life: longest_life(&config),
+        replay: config.tickets.replay,
+        wait: config.tickets.wait,
+    };
+    let connections_max = config.limits.redemptions;
+    let services = config.services.into_iter().enumerate();
+    let services = services.map(|(index, written)| {
+        service(written, metrics, provider, ring, connections_max, index).map(Arc::new)
+    });
+    Ok(Catalogue {
+        services: services.collect::<Result<_, _>>()?,
         public_url: config.listen.public_url,
         limits: Limits {
             body: config.limits.body,
             body_time: BODY_TIME_MAX,
             stored_answer: config.limits.stored_answer,
-            trusted_proxies: limits.trusted_proxies.clone(),
+            trusted_proxies: config.limits.trusted_proxies,
         },
-        times: TicketTimes {
-            invoice_expiry: config.invoice_expiry,
-            lifetime: config.tickets.lifetime,
-            longest_life,
-            replay: config.tickets.replay,
-            wait: config.tickets.wait,
-        },
-    };
-    let unpaid = Arc::new(Unpaid::new(limits.unpaid_per_client, limits.unpaid_total, expiry));
-    let freed = Arc::clone(&unpaid);
-    // A ticket that is verified as paid counts as unpaid no more.
-    let tickets = Tickets::new(Arc::clone(&ring), move |hash| freed.redeemed(hash, Instant::now()));
-    let gate = Arc::new(Gate {
-        ring,
-        node: Arc::clone(&node) as _,
-        ledger: ledger.with_challenge_rows(config.detects_payments),
-        stocks: Stocks::new(&catalogue.services, config.mint_ahead, config.invoice_expiry),
-        tickets,
-        unpaid,
-        recent: FifoCache::new(RECENT_MAX_BYTES),
-        rides: FifoCache::new(RIDES_MAX),
-        payments: config.detects_payments.then(|| {
-            Payments::new(format!("{} {}", config.lnd.network, config.lnd.address).into())
-        }),
-        in_flight: InFlight::new(config.limits.redemptions),
-        stopping: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-        metrics,
-        access,
-        catalogue,
-    });
-    Ok(Parts { gate, node })
+        times,
+    })
 }
 
 /// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the
 /// minting secret will be about.
-pub(super) async fn note_secret(gate: &Gate) -> Result<(), LedgerError> {
-    let times = &gate.catalogue.times;
-    let until = gate
+pub(super) async fn note_secret(app: &App) -> Result<(), LedgerError> {
+    let times = &app.catalogue.times;
+    let until = app
         .ledger
         .now()
         .later()
@@ -135,7 +220,7 @@ pub(super) async fn note_secret(gate: &Gate) -> Result<(), LedgerError> {
         .plus(times.longest_life)
         .plus(FIRST_CLAIM_GRACE)
         .plus(SECRET_NOTE_INTERVAL * 3 / 2);
-    gate.ledger.note_secret(gate.ring.minting().fingerprint(), until).await
+    app.ledger.note_secret(app.ring.minting().fingerprint(), until).await
 }
 
 /// The place that a service's requests are sent to, under a key.
@@ -205,7 +290,7 @@ fn service(
 }
 
 /// The backend of a service, with at most `most` connections to it; `Err` names the service.
-pub(super) fn upstream(
+pub fn upstream(
     written: &Written,
     provider: &Arc<CryptoProvider>,
     most: usize,

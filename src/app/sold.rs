@@ -12,7 +12,7 @@ use crate::service::Service;
 use crate::time::UnixTime;
 
 /// What a service of today redeems.
-pub(super) struct Redeems {
+pub struct Redeems {
     name: Arc<str>,
     formerly: Vec<Arc<str>>,
     addresses: BTreeSet<String>,
@@ -22,7 +22,7 @@ pub(super) struct Redeems {
 impl Redeems {
     /// A paid one: its name and former names, its address and former addresses, and whether it
     /// sells passes.
-    pub(super) fn new(
+    pub fn new(
         name: &Arc<str>,
         formerly: &[Arc<str>],
         address: (&Method, &str),
@@ -42,7 +42,7 @@ impl Redeems {
 
 /// A sentence for each kind of ticket that is still worth something and can't be redeemed. Silent
 /// where the ledger can't be asked: it says so itself.
-pub(super) async fn unredeemable(
+pub async fn unredeemable(
     ledger: &Ledger,
     services: &[Arc<Service>],
     detects: bool,
@@ -62,7 +62,7 @@ pub(super) async fn unredeemable(
 }
 
 /// The same, of what was read.
-pub(super) fn sentences(
+pub fn sentences(
     sold: &[SoldOffer],
     services: &[Redeems],
     owed: Option<&[(String, Sum)]>,

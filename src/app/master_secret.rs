@@ -16,9 +16,11 @@ use crate::owner;
 
 /// All secrets, the minting one first, and the ledgers that they were made for as far as their file
 /// says so (`# ledger <id>`).
-pub(super) struct Loaded {
-    pub(super) secrets: Vec<MasterSecret>,
-    pub(super) ledgers: Vec<LedgerId>,
+pub struct Loaded {
+    /// The minting one first.
+    pub secrets: Vec<MasterSecret>,
+    /// The ledgers that it names.
+    pub ledgers: Vec<LedgerId>,
 }
 
 /// Begins the remark by which a secret names its ledger.
@@ -26,7 +28,7 @@ const LEDGER_REMARK: &str = "# ledger ";
 
 /// Loads them. Where the file is missing and nothing needs an old secret, one is made for the
 /// ledger `make_for`, if that is given.
-pub(super) fn load(
+pub fn load(
     tickets: &Tickets,
     in_use: &[[u8; 16]],
     make_for: Option<LedgerId>,
@@ -59,7 +61,7 @@ pub(super) fn load(
 }
 
 /// The ledgers that the secret names, before there is a ledger; none where there is no secret yet.
-pub(super) fn named_ledgers(tickets: &Tickets) -> Result<Vec<LedgerId>, String> {
+pub fn named_ledgers(tickets: &Tickets) -> Result<Vec<LedgerId>, String> {
     match &tickets.master_secret {
         Source::File(path) if !tickets.state_dir.join(path).exists() => Ok(Vec::new()),
         _ => Ok(read(tickets)?.ledgers),
@@ -68,7 +70,7 @@ pub(super) fn named_ledgers(tickets: &Tickets) -> Result<Vec<LedgerId>, String> 
 
 /// Has the secret name a ledger that was made on purpose; without a secret, one is made. `false` if
 /// it doesn't lie in a file, and so names none.
-pub(super) fn name_ledger(tickets: &Tickets, ledger: LedgerId) -> Result<bool, String> {
+pub fn name_ledger(tickets: &Tickets, ledger: LedgerId) -> Result<bool, String> {
     let Source::File(path) = &tickets.master_secret else { return Ok(false) };
     let path = tickets.state_dir.join(path);
     if !path.exists() {

@@ -9,7 +9,7 @@ use crate::record::access_log::LogFormat;
 
 /// Lines on standard error. No bridge from the `log` crate: some libraries would write secrets
 /// through it.
-pub(super) fn init_log(format: LogFormat) {
+pub fn init_log(format: LogFormat) {
     // Ours only: some libraries log what a stranger makes them.
     let ours = Targets::new().with_target("farebox", Level::INFO);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

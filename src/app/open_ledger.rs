@@ -22,11 +22,11 @@ use crate::record::metrics::Metrics;
 use crate::service::TicketKind;
 
 /// How often the ledger is told that the minting secret is still needed.
-pub(super) const SECRET_NOTE_INTERVAL: Duration = Duration::from_secs(3600);
+pub const SECRET_NOTE_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// How long a ticket of any of the services may be worth something, after its invoice could be
 /// paid.
-pub(super) fn longest_life(config: &Config) -> Duration {
+pub fn longest_life(config: &Config) -> Duration {
     let passes = config.services.iter().filter_map(|service| match &service.ticket {
         Ticket::Paid { kind: TicketKind::Pass { time, .. }, .. } => Some(*time),
         _ => None,
@@ -36,7 +36,7 @@ pub(super) fn longest_life(config: &Config) -> Duration {
 
 /// Opens the ledger, and loads the master secrets that fit to it. The minting one is noted before
 /// anything is sold.
-pub(super) async fn open_ledger(
+pub async fn open_ledger(
     config: &Config,
     metrics: &Arc<Metrics>,
     provider: &Arc<CryptoProvider>,
@@ -128,7 +128,7 @@ impl Opening {
 
 /// Whether the ledger is the one that the master secret was made with; `true` if there is none yet,
 /// and one may be made.
-pub(super) fn fits(tickets: &Tickets, path: &Path) -> Result<bool, String> {
+pub fn fits(tickets: &Tickets, path: &Path) -> Result<bool, String> {
     let named = master_secret::named_ledgers(tickets)?;
     let found = SqliteLedger::identify(path).map_err(|error| format!("ledger: {error}"))?;
     match (named.first(), found) {

@@ -1,0 +1,12 @@
+//! Builds the parts from the config, looks after them, and ends them in order.
+
+pub mod assemble;
+pub mod bind;
+pub mod client_tls;
+pub mod log;
+pub mod master_secret;
+pub mod open_ledger;
+pub mod run;
+pub mod signal;
+pub mod sold;
+mod supervise;

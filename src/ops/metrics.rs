@@ -1,0 +1,29 @@
+//! `/metrics`: what is read at a scrape.
+
+use super::Ops;
+use crate::lightning::Trouble;
+
+impl Ops {
+    /// Reads what is read at a scrape only, and gives the text that Prometheus reads.
+    pub(super) fn metrics_text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let metrics = &self.metrics;
+        let node = self.node.state();
+        metrics.node_up.set(node.is_ok().into());
+        metrics.node_is(node.as_ref().map_or_else(Trouble::word, |()| "ok"));
+        if let Some(payments) = &self.payments {
+            metrics.payments_up.set(payments.state().is_ok().into());
+        }
+        let apart = self.ledger.now().apart().as_secs();
+        metrics.clocks_apart.set(i64::try_from(apart).unwrap_or(i64::MAX));
+        metrics.ledger_up.set(self.ledger.health().is_ok().into());
+        metrics.unpaid.set(i64::try_from(self.sale.unpaid()).unwrap_or(i64::MAX));
+        metrics.in_flight.set(i64::try_from(self.redeem.in_flight()).unwrap_or(i64::MAX));
+        for service in &self.catalogue.services {
+            if let Some((there, wasted)) = self.sale.stock(service) {
+                service.metrics.stock_is(there, wasted);
+            }
+            service.metrics.upstream_up.set((!service.upstream.health.is_down()).into());
+        }
+        metrics.text()
+    }
+}

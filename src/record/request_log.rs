@@ -1,0 +1,86 @@
+//! What is noted about a request on its way, for its log line and the counters.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::{Method, StatusCode};
+
+use super::access_log::{AccessLog, Line};
+use super::metrics::{Metrics, ServiceMetrics};
+use crate::client::Client;
+use crate::code::Code;
+use crate::payment_hash::PaymentHash;
+
+/// Where the notes go.
+pub struct Recorder {
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// A line for each request.
+    pub access: Arc<AccessLog>,
+}
+
+/// The notes about one request.
+pub struct RequestLog<'a> {
+    started: Instant,
+    method: Method,
+    service: Option<&'a ServiceMetrics>,
+    ticket: Option<PaymentHash>,
+    /// How long the upstream took, and how long the request was made to wait on purpose: neither
+    /// is time of ours.
+    upstream: Duration,
+    delay: Duration,
+}
+
+impl<'a> RequestLog<'a> {
+    /// Of a request that has just come.
+    pub fn begin(method: &Method) -> Self {
+        Self {
+            started: Instant::now(),
+            method: method.clone(),
+            service: None,
+            ticket: None,
+            upstream: Duration::ZERO,
+            delay: Duration::ZERO,
+        }
+    }
+
+    /// The service that it was for.
+    pub fn service(&mut self, service: &'a ServiceMetrics) {
+        self.service = Some(service);
+    }
+
+    /// The ticket that it brought or was offered.
+    pub fn ticket(&mut self, ticket: PaymentHash) {
+        self.ticket = Some(ticket);
+    }
+
+    /// How long the upstream took.
+    pub fn upstream(&mut self, took: Duration) {
+        self.upstream = took;
+    }
+
+    /// How long it was made to wait on purpose.
+    pub fn delay(&mut self, waited: Duration) {
+        self.delay = waited;
+    }
+
+    /// Counts it, and writes its line.
+    pub fn finish(self, recorder: &Recorder, client: &Client, status: StatusCode, code: Code) {
+        let took = self.started.elapsed();
+        match self.service {
+            Some(service) => {
+                service.request(code, took.saturating_sub(self.upstream + self.delay));
+            }
+            None => recorder.metrics.unrouted(code),
+        }
+        recorder.access.write(&Line {
+            client,
+            method: &self.method,
+            service: self.service.map(ServiceMetrics::name),
+            status,
+            code: code.word(),
+            ticket: self.ticket,
+            took,
+        });
+    }
+}

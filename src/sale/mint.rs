@@ -1,0 +1,135 @@
+//! A new challenge: a place among the unpaid, an invoice, and the macaroon over it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::error;
+
+use super::Sale;
+use super::invoices::ReadyInvoice;
+use super::unpaid_limit::{OpenInvoice, Reservation};
+use crate::answer::problem::Problem;
+use crate::answer::problems;
+use crate::l402::identifier::TokenId;
+use crate::l402::mint;
+use crate::l402::verify::Kind;
+use crate::ledger::accounts::{JournalEntry, Minted};
+use crate::lightning::{Invoice, Trouble};
+use crate::order::Order;
+use crate::record::request_log::RequestLog;
+use crate::service::TicketKind;
+use crate::service::request::PaidRequest;
+use crate::time::UnixTime;
+
+/// A new challenge.
+pub(super) struct NewChallenge {
+    pub(super) invoice: Invoice,
+    pub(super) macaroon: Vec<u8>,
+    /// When the invoice runs out.
+    pub(super) expires: UnixTime,
+    pub(super) kind: Kind,
+    /// Until when the ticket is worth something, in Unix seconds.
+    pub(super) valid_until: u64,
+}
+
+impl Sale {
+    /// A place for one more challenge, after a pause where there are few.
+    async fn reserve(
+        &self,
+        request: &PaidRequest<'_>,
+        log: &mut RequestLog<'_>,
+    ) -> Result<Reservation<'_>, Problem> {
+        let asked = Instant::now();
+        let place = match self.unpaid.reserve(request.client.key(), asked) {
+            Ok(place) if place.pause().is_zero() => return Ok(place),
+            Ok(place) => {
+                tokio::time::sleep(place.pause()).await;
+                // Much may have happened since it was looked last.
+                self.refuse_if_down(request).map(|()| place)
+            }
+            Err(limit_reached) => {
+                self.unpaid.delay().await;
+                Err(problems::too_many_unpaid(limit_reached.0))
+            }
+        };
+        log.delay(asked.elapsed());
+        place
+    }
+
+    /// An invoice that was made ahead, or one that the node makes now.
+    async fn invoice(
+        &self,
+        request: &PaidRequest<'_>,
+        mut place: Reservation<'_>,
+    ) -> Result<(Invoice, UnixTime), Problem> {
+        place.asking();
+        let ahead = self.stocks.take(request.service);
+        request.service.metrics.stock(ahead.is_some());
+        let made = match ahead {
+            Some(ready) => Ok(ready),
+            None => self.invoices.make(request.offer).await,
+        };
+        match made {
+            Ok(ReadyInvoice { invoice, expires, until, .. }) => {
+                let bolt11 = invoice.bolt11.as_str().into();
+                place.fill(invoice.payment_hash, OpenInvoice { bolt11, expires, until });
+                Ok((invoice, expires))
+            }
+            Err(no_invoice) => {
+                if !no_invoice.may_exist {
+                    place.give_up();
+                }
+                Err(match no_invoice.trouble {
+                    Trouble::Busy => problems::too_many_invoices_at_once(),
+                    _ => problems::no_invoice(),
+                })
+            }
+        }
+    }
+
+    /// An invoice of the node's, and the macaroon over it.
+    pub(super) async fn mint(
+        &self,
+        request: &PaidRequest<'_>,
+        order: &Order,
+        log: &mut RequestLog<'_>,
+    ) -> Result<NewChallenge, Problem> {
+        let place = self.reserve(request, log).await?;
+        let (invoice, expires) = self.invoice(request, place).await?;
+        let (times, offer) = (&self.catalogue.times, request.offer);
+        let minted = self.ledger.now();
+        // By the later of the two clocks, so that the ledger refuses nothing that is sold.
+        let payable_until = expires.max(minted.ledger.plus(times.invoice_expiry));
+        let valid_until = payable_until.plus(times.life(offer.kind)).seconds();
+        self.ledger.append(JournalEntry::Minted(Minted {
+            hash: invoice.payment_hash,
+            service: Arc::clone(&request.service.name),
+            price_msat: offer.price.get(),
+            at: minted.wall,
+            expires: expires.seconds(),
+            valid_until,
+            is_pass: offer.kind.is_pass(),
+            address: Arc::clone(&request.service.address),
+        }));
+        let mut random = [0_u8; 16];
+        getrandom::fill(&mut random).map_err(|error| {
+            error!(%error, "there is no randomness for a ticket");
+            problems::no_ticket_made()
+        })?;
+        let era = self.ledger.life().ok_or_else(problems::no_sale_ledger_down)?.era;
+        let kind = match offer.kind {
+            TicketKind::SingleUse => Kind::SingleUse { request: request.digest(&self.ring, order) },
+            TicketKind::Pass { uses, .. } => Kind::Pass { uses },
+        };
+        let terms = mint::Ticket {
+            service: &request.service.name,
+            payment_hash: invoice.payment_hash,
+            token_id: TokenId { minted: minted.later(), era, random },
+            valid_until,
+            price_msat: offer.price.get(),
+            kind,
+        };
+        let macaroon = mint::ticket(&self.ring, &terms);
+        Ok(NewChallenge { invoice, macaroon, expires, kind, valid_until })
+    }
+}
