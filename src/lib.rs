@@ -80,5 +80,7 @@ pub mod status;
 pub mod ticket;
 /// Wall-clock time.
 pub mod time;
+/// How servers that we speak to are verified.
+pub mod tls;
 /// The operator's backend.
 pub mod upstream;

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::upstream::body::{BodyError, ResponseBody};
+use crate::upstream::response_body::ResponseBody;
+use crate::upstream::stall::BodyError;
 
 /// What a client is answered with.
 pub enum Body {

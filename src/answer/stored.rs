@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::problems;
 use crate::code::Code;
 use crate::ledger::stored_answer::StoredAnswer;
-use crate::upstream::body::ResponseBody;
+use crate::upstream::response_body::ResponseBody;
 
 /// Marks an answer from the store (IETF draft "Idempotency-Key HTTP header", as Stripe names it).
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

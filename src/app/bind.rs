@@ -2,9 +2,18 @@
 
 use std::net::SocketAddr;
 
-/// Binds, or says which key of the config or option to change.
-pub async fn bind(what: &str, address: SocketAddr) -> Result<tokio::net::TcpListener, String> {
-    tokio::net::TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("{what} can't listen on {address}: {error}"))
+use tokio::net::TcpListener;
+
+use super::error::StartError;
+
+/// Binds, or says which key of the config or option to change, as `what` names it.
+pub async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| StartError::Listen { what, address, source })
+}
+
+/// Where a socket listens.
+pub fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
+    let address = listener.local_addr();
+    address.map_err(|source| StartError::System { what: "a socket has no address", source })
 }

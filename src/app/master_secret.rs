@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::error::StartError;
 use crate::config::Tickets;
 use crate::config::secret::Source;
 use crate::keys::{Keys, MasterSecret};
@@ -32,7 +33,7 @@ pub fn load(
     tickets: &Tickets,
     in_use: &[[u8; 16]],
     make_for: Option<LedgerId>,
-) -> Result<Loaded, String> {
+) -> Result<Loaded, StartError> {
     if let Source::File(path) = &tickets.master_secret {
         let path = tickets.state_dir.join(path);
         if let Some(ledger) = make_for
@@ -51,17 +52,17 @@ pub fn load(
     };
     let missing = in_use.iter().filter(|fingerprint| !known(fingerprint)).count();
     if missing > 0 {
-        return Err(format!(
-            "`tickets.master_secret`: {missing} secret(s) that tickets are still signed with are \
+        return Err(StartError::MasterSecret(format!(
+            "{missing} secret(s) that tickets are still signed with are \
              missing. Paid tickets would be worthless, so Farebox does not start. Put the old \
              secret back, as a further line below the new one."
-        ));
+        )));
     }
     Ok(loaded)
 }
 
 /// The ledgers that the secret names, before there is a ledger; none where there is no secret yet.
-pub fn named_ledgers(tickets: &Tickets) -> Result<Vec<LedgerId>, String> {
+pub fn named_ledgers(tickets: &Tickets) -> Result<Vec<LedgerId>, StartError> {
     match &tickets.master_secret {
         Source::File(path) if !tickets.state_dir.join(path).exists() => Ok(Vec::new()),
         _ => Ok(read(tickets)?.ledgers),
@@ -70,7 +71,7 @@ pub fn named_ledgers(tickets: &Tickets) -> Result<Vec<LedgerId>, String> {
 
 /// Has the secret name a ledger that was made on purpose; without a secret, one is made. `false` if
 /// it doesn't lie in a file, and so names none.
-pub fn name_ledger(tickets: &Tickets, ledger: LedgerId) -> Result<bool, String> {
+pub fn name_ledger(tickets: &Tickets, ledger: LedgerId) -> Result<bool, StartError> {
     let Source::File(path) = &tickets.master_secret else { return Ok(false) };
     let path = tickets.state_dir.join(path);
     if !path.exists() {
@@ -78,32 +79,32 @@ pub fn name_ledger(tickets: &Tickets, ledger: LedgerId) -> Result<bool, String> 
         return Ok(true);
     }
     let text = tickets.master_secret.read(&tickets.state_dir);
-    let text = text.map_err(|what| format!("`tickets.master_secret`: {what}"))?;
+    let text = text.map_err(|what| StartError::MasterSecret(what.to_string()))?;
     let mut named = Zeroizing::new(format!("{LEDGER_REMARK}{ledger}\n"));
     for line in text.lines().filter(|line| !line.trim().starts_with(LEDGER_REMARK)) {
         named.push_str(line);
         named.push('\n');
     }
     let fault = |error: std::io::Error| {
-        format!("`tickets.master_secret`: {} can't be written: {error}", path.display())
+        StartError::MasterSecret(format!("{} can't be written: {error}", path.display()))
     };
     let beside = write_beside(&path, &named).map_err(fault)?;
     fs::rename(&beside, &path).and_then(|()| sync(folder_of(&path))).map_err(fault)?;
     Ok(true)
 }
 
-fn cant_be_made(path: &Path, error: &std::io::Error) -> String {
-    format!("`tickets.master_secret`: {} can't be made: {error}", path.display())
+fn cant_be_made(path: &Path, error: &std::io::Error) -> StartError {
+    StartError::MasterSecret(format!("{} can't be made: {error}", path.display()))
 }
 
-fn read(tickets: &Tickets) -> Result<Loaded, String> {
+fn read(tickets: &Tickets) -> Result<Loaded, StartError> {
     let text = tickets
         .master_secret
         .read(&tickets.state_dir)
-        .map_err(|what| format!("`tickets.master_secret`: {what}"))?;
+        .map_err(|what| StartError::MasterSecret(what.to_string()))?;
     let mut loaded = Loaded { secrets: Vec::new(), ledgers: Vec::new() };
     for (number, line) in text.lines().map(str::trim).enumerate() {
-        let fault = |what: &str| format!("`tickets.master_secret`: line {} {what}", number + 1);
+        let fault = |what: &str| StartError::MasterSecret(format!("line {} {what}", number + 1));
         if let Some(id) = line.strip_prefix(LEDGER_REMARK) {
             let id = LedgerId::from_hex(id.trim());
             loaded
@@ -115,13 +116,15 @@ fn read(tickets: &Tickets) -> Result<Loaded, String> {
         }
     }
     if loaded.secrets.is_empty() {
-        return Err(
-            "`tickets.master_secret`: there is no secret in it; it should hold lines of 64 hex \
-             digits"
-                .to_owned(),
-        );
+        return Err(no_secret());
     }
     Ok(loaded)
+}
+
+/// A master secret without a line.
+pub fn no_secret() -> StartError {
+    let what = "there is no secret in it; it should hold lines of 64 hex digits";
+    StartError::MasterSecret(what.to_owned())
 }
 
 /// Written beside its place, synced, and only then given its name, which must not be taken.
@@ -210,6 +213,7 @@ mod tests {
             load(&tickets(folder.path()), &in_use, Some(LEDGER))
                 .err()
                 .unwrap()
+                .to_string()
                 .contains("still signed with")
         );
         fs::write(&path, format!("{new_line}\n{old_line}")).unwrap();
@@ -233,7 +237,8 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&path, "# ledger zz\n").unwrap();
         assert!(
-            load(&tickets(folder.path()), &[], None).is_err_and(|said| said.contains("line 1"))
+            load(&tickets(folder.path()), &[], None)
+                .is_err_and(|said| said.to_string().contains("line 1"))
         );
     }
 
@@ -241,7 +246,7 @@ mod tests {
     fn what_is_no_secret_is_refused_without_showing_it() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("master.secret"), "deadbeef\n").unwrap();
-        let said = load(&tickets(folder.path()), &[], Some(LEDGER)).err().unwrap();
+        let said = load(&tickets(folder.path()), &[], Some(LEDGER)).err().unwrap().to_string();
         assert!(said.contains("line 1") && !said.contains("deadbeef"), "{said}");
     }
 }

@@ -2,7 +2,7 @@
 
 pub mod assemble;
 pub mod bind;
-pub mod client_tls;
+pub mod error;
 pub mod log;
 pub mod master_secret;
 pub mod open_ledger;

@@ -8,31 +8,20 @@ use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
 use zeroize::Zeroizing;
 
-use super::client_tls::client_config;
-use super::master_secret::{self, Loaded};
-use crate::config::{Config, LedgerPlace, Ticket, Tickets};
+use super::error::StartError;
+use super::master_secret::{self, Loaded, no_secret};
+use crate::config::{Config, LedgerPlace, Tickets};
 use crate::keys::{Keys, MasterSecret};
 use crate::ledger::Ledger;
-use crate::ledger::error::LedgerError;
 use crate::ledger::postgres::{PostgresLedger, SecretTerms};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::state::FIRST_CLAIM_GRACE;
 use crate::ledger::store::{CommitObserver, LedgerStore as _, Terms};
 use crate::record::metrics::Metrics;
-use crate::service::TicketKind;
+use crate::tls::client_config;
 
 /// How often the ledger is told that the minting secret is still needed.
 pub const SECRET_NOTE_INTERVAL: Duration = Duration::from_secs(3600);
-
-/// How long a ticket of any of the services may be worth something, after its invoice could be
-/// paid.
-pub fn longest_life(config: &Config) -> Duration {
-    let passes = config.services.iter().filter_map(|service| match &service.ticket {
-        Ticket::Paid { kind: TicketKind::Pass { time, .. }, .. } => Some(*time),
-        _ => None,
-    });
-    passes.fold(config.tickets.lifetime, Duration::max)
-}
 
 /// Opens the ledger, and loads the master secrets that fit to it. The minting one is noted before
 /// anything is sold.
@@ -40,12 +29,12 @@ pub async fn open_ledger(
     config: &Config,
     metrics: &Arc<Metrics>,
     provider: &Arc<CryptoProvider>,
-) -> Result<(Ledger, Vec<MasterSecret>), String> {
+) -> Result<(Ledger, Vec<MasterSecret>), StartError> {
     let observed = metrics.commit_seconds.clone();
     let observer = Box::new(move |took: Duration| observed.observe(took.as_secs_f64()));
     let terms = Terms { replay: config.tickets.replay };
     let needed_for = config.invoice_expiry
-        + longest_life(config)
+        + config.longest_life()
         + FIRST_CLAIM_GRACE
         + SECRET_NOTE_INTERVAL * 3 / 2;
     let opening = Opening { terms, needed_for, observer };
@@ -53,6 +42,7 @@ pub async fn open_ledger(
         LedgerPlace::Sqlite(path) => opening.sqlite(&config.tickets, path).await,
         LedgerPlace::Postgres { url, ca } => {
             let tls = client_config("ledger.postgres_ca", ca.as_deref(), provider)?;
+            let tls = Arc::new(tls);
             opening.postgres(&config.tickets, url, tls).await
         }
     }
@@ -71,16 +61,13 @@ impl Opening {
         self,
         tickets: &Tickets,
         path: &Path,
-    ) -> Result<(Ledger, Vec<MasterSecret>), String> {
-        let said = |error: LedgerError| error.to_string();
+    ) -> Result<(Ledger, Vec<MasterSecret>), StartError> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| {
-                format!("`state_dir`: {} can't be made: {error}", folder.display())
-            })?;
+            std::fs::create_dir_all(folder)
+                .map_err(|source| StartError::StateDir { path: folder.to_owned(), source })?;
         }
         let is_new = fits(tickets, path)?;
-        let ledger = SqliteLedger::open(path, self.terms, self.observer)
-            .map_err(|error| format!("ledger: {error}"))?;
+        let ledger = SqliteLedger::open(path, self.terms, self.observer)?;
         if ledger.parked_at_start() > 0 {
             tracing::warn!(
                 tickets = ledger.parked_at_start(),
@@ -88,7 +75,7 @@ impl Opening {
             );
         }
         let now = ledger.now();
-        let in_use = ledger.secrets_in_use(now.ledger).await.map_err(said)?;
+        let in_use = ledger.secrets_in_use(now.ledger).await?;
         let loaded = master_secret::load(tickets, &in_use, Some(ledger.id()))?;
         if is_new && loaded.ledgers.is_empty() {
             tracing::warn!(
@@ -100,7 +87,7 @@ impl Opening {
         if let Some(minting) = loaded.secrets.first() {
             let fingerprint = Keys::derive(minting, "").fingerprint();
             let until = now.later().plus(self.needed_for);
-            ledger.note_secret(fingerprint, until).await.map_err(said)?;
+            ledger.note_secret(fingerprint, until).await?;
         }
         Ok((Ledger::new(ledger), loaded.secrets))
     }
@@ -110,42 +97,31 @@ impl Opening {
         tickets: &Tickets,
         url: &Zeroizing<String>,
         tls: Arc<ClientConfig>,
-    ) -> Result<(Ledger, Vec<MasterSecret>), String> {
+    ) -> Result<(Ledger, Vec<MasterSecret>), StartError> {
         // Never made here: all instances need the same.
         let Loaded { secrets, ledgers } = master_secret::load(tickets, &[], None)?;
         let known: Vec<[u8; 16]> = secrets
             .iter()
             .map(|secret| *Keys::derive(secret, "").fingerprint().as_bytes())
             .collect();
-        let minting = known.first().copied().ok_or("there is no master secret")?;
+        let minting = known.first().copied().ok_or_else(no_secret)?;
         let terms = SecretTerms { known, minting, ledgers, needed_for: self.needed_for };
-        let ledger = PostgresLedger::open(url, tls, self.terms, terms, self.observer)
-            .await
-            .map_err(|why| format!("ledger: {why}"))?;
+        let ledger = PostgresLedger::open(url, tls, self.terms, terms, self.observer).await?;
         Ok((Ledger::new(ledger), secrets))
     }
 }
 
 /// Whether the ledger is the one that the master secret was made with; `true` if there is none yet,
 /// and one may be made.
-pub fn fits(tickets: &Tickets, path: &Path) -> Result<bool, String> {
+pub fn fits(tickets: &Tickets, path: &Path) -> Result<bool, StartError> {
     let named = master_secret::named_ledgers(tickets)?;
-    let found = SqliteLedger::identify(path).map_err(|error| format!("ledger: {error}"))?;
+    let found = SqliteLedger::identify(path)?;
     match (named.first(), found) {
         (None, found) => Ok(found.is_none()),
         (Some(_), Some(id)) if named.contains(&id) => Ok(false),
-        (Some(name), Some(id)) => Err(format!(
-            "ledger: {} is the ledger {id}, and `tickets.master_secret` was made for the ledger \
-             {name}: put that one back, or take the secret that belongs to this one. Farebox does \
-             not start: spent tickets would be sold again.",
-            path.display()
-        )),
-        (Some(name), None) => Err(format!(
-            "ledger: there is none at {}, and `tickets.master_secret` was made for the ledger \
-             {name}. Put its file back from a backup and run `farebox ledger --config FILE \
-             restored`, or begin an empty one on purpose with `farebox ledger --config FILE new`. \
-             Farebox does not start: spent tickets would be sold again.",
-            path.display()
-        )),
+        (Some(named), Some(found)) => {
+            Err(StartError::OtherLedger { path: path.to_owned(), found, named: *named })
+        }
+        (Some(named), None) => Err(StartError::NoLedger { path: path.to_owned(), named: *named }),
     }
 }

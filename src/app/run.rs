@@ -12,16 +12,16 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::assemble::{self, App};
-use super::bind::bind;
-use super::client_tls;
+use super::bind::{bind, local};
+use super::error::StartError;
 use super::open_ledger::SECRET_NOTE_INTERVAL;
 use super::supervise::supervise;
 use crate::config::Config;
 use crate::listen::accept::Accept;
-use crate::listen::tls;
+use crate::listen::tls::server_config;
 use crate::ops::Ops;
 use crate::record::access_log::AccessLog;
-use crate::upstream;
+use crate::tls;
 
 /// A gate that listens.
 pub struct Server {
@@ -37,20 +37,16 @@ pub struct Server {
 
 impl Server {
     /// Checks everything that can be wrong before a port is bound.
-    pub async fn start(config: Config, access: AccessLog) -> Result<Self, String> {
+    pub async fn start(config: Config, access: AccessLog) -> Result<Self, StartError> {
         let (address, ops_address, drain, connections) =
             (config.listen.address, config.ops, config.listen.drain, config.limits.connections);
         let tls = match &config.listen.tls {
-            Some((certificate, key)) => {
-                Some(tls::server_config(certificate, key, client_tls::provider()?)?)
-            }
+            Some((certificate, key)) => Some(server_config(certificate, key, tls::provider())?),
             None => None,
         };
         let app = Arc::new(assemble::assemble(config, access).await?);
         let listener = bind("`listen.address`: the gate", address).await?;
         let ops = bind("`ops.address`: the operator's listener", ops_address).await?;
-        let local =
-            |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
         Ok(Self {
             gate_address: local(&listener)?,
             ops_address: local(&ops)?,
@@ -64,8 +60,8 @@ impl Server {
     /// Serves until `stopped`, then drains.
     pub async fn until(
         self,
-        stopped: impl Future<Output = Result<(), String>>,
-    ) -> Result<ExitCode, String> {
+        stopped: impl Future<Output = Result<(), StartError>>,
+    ) -> Result<ExitCode, StartError> {
         let Self { app, accept, ops, drain, .. } = self;
         let (stop, connections) = (app.stopping.clone(), TaskTracker::new());
         look_after(&app);
@@ -105,7 +101,7 @@ fn look_after(app: &Arc<App>) {
     supervise("the node's state", Arc::clone(&app.node), |node| async move { node.watch().await });
     for service in &app.catalogue.services {
         supervise("an upstream's health", Arc::clone(&service.upstream), |upstream| async move {
-            upstream::health::watch(&upstream).await
+            upstream.watch().await
         });
         let sold = (Arc::clone(&app.sale), Arc::clone(service));
         supervise("a stock of invoices", sold, |(sale, service)| async move {

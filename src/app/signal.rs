@@ -1,9 +1,11 @@
 //! The signals that end the process.
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::error::StartError;
+
 /// Ends with the first SIGTERM or SIGINT.
-pub async fn stop_signal() -> Result<(), String> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let handler = |kind| signal(kind).map_err(|error| format!("signals can't be handled: {error}"));
+pub async fn stop_signal() -> Result<(), StartError> {
     let (mut terminate, mut interrupt) =
         (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
     tokio::select! {
@@ -11,4 +13,9 @@ pub async fn stop_signal() -> Result<(), String> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+fn handler(kind: SignalKind) -> Result<Signal, StartError> {
+    let what = "signals can't be handled";
+    signal(kind).map_err(|source| StartError::System { what, source })
 }

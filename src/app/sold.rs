@@ -4,11 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hyper::Method;
-
 use crate::ledger::Ledger;
 use crate::ledger::accounts::{SoldOffer, Sum};
-use crate::service::Service;
+use crate::service::{Service, ServiceSpec};
 use crate::time::UnixTime;
 
 /// What a service of today redeems.
@@ -20,19 +18,14 @@ pub struct Redeems {
 }
 
 impl Redeems {
-    /// A paid one: its name and former names, its address and former addresses, and whether it
-    /// sells passes.
-    pub fn new(
-        name: &Arc<str>,
-        formerly: &[Arc<str>],
-        address: (&Method, &str),
-        former_addresses: &[(Method, String)],
-        is_pass: bool,
-    ) -> Self {
-        let former = former_addresses.iter().map(|(method, path)| (method, path.as_str()));
-        let addresses = std::iter::once(address).chain(former);
-        let addresses = addresses.map(|(method, path)| format!("{method} {path}")).collect();
-        Self { name: Arc::clone(name), formerly: formerly.to_vec(), addresses, is_pass }
+    /// What a service redeems; `None` for a free one.
+    pub fn of(service: &ServiceSpec) -> Option<Self> {
+        let is_pass = service.offer.as_ref()?.kind.is_pass();
+        let former = service.former_addresses.iter();
+        let former = former.map(|(method, path)| format!("{method} {path}"));
+        let addresses = std::iter::once(service.address.to_string()).chain(former).collect();
+        let (name, formerly) = (Arc::clone(&service.name), service.formerly.clone());
+        Some(Self { name, formerly, addresses, is_pass })
     }
 
     fn is_named(&self, name: &str) -> bool {
@@ -49,15 +42,7 @@ pub async fn unredeemable(
 ) -> Vec<String> {
     let Ok(sold) = ledger.sold().await else { return Vec::new() };
     let owed = if detects { ledger.unredeemed().await.ok() } else { None };
-    let redeems: Vec<Redeems> = services
-        .iter()
-        .filter_map(|service| {
-            let is_pass = service.offer.as_ref()?.kind.is_pass();
-            let address = (&service.method, service.path.as_str());
-            let (names, former) = (&service.formerly, &service.former_addresses);
-            Some(Redeems::new(&service.name, names, address, former, is_pass))
-        })
-        .collect();
+    let redeems: Vec<Redeems> = services.iter().filter_map(|one| Redeems::of(one)).collect();
     sentences(&sold, &redeems, owed.as_deref(), ledger.now().ledger)
 }
 
@@ -121,11 +106,11 @@ mod tests {
         SoldOffer { service: service.into(), is_pass, address: address.into(), until: 2_000 }
     }
 
-    fn said(offer: SoldOffer, formerly: &[&str], former: &[(Method, String)]) -> Vec<String> {
-        let formerly: Vec<Arc<str>> = formerly.iter().map(|name| (*name).into()).collect();
+    fn said(offer: SoldOffer, formerly: &[&str], former: &[&str]) -> Vec<String> {
         let now = UnixTime::from_seconds(1_000);
-        let at = (&Method::POST, "/sms");
-        let service = Redeems::new(&"sms".into(), &formerly, at, former, false);
+        let addresses = former.iter().chain(&["POST /sms"]).map(|at| (*at).to_owned()).collect();
+        let formerly = formerly.iter().map(|name| (*name).into()).collect();
+        let service = Redeems { name: "sms".into(), formerly, addresses, is_pass: false };
         sentences(&[offer], &[service], Some(&[("old".into(), Sum { count: 3, msat: 3 })]), now)
     }
 
@@ -134,8 +119,8 @@ mod tests {
         assert!(said(sold("sms", false, "POST /sms"), &[], &[]).is_empty());
         let ended = SoldOffer { until: 999, ..sold("gone", false, "POST /gone") };
         assert!(said(ended, &[], &[]).is_empty());
-        let former = [(Method::POST, "/old".to_owned())];
-        assert!(said(sold("old", false, "POST /old"), &["old"], &former).is_empty());
+        let former = sold("old", false, "POST /old");
+        assert!(said(former, &["old"], &["POST /old"]).is_empty());
     }
 
     #[test]

@@ -2,14 +2,19 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Subcommand;
+use zeroize::Zeroizing;
 
-use crate::app::{client_tls, master_secret};
+use super::failure::Failure;
+use crate::app::error::StartError;
+use crate::app::master_secret;
 use crate::config::{LedgerConfig, LedgerPlace};
 use crate::ledger::id::LedgerId;
 use crate::ledger::postgres::Admin;
 use crate::ledger::sqlite;
+use crate::tls;
 
 /// What is done with it.
 #[derive(Subcommand)]
@@ -26,10 +31,10 @@ pub(super) enum LedgerCommand {
     New,
 }
 
-pub(super) async fn run(path: &Path, command: LedgerCommand) -> Result<ExitCode, String> {
-    let config = LedgerConfig::read(path).map_err(|error| error.to_string())?;
+pub(super) async fn run(path: &Path, command: LedgerCommand) -> Result<ExitCode, Failure> {
+    let config = LedgerConfig::read(path)?;
     let tickets = config.tickets.clone();
-    let place = config.place().map_err(|error| error.to_string())?;
+    let place = config.place()?;
     match command {
         LedgerCommand::Backup { file } => back_up(&place, &file)?,
         LedgerCommand::Restored => {
@@ -65,55 +70,45 @@ pub(super) async fn run(path: &Path, command: LedgerCommand) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-fn back_up(place: &LedgerPlace, file: &Path) -> Result<(), String> {
+fn back_up(place: &LedgerPlace, file: &Path) -> Result<(), Failure> {
     let LedgerPlace::Sqlite(path) = place else {
         return Err("`ledger backup` is for the SQLite ledger; this one lies in PostgreSQL: copy \
                     it with `pg_dump --schema=farebox`"
-            .to_owned());
+            .into());
     };
-    sqlite::back_up(path, file).map_err(|error| format!("ledger: {error}"))?;
+    sqlite::back_up(path, file).map_err(StartError::from)?;
     println!("copied to {}. Keep it with the master secret.", file.display());
     println!("To put it back: stop Farebox, put it in the ledger's place, and run `farebox ledger");
     println!("restored` before you start it again.");
     Ok(())
 }
 
-async fn restored(place: &LedgerPlace) -> Result<(LedgerId, u64), String> {
+async fn restored(place: &LedgerPlace) -> Result<(LedgerId, u64), StartError> {
     match place {
         LedgerPlace::Sqlite(path) => {
-            let restored = sqlite::restored(path);
-            let restored = restored.map_err(|error| format!("ledger: {error}"))?;
+            let restored = sqlite::restored(path)?;
             Ok((restored.id, restored.parked))
         }
-        LedgerPlace::Postgres { .. } => {
-            let mut admin = admin(place).await?;
-            admin.restored().await.map_err(|why| format!("ledger: {why}"))
+        LedgerPlace::Postgres { url, ca } => {
+            Ok(admin(url, ca.as_deref()).await?.restored().await?)
         }
     }
 }
 
-async fn make(place: &LedgerPlace) -> Result<LedgerId, String> {
+async fn make(place: &LedgerPlace) -> Result<LedgerId, StartError> {
     match place {
         LedgerPlace::Sqlite(path) => {
             if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).map_err(|error| {
-                    format!("`state_dir`: {} can't be made: {error}", folder.display())
-                })?;
+                std::fs::create_dir_all(folder)
+                    .map_err(|source| StartError::StateDir { path: folder.to_owned(), source })?;
             }
-            sqlite::make(path).map_err(|error| format!("ledger: {error}"))
+            Ok(sqlite::make(path)?)
         }
-        LedgerPlace::Postgres { .. } => {
-            let mut admin = admin(place).await?;
-            admin.make().await.map_err(|why| format!("ledger: {why}"))
-        }
+        LedgerPlace::Postgres { url, ca } => Ok(admin(url, ca.as_deref()).await?.make().await?),
     }
 }
 
-async fn admin(place: &LedgerPlace) -> Result<Admin, String> {
-    let LedgerPlace::Postgres { url, ca } = place else {
-        return Err("this ledger is a file".to_owned());
-    };
-    let tls =
-        client_tls::client_config("ledger.postgres_ca", ca.as_deref(), &client_tls::provider()?)?;
-    Admin::connect(url, &tls).await.map_err(|why| format!("ledger: {why}"))
+async fn admin(url: &Zeroizing<String>, ca: Option<&Path>) -> Result<Admin, StartError> {
+    let tls = tls::client_config("ledger.postgres_ca", ca, &tls::provider())?;
+    Ok(Admin::connect(url, &Arc::new(tls)).await?)
 }

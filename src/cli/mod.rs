@@ -4,6 +4,7 @@
 
 mod check;
 mod demo;
+mod failure;
 mod ledger;
 mod play;
 mod serve;
@@ -200,7 +201,7 @@ pub fn run() -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(code) => code,
-        Err(error) => fail(&error),
+        Err(error) => fail(&error.to_string()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::failure::Failure;
 use crate::app::bind::bind;
 use crate::app::signal::stop_signal;
 use crate::lightning::play::{PlayNode, wallet};
@@ -13,8 +14,8 @@ pub(super) async fn run(
     dir: &Path,
     grpc: SocketAddr,
     wallet: SocketAddr,
-) -> Result<ExitCode, String> {
-    let node = PlayNode::open(dir).map_err(|error| error.to_string())?;
+) -> Result<ExitCode, Failure> {
+    let node = PlayNode::open(dir)?;
     let grpc = bind("`--grpc`: the play node", grpc).await?;
     let wallet = bind("`--wallet`: the wallet", wallet).await?;
     let address = |listener: &tokio::net::TcpListener| {

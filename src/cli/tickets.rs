@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use super::failure::Failure;
 use crate::app::{log, master_secret};
 use crate::config::{self, LedgerConfig, LedgerPlace};
 use crate::keys::KeyRing;
@@ -25,8 +26,8 @@ use crate::payment_hash::PaymentHash;
 use crate::record::access_log::LogFormat;
 use crate::redeem::sealed_order;
 
-pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
-    let config = LedgerConfig::read(path).map_err(|error| error.to_string())?;
+pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, Failure> {
+    let config = LedgerConfig::read(path)?;
     let ring = ring(&config.tickets);
     let mut answer = match TcpStream::connect(config.ops).await {
         Ok(socket) => over_http(socket, config.ops, ask).await?,
@@ -48,45 +49,48 @@ pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, String> {
 }
 
 /// Without a running `serve`, the ledger is opened here.
-async fn here(config: LedgerConfig, ring: Option<&KeyRing>, ask: Ask) -> Result<Value, String> {
+async fn here(config: LedgerConfig, ring: Option<&KeyRing>, ask: Ask) -> Result<Value, Failure> {
     let terms = Terms { replay: config.tickets.replay };
     let (ops, detects) = (config.ops, config.detects_payments);
-    let LedgerPlace::Sqlite(path) = config.place().map_err(|error| error.to_string())? else {
+    let LedgerPlace::Sqlite(path) = config.place()? else {
         return Err(format!(
             "no `serve` answers at `ops.address` {ops}; start one: it knows the database"
-        ));
+        )
+        .into());
     };
-    let found = SqliteLedger::identify(&path).map_err(|error| error.to_string())?;
+    let found = SqliteLedger::identify(&path)?;
     if found.is_none() {
-        return Err(format!("there is no ledger at {}: nothing was handed in yet", path.display()));
+        return Err(
+            format!("there is no ledger at {}: nothing was handed in yet", path.display()).into()
+        );
     }
     // What is done to a ticket is said in a line, as `serve` says it.
     log::init_log(LogFormat::Human);
     let ledger = SqliteLedger::open(&path, terms, Box::new(|_| {}));
-    let ledger = Ledger::new(ledger.map_err(|error| error.to_string())?);
-    tickets::answer(&ledger, ring, ask, detects).await.map_err(|no| no.to_string())
+    let ledger = Ledger::new(ledger?);
+    tickets::answer(&ledger, ring, ask, detects).await.map_err(Failure::from)
 }
 
 /// The keys by which orders are sealed and named; no network's in particular.
-fn ring(tickets: &config::Tickets) -> Result<KeyRing, String> {
+fn ring(tickets: &config::Tickets) -> Result<KeyRing, Failure> {
     let secrets = master_secret::load(tickets, &[], None)?.secrets;
-    KeyRing::new(&secrets, "").ok_or_else(|| "there is no master secret".to_owned())
+    Ok(KeyRing::new(&secrets, "").ok_or_else(master_secret::no_secret)?)
 }
 
 /// Puts the order itself in the place of the sealed one, or says why it can't.
-fn unseal(answer: &mut Value, hash: &PaymentHash, ring: Result<KeyRing, String>) {
+fn unseal(answer: &mut Value, hash: &PaymentHash, ring: Result<KeyRing, Failure>) {
     let Value::Object(members) = answer else { return };
     let Some(Value::String(sealed)) = members.remove("sealedOrder") else { return };
     let opened = ring.and_then(|ring| {
-        let sealed = STANDARD.decode(sealed).map_err(|error| error.to_string())?;
+        let sealed = STANDARD.decode(sealed)?;
         sealed_order::open(&ring, hash, &sealed)
-            .ok_or_else(|| "it was sealed under a master secret that isn't here".to_owned())
+            .ok_or_else(|| "it was sealed under a master secret that isn't here".into())
     });
     let order = opened.unwrap_or_else(|why| format!("can't be shown: {why}").into());
     members.insert("order".to_owned(), order);
 }
 
-async fn over_http(socket: TcpStream, ops: SocketAddr, ask: Ask) -> Result<Value, String> {
+async fn over_http(socket: TcpStream, ops: SocketAddr, ask: Ask) -> Result<Value, Failure> {
     let fault = |error: &dyn std::fmt::Display| format!("`ops.address` {ops}: {error}");
     let (method, target) = tickets::write(&ask);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
@@ -109,7 +113,7 @@ async fn over_http(socket: TcpStream, ops: SocketAddr, ask: Ask) -> Result<Value
     if good {
         Ok(answer)
     } else {
-        Err(answer.get("error").and_then(Value::as_str).unwrap_or("refused").to_owned())
+        Err(answer.get("error").and_then(Value::as_str).unwrap_or("refused").into())
     }
 }
 

@@ -24,6 +24,13 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// Reads a config's text.
+pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Reporter { path, text: "" }.whole(format!("can't read the config: {error}"))
+    })
+}
+
 /// Makes errors that know their line.
 pub(super) struct Reporter<'a> {
     pub(super) path: &'a Path,

@@ -16,6 +16,22 @@ pub enum Source {
     Env(String),
 }
 
+/// Why a secret can't be had. Names the place, not the secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// Its file can't be read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Its environment variable isn't there.
+    #[error("the environment variable `{0}` is not set")]
+    NotSet(String),
+}
+
 /// A text in the config that may be a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {
@@ -26,18 +42,18 @@ pub enum Value {
 }
 
 impl Source {
-    /// Reads it. The error names the place, not the secret.
-    pub fn read(&self, folder: &Path) -> Result<Zeroizing<String>, String> {
+    /// Reads it.
+    pub fn read(&self, folder: &Path) -> Result<Zeroizing<String>, SecretError> {
         match self {
             Self::File(path) => {
                 let path = folder.join(path);
                 let text = std::fs::read_to_string(&path)
-                    .map_err(|error| format!("{}: {error}", path.display()))?;
+                    .map_err(|source| SecretError::File { path, source })?;
                 Ok(Zeroizing::new(text.trim_end().to_owned()))
             }
             Self::Env(name) => match std::env::var(name) {
                 Ok(text) => Ok(Zeroizing::new(text)),
-                Err(_) => Err(format!("the environment variable `{name}` is not set")),
+                Err(_) => Err(SecretError::NotSet(name.clone())),
             },
         }
     }

@@ -48,7 +48,7 @@ fn the_smallest_file_works_and_has_the_documented_defaults() {
         (config.limits.unpaid_per_client, config.limits.unpaid_total, config.limits.body),
         (30, 10_000, 65_536)
     );
-    assert_eq!(config.services[0].timeout.as_secs(), 10);
+    assert_eq!(config.services[0].backend.timeout.as_secs(), 10);
 }
 
 #[test]
@@ -147,5 +147,5 @@ fn secrets_come_from_files_or_the_environment_and_never_into_a_message() {
     let said = fault(&format!("{SMALLEST}\n[tickets]\nmaster_secret = \"deadbeefsecret\"\n"));
     assert!(said.contains("never written into the config") && !said.contains("deadbeef"), "{said}");
     let plain = parse(&with("upstream_headers = { X-Api = \"a\" }")).unwrap();
-    assert_eq!(plain.services[0].upstream_headers[0].1, "a");
+    assert_eq!(plain.services[0].backend.headers[0].1, "a");
 }

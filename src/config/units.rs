@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// A span of time in the config.
+/// A length of time in the config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub(super) struct ConfigDuration(pub(super) Duration);
 
 /// A number of bytes in the config.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl<T> Visitor<'_> for Text<T> {
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
+impl<'de> Deserialize<'de> for ConfigDuration {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
         let expecting = "a duration such as \"10s\" (units: ms, s, m, h, d)";
         reader.deserialize_str(Text { parse: duration, expecting }).map(Self)

@@ -17,9 +17,9 @@ use crate::code::Code;
 use crate::l402::authorization::has_l402;
 use crate::record::request_log::RequestLog;
 use crate::service::{Limits, Service};
-use crate::upstream::body::BodyLimit;
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request::{self, strip};
+use crate::upstream::request_body::BodyLimit;
 
 /// Passes a request on and its answer back.
 pub(super) async fn pass(

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::lent::{Lending, Lent};
 use crate::answer::body::Body;
-use crate::upstream::body::BodyError;
+use crate::upstream::stall::BodyError;
 
 /// Longest pause of an upstream in the middle of its answer that keeps a connection.
 const UPSTREAM_PAUSE: Duration = Duration::from_secs(180);

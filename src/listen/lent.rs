@@ -14,7 +14,7 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::answer::body::Body;
-use crate::upstream::body::BodyError;
+use crate::upstream::stall::BodyError;
 
 /// More than can be there at once on one connection: then those that are gone are cleared out.
 const MANY: usize = 512;

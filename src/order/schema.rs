@@ -12,6 +12,11 @@ use super::phone_number::is_e164;
 /// How many faults of one request are told.
 const MAX_FAULTS: usize = 4;
 
+/// Why a schema can't be compiled.
+#[derive(Debug, thiserror::Error)]
+#[error("not a valid JSON Schema: {0}")]
+pub struct SchemaError(String);
+
 /// A compiled schema.
 pub struct Schema {
     validator: Validator,
@@ -23,13 +28,13 @@ pub struct Schema {
 impl Schema {
     /// Compiles it. Formats are checked, and one that we don't know is an error: otherwise it would
     /// let everything pass.
-    pub fn compile(source: Value) -> Result<Self, String> {
+    pub fn compile(source: Value) -> Result<Self, SchemaError> {
         let validator = jsonschema::options()
             .with_format("e164", is_e164)
             .should_validate_formats(true)
             .should_ignore_unknown_formats(false)
             .build(&source)
-            .map_err(|error| format!("not a valid JSON Schema: {error}"))?;
+            .map_err(|error| SchemaError(error.to_string()))?;
         let mut names = BTreeSet::new();
         declared_names(&source, &mut names);
         Ok(Self { validator, names, source })

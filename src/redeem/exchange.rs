@@ -16,9 +16,10 @@ use crate::ledger::stored_answer::StoredAnswer;
 use crate::order::Order;
 use crate::outcome::Outcome;
 use crate::service::Service;
-use crate::upstream::body::{RequestBody, ResponseBody};
 use crate::upstream::forward::{Sent, forward};
-use crate::upstream::window::SendWindow;
+use crate::upstream::request_body::RequestBody;
+use crate::upstream::response_body::ResponseBody;
+use crate::upstream::send_deadline::SendDeadline;
 
 /// Pauses before a request whose outcome nobody knows is sent again, where the upstream throws
 /// repeats away.
@@ -68,14 +69,14 @@ impl Asker<'_> {
     pub(super) async fn ask_until_known(
         &self,
         request: Request<Bytes>,
-        window: SendWindow,
+        send_by: SendDeadline,
         mut maybe_delivered: bool,
         remembered: Option<Duration>,
     ) -> Exchange {
         let started = Instant::now();
         let mut pauses = repeats(remembered.is_some()).iter();
         loop {
-            let done = self.ask(request.clone(), window).await;
+            let done = self.ask(request.clone(), send_by).await;
             match done.outcome {
                 Outcome::Delivered => return done,
                 Outcome::NotSent if !maybe_delivered => return done,
@@ -93,9 +94,9 @@ impl Asker<'_> {
         }
     }
 
-    async fn ask(&self, request: Request<Bytes>, window: SendWindow) -> Exchange {
+    async fn ask(&self, request: Request<Bytes>, send_by: SendDeadline) -> Exchange {
         let deadline = Instant::now() + self.service.upstream.timeout;
-        match send(self.service, request, Some(window), deadline).await {
+        match send(self.service, request, Some(send_by), deadline).await {
             Ok(response) => self.judge(response, deadline).await,
             Err(outcome) => Exchange::nothing(outcome),
         }
@@ -109,7 +110,7 @@ impl Asker<'_> {
     ) -> Exchange {
         let Self { service, order, .. } = self;
         let Read { head, body, overflow } = read(response, self.answer_max, deadline).await;
-        let outcome = service.meaning.of(head.status, &head.headers, body.as_deref());
+        let outcome = service.outcome_rules.of(head.status, &head.headers, body.as_deref());
         let status = head.status.as_u16();
         match outcome {
             Outcome::Delivered => {
@@ -134,11 +135,11 @@ impl Asker<'_> {
 pub(super) async fn send(
     service: &Service,
     request: Request<Bytes>,
-    window: Option<SendWindow>,
+    send_by: Option<SendDeadline>,
     deadline: Instant,
 ) -> Result<Response<ResponseBody>, Outcome> {
     let request = request.map(|body| RequestBody::Whole(Full::new(body)));
-    match forward(&service.upstream, request, service.reuse, deadline, window).await {
+    match forward(&service.upstream, request, service.reuse, deadline, send_by).await {
         Sent::Yes(response) => Ok(response),
         Sent::No(why) => {
             warn!(service = %service.name, "not sent: {why}");

@@ -15,9 +15,9 @@ use crate::ledger::state::{ClaimId, Resolution, Row, State};
 use crate::ledger::store::Settled;
 use crate::payment_hash::PaymentHash;
 use crate::service::{Lookup, Service};
-use crate::upstream::body::RequestBody;
 use crate::upstream::forward::{Sent, forward};
-use crate::upstream::window::SendWindow;
+use crate::upstream::request_body::RequestBody;
+use crate::upstream::send_deadline::SendDeadline;
 use crate::upstream::{Reuse, request};
 
 /// How often the ledger is asked for parked tickets, and how many are looked at.
@@ -33,9 +33,8 @@ struct Plan {
     claim: ClaimId,
     next: Instant,
     pause: Duration,
-    /// Closed once "not found" is final: by our own watch, since clocks of machines jump and
-    /// differ.
-    not_final: SendWindow,
+    /// When "not found" is final: by our own watch, since clocks of machines jump and differ.
+    final_at: SendDeadline,
 }
 
 /// Asks for one service for as long as it is polled. Returns at once if it has no look-up.
@@ -55,7 +54,7 @@ pub(super) async fn watch(runner: &Runner, service: &Arc<Service>) {
                 claim: row.claim,
                 next: Instant::now(),
                 pause: FIRST_PAUSE,
-                not_final: SendWindow::open_for(lookup.final_after + service.upstream.timeout),
+                final_at: SendDeadline::after(lookup.final_after + service.upstream.timeout),
             });
             if plan.next <= Instant::now() && !runner.in_flight.is_under_way(&hash) {
                 ask(runner, service, lookup, &hash, &row, plan).await;
@@ -86,7 +85,7 @@ async fn ask(
     let key = runner.ring.find(|keys| Some(keys.fingerprint()) == row.key);
     let Some((key, keys)) = key.and_then(|key| Some((key, runner.ring.get(key)?))) else { return };
     // Before the question: what comes to it later isn't counted.
-    let final_now = !plan.not_final.is_open();
+    let final_now = plan.final_at.is_over();
     // Another place never saw the name, and this one forgets it.
     let knows_it = row.place.is_some() && row.place == service.place(key);
     let age = runner.ledger.now().at_most_since(&row.first_try);

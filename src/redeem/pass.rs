@@ -87,7 +87,9 @@ async fn uncounted(
     let sent = send(service, request, None, deadline).await;
     let done = match sent {
         // Nothing of it is kept, so it needn't be read to be passed on.
-        Ok(response) if service.meaning.is_delivered_by(response.status(), response.headers()) => {
+        Ok(response)
+            if service.outcome_rules.is_delivered_by(response.status(), response.headers()) =>
+        {
             log.upstream(started.elapsed());
             service.metrics.redemption(Outcome::Delivered, 0);
             return Ok(Redeemed::Answer(passed_on(response)));

@@ -32,7 +32,7 @@ use crate::ledger::stored_answer::StoredAnswer;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
 use crate::service::Service;
-use crate::upstream::window::SendWindow;
+use crate::upstream::send_deadline::SendDeadline;
 
 /// How long an answer waits for its settlement to be durable. Past that it is given, and the
 /// settlement goes on.
@@ -108,9 +108,9 @@ impl Runner {
         let _leave = LeaveOnDrop { in_flight: &self.in_flight, hash: attempt.hash };
         let finish = |finished| drop(publish.send(Some(Arc::new(finished))));
         crash_point("before-claim");
-        // From before the claim: so it closes well before the lease ends, by whatever clock.
-        let open_for = attempt.lease.saturating_sub(service.upstream.timeout + LEASE_MARGIN / 2);
-        let window = SendWindow::open_for(open_for);
+        // From before the claim: so it is over well before the lease ends, by whatever clock.
+        let send_within = attempt.lease.saturating_sub(service.upstream.timeout + LEASE_MARGIN / 2);
+        let send_by = SendDeadline::after(send_within);
         let late = || finish(Finished::not_granted(Ending::LedgerDown));
         let maybe_delivered = match self.claim(attempt.clone(), late).await {
             Some(Ok(Claimed { claim: Claim::Granted, maybe_delivered, .. })) => maybe_delivered,
@@ -123,7 +123,7 @@ impl Runner {
         let started = Instant::now();
         let (answer_max, stopping) = (self.answer_max, &self.stopping);
         let asker = Asker { service: &service, order: &order, answer_max, stopping };
-        let asking = asker.ask_until_known(request, window, maybe_delivered, attempt.remembered);
+        let asking = asker.ask_until_known(request, send_by, maybe_delivered, attempt.remembered);
         // Should it panic, the ticket is parked instead of being claimed for ever.
         let done = catch_panic(pin!(asking)).await;
         let Exchange { outcome, answer, refusal, overflow: more } =

@@ -17,9 +17,9 @@ use crate::code::Code;
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::order::Order;
 use crate::service::Service;
-use crate::upstream::body::ResponseBody;
-use crate::upstream::outcome::clean;
+use crate::upstream::redact::redact;
 use crate::upstream::request::strip;
+use crate::upstream::response_body::ResponseBody;
 
 /// Most bytes of header fields that are kept with an answer.
 const HEADERS_MAX: usize = 8 * 1024;
@@ -121,7 +121,7 @@ pub(super) struct Refusal {
     pub(super) words: Option<String>,
 }
 
-/// A refusal's status and cleaned words, if they are text. Neither the operator's secrets nor the
+/// A refusal's status and redacted words, if they are text. Neither the operator's secrets nor the
 /// buyer's own texts are among them.
 pub(super) fn refusal(
     service: &Service,
@@ -139,7 +139,7 @@ pub(super) fn refusal(
     let words = body.filter(|_| readable).and_then(|body| {
         let mut secrets = order.private_texts();
         secrets.extend(service.upstream.secrets.iter().cloned());
-        clean(body, &secrets)
+        redact(body, &secrets)
     });
     Refusal { status: head.status.as_u16(), words }
 }

@@ -1,28 +1,26 @@
 //! What is served and sold, made from the config when it is loaded: one immutable whole.
 
 pub mod request;
+mod spec;
 mod ticket_kind;
 pub mod times;
 pub mod validate;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Method;
-use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
+pub use self::spec::{Lookup, Offer, ServiceSpec};
 pub use self::ticket_kind::TicketKind;
 use self::times::TicketTimes;
-use crate::keys::KeyIndex;
+use crate::keys::{KeyIndex, KeyRing};
 use crate::l402::verify::Names;
-use crate::order::Rules;
 use crate::place::Place;
-use crate::price::Msat;
 use crate::record::metrics::ServiceMetrics;
-use crate::upstream::outcome::{Meaning, Predicate};
-use crate::upstream::request::KeyPlace;
-use crate::upstream::{Reuse, Upstream};
+use crate::upstream::Upstream;
+use crate::upstream::request::IdempotencyKeyPlace;
 
 /// All services and the bounds around them.
 pub struct Catalogue {
@@ -54,49 +52,43 @@ pub const BODY_DEFAULT: usize = 64 * 1024;
 /// Our own path that says how a ticket stands; no service can have it.
 pub const STATUS_PATH: &str = "/l402/status";
 
-/// One endpoint.
+/// One endpoint, as it is served: what the operator says of it, and what runs beside it.
 pub struct Service {
     /// Its place in the catalogue.
     pub index: usize,
-    /// Its name in tickets, logs and metrics.
-    pub name: Arc<str>,
-    /// Names that it had before: their tickets are still redeemed.
-    pub formerly: Vec<Arc<str>>,
-    /// Addresses that it had before: tickets are still redeemed there, and nothing is sold.
-    pub former_addresses: Vec<(Method, String)>,
-    /// Its name for people.
-    pub title: String,
-    /// The method that it takes.
-    pub method: Method,
-    /// The exact path.
-    pub path: String,
-    /// Method and path, as people write them.
-    pub address: Arc<str>,
-    /// The host in lower case, or any.
-    pub host: Option<String>,
-    /// What it sells, if it sells.
-    pub offer: Option<Offer>,
+    spec: ServiceSpec,
     /// Its backend.
     pub upstream: Arc<Upstream>,
-    /// What its answers mean.
-    pub meaning: Meaning,
-    /// Where it takes our name for a request, if it does.
-    pub key: Option<KeyPlace>,
-    /// For how long it throws repeats away by that name, if it does.
-    pub remembered: Option<Duration>,
     /// Names its backend, under each key of the ring.
-    pub places: Vec<Place>,
-    /// The header field in which the backend is told our reference for a request.
-    pub reference: Option<HeaderName>,
-    /// How it is asked what became of a request, if it can be.
-    pub lookup: Option<Lookup>,
-    /// When a used connection may carry a request.
-    pub reuse: Reuse,
+    places: Vec<Place>,
     /// Its counters.
     pub metrics: ServiceMetrics,
 }
 
+/// What the operator says of it reads as its own.
+impl Deref for Service {
+    type Target = ServiceSpec;
+
+    fn deref(&self) -> &ServiceSpec {
+        &self.spec
+    }
+}
+
 impl Service {
+    /// `index` is its place in the catalogue; `ring` holds every key that its tickets may be signed
+    /// with.
+    pub fn new(
+        index: usize,
+        spec: ServiceSpec,
+        upstream: Upstream,
+        ring: &KeyRing,
+        metrics: ServiceMetrics,
+    ) -> Self {
+        let name = spec.key.as_ref().map(IdempotencyKeyPlace::text);
+        let places = ring.all().map(|keys| upstream.place(name.as_deref(), keys)).collect();
+        Self { index, spec, upstream: Arc::new(upstream), places, metrics }
+    }
+
     /// What its tickets may be named after.
     pub fn names(&self) -> Names<'_> {
         Names { now: &self.name, formerly: &self.formerly }
@@ -106,37 +98,4 @@ impl Service {
     pub fn place(&self, key: KeyIndex) -> Option<Place> {
         self.places.get(key.place()).copied()
     }
-}
-
-/// How an upstream is asked what became of a request.
-pub struct Lookup {
-    /// Path at the upstream; `{key}` stands for our name for the request.
-    pub path: String,
-    /// What it answers if it took the request.
-    pub found: Predicate,
-    /// What it answers if it knows of none.
-    pub not_found: Predicate,
-    /// How long after the request "not found" is its last word.
-    pub final_after: Duration,
-    /// How long after the first try it still knows our name for it: past that, "not found" says
-    /// nothing.
-    pub remembered: Duration,
-}
-
-/// What a paid service sells.
-pub struct Offer {
-    /// What one payment buys.
-    pub kind: TicketKind,
-    /// What that costs.
-    pub price: Msat,
-    /// What a request must look like.
-    pub rules: Rules,
-    /// What its invoices say.
-    pub memo: String,
-    /// Whether the node's word that it was paid does instead of the preimage.
-    pub without_preimage: bool,
-    /// Which of the client's header fields go upstream.
-    pub forward_headers: Vec<HeaderName>,
-    /// The `Content-Type` that goes upstream.
-    pub content_type: Option<HeaderValue>,
 }

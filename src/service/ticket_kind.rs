@@ -17,6 +17,14 @@ pub enum TicketKind {
 }
 
 impl TicketKind {
+    /// How long a pass is worth something, from when its invoice could be paid the last.
+    pub const fn pass_time(self) -> Option<Duration> {
+        match self {
+            Self::Pass { time, .. } => Some(time),
+            Self::SingleUse => None,
+        }
+    }
+
     /// Whether one payment buys more than one request.
     pub const fn is_pass(self) -> bool {
         matches!(self, Self::Pass { .. })

@@ -13,8 +13,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::CONNECT_LIMIT;
-use super::body::RequestBody;
+use super::request_body::RequestBody;
+
+/// Longest that a connection may take, whatever the service's own limit is.
+pub const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// Most of an answer that is read ahead of the client, in bytes; also the longest head.
 const MAX_BUFFER: usize = 64 * 1024;
@@ -55,7 +57,7 @@ pub enum ConnectError {
 impl Target {
     /// Connects within `limit`.
     pub async fn connect(&self, limit: Duration) -> Result<SendRequest<RequestBody>, ConnectError> {
-        let limit = limit.min(CONNECT_LIMIT);
+        let limit = limit.min(CONNECT_MAX);
         timeout(limit, self.connect_unlimited()).await.unwrap_or(Err(ConnectError::Slow(limit)))
     }
 

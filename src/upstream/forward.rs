@@ -5,9 +5,10 @@ use std::sync::Arc;
 use hyper::{Request, Response};
 use tokio::time::Instant;
 
-use super::body::{RequestBody, ResponseBody};
 use super::pool::{Connection, Reply};
-use super::window::SendWindow;
+use super::request_body::RequestBody;
+use super::response_body::ResponseBody;
+use super::send_deadline::SendDeadline;
 use super::{Reuse, Upstream};
 
 /// Whether a request reached the upstream.
@@ -27,16 +28,16 @@ enum Tried {
 }
 
 /// Sends `request` by an idle connection if `reuse` allows, else by a fresh one, and waits for the
-/// answer's head until `deadline`. With a `window` nothing is sent after it has closed, however
+/// answer's head until `deadline`. With `send_by` nothing is sent after that, however
 /// long the process was stopped in between.
 pub async fn forward(
-    upstream: &Arc<Upstream>,
+    upstream: &Upstream,
     request: Request<RequestBody>,
     reuse: Reuse,
     deadline: Instant,
-    window: Option<SendWindow>,
+    send_by: Option<SendDeadline>,
 ) -> Sent {
-    let too_late = || window.is_some_and(|window| !window.is_open());
+    let too_late = || send_by.is_some_and(|deadline| deadline.is_over());
     let late = || {
         Sent::No(
             "it was too late to send it: the claim may have passed to somebody else".to_owned(),
@@ -56,7 +57,7 @@ pub async fn forward(
             Tried::NotSent(back) => request = back,
         }
     }
-    let Some(place) = upstream.place() else {
+    let Some(permit) = upstream.permit() else {
         return Sent::No("as many connections to it are open as may be".to_owned());
     };
     // Boxed, because it is rare and would be most of what each request's future carries about.
@@ -74,7 +75,7 @@ pub async fn forward(
     if too_late() {
         return late();
     }
-    match attempt(upstream, Connection::new(sender, place), request, deadline).await {
+    match attempt(upstream, Connection::new(sender, permit), request, deadline).await {
         Tried::Answered(response) => {
             upstream.health.worked();
             Sent::Yes(response)
@@ -87,15 +88,15 @@ pub async fn forward(
 }
 
 async fn attempt(
-    upstream: &Arc<Upstream>,
+    upstream: &Upstream,
     connection: Connection,
     request: Box<Request<RequestBody>>,
     deadline: Instant,
 ) -> Tried {
     match connection.send(request, deadline).await {
-        Reply::Answered(response, connection) => Tried::Answered(
-            response.map(|body| ResponseBody::new(body, connection, Arc::clone(upstream))),
-        ),
+        Reply::Answered(response, connection) => Tried::Answered(response.map(|body| {
+            ResponseBody::new(body, connection, Arc::clone(&upstream.pool), upstream.timeout)
+        })),
         Reply::NotSent(request) => Tried::NotSent(request),
         Reply::Failed(error) => Tried::Lost(error.to_string()),
         Reply::TooSlow => Tried::Lost(format!("no answer within {:?}", upstream.timeout)),

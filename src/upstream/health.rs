@@ -5,14 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{CONNECT_LIMIT, Upstream};
-
 /// How often an upstream is looked at while it is up, and while it isn't.
-const LOOK_UP: Duration = Duration::from_secs(30);
-const LOOK_DOWN: Duration = Duration::from_secs(2);
+const PROBE_UP: Duration = Duration::from_secs(30);
+const PROBE_DOWN: Duration = Duration::from_secs(2);
 
 /// What is known.
 pub struct Health {
@@ -53,16 +50,14 @@ impl Health {
             info!(service = self.service, "upstream: it answers again");
         }
     }
-}
 
-/// Looks at the upstream by connecting to it, for as long as it is polled.
-pub async fn watch(upstream: &Upstream) {
-    loop {
-        match upstream.target.connect(CONNECT_LIMIT).await {
-            Ok(_) => upstream.health.worked(),
-            Err(error) => upstream.health.failed(&error.to_string()),
-        }
-        let pause = if upstream.health.is_down() { LOOK_DOWN } else { LOOK_UP };
-        let _ = timeout(pause, upstream.health.changed.notified()).await;
+    /// How long until it is looked at again.
+    pub(super) fn pause(&self) -> Duration {
+        if self.is_down() { PROBE_DOWN } else { PROBE_UP }
+    }
+
+    /// Once there is a reason to look at it at once.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
     }
 }

@@ -1,28 +1,34 @@
 //! The operator's own backend: how it is reached, what it is sent, and what its answers mean.
 
-pub mod body;
 pub mod connect;
 pub mod forward;
 pub mod health;
-pub mod outcome;
-pub mod places;
+pub mod limit;
+pub mod outcome_rules;
 pub mod pool;
+pub mod redact;
 pub mod request;
-pub mod window;
+pub mod request_body;
+pub mod response_body;
+pub mod send_deadline;
+pub mod settings;
+pub mod stall;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
+use rustls::crypto::CryptoProvider;
+use tokio::time::timeout;
 
-use self::connect::Target;
+use self::connect::{CONNECT_MAX, Target};
 use self::health::Health;
-use self::places::{Place, Places};
+use self::limit::{ConnectionLimit, Permit};
 use self::pool::Pool;
-
-/// Longest that a connection to an upstream may take, whatever the service's own limit is.
-pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+use self::settings::{Settings, UpstreamError};
+use crate::keys::Keys;
+use crate::place::Place;
 
 /// When a connection that was used before may carry a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,19 +55,65 @@ pub struct Upstream {
     /// Texts that must not get into an answer's words: the values of `headers`, and their parts.
     pub secrets: Vec<String>,
     /// Idle connections.
-    pub pool: Pool,
+    pub pool: Arc<Pool>,
     /// Connections that may still be opened; a stranger's free requests have no other limit.
-    pub places: Arc<Places>,
+    pub limit: Arc<ConnectionLimit>,
     /// Whether it is known to be down.
     pub health: Health,
 }
 
 impl Upstream {
-    /// A place for one more connection, if need be that of an idle one.
-    fn place(&self) -> Option<Place> {
-        self.places.take().or_else(|| {
-            self.pool.let_go();
-            self.places.take()
+    /// The backend of a service, with at most `connections_max` connections to it.
+    pub fn new(
+        settings: &Settings,
+        service: &str,
+        provider: &Arc<CryptoProvider>,
+        connections_max: usize,
+    ) -> Result<Self, UpstreamError> {
+        let uri = settings.origin_form()?;
+        Ok(Self {
+            target: settings.target(provider)?,
+            secrets: settings.secrets(&uri),
+            uri,
+            fixed_names: settings.fixed_names.clone(),
+            headers: settings.headers.clone(),
+            timeout: settings.timeout,
+            pool: Arc::default(),
+            limit: ConnectionLimit::new(connections_max),
+            health: Health::new(service),
+        })
+    }
+
+    /// Names the place that requests are sent to, under a key; `name` says where in them the
+    /// upstream finds our name for one.
+    pub fn place(&self, name: Option<&str>, keys: &Keys) -> Place {
+        let scheme = if self.target.tls.is_some() { "https" } else { "http" };
+        let (port, uri) = (self.target.port.to_string(), self.uri.to_string());
+        let target = [scheme, &self.target.host, &port, &uri];
+        let mut parts: Vec<&[u8]> = target.map(str::as_bytes).to_vec();
+        for (name, value) in &self.headers {
+            parts.extend([name.as_str().as_bytes(), value.as_bytes()]);
+        }
+        parts.extend(name.map(str::as_bytes));
+        Place::of(keys.place_key(), &parts)
+    }
+
+    /// Looks at it by connecting to it, for as long as it is polled.
+    pub async fn watch(&self) {
+        loop {
+            match self.target.connect(CONNECT_MAX).await {
+                Ok(_) => self.health.worked(),
+                Err(error) => self.health.failed(&error.to_string()),
+            }
+            let _ = timeout(self.health.pause(), self.health.changed()).await;
+        }
+    }
+
+    /// For one more connection, if need be in place of an idle one.
+    fn permit(&self) -> Option<Permit> {
+        self.limit.take().or_else(|| {
+            self.pool.close_oldest();
+            self.limit.take()
         })
     }
 }

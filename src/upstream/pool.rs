@@ -12,8 +12,8 @@ use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::body::RequestBody;
-use super::places::Place;
+use super::limit::Permit;
+use super::request_body::RequestBody;
 
 /// Most idle connections that are kept to one upstream.
 const CAPACITY: usize = 128;
@@ -26,7 +26,7 @@ const MAX_IDLE: Duration = Duration::from_secs(4);
 pub struct Connection {
     sender: SendRequest<RequestBody>,
     patience: Pin<Box<Sleep>>,
-    _place: Place,
+    _permit: Permit,
 }
 
 /// What came of a request.
@@ -43,8 +43,8 @@ pub(super) enum Reply {
 
 impl Connection {
     /// Fresh.
-    pub fn new(sender: SendRequest<RequestBody>, place: Place) -> Self {
-        Self { sender, patience: Box::pin(sleep_until(Instant::now())), _place: place }
+    pub fn new(sender: SendRequest<RequestBody>, permit: Permit) -> Self {
+        Self { sender, patience: Box::pin(sleep_until(Instant::now())), _permit: permit }
     }
 
     /// Sends a request and waits for the head of its answer until `deadline`.
@@ -104,7 +104,7 @@ impl Pool {
     }
 
     /// Closes the connection that was idle for the longest time, if there is one.
-    pub fn let_go(&self) {
+    pub fn close_oldest(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     }
 

@@ -9,7 +9,7 @@ use hyper::header::{
 use hyper::{Method, Request, Uri, Version};
 
 use super::Upstream;
-use super::body::{BodyLimit, RequestBody};
+use super::request_body::{BodyLimit, RequestBody};
 use crate::l402::authorization::without_l402;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -95,14 +95,14 @@ pub fn own(upstream: &Upstream, path: &str) -> Option<Request<Bytes>> {
 }
 
 /// Where an upstream takes a key by which it throws repeats away.
-pub enum KeyPlace {
+pub enum IdempotencyKeyPlace {
     /// A header field.
     Header(HeaderName),
     /// A member of the JSON object in the body.
     Member(String),
 }
 
-impl KeyPlace {
+impl IdempotencyKeyPlace {
     /// Names the place among others of one upstream.
     pub fn text(&self) -> String {
         match self {

@@ -210,11 +210,17 @@ pub fn functions(text: &str) -> Vec<Function> {
     functions.0
 }
 
-/// The names of all fields of all structs, in their order.
+/// Whether serde reads a struct.
+fn is_read(item: &syn::ItemStruct) -> bool {
+    let mut derives = item.attrs.iter().filter(|attribute| attribute.path().is_ident("derive"));
+    derives.any(|derive| format!("{:?}", derive.meta).contains("Deserialize"))
+}
+
+/// The names of all fields of all structs that serde reads, in their order.
 pub fn fields(text: &str) -> Vec<String> {
     let items = syn::parse_file(text).unwrap().items;
     let structs = items.iter().filter_map(|item| match item {
-        syn::Item::Struct(item) => Some(item),
+        syn::Item::Struct(item) if is_read(item) => Some(item),
         _ => None,
     });
     let fields = structs.flat_map(|item| item.fields.iter());

@@ -2,27 +2,34 @@
 //! a failure.
 
 mod node;
+mod report;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use self::report::Report;
 use crate::app::sold::{self, Redeems};
-use crate::app::{assemble, client_tls, master_secret, open_ledger};
-use crate::config::{Config, LedgerPlace, Service, Ticket};
+use crate::app::{master_secret, open_ledger};
+use crate::cli::failure::Failure;
+use crate::config::secret::Source;
+use crate::config::{Config, LedgerPlace};
 use crate::ledger::postgres;
 use crate::ledger::sqlite::error::OpenError;
 use crate::ledger::sqlite::{SqliteLedger, Summary};
-use crate::listen::tls;
+use crate::listen::tls::server_config;
+use crate::service::{Offer, ServiceSpec};
 use crate::time::UnixTime;
-use crate::upstream::CONNECT_LIMIT;
+use crate::tls;
+use crate::upstream::Upstream;
+use crate::upstream::connect::CONNECT_MAX;
 
 /// Some clients refuse to pay more than this unless they are told to.
 const CLIENTS_PAY: u64 = 1000;
 
 /// `asking` is a macaroon that may ask the node about itself, if the one that mints may not.
-pub(super) async fn run(path: &Path, asking: Option<&Path>) -> Result<ExitCode, String> {
-    let mut report = Report { failed: 0 };
+pub(super) async fn run(path: &Path, asking: Option<&Path>) -> Result<ExitCode, Failure> {
+    let mut report = Report::default();
     let config = match Config::read(path) {
         Ok(config) => config,
         Err(error) => {
@@ -31,77 +38,42 @@ pub(super) async fn run(path: &Path, asking: Option<&Path>) -> Result<ExitCode, 
         }
     };
     report.ok("config", format!("{}: {} service(s)", path.display(), config.services.len()));
-    certificate(&mut report, &config)?;
-    node::check(&mut report, &config, asking).await?;
-    ledger(&mut report, &config).await?;
+    certificate(&mut report, &config);
+    node::check(&mut report, &config, asking).await;
+    ledger(&mut report, &config).await;
     secret(&mut report, &config);
     for service in &config.services {
-        upstream(&mut report, service).await?;
+        upstream(&mut report, service).await;
     }
     Ok(report.end())
 }
 
-struct Report {
-    failed: usize,
-}
-
-impl Report {
-    fn ok(&mut self, part: &str, what: impl std::fmt::Display) {
-        println!("ok       {part}: {what}");
-    }
-
-    fn note(&mut self, part: &str, what: impl std::fmt::Display) {
-        println!("note     {part}: {what}");
-    }
-
-    fn failed(&mut self, part: &str, what: impl std::fmt::Display) {
-        self.failed += 1;
-        println!("FAILED   {part}: {what}");
-    }
-
-    fn end(self) -> ExitCode {
-        match self.failed {
-            0 => {
-                println!("All is well.");
-                ExitCode::SUCCESS
-            }
-            failed => {
-                println!("{failed} part(s) failed.");
-                ExitCode::FAILURE
-            }
-        }
-    }
-}
-
-fn certificate(report: &mut Report, config: &Config) -> Result<(), String> {
+fn certificate(report: &mut Report, config: &Config) {
     match &config.listen.tls {
         None => report.note(
             "certificate",
             "`plain_http = true`: something in front has to end \
                                             TLS, or payers' tickets travel in the open",
         ),
-        Some((certificate, key)) => {
-            match tls::server_config(certificate, key, client_tls::provider()?) {
-                Ok(_) => report.ok(
-                    "certificate",
-                    format!("{} and its key belong together", certificate.display()),
-                ),
-                Err(error) => report.failed("certificate", error),
-            }
-        }
+        Some((certificate, key)) => match server_config(certificate, key, tls::provider()) {
+            Ok(_) => report.ok(
+                "certificate",
+                format!("{} and its key belong together", certificate.display()),
+            ),
+            Err(error) => report.failed("certificate", error),
+        },
     }
-    Ok(())
 }
 
-async fn ledger(report: &mut Report, config: &Config) -> Result<(), String> {
+async fn ledger(report: &mut Report, config: &Config) {
     let path = match &config.ledger {
         LedgerPlace::Sqlite(path) => path,
         LedgerPlace::Postgres { url, ca } => {
-            let tls = client_tls::client_config(
-                "ledger.postgres_ca",
-                ca.as_deref(),
-                &client_tls::provider()?,
-            )?;
+            let config = tls::client_config("ledger.postgres_ca", ca.as_deref(), &tls::provider());
+            let tls = match config {
+                Ok(tls) => Arc::new(tls),
+                Err(error) => return report.failed("ledger", error),
+            };
             match postgres::look(url, &tls).await {
                 Ok(said) => report.ok("ledger", said),
                 Err(error) => report.failed(
@@ -112,7 +84,7 @@ async fn ledger(report: &mut Report, config: &Config) -> Result<(), String> {
                     ),
                 ),
             }
-            return Ok(());
+            return;
         }
     };
     sqlite_ledger(report, config, path);
@@ -123,7 +95,6 @@ async fn ledger(report: &mut Report, config: &Config) -> Result<(), String> {
             format!("{error}; run this as the user that runs `serve`, or correct `state_dir`"),
         ),
     }
-    Ok(())
 }
 
 fn sqlite_ledger(report: &mut Report, config: &Config, path: &Path) {
@@ -162,13 +133,7 @@ fn sqlite_ledger(report: &mut Report, config: &Config, path: &Path) {
 }
 
 fn redeems(config: &Config) -> Vec<Redeems> {
-    let paid = |service: &Service| {
-        let Ticket::Paid { kind, .. } = &service.ticket else { return None };
-        let address = (&service.method, service.path.as_str());
-        let (names, former) = (&service.formerly, &service.former_addresses);
-        Some(Redeems::new(&service.name, names, address, former, kind.is_pass()))
-    };
-    config.services.iter().filter_map(paid).collect()
+    config.services.iter().filter_map(Redeems::of).collect()
 }
 
 /// Tries the folder, not the ledger: that one belongs to `serve`.
@@ -187,8 +152,8 @@ fn writable(ledger: &Path) -> Result<(), String> {
 
 fn secret(report: &mut Report, config: &Config) {
     let missing_file = match &config.tickets.master_secret {
-        crate::config::secret::Source::File(path) => !config.tickets.state_dir.join(path).exists(),
-        crate::config::secret::Source::Env(_) => false,
+        Source::File(path) => !config.tickets.state_dir.join(path).exists(),
+        Source::Env(_) => false,
     };
     let in_use = match &config.ledger {
         LedgerPlace::Sqlite(path) if missing_file && !path.exists() => {
@@ -213,9 +178,9 @@ fn secret(report: &mut Report, config: &Config) {
     }
 }
 
-async fn upstream(report: &mut Report, service: &Service) -> Result<(), String> {
+async fn upstream(report: &mut Report, service: &ServiceSpec) {
     let part = format!("service {}", service.name);
-    if let Ticket::Paid { price, .. } = &service.ticket
+    if let Some(Offer { price, .. }) = &service.offer
         && price.sat() > CLIENTS_PAY
     {
         report.note(
@@ -226,20 +191,16 @@ async fn upstream(report: &mut Report, service: &Service) -> Result<(), String> 
             ),
         );
     }
-    let upstream = match assemble::upstream(service, &client_tls::provider()?, 1) {
-        Ok(upstream) => Arc::new(upstream),
-        Err(error) => {
-            report.failed(&part, error);
-            return Ok(());
-        }
+    let upstream = match Upstream::new(&service.backend, &service.name, &tls::provider(), 1) {
+        Ok(upstream) => upstream,
+        Err(error) => return report.failed(&part, error),
     };
     let place = format!("{}:{}", upstream.target.host, upstream.target.port);
-    match upstream.target.connect(CONNECT_LIMIT).await {
+    match upstream.target.connect(CONNECT_MAX).await {
         Ok(_) => report.ok(&part, format!("its upstream at {place} takes connections")),
         Err(error) => report.failed(
             &part,
             format!("its upstream at {place}: {error}; start it, or correct `upstream`"),
         ),
     }
-    Ok(())
 }

@@ -4,27 +4,23 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::Report;
-use crate::app::client_tls;
-use crate::config::{Config, Ticket};
+use super::report::Report;
+use crate::config::Config;
 use crate::lightning::lnd::permissions::{bake_command, compare};
 use crate::lightning::lnd::{Channels, Inbound, Lnd, Settings};
 use crate::lightning::macaroon_id::{
     ADD_INVOICE, GET_INFO, LIST_CHANNELS, LOOKUP_INVOICE, Method, SUBSCRIBE_INVOICES,
 };
 use crate::lightning::{Node as _, Standing, Trouble, Wanted};
+use crate::tls;
 
 /// How long the invoice lives that is made to see that one can be made.
 const EXPIRY: Duration = Duration::from_secs(60);
 
 /// Looks at everything that has to do with the node.
-pub(super) async fn check(
-    report: &mut Report,
-    config: &Config,
-    asking: Option<&Path>,
-) -> Result<(), String> {
+pub(super) async fn check(report: &mut Report, config: &Config, asking: Option<&Path>) {
     macaroon(report, config);
-    let node = Lnd::new(config.lnd.clone(), client_tls::provider()?, Box::new(|_, _| {}));
+    let node = Lnd::new(config.lnd.clone(), tls::provider(), Box::new(|_, _| {}));
     node.look().await;
     match node.state() {
         // The invoice below tells of it.
@@ -38,12 +34,11 @@ pub(super) async fn check(
             );
         }
         Err(trouble) => {
-            report.failed("node", trouble);
-            return Ok(());
+            return report.failed("node", trouble);
         }
     }
     invoice(report, config, &node).await;
-    about_itself(report, config, asking).await
+    about_itself(report, config, asking).await;
 }
 
 /// What the features that are on ask of the macaroon.
@@ -139,11 +134,7 @@ async fn invoice(report: &mut Report, config: &Config, node: &Lnd) {
 }
 
 /// Who the node is, and whether it can be paid: as far as a macaroon may ask.
-async fn about_itself(
-    report: &mut Report,
-    config: &Config,
-    asking: Option<&Path>,
-) -> Result<(), String> {
+async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path>) {
     let path = asking.unwrap_or(&config.lnd.macaroon);
     let read = std::fs::read(path).map_err(|error| error.to_string());
     let may = |method: Method| {
@@ -159,11 +150,11 @@ async fn about_itself(
                 // Said to be at fault already, where it is asked whether it can mint.
                 None => report.note("node", format!("name, version and channels: unknown ({why})")),
             }
-            return Ok(());
+            return;
         }
     };
     let settings = Settings { macaroon: path.to_owned(), ..config.lnd.clone() };
-    let node = Lnd::new(settings, client_tls::provider()?, Box::new(|_, _| {}));
+    let node = Lnd::new(settings, tls::provider(), Box::new(|_, _| {}));
     if may_info {
         match node.info().await {
             Ok(info) => {
@@ -204,15 +195,14 @@ async fn about_itself(
             "unknown (the macaroon needn't ask; `check --macaroon readonly.macaroon` does)",
         );
     }
-    Ok(())
 }
 
 /// The highest price of the services, in sat.
 fn dearest(config: &Config) -> u64 {
-    let prices = config.services.iter().filter_map(|service| match &service.ticket {
-        Ticket::Paid { price, .. } => Some(price.sat()),
-        Ticket::Free => None,
-    });
+    let prices = config
+        .services
+        .iter()
+        .filter_map(|service| service.offer.as_ref().map(|offer| offer.price.sat()));
     prices.max().unwrap_or(0)
 }
 

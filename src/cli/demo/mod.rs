@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::app::bind::bind;
 use crate::app::run::Server;
 use crate::app::signal::stop_signal;
+use crate::cli::failure::Failure;
 use crate::config::Config;
 use crate::lightning::play::{PlayNode, wallet};
 use crate::record::access_log::AccessLog;
@@ -20,9 +21,9 @@ pub(super) async fn run(
     wallet: SocketAddr,
     outbox: SocketAddr,
     state_dir: Option<PathBuf>,
-) -> Result<ExitCode, String> {
+) -> Result<ExitCode, Failure> {
     let folder = Folder::new(state_dir)?;
-    let node = PlayNode::open(&folder.path.join("play-node")).map_err(|error| error.to_string())?;
+    let node = PlayNode::open(&folder.path.join("play-node"))?;
     let grpc = bind("the play node", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let wallet = bind("`--wallet`: the wallet", wallet).await?;
     let outbox = bind("`--outbox`: the outbox", outbox).await?;
@@ -32,8 +33,7 @@ pub(super) async fn run(
     let (grpc_address, wallet_address, outbox_address) =
         (address(&grpc)?, address(&wallet)?, address(&outbox)?);
     let text = config(gate, grpc_address, outbox_address);
-    let config =
-        Config::parse(&folder.path.join("demo.toml"), &text).map_err(|error| error.to_string())?;
+    let config = Config::parse(&folder.path.join("demo.toml"), &text)?;
     tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
     tokio::spawn(node.serve(grpc));
     tokio::spawn(outbox::serve(outbox));
@@ -41,7 +41,7 @@ pub(super) async fn run(
         .await
         .map_err(|error| format!("{error} (`--gate` changes the gate's address)"))?;
     println!("{}", instructions(server.gate_address, wallet_address, outbox_address));
-    server.until(stop_signal()).await
+    Ok(server.until(stop_signal()).await?)
 }
 
 /// The state, in a folder that is removed at the end unless it was named.
@@ -51,14 +51,14 @@ struct Folder {
 }
 
 impl Folder {
-    fn new(named: Option<PathBuf>) -> Result<Self, String> {
+    fn new(named: Option<PathBuf>) -> Result<Self, Failure> {
         let is_ours = named.is_none();
         let path = named.unwrap_or_else(|| {
             std::env::temp_dir().join(format!("farebox-demo-{}", std::process::id()))
         });
         std::fs::create_dir_all(&path)
             .map_err(|error| format!("{} can't be made: {error}", path.display()))?;
-        let path = std::path::absolute(&path).map_err(|error| error.to_string())?;
+        let path = std::path::absolute(&path)?;
         Ok(Self { path, is_ours })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::Method;
 use toml::Spanned;
 
-use super::error::{ConfigError, Reporter};
+use crate::config::error::{ConfigError, Reporter};
 use crate::service::STATUS_PATH;
 
 /// Lower case, digits and hyphens: it stands in caveats, metrics and logs.
@@ -71,5 +71,18 @@ pub(super) fn path(report: &Reporter<'_>, path: &Spanned<String>) -> Result<Stri
             "`path` starts with / and has only the characters a-z A-Z 0-9 - . _ \
                               ~ and single slashes; it matches exactly",
         ))
+    }
+}
+
+/// In lower case, without port.
+pub(super) fn host(report: &Reporter<'_>, host: &Spanned<String>) -> Result<String, ConfigError> {
+    let text = host.get_ref().to_ascii_lowercase();
+    let good = !text.is_empty()
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    if good {
+        Ok(text)
+    } else {
+        Err(report
+            .at(host.span(), "`host` is a host name without port, such as \"sms.example.com\""))
     }
 }

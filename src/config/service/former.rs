@@ -6,7 +6,7 @@ use hyper::Method;
 use toml::Spanned;
 
 use super::address;
-use super::error::{ConfigError, Reporter};
+use crate::config::error::{ConfigError, Reporter};
 
 /// Names and addresses that a service had.
 #[derive(Default)]

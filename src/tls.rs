@@ -1,6 +1,6 @@
-//! How servers that we speak to are verified.
+//! How servers that we speak to are verified, and what is wrong with certificates and keys.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -8,36 +8,40 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::config::Service as Written;
-
-/// The process-wide cryptography.
-pub fn provider() -> Result<Arc<CryptoProvider>, String> {
-    CryptoProvider::get_default().cloned().ok_or_else(|| "there is no cryptography".to_owned())
+/// Why there is no TLS, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file that the config names can't be used.
+    #[error("`{key}`: {}: {what}", path.display())]
+    File {
+        /// The config's key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Anything else.
+    #[error("TLS: {0}")]
+    Rustls(#[from] rustls::Error),
 }
 
-/// https is always verified: against the operator's roots, or the system's.
-pub fn client_tls(
-    written: &Written,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<ClientConfig>, String> {
-    let config = client_config("upstream_ca", written.upstream_ca.as_deref(), provider);
-    let mut config = ClientConfig::clone(
-        &*config.map_err(|what| format!("service `{}`: {what}", written.name))?,
-    );
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+/// The process-wide cryptography, which is the default one unless another was installed.
+pub fn provider() -> Arc<CryptoProvider> {
+    let make = || Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    CryptoProvider::get_default().cloned().unwrap_or_else(make)
 }
 
 /// How servers are verified: against the roots in the file that `key` names, or the system's.
 pub fn client_config(
-    key: &str,
+    key: &'static str,
     ca: Option<&Path>,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<ClientConfig>, String> {
+) -> Result<ClientConfig, TlsError> {
     let mut roots = RootCertStore::empty();
     match ca {
         Some(path) => {
-            let fault = |what: String| format!("`{key}`: {}: {what}", path.display());
+            let fault = |what: String| TlsError::File { key, path: path.to_owned(), what };
             let certificates = CertificateDer::pem_file_iter(path)
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>);
             let (added, _) = roots
@@ -57,10 +61,8 @@ pub fn client_config(
             }
         }
     }
-    let config = ClientConfig::builder_with_provider(Arc::clone(provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+    Ok(ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+        .with_no_client_auth())
 }

@@ -6,24 +6,25 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::error::{ConfigError, Reporter};
-use super::file;
-use super::service::{self, Service};
+use super::check::check;
+use super::written::Written;
+use crate::config::error::{ConfigError, Reporter};
+use crate::service::ServiceSpec;
 
-pub(super) fn services(
+pub(crate) fn check_all(
     report: &Reporter<'_>,
     folder: &Path,
-    written: Vec<Spanned<file::Service>>,
+    written: Vec<Spanned<Written>>,
     detects: bool,
-) -> Result<Vec<Service>, ConfigError> {
+) -> Result<Vec<ServiceSpec>, ConfigError> {
     if written.is_empty() {
         return Err(report.whole("there is no [[service]]: nothing would be served"));
     }
     let mut services = Vec::with_capacity(written.len());
     let (mut names, mut routes) = (BTreeSet::new(), BTreeSet::new());
-    for one in written {
+    for one in &written {
         let span: Range<usize> = one.span();
-        let service = service::check(report, folder, one.into_inner(), detects)?;
+        let service = check(report, folder, one.get_ref(), detects)?;
         if !names.insert(service.name.clone()) {
             return Err(report.at(span, format!("two services are named `{}`", service.name)));
         }
@@ -40,7 +41,7 @@ pub(super) fn services(
 }
 
 /// A name or an address belongs to one service, now or formerly.
-fn check_former(report: &Reporter<'_>, services: &[Service]) -> Result<(), ConfigError> {
+fn check_former(report: &Reporter<'_>, services: &[ServiceSpec]) -> Result<(), ConfigError> {
     let names: BTreeSet<&str> = services.iter().map(|service| &*service.name).collect();
     let mut seen = BTreeSet::new();
     for service in services {

@@ -1,0 +1,103 @@
+//! Why Farebox can't start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::ConfigError;
+use crate::ledger::error::LedgerError;
+use crate::ledger::id::LedgerId;
+use crate::ledger::postgres::ConnectError;
+use crate::ledger::sqlite::error::OpenError;
+use crate::tls::TlsError;
+use crate::upstream::settings::UpstreamError;
+
+/// Why Farebox can't start, in words for the operator: which key or file, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The config.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The master secret.
+    #[error("`tickets.master_secret`: {0}")]
+    MasterSecret(String),
+    /// A folder for the state.
+    #[error("`state_dir`: {} can't be made: {source}", path.display())]
+    StateDir {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The SQLite ledger.
+    #[error("ledger: {0}")]
+    Sqlite(#[from] OpenError),
+    /// The PostgreSQL ledger.
+    #[error("ledger: {0}")]
+    Postgres(#[from] ConnectError),
+    /// A ledger that was opened, and fails at once.
+    #[error("ledger: {0}")]
+    Ledger(#[from] LedgerError),
+    /// The ledger is another than the one that the master secret was made with.
+    #[error(
+        "ledger: {} is the ledger {found}, and `tickets.master_secret` was made for the ledger \
+         {named}: put that one back, or take the secret that belongs to this one. Farebox does \
+         not start: spent tickets would be sold again.",
+        path.display()
+    )]
+    OtherLedger {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: LedgerId,
+        /// What the secret names.
+        named: LedgerId,
+    },
+    /// The ledger that the master secret was made with isn't there.
+    #[error(
+        "ledger: there is none at {}, and `tickets.master_secret` was made for the ledger \
+         {named}. Put its file back from a backup and run `farebox ledger --config FILE \
+         restored`, or begin an empty one on purpose with `farebox ledger --config FILE new`. \
+         Farebox does not start: spent tickets would be sold again.",
+        path.display()
+    )]
+    NoLedger {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the secret names.
+        named: LedgerId,
+    },
+    /// Certificates, keys, roots.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A service's backend.
+    #[error("service `{service}`: {source}")]
+    Upstream {
+        /// The service.
+        service: Arc<str>,
+        /// What is wrong with it.
+        source: UpstreamError,
+    },
+    /// An address that can't be listened on.
+    #[error("{what} can't listen on {address}: {source}")]
+    Listen {
+        /// Which listener, by the key or option that names its address.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything that the system refuses.
+    #[error("{what}: {source}")]
+    System {
+        /// What was to be done.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Two metrics of one name.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}

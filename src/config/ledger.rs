@@ -1,0 +1,63 @@
+//! `[ledger]`: where tickets are recorded.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::Spanned;
+use zeroize::Zeroizing;
+
+use super::error::{ConfigError, Reporter};
+use super::secret::Source;
+
+/// The section, as it is written.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    pub(super) sqlite: Option<Spanned<PathBuf>>,
+    pub(super) postgres: Option<Source>,
+    pub(super) postgres_ca: Option<PathBuf>,
+}
+
+/// Where tickets are recorded.
+pub enum LedgerPlace {
+    /// In a file of this process alone.
+    Sqlite(PathBuf),
+    /// In a database that several instances may share.
+    Postgres {
+        /// Its address, with its password.
+        url: Zeroizing<String>,
+        /// PEM file with the roots that its certificate is verified against; `None` for the
+        /// system's.
+        ca: Option<PathBuf>,
+    },
+}
+
+impl Written {
+    /// Checks it: relative paths start at `folder`, that of a SQLite file at `state_dir`. Reads the
+    /// database's password.
+    pub(super) fn check(
+        self,
+        report: &Reporter<'_>,
+        folder: &Path,
+        state_dir: &Path,
+    ) -> Result<LedgerPlace, ConfigError> {
+        match (self.postgres, self.sqlite) {
+            (Some(_), Some(sqlite)) => Err(report.at(
+                sqlite.span(),
+                "[ledger] has both `sqlite` and `postgres`; keep one of the two",
+            )),
+            (Some(source), None) => {
+                let url = source
+                    .read(folder)
+                    .map_err(|what| report.whole(format!("`ledger.postgres`: {what}")))?;
+                Ok(LedgerPlace::Postgres {
+                    url,
+                    ca: self.postgres_ca.map(|path| folder.join(path)),
+                })
+            }
+            (None, sqlite) => Ok(LedgerPlace::Sqlite(
+                state_dir.join(sqlite.map_or_else(|| "ledger.db".into(), Spanned::into_inner)),
+            )),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! One `[[service]]`, checked.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::address::{host, method, name, path};
+use super::naming::{Naming, naming};
+use super::offer::offer;
+use super::upstream::{reference, settings};
+use super::written::{ReuseWord, Written};
+use super::{answers, former};
+use crate::config::error::{ConfigError, Reporter};
+use crate::service::{ServiceSpec, TicketKind};
+use crate::upstream::Reuse;
+
+/// How long a connection may have been idle that carries a paid request: a race with the
+/// upstream's own idle limit would park its ticket.
+const PAID_IDLE_MAX: Duration = Duration::from_secs(1);
+
+pub(super) fn check(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: &Written,
+    detects_payments: bool,
+) -> Result<ServiceSpec, ConfigError> {
+    let (name, method) = (name(report, &written.name)?, method(report, &written.method)?);
+    let path = path(report, &written.path)?;
+    let offer = offer(report, folder, written, &method, detects_payments)?;
+    let is_free = offer.is_none();
+    let reuse = match (written.reuse, is_free) {
+        (ReuseWord::Never, _) => Reuse::Never,
+        (ReuseWord::Recent, false) => Reuse::IdleFor(PAID_IDLE_MAX),
+        (ReuseWord::Recent, true) => Reuse::IdleFor(Duration::MAX),
+    };
+    let naming = naming(report, written, offer.as_ref().map(|offer| &offer.rules))?;
+    let Naming { key, remembered, lookup } = naming;
+    let kind = offer.as_ref().map(|offer| offer.kind);
+    if let (Some(TicketKind::Pass { uses: None, .. }), Some(given)) = (kind, &written.idempotency) {
+        return Err(report.at(
+            given.span(),
+            "`idempotency` has one key per use: a pass needs `pass_uses` for that",
+        ));
+    }
+    let former = former::read(report, &written.formerly, is_free)?;
+    Ok(ServiceSpec {
+        formerly: former.names,
+        former_addresses: former.addresses,
+        title: written.title().to_owned(),
+        address: format!("{method} {path}").into(),
+        host: written.host.as_ref().map(|text| host(report, text)).transpose()?,
+        backend: settings(report, folder, written)?,
+        outcome_rules: answers::outcome_rules(report, written)?,
+        reference: reference(report, written, is_free, key.as_ref())?,
+        name,
+        method,
+        path,
+        offer,
+        key,
+        remembered,
+        lookup,
+        reuse,
+    })
+}

@@ -1,0 +1,99 @@
+//! What a request must look like: media type, binding, JSON Schema.
+
+use std::fs;
+use std::path::Path;
+
+use hyper::Method;
+use toml::Spanned;
+
+use super::upstream::fixed_names;
+use super::written::{BindWord, Input, Written};
+use crate::config::error::{ConfigError, Reporter};
+use crate::order::schema::Schema;
+use crate::order::{Bind, Rules, Takes};
+
+pub(super) fn rules(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: &Written,
+    method: &Method,
+) -> Result<Rules, ConfigError> {
+    let has_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+    let content_type = match &written.content_type {
+        Some(given) => Some(media_type(report, given)?),
+        None => has_body.then(|| "application/json".to_owned()),
+    };
+    let is_json = |media: &str| media == "application/json" || media.ends_with("+json");
+    let takes = match (content_type, written.bind, &written.input) {
+        (Some(media), Some(BindWord::Exact), _) if is_json(&media) => {
+            Takes::Json(media, Bind::Exact)
+        }
+        (Some(media), _, _) if is_json(&media) => Takes::Json(media, Bind::Json),
+        (_, Some(BindWord::Json), _) => {
+            return Err(
+                report.at(written.name.span(), "`bind = \"json\"` needs a JSON `content_type`")
+            );
+        }
+        (Some(_), _, Some(input)) => {
+            return Err(
+                report.at(input.span(), "`input` is a JSON Schema: it needs a JSON `content_type`")
+            );
+        }
+        (Some(media), _, None) => Takes::Bytes(media),
+        (None, _, Some(_)) => Takes::Query,
+        (None, _, None) => Takes::Nothing,
+    };
+    let needs_object = names_member(written);
+    let Some(input) = &written.input else {
+        return Ok(Rules { takes, needs_object, schema: None });
+    };
+    let fault = |what: String| report.at(input.span(), format!("`input`: {what}"));
+    let source = schema_source(folder, input.get_ref()).map_err(fault)?;
+    let schema = Schema::compile(source).map_err(|error| fault(error.to_string()))?;
+    if takes == Takes::Query {
+        for fixed in fixed_names(written) {
+            if schema.declares(&fixed) {
+                return Err(fault(format!(
+                    "it declares `{fixed}`, which is fixed by `upstream` or `upstream_query`"
+                )));
+            }
+        }
+    }
+    Ok(Rules { takes, needs_object, schema: Some(schema) })
+}
+
+/// Whether our name for a request becomes a member of its body, which so has to be an object.
+fn names_member(written: &Written) -> bool {
+    let lookup = written.lookup.as_ref().and_then(|lookup| lookup.get_ref().key.as_ref());
+    let keys = written.idempotency.iter().chain(lookup);
+    keys.into_iter().any(|key| key.get_ref().member.is_some())
+}
+
+fn media_type(report: &Reporter<'_>, given: &Spanned<String>) -> Result<String, ConfigError> {
+    let text = given.get_ref().to_ascii_lowercase();
+    let good = text.split_once('/').is_some_and(|(kind, sub)| {
+        [kind, sub].iter().all(|part| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        })
+    });
+    if good {
+        Ok(text)
+    } else {
+        Err(report.at(
+            given.span(),
+            "`content_type` is a media type without parameters, such as \"application/json\"",
+        ))
+    }
+}
+
+fn schema_source(folder: &Path, input: &Input) -> Result<serde_json::Value, String> {
+    match input {
+        Input::Inline(table) => serde_json::to_value(table).map_err(|error| error.to_string()),
+        Input::File(path) => {
+            let path = folder.join(path);
+            let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! `[[service]]`: what is sold, and what is free.
+
+mod address;
+mod all;
+mod answers;
+mod check;
+mod former;
+mod input;
+mod naming;
+mod offer;
+mod upstream;
+mod written;
+
+pub(super) use self::all::check_all;
+pub(super) use self::written::Written;

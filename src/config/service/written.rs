@@ -1,0 +1,161 @@
+//! A `[[service]]` as it is written: a mirror of the TOML, in which unknown keys are refused.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::config::secret::Value;
+use crate::config::units::ConfigDuration;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Written {
+    pub(super) name: Spanned<String>,
+    pub(super) title: Option<String>,
+    pub(super) memo: Option<Spanned<String>>,
+    pub(super) method: Spanned<String>,
+    pub(super) path: Spanned<String>,
+    pub(super) host: Option<Spanned<String>>,
+    pub(super) ticket: TicketWord,
+    pub(super) price_sat: Option<Spanned<u64>>,
+    pub(super) price_msat: Option<Spanned<u64>>,
+    pub(super) pass_time: Option<Spanned<ConfigDuration>>,
+    pub(super) pass_uses: Option<Spanned<u32>>,
+    pub(super) upstream: Spanned<String>,
+    #[serde(default)]
+    pub(super) upstream_headers: BTreeMap<Spanned<String>, Value>,
+    #[serde(default)]
+    pub(super) upstream_query: BTreeMap<Spanned<String>, Value>,
+    pub(super) upstream_ca: Option<PathBuf>,
+    pub(super) timeout: Option<ConfigDuration>,
+    #[serde(default)]
+    pub(super) reuse: ReuseWord,
+    pub(super) forward_headers: Option<Vec<Spanned<String>>>,
+    pub(super) content_type: Option<Spanned<String>>,
+    pub(super) bind: Option<BindWord>,
+    pub(super) input: Option<Spanned<Input>>,
+    pub(super) delivered: Option<Spanned<PredicateWords>>,
+    pub(super) not_sent: Option<Spanned<PredicateWords>>,
+    pub(super) idempotency: Option<Spanned<Idempotency>>,
+    pub(super) lookup: Option<Spanned<LookupWords>>,
+    pub(super) without_preimage: Option<Spanned<bool>>,
+    #[serde(default)]
+    pub(super) formerly: Vec<Spanned<String>>,
+    pub(super) reference: Option<Spanned<Reference>>,
+}
+
+impl Written {
+    /// Its name for people.
+    pub(super) fn title(&self) -> &str {
+        self.title.as_ref().unwrap_or(self.name.get_ref())
+    }
+}
+
+/// `{ header = ".." }`, or `false`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Reference {
+    In(ReferenceHeader),
+    Off(bool),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReferenceHeader {
+    pub(super) header: String,
+}
+
+/// How to ask the upstream what became of a request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LookupWords {
+    pub(super) path: Spanned<String>,
+    pub(super) key: Option<Spanned<Idempotency>>,
+    pub(super) found: Option<Spanned<PredicateWords>>,
+    pub(super) not_found: Option<Spanned<PredicateWords>>,
+    pub(super) final_after: ConfigDuration,
+}
+
+/// Conditions on an upstream's answer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PredicateWords {
+    #[serde(default)]
+    pub(super) status: Vec<Spanned<StatusWord>>,
+    #[serde(default)]
+    pub(super) header: BTreeMap<Spanned<String>, Spanned<String>>,
+    #[serde(default)]
+    pub(super) json: BTreeMap<Spanned<String>, toml::Value>,
+    pub(super) body: Option<Spanned<String>>,
+}
+
+/// `200` or `"2xx"`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum StatusWord {
+    Exact(u16),
+    Class(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Idempotency {
+    pub(super) header: Option<String>,
+    pub(super) member: Option<String>,
+    pub(super) remembered: Option<Spanned<ConfigDuration>>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum TicketWord {
+    SingleUse,
+    Pass,
+    Free,
+}
+
+#[derive(Deserialize, Clone, Copy, Default)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ReuseWord {
+    #[default]
+    Recent,
+    Never,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum BindWord {
+    Json,
+    Exact,
+}
+
+/// A JSON Schema, here or in a file.
+pub(super) enum Input {
+    File(PathBuf),
+    Inline(toml::Table),
+}
+
+impl<'de> Deserialize<'de> for Input {
+    fn deserialize<D: serde::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> serde::de::Visitor<'de> for Either {
+            type Value = Input;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON Schema as a table, or the name of a file that holds one")
+            }
+
+            fn visit_str<E>(self, path: &str) -> Result<Input, E> {
+                Ok(Input::File(path.into()))
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Input, A::Error> {
+                toml::Table::deserialize(serde::de::value::MapAccessDeserializer::new(map))
+                    .map(Input::Inline)
+            }
+        }
+        reader.deserialize_any(Either)
+    }
+}
