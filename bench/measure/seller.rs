@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use farebox::lightning::lnd::proto::lnrpc::{Invoice, lightning_client::LightningClient};
 use farebox::lightning::lnd::{Lnd, Settings};
-use farebox::lightning::lnrpc::{Invoice, lightning_client::LightningClient};
 use farebox::lightning::network::Network;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};

@@ -16,8 +16,8 @@ use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
 use crate::ledger::state::FIRST_CLAIM_GRACE;
-use crate::lightning::lnd::Lnd;
-use crate::lightning::{Node, Trouble};
+use crate::lightning::error::NodeError;
+use crate::lightning::{self, Node};
 use crate::payment::Payments;
 use crate::payment_hash::PaymentHash;
 use crate::record::access_log::AccessLog;
@@ -41,7 +41,7 @@ pub(super) struct App {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) ring: Arc<KeyRing>,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) node: Arc<Lnd>,
+    pub(super) node: Arc<dyn Node>,
     /// `None` where payments aren't detected.
     pub(super) payments: Option<Arc<Payments>>,
     pub(super) redeem: Arc<Redeem>,
@@ -75,7 +75,7 @@ struct Ground {
     catalogue: Arc<Catalogue>,
     ring: Arc<KeyRing>,
     ledger: Arc<Ledger>,
-    node: Arc<Lnd>,
+    node: Arc<dyn Node>,
     metrics: Arc<Metrics>,
 }
 
@@ -84,7 +84,7 @@ impl Ground {
     fn rooms(self, terms: SaleTerms, access: Arc<AccessLog>) -> App {
         let Self { catalogue, ring, ledger, node, metrics } = self;
         let shared = || (Arc::clone(&catalogue), Arc::clone(&ring), Arc::clone(&ledger));
-        let (stopping, dyn_node) = (CancellationToken::new(), Arc::clone(&node) as Arc<dyn Node>);
+        let stopping = CancellationToken::new();
         let unpaid = UnpaidLimit::new(terms.unpaid_per_client, terms.unpaid_total, terms.expiry);
         let unpaid = Arc::new(unpaid);
         let freed = Arc::clone(&unpaid);
@@ -92,7 +92,7 @@ impl Ground {
         let on_paid = move |hash: &PaymentHash| freed.redeemed(hash, Instant::now());
         let tickets = Arc::new(Tickets::new(Arc::clone(&ring), on_paid));
         let payments = terms.detects_payments.then(|| {
-            let ((catalogue, _, ledger), node) = (shared(), Arc::clone(&dyn_node));
+            let ((catalogue, _, ledger), node) = (shared(), Arc::clone(&node));
             Arc::new(Payments::new(catalogue, ledger, node, terms.node_name))
         });
         let redeem = {
@@ -102,8 +102,8 @@ impl Ground {
         };
         let sale = {
             let ((catalogue, ring, ledger), payments) = (shared(), payments.clone());
-            let ahead = terms.mint_ahead;
-            Arc::new(Sale::new(catalogue, ring, ledger, dyn_node, payments, unpaid, ahead))
+            let (node, ahead) = (Arc::clone(&node), terms.mint_ahead);
+            Arc::new(Sale::new(catalogue, ring, ledger, node, payments, unpaid, ahead))
         };
         let status = payments.clone().map(|payments| {
             let ((catalogue, ring, ledger), tickets) = (shared(), Arc::clone(&tickets));
@@ -161,13 +161,13 @@ impl SaleTerms {
     }
 }
 
-fn node(config: &Config, metrics: &Arc<Metrics>, provider: &Arc<CryptoProvider>) -> Arc<Lnd> {
+fn node(config: &Config, metrics: &Arc<Metrics>, provider: &Arc<CryptoProvider>) -> Arc<dyn Node> {
     let observed = Arc::clone(metrics);
-    let observe = move |took: Duration, result: Result<(), &Trouble>| {
+    let observe = move |took: Duration, result: Result<(), &NodeError>| {
         let [worked, failed] = &observed.node_calls;
         if result.is_ok() { worked } else { failed }.observe(took.as_secs_f64());
     };
-    Arc::new(Lnd::new(config.lnd.clone(), Arc::clone(provider), Box::new(observe)))
+    lightning::open(config.lnd.clone(), Arc::clone(provider), Box::new(observe))
 }
 
 fn catalogue(

@@ -131,7 +131,7 @@ fn operators(app: &App) -> Ops {
         catalogue: Arc::clone(&app.catalogue),
         ring: Arc::clone(&app.ring),
         ledger: Arc::clone(&app.ledger),
-        node: Arc::clone(&app.node) as _,
+        node: Arc::clone(&app.node),
         payments: app.payments.clone(),
         redeem: Arc::clone(&app.redeem),
         sale: Arc::clone(&app.sale),

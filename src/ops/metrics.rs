@@ -1,7 +1,7 @@
 //! `/metrics`: what is read at a scrape.
 
 use super::Ops;
-use crate::lightning::Trouble;
+use crate::lightning::error::NodeError;
 
 impl Ops {
     /// Reads what is read at a scrape only, and gives the text that Prometheus reads.
@@ -9,7 +9,7 @@ impl Ops {
         let metrics = &self.metrics;
         let node = self.node.state();
         metrics.node_up.set(node.is_ok().into());
-        metrics.node_is(node.as_ref().map_or_else(Trouble::word, |()| "ok"));
+        metrics.node_is(node.as_ref().map_or_else(NodeError::word, |()| "ok"));
         if let Some(payments) = &self.payments {
             metrics.payments_up.set(payments.state().is_ok().into());
         }

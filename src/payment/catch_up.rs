@@ -10,7 +10,8 @@ use tracing::warn;
 
 use super::{BATCH_MAX, Payments, RAN_OUT_MARGIN, ran_out};
 use crate::ledger::accounts::Challenge;
-use crate::lightning::{Standing, Trouble};
+use crate::lightning::InvoiceState;
+use crate::lightning::error::{NodeError, NodeErrorKind};
 use crate::time::UnixTime;
 
 /// How long a stream that was asked for has to go without an error until it counts as there: LND
@@ -42,7 +43,7 @@ const LOOK_UPS_MAX: usize = 4;
 impl Payments {
     /// Looks up what is open, now that the stream tells of everything later; again and again until
     /// it has told of something: with an index that is another node's it never would.
-    pub(super) async fn catch_up(self: &Arc<Self>, index: u64, has_told: &AtomicBool) -> Trouble {
+    pub(super) async fn catch_up(self: &Arc<Self>, index: u64, has_told: &AtomicBool) -> NodeError {
         sleep(SETTLED_IN).await;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -54,15 +55,13 @@ impl Payments {
                     Ok(()) => {}
                     Err(trouble) => return trouble,
                 },
-                Err(error) => return Trouble::Other(error.to_string()),
+                Err(error) => return NodeError::other(error.to_string()),
             }
             let again = Instant::now() + pause;
             pause = (pause * 2).min(LAST_PAUSE);
             loop {
                 if self.begins_anew.swap(false, Ordering::Relaxed) {
-                    return Trouble::Other(
-                        "the saved index of the stream was another node's".to_owned(),
-                    );
+                    return NodeError::other("the saved index of the stream was another node's");
                 }
                 if !self.unwritten.load(Ordering::Relaxed) {
                     self.set_state(Ok(()));
@@ -71,7 +70,7 @@ impl Payments {
                 // Another instance has found out.
                 let now = self.ledger.settle_index(Arc::clone(&self.node_name)).await;
                 if now.is_ok_and(|now| now < index) {
-                    return Trouble::Other("the saved index of the stream was set back".to_owned());
+                    return NodeError::other("the saved index of the stream was set back");
                 }
                 // Without an index, the stream tells of everything.
                 if index > 0 && !has_told.load(Ordering::Relaxed) && Instant::now() >= again {
@@ -97,7 +96,7 @@ impl Payments {
     }
 
     /// Looks up, and closes what certainly wasn't paid. Ends with the first trouble of the node's.
-    async fn look_up_all(self: &Arc<Self>, challenges: Vec<Challenge>) -> Result<(), Trouble> {
+    async fn look_up_all(self: &Arc<Self>, challenges: Vec<Challenge>) -> Result<(), NodeError> {
         let mut under_way = JoinSet::new();
         let (mut never_paid, mut trouble) = (Vec::new(), None);
         let mut challenges = challenges.into_iter();
@@ -125,20 +124,22 @@ impl Payments {
     }
 
     /// Whether its invoice can't be paid any more and wasn't.
-    async fn is_over(&self, challenge: &Challenge) -> Result<bool, Trouble> {
+    async fn is_over(&self, challenge: &Challenge) -> Result<bool, NodeError> {
         loop {
             match self.find(challenge.hash).await {
-                Ok(Standing::Canceled) => return Ok(true),
-                Ok(Standing::Unknown) => return Ok(ran_out(challenge.expires)),
-                Ok(Standing::Settled(_)) => return Ok(false),
-                Ok(Standing::Open { expires, .. }) => {
+                Ok(InvoiceState::Canceled) => return Ok(true),
+                Ok(InvoiceState::Unknown) => return Ok(ran_out(challenge.expires)),
+                Ok(InvoiceState::Settled(_)) => return Ok(false),
+                Ok(InvoiceState::Open { expires, .. }) => {
                     return Ok(expires.plus(GIVEN_UP_AFTER) < UnixTime::now());
                 }
-                Ok(Standing::Accepted) => {
+                Ok(InvoiceState::Accepted) => {
                     return Ok(challenge.expires.plus(GIVEN_UP_AFTER) < UnixTime::now());
                 }
                 // The look-ups of an earlier round; they end soon.
-                Err(Trouble::Busy) => sleep(Duration::from_millis(100)).await,
+                Err(error) if error.kind() == NodeErrorKind::Busy => {
+                    sleep(Duration::from_millis(100)).await
+                }
                 Err(trouble) => return Err(trouble),
             }
         }

@@ -4,7 +4,7 @@ use super::{Payments, ran_out};
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::ledger::accounts::{Challenge, ChallengeState};
-use crate::lightning::Standing;
+use crate::lightning::InvoiceState;
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::time::UnixTime;
 
@@ -112,17 +112,17 @@ impl Payments {
     ) -> Result<InvoiceCheck, Undetermined> {
         let expires = row.map_or(expires, |row| row.expires);
         match self.look_up(hash).await.map_err(|_| Undetermined::Node)? {
-            Standing::Settled(payment) => Ok(InvoiceCheck::Paid(payment.preimage)),
+            InvoiceState::Settled(payment) => Ok(InvoiceCheck::Paid(payment.preimage)),
             // Paid, and the node knows nothing of it: another node, or one restored.
             _ if row.is_some_and(|row| row.state == ChallengeState::Paid) => {
                 Err(Undetermined::Node)
             }
-            Standing::Open { expires, .. } if ran_out(expires) => Ok(InvoiceCheck::Over),
-            Standing::Open { bolt11, expires } => Ok(InvoiceCheck::Open { bolt11, expires }),
-            Standing::Canceled => Ok(InvoiceCheck::Over),
-            Standing::Unknown if ran_out(expires) => Ok(InvoiceCheck::Over),
+            InvoiceState::Open { expires, .. } if ran_out(expires) => Ok(InvoiceCheck::Over),
+            InvoiceState::Open { bolt11, expires } => Ok(InvoiceCheck::Open { bolt11, expires }),
+            InvoiceState::Canceled => Ok(InvoiceCheck::Over),
+            InvoiceState::Unknown if ran_out(expires) => Ok(InvoiceCheck::Over),
             // Another node's; or money is on its way.
-            Standing::Unknown | Standing::Accepted => Err(Undetermined::Node),
+            InvoiceState::Unknown | InvoiceState::Accepted => Err(Undetermined::Node),
         }
     }
 

@@ -7,20 +7,21 @@ use tracing::warn;
 
 use super::{Payments, settled_invoice};
 use crate::ledger::accounts::Recorded;
-use crate::lightning::{Standing, Trouble};
+use crate::lightning::InvoiceState;
+use crate::lightning::error::NodeError;
 use crate::payment_hash::PaymentHash;
 
 impl Payments {
     /// Asks the node for a client, and remembers a payment.
-    pub(super) async fn look_up(&self, hash: PaymentHash) -> Result<Standing, Trouble> {
-        let _place = self.client_look_ups.try_acquire().map_err(|_| Trouble::Busy)?;
+    pub(super) async fn look_up(&self, hash: PaymentHash) -> Result<InvoiceState, NodeError> {
+        let _place = self.client_look_ups.try_acquire().map_err(|_| NodeError::busy())?;
         self.find(hash).await
     }
 
     /// Asks the node in the background, and remembers a payment.
-    pub(super) async fn find(&self, hash: PaymentHash) -> Result<Standing, Trouble> {
+    pub(super) async fn find(&self, hash: PaymentHash) -> Result<InvoiceState, NodeError> {
         let standing = self.node.look_up(hash).await?;
-        if let Standing::Settled(payment) = &standing {
+        if let InvoiceState::Settled(payment) = &standing {
             // Before anybody hears of it: whoever does asks for it.
             self.known.insert(payment.hash, payment.preimage, 1);
             // It has to be written down as handed out before it can be as paid.

@@ -21,7 +21,8 @@ use tracing::{info, warn};
 use crate::cache::FifoCache;
 use crate::ledger::Ledger;
 use crate::ledger::accounts::{NewlyPaid, SettledInvoice};
-use crate::lightning::{Node, Payment, Trouble};
+use crate::lightning::error::NodeError;
+use crate::lightning::{Node, Payment};
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::service::Catalogue;
 use crate::time::UnixTime;
@@ -50,7 +51,7 @@ pub struct Payments {
     /// Names the node, whose index is no other's.
     node_name: Arc<str>,
     known: FifoCache<PaymentHash, Preimage>,
-    state: Mutex<Result<(), Trouble>>,
+    state: Mutex<Result<(), NodeError>>,
     /// The saved index turned out to be another node's.
     begins_anew: AtomicBool,
     /// What the stream told last could not be written down yet.
@@ -73,7 +74,7 @@ impl Payments {
             node,
             node_name,
             known: FifoCache::new(KNOWN_MAX),
-            state: Mutex::new(Err(Trouble::NotTried)),
+            state: Mutex::new(Err(NodeError::not_tried())),
             begins_anew: AtomicBool::new(false),
             unwritten: AtomicBool::new(false),
             client_look_ups: Semaphore::new(CLIENT_LOOK_UPS_MAX),
@@ -81,11 +82,11 @@ impl Payments {
     }
 
     /// `Err` while payments are not heard of as they come.
-    pub fn state(&self) -> Result<(), Trouble> {
+    pub fn state(&self) -> Result<(), NodeError> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_state(&self, state: Result<(), Trouble>) {
+    fn set_state(&self, state: Result<(), NodeError>) {
         let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if *now != state {
             match &state {
@@ -99,7 +100,7 @@ impl Payments {
     /// Follows for as long as it is polled.
     pub async fn watch(self: &Arc<Self>) {
         // It may begin anew after a panic.
-        self.set_state(Err(Trouble::NotTried));
+        self.set_state(Err(NodeError::not_tried()));
         let never = tokio::join!(self.follow(), self.sweep(), self.count_unredeemed());
         let ((), (), ()) = never;
     }

@@ -9,14 +9,15 @@ use tracing::warn;
 
 use super::{BATCH_MAX, Payments, settled_invoice};
 use crate::ledger::accounts::NewlyPaid;
-use crate::lightning::{Payment, Payments as Stream, Trouble};
+use crate::lightning::error::NodeError;
+use crate::lightning::{Payment, Payments as Stream};
 
 /// Pauses between two tries at the stream: doubling from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
 
-fn ended() -> Trouble {
-    Trouble::Other("LND has ended the stream of payments".to_owned())
+fn ended() -> NodeError {
+    NodeError::other("LND has ended the stream of payments")
 }
 
 impl Payments {
@@ -36,7 +37,7 @@ impl Payments {
                         anew = self.catch_up(index, &has_told) => anew,
                     }
                 }
-                Err(error) => Trouble::Other(error.to_string()),
+                Err(error) => NodeError::other(error.to_string()),
             };
             self.set_state(Err(why));
             if started.elapsed() > LAST_PAUSE {
@@ -48,7 +49,7 @@ impl Payments {
     }
 
     /// Writes down what comes, in its order, until the stream ends.
-    async fn read(&self, mut stream: Box<dyn Stream>, has_told: &AtomicBool) -> Trouble {
+    async fn read(&self, mut stream: Box<dyn Stream>, has_told: &AtomicBool) -> NodeError {
         loop {
             let first = match stream.next().await {
                 Ok(Some(payment)) => {
@@ -99,7 +100,7 @@ impl Payments {
             }
             // Until then nobody may take the ledger's word for what was paid.
             self.unwritten.store(true, Ordering::Relaxed);
-            self.set_state(Err(Trouble::Other("payments can't be written down".to_owned())));
+            self.set_state(Err(NodeError::other("payments can't be written down")));
             sleep(Duration::from_secs(1)).await;
         }
     }

@@ -11,7 +11,7 @@ use prometheus::{
 
 use crate::code::Code;
 use crate::ledger::accounts::Sum;
-use crate::lightning::Trouble;
+use crate::lightning::error::NodeErrorKind;
 use crate::outcome::Outcome;
 use crate::price::Msat;
 
@@ -114,7 +114,7 @@ impl Metrics {
             "1 for the state that the Lightning node is in.",
             "state",
         )?;
-        let words = std::iter::once("ok").chain(Trouble::WORDS);
+        let words = std::iter::once("ok").chain(NodeErrorKind::ALL.map(NodeErrorKind::word));
         let node_calls =
             times("farebox_node_call_seconds", "Calls to the Lightning node.", &["result"])?;
         Ok(Self {

@@ -3,7 +3,7 @@
 use super::Sale;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
-use crate::lightning::Trouble;
+use crate::lightning::error::NodeErrorKind;
 use crate::service::request::PaidRequest;
 
 impl Sale {
@@ -18,7 +18,11 @@ impl Sale {
         match self.invoices.node_state() {
             Ok(()) => Ok(()),
             // Invoices that are there needn't be waited for.
-            Err(Trouble::Slow(_)) if self.stocks.has_any(request.service) => Ok(()),
+            Err(error)
+                if error.kind() == NodeErrorKind::Slow && self.stocks.has_any(request.service) =>
+            {
+                Ok(())
+            }
             Err(_) => Err(problems::no_sale_node_down()),
         }
     }

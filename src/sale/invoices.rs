@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lightning::{Invoice, NoInvoice, Node, Trouble, Wanted};
+use crate::lightning::error::{AddInvoiceError, NodeError};
+use crate::lightning::{Invoice, NewInvoice, Node};
 use crate::service::Offer;
 use crate::time::UnixTime;
 
@@ -37,7 +38,7 @@ impl Invoices {
     }
 
     /// Whether the node makes any.
-    pub(super) fn node_state(&self) -> Result<(), Trouble> {
+    pub(super) fn node_state(&self) -> Result<(), NodeError> {
         self.node.state()
     }
 
@@ -47,11 +48,12 @@ impl Invoices {
     }
 
     /// A fresh one, for an offer's price.
-    pub(super) async fn make(&self, offer: &Offer) -> Result<ReadyInvoice, NoInvoice> {
+    pub(super) async fn make(&self, offer: &Offer) -> Result<ReadyInvoice, AddInvoiceError> {
         // Before the node is asked: so the invoice never runs out earlier than we say.
         let (made, expires, generation) =
             (Instant::now(), UnixTime::now().plus(self.expiry), self.generation());
-        let wanted = Wanted { amount: offer.price, memo: offer.memo.clone(), expiry: self.expiry };
+        let wanted =
+            NewInvoice { amount: offer.price, memo: offer.memo.clone(), expiry: self.expiry };
         let invoice = self.node.add_invoice(wanted).await?;
         Ok(ReadyInvoice { invoice, expires, until: made + self.expiry, made, generation })
     }

@@ -14,7 +14,8 @@ use crate::l402::identifier::TokenId;
 use crate::l402::mint;
 use crate::l402::verify::Kind;
 use crate::ledger::accounts::{JournalEntry, Minted};
-use crate::lightning::{Invoice, Trouble};
+use crate::lightning::Invoice;
+use crate::lightning::error::NodeErrorKind;
 use crate::order::Order;
 use crate::record::request_log::RequestLog;
 use crate::service::TicketKind;
@@ -79,8 +80,8 @@ impl Sale {
                 if !no_invoice.may_exist {
                     place.give_up();
                 }
-                Err(match no_invoice.trouble {
-                    Trouble::Busy => problems::too_many_invoices_at_once(),
+                Err(match no_invoice.error.kind() {
+                    NodeErrorKind::Busy => problems::too_many_invoices_at_once(),
                     _ => problems::no_invoice(),
                 })
             }

@@ -7,14 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use farebox::lightning::invoicesrpc::invoices_client::InvoicesClient;
-use farebox::lightning::invoicesrpc::{
+use farebox::lightning::lnd::proto::invoicesrpc::invoices_client::InvoicesClient;
+use farebox::lightning::lnd::proto::invoicesrpc::{
     AddHoldInvoiceRequest, CancelInvoiceMsg, SettleInvoiceMsg, SubscribeSingleInvoiceRequest,
 };
+use farebox::lightning::lnd::proto::lnrpc::lightning_client::LightningClient;
+use farebox::lightning::lnd::proto::lnrpc::state_client::StateClient;
+use farebox::lightning::lnd::proto::lnrpc::{
+    GetStateRequest, Invoice, InvoiceSubscription, PaymentHash,
+};
 use farebox::lightning::lnd::{Lnd, Settings};
-use farebox::lightning::lnrpc::lightning_client::LightningClient;
-use farebox::lightning::lnrpc::state_client::StateClient;
-use farebox::lightning::lnrpc::{GetStateRequest, Invoice, InvoiceSubscription, PaymentHash};
 use farebox::lightning::network::Network;
 use tokio::time::timeout;
 use tonic::metadata::AsciiMetadataValue;
@@ -89,7 +91,7 @@ impl Client {
         what: &str,
         macaroon: &str,
         invoice: Invoice,
-    ) -> Option<farebox::lightning::lnrpc::AddInvoiceResponse> {
+    ) -> Option<farebox::lightning::lnd::proto::lnrpc::AddInvoiceResponse> {
         let answer = LightningClient::new(self.channel.clone())
             .add_invoice(with(macaroon, invoice))
             .await

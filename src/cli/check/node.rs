@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::report::Report;
 use crate::config::Config;
-use crate::lightning::lnd::permissions::{bake_command, compare};
-use crate::lightning::lnd::{Channels, Inbound, Lnd, Settings};
-use crate::lightning::macaroon_id::{
+use crate::lightning::error::NodeErrorKind;
+use crate::lightning::lnd::macaroon_id::{
     ADD_INVOICE, GET_INFO, LIST_CHANNELS, LOOKUP_INVOICE, Method, SUBSCRIBE_INVOICES,
 };
-use crate::lightning::{Node as _, Standing, Trouble, Wanted};
+use crate::lightning::lnd::permissions::{bake_command, compare};
+use crate::lightning::lnd::{Channels, Inbound, Lnd, Settings};
+use crate::lightning::{InvoiceState, NewInvoice, Node as _};
 use crate::tls;
 
 /// How long the invoice lives that is made to see that one can be made.
@@ -21,10 +22,13 @@ const EXPIRY: Duration = Duration::from_secs(60);
 pub(super) async fn check(report: &mut Report, config: &Config, asking: Option<&Path>) {
     macaroon(report, config);
     let node = Lnd::new(config.lnd.clone(), tls::provider(), Box::new(|_, _| {}));
-    node.look().await;
+    node.probe().await;
     match node.state() {
         // The invoice below tells of it.
-        Ok(()) | Err(Trouble::Macaroon(_)) => {
+        Err(error) if error.kind() != NodeErrorKind::Credential => {
+            return report.failed("node", error);
+        }
+        Ok(()) | Err(_) => {
             report.ok(
                 "node",
                 format!(
@@ -32,9 +36,6 @@ pub(super) async fn check(report: &mut Report, config: &Config, asking: Option<&
                     config.lnd.address
                 ),
             );
-        }
-        Err(trouble) => {
-            return report.failed("node", trouble);
         }
     }
     invoice(report, config, &node).await;
@@ -110,9 +111,9 @@ fn macaroon(report: &mut Report, config: &Config) {
 }
 
 async fn invoice(report: &mut Report, config: &Config, node: &Lnd) {
-    let made = match node.add_invoice(Wanted::trial(EXPIRY)).await {
+    let made = match node.add_invoice(NewInvoice::trial(EXPIRY)).await {
         Ok(made) => made,
-        Err(no_invoice) => return report.failed("invoice", no_invoice.trouble),
+        Err(no_invoice) => return report.failed("invoice", no_invoice.error),
     };
     report.ok(
         "invoice",
@@ -123,7 +124,9 @@ async fn invoice(report: &mut Report, config: &Config, node: &Lnd) {
     );
     if config.detects_payments {
         match node.look_up(made.payment_hash).await {
-            Ok(Standing::Open { .. }) => report.ok("payments", "that invoice could be looked up"),
+            Ok(InvoiceState::Open { .. }) => {
+                report.ok("payments", "that invoice could be looked up")
+            }
             Ok(_) => report.failed(
                 "payments",
                 "that invoice could be looked up, but isn't open; is another LND at `lnd.address`?",

@@ -1,8 +1,9 @@
 //! What `check` tells of the node, where the macaroon may ask.
 
 use super::Lnd;
-use crate::lightning::lnrpc::lightning_client::LightningClient;
-use crate::lightning::{Trouble, lnrpc};
+use super::proto::lnrpc;
+use super::proto::lnrpc::lightning_client::LightningClient;
+use crate::lightning::error::NodeError;
 
 /// Who the node is.
 #[derive(Clone, Debug)]
@@ -60,13 +61,13 @@ impl Inbound {
 
 impl Lnd {
     /// Needs `info:read`.
-    pub async fn info(&self) -> Result<Info, Trouble> {
-        let line = self.line.ready(&self.settings)?;
-        let request = line.request(lnrpc::GetInfoRequest {});
+    pub async fn info(&self) -> Result<Info, NodeError> {
+        let ready = self.endpoint.ready(&self.settings)?;
+        let request = ready.request(lnrpc::GetInfoRequest {});
         let answer = self
-            .within(async { LightningClient::new(line.channel()).get_info(request).await })
+            .within(async { LightningClient::new(ready.channel()).get_info(request).await })
             .await;
-        let said = answer.map_err(|no| no.trouble)?;
+        let said = answer.map_err(|no| no.error)?;
         Ok(Info {
             alias: said.alias,
             version: said.version,
@@ -76,13 +77,13 @@ impl Lnd {
     }
 
     /// Needs `offchain:read`.
-    pub async fn channels(&self) -> Result<Channels, Trouble> {
-        let line = self.line.ready(&self.settings)?;
-        let request = line.request(lnrpc::ListChannelsRequest {});
+    pub async fn channels(&self) -> Result<Channels, NodeError> {
+        let ready = self.endpoint.ready(&self.settings)?;
+        let request = ready.request(lnrpc::ListChannelsRequest {});
         let answer = self
-            .within(async { LightningClient::new(line.channel()).list_channels(request).await })
+            .within(async { LightningClient::new(ready.channel()).list_channels(request).await })
             .await;
-        let all = answer.map_err(|no| no.trouble)?.channels;
+        let all = answer.map_err(|no| no.error)?.channels;
         Ok(Channels { public: Inbound::of(&all, false), private: Inbound::of(&all, true) })
     }
 }

@@ -2,15 +2,17 @@
 //! the node's state.
 
 mod breaker;
+mod endpoint;
+mod error;
+mod health;
 mod inspect;
-mod line;
+pub mod macaroon_id;
 mod payments;
 pub mod permissions;
-mod standpoint;
+pub mod proto;
+mod settings;
 mod tls;
-mod trouble;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,16 +23,18 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use self::breaker::{Breaker, Refused};
+use self::endpoint::Endpoint;
+use self::health::{NodeHealth, Probe};
 pub use self::inspect::{Channels, Inbound, Info};
-use self::line::Line;
 use self::payments::{Subscription, Watched};
-use self::standpoint::{Question, Standpoint};
-use super::lnrpc::lightning_client::LightningClient;
-use super::lnrpc::state_client::StateClient;
-use super::lnrpc::{self, WalletState};
+use self::proto::lnrpc::lightning_client::LightningClient;
+use self::proto::lnrpc::state_client::StateClient;
+use self::proto::lnrpc::{self, WalletState};
+pub use self::settings::Settings;
+use super::error::{AddInvoiceError, NodeError, NodeErrorKind};
 use super::network::{Network, read_prefix};
 use super::{
-    AddingInvoice, Invoice, LookingUp, NoInvoice, Node, Payments, Standing, Trouble, Wanted,
+    AddingInvoice, Invoice, InvoiceState, LookingUp, NewInvoice, Node, Observer, Payments, Watching,
 };
 use crate::payment_hash::PaymentHash;
 
@@ -51,37 +55,17 @@ const PROBE_DOWN: Duration = Duration::from_secs(2);
 /// How long the invoice lives that is made only to see that one can be made.
 const TRIAL_EXPIRY: Duration = Duration::from_secs(60);
 
-/// How to reach the node.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// `host:port` of its gRPC listener.
-    pub address: String,
-    /// Its tls.cert.
-    pub certificate: PathBuf,
-    /// A macaroon that may add invoices.
-    pub macaroon: PathBuf,
-    /// The network that its invoices must be of.
-    pub network: Network,
-    /// Deadline of each call.
-    pub timeout: Duration,
-    /// Whether invoices name a way through private channels.
-    pub private: bool,
-}
-
 /// The client.
 pub struct Lnd {
     settings: Settings,
-    line: Line,
-    standpoint: Standpoint,
+    endpoint: Endpoint,
+    health: NodeHealth,
     breaker: Breaker,
     look_ups: Semaphore,
-    look_now: Arc<Notify>,
+    probe_now: Arc<Notify>,
     generation: AtomicU64,
     observer: Observer,
 }
-
-/// What a call took and whether it worked, for the metrics.
-pub type Observer = Box<dyn Fn(Duration, Result<(), &Trouble>) + Send + Sync>;
 
 impl Lnd {
     /// Connects to nothing yet.
@@ -89,108 +73,102 @@ impl Lnd {
         Self {
             breaker: Breaker::new(MAX_CALLS, PATIENCE.min(settings.timeout / 2)),
             settings,
-            line: Line::new(provider),
-            standpoint: Standpoint::new(),
+            endpoint: Endpoint::new(provider),
+            health: NodeHealth::new(),
             look_ups: Semaphore::new(MAX_LOOK_UPS),
-            look_now: Arc::default(),
+            probe_now: Arc::default(),
             generation: AtomicU64::new(0),
             observer,
         }
     }
 
-    /// Looks after the node's state for as long as it is polled.
-    pub async fn watch(&self) {
-        loop {
-            self.look().await;
-            let pause = if self.state().is_ok() { PROBE_UP } else { PROBE_DOWN };
-            let _ = timeout(pause, self.look_now.notified()).await;
-        }
-    }
-
     /// Asks the node once how it is, and remembers it.
-    pub async fn look(&self) {
-        let before = self.standpoint.look();
+    pub async fn probe(&self) {
+        let start = self.health.begin_probe();
         let seen = match self.wallet_state().await {
-            Ok(()) => match self.standpoint.question(Instant::now()) {
-                Question::Nothing => Ok(()),
-                Question::Later => return,
-                Question::Macaroon => self.show_macaroon().await,
+            Ok(()) => match self.health.next_probe(Instant::now()) {
+                Probe::Nothing => Ok(()),
+                Probe::Later => return,
+                Probe::Macaroon => self.show_macaroon().await,
                 // Says itself what it came to.
-                Question::Invoice => {
-                    return drop(self.add_invoice(Wanted::trial(TRIAL_EXPIRY)).await);
+                Probe::Invoice => {
+                    return drop(self.add_invoice(NewInvoice::trial(TRIAL_EXPIRY)).await);
                 }
             },
             trouble => trouble,
         };
-        self.standpoint.looked(before, seen, Instant::now());
+        self.health.probed(start, seen, Instant::now());
     }
 
-    async fn wallet_state(&self) -> Result<(), Trouble> {
-        let (line, changed) = self.line.fresh(&self.settings)?;
+    async fn wallet_state(&self) -> Result<(), NodeError> {
+        let (ready, changed) = self.endpoint.fresh(&self.settings)?;
         if changed {
             self.generation.fetch_add(1, Ordering::Relaxed);
-            self.standpoint.begin_anew();
+            self.health.begin_again();
         }
         let call = async move {
-            StateClient::new(line.channel()).get_state(lnrpc::GetStateRequest {}).await
+            StateClient::new(ready.channel()).get_state(lnrpc::GetStateRequest {}).await
         };
-        match self.within(call).await.map_err(|no| no.trouble)?.state() {
+        match self.within(call).await.map_err(|no| no.error)?.state() {
             WalletState::ServerActive => Ok(()),
-            WalletState::Locked => Err(Trouble::Locked),
-            WalletState::NonExisting => Err(Trouble::NoWallet),
-            WalletState::RpcActive => Err(Trouble::Syncing),
-            WalletState::Unlocked | WalletState::WaitingToStart => Err(Trouble::Starting),
+            WalletState::Locked => Err(error::locked()),
+            WalletState::NonExisting => Err(error::no_wallet()),
+            WalletState::RpcActive => Err(error::syncing()),
+            WalletState::Unlocked | WalletState::WaitingToStart => Err(error::starting()),
         }
     }
 
     /// Asks for an invoice of a negative amount: LND refuses it, but only after it has taken the
     /// macaroon, and stores nothing.
-    async fn show_macaroon(&self) -> Result<(), Trouble> {
-        let line = self.line.ready(&self.settings)?;
-        let request = line.request(lnrpc::Invoice { value_msat: -1, ..Default::default() });
+    async fn show_macaroon(&self) -> Result<(), NodeError> {
+        let ready = self.endpoint.ready(&self.settings)?;
+        let request = ready.request(lnrpc::Invoice { value_msat: -1, ..Default::default() });
         match self
             .within(Box::pin(async {
-                LightningClient::new(line.channel()).add_invoice(request).await
+                LightningClient::new(ready.channel()).add_invoice(request).await
             }))
             .await
         {
-            Ok(_) | Err(NoInvoice { trouble: Trouble::Other(_), .. }) => Ok(()),
-            Err(no) => Err(no.trouble),
+            Ok(_) => Ok(()),
+            Err(no) if no.error.kind() == NodeErrorKind::Other => Ok(()),
+            Err(no) => Err(no.error),
         }
     }
 
     /// The connection, for calls of one's own, which have to show a macaroon.
-    pub fn channel(&self) -> Result<tonic::transport::Channel, Trouble> {
-        self.line.ready(&self.settings).map(|line| line.channel())
+    pub fn channel(&self) -> Result<tonic::transport::Channel, NodeError> {
+        self.endpoint.ready(&self.settings).map(|ready| ready.channel())
     }
 
     /// A call with its deadline.
     async fn within<T>(
         &self,
         call: impl Future<Output = Result<tonic::Response<T>, Status>>,
-    ) -> Result<T, NoInvoice> {
+    ) -> Result<T, AddInvoiceError> {
         match timeout(self.settings.timeout, call).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             // An error may come after the work was done: the connection was reset, say.
             Ok(Err(status)) => {
-                let trouble = trouble::read(&status);
-                let may_exist = matches!(trouble, Trouble::Unreachable(_) | Trouble::Other(_));
-                Err(NoInvoice { trouble, may_exist })
+                let error = error::read(&status);
+                let may_exist =
+                    matches!(error.kind(), NodeErrorKind::Unreachable | NodeErrorKind::Other);
+                Err(AddInvoiceError { error, may_exist })
             }
             Err(_) => {
-                Err(NoInvoice { trouble: Trouble::Silent(self.settings.timeout), may_exist: true })
+                let error = error::silent(self.settings.timeout);
+                Err(AddInvoiceError { error, may_exist: true })
             }
         }
     }
 
-    async fn add(&self, wanted: Wanted) -> Result<Invoice, NoInvoice> {
-        let not_asked = |trouble| NoInvoice { trouble, may_exist: false };
+    async fn add(&self, wanted: NewInvoice) -> Result<Invoice, AddInvoiceError> {
+        let not_asked = |error| AddInvoiceError { error, may_exist: false };
         let call = self.breaker.admit(Instant::now()).map_err(|refused| match refused {
-            Refused::Busy => not_asked(Trouble::Busy),
-            Refused::Slow => not_asked(Trouble::Slow(self.breaker.patience())),
+            Refused::Busy => not_asked(NodeError::busy()),
+            Refused::Slow => not_asked(error::slow(self.breaker.patience())),
         })?;
-        let line = self.line.ready(&self.settings).map_err(not_asked)?;
-        let request = line.request(lnrpc::Invoice {
+        let ready = self.endpoint.ready(&self.settings).map_err(not_asked)?;
+        let request = ready.request(lnrpc::Invoice {
             memo: wanted.memo.clone(),
             value_msat: i64::try_from(wanted.amount.get()).unwrap_or(i64::MAX),
             expiry: i64::try_from(wanted.expiry.as_secs()).unwrap_or(i64::MAX),
@@ -200,21 +178,23 @@ impl Lnd {
         // Boxed, because it is large and moved from hand to hand.
         let answered = self
             .within(Box::pin(async {
-                LightningClient::new(line.channel()).add_invoice(request).await
+                LightningClient::new(ready.channel()).add_invoice(request).await
             }))
             .await;
-        call.end(!matches!(&answered, Err(NoInvoice { trouble: Trouble::Silent(_), .. })));
+        let is_silent = |no: &AddInvoiceError| no.error.kind() == NodeErrorKind::Silent;
+        call.end(!answered.as_ref().is_err_and(is_silent));
         let checked = check(self.settings.network, &wanted, answered?);
-        checked.map_err(|why| NoInvoice { trouble: Trouble::WrongInvoice(why), may_exist: true })
+        let wrong = |why: String| error::wrong_invoice(&why);
+        checked.map_err(|why| AddInvoiceError { error: wrong(why), may_exist: true })
     }
 
-    async fn find(&self, hash: PaymentHash) -> Result<Standing, Trouble> {
-        let _place = self.look_ups.try_acquire().map_err(|_| Trouble::Busy)?;
-        let line = self.line.ready(&self.settings)?;
-        let request = line
+    async fn find(&self, hash: PaymentHash) -> Result<InvoiceState, NodeError> {
+        let _place = self.look_ups.try_acquire().map_err(|_| NodeError::busy())?;
+        let ready = self.endpoint.ready(&self.settings)?;
+        let request = ready
             .request(lnrpc::PaymentHash { r_hash: hash.as_bytes().to_vec(), ..Default::default() });
         let call = async {
-            match LightningClient::new(line.channel()).lookup_invoice(request).await {
+            match LightningClient::new(ready.channel()).lookup_invoice(request).await {
                 // Some versions of LND have words of their own where there are no invoices at all.
                 Err(status)
                     if status.code() == Code::NotFound
@@ -225,27 +205,34 @@ impl Lnd {
                 answer => answer.map(|answer| answer.map(Some)),
             }
         };
-        match self.within(call).await.map_err(|no| no.trouble)? {
-            None => Ok(Standing::Unknown),
-            Some(invoice) => payments::standing(&invoice)
-                .ok_or_else(|| Trouble::Other("an invoice whose state can't be read".to_owned())),
+        match self.within(call).await.map_err(|no| no.error)? {
+            None => Ok(InvoiceState::Unknown),
+            Some(invoice) => payments::invoice_state(&invoice)
+                .ok_or_else(|| error::other("an invoice whose state can't be read")),
         }
     }
 }
 
 impl Node for Lnd {
-    fn add_invoice(&self, wanted: Wanted) -> AddingInvoice<'_> {
+    fn watch(&self) -> Watching<'_> {
+        Box::pin(async {
+            loop {
+                self.probe().await;
+                let pause = if self.state().is_ok() { PROBE_UP } else { PROBE_DOWN };
+                let _ = timeout(pause, self.probe_now.notified()).await;
+            }
+        })
+    }
+
+    fn add_invoice(&self, wanted: NewInvoice) -> AddingInvoice<'_> {
         Box::pin(async move {
             let started = Instant::now();
             let result = self.add(wanted).await;
-            (self.observer)(
-                started.elapsed(),
-                result.as_ref().map(|_| ()).map_err(|no| &no.trouble),
-            );
+            (self.observer)(started.elapsed(), result.as_ref().map(|_| ()).map_err(|no| &no.error));
             match &result {
-                Ok(_) => self.standpoint.made(started, Instant::now()),
-                Err(no) if self.standpoint.failed(&no.trouble, started, Instant::now()) => {
-                    self.look_now.notify_one()
+                Ok(_) => self.health.invoice_made(started, Instant::now()),
+                Err(no) if self.health.failed(&no.error, started, Instant::now()) => {
+                    self.probe_now.notify_one()
                 }
                 Err(_) => {}
             }
@@ -258,21 +245,21 @@ impl Node for Lnd {
     }
 
     fn payments(&self, after: u64) -> Box<dyn Payments> {
-        let subscription = Subscription::start(self.line.ready(&self.settings), after);
-        Box::new(Watched { subscription, ended: Arc::clone(&self.look_now) })
+        let subscription = Subscription::start(self.endpoint.ready(&self.settings), after);
+        Box::new(Watched { subscription, ended: Arc::clone(&self.probe_now) })
     }
 
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)
     }
 
-    fn state(&self) -> Result<(), Trouble> {
-        match self.standpoint.trouble() {
+    fn state(&self) -> Result<(), NodeError> {
+        match self.health.error() {
             None if self.breaker.is_slow(Instant::now()) => {
-                Err(Trouble::Slow(self.breaker.patience()))
+                Err(error::slow(self.breaker.patience()))
             }
             None => Ok(()),
-            Some(trouble) => Err(trouble),
+            Some(error) => Err(error),
         }
     }
 }
@@ -280,7 +267,7 @@ impl Node for Lnd {
 /// An invoice of another network would be paid with other money than the ticket is sold for.
 fn check(
     network: Network,
-    wanted: &Wanted,
+    wanted: &NewInvoice,
     answer: lnrpc::AddInvoiceResponse,
 ) -> Result<Invoice, String> {
     let (found, msat) =

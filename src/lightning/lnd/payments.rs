@@ -7,11 +7,13 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tonic::{Response, Status, Streaming};
 
-use super::line::Ready;
-use super::trouble;
-use crate::lightning::lnrpc::invoice::InvoiceState;
-use crate::lightning::lnrpc::lightning_client::LightningClient;
-use crate::lightning::{NextPayment, Payment, Payments, Standing, Trouble, lnrpc};
+use super::endpoint::Ready;
+use super::error;
+use super::proto::lnrpc;
+use super::proto::lnrpc::invoice::InvoiceState as Number;
+use super::proto::lnrpc::lightning_client::LightningClient;
+use crate::lightning::error::NodeError;
+use crate::lightning::{InvoiceState, NextPayment, Payment, Payments};
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::time::UnixTime;
 
@@ -22,7 +24,7 @@ type Opening =
 /// ever.
 pub(super) enum Subscription {
     /// No connection could be made.
-    Failed(Trouble),
+    Failed(NodeError),
     /// Asked for.
     Opening(Opening),
     /// Something came.
@@ -30,37 +32,37 @@ pub(super) enum Subscription {
 }
 
 impl Subscription {
-    pub(super) fn start(line: Result<Ready, Trouble>, after: u64) -> Self {
-        let line = match line {
-            Ok(line) => line,
-            Err(trouble) => return Self::Failed(trouble),
+    pub(super) fn start(ready: Result<Ready, NodeError>, after: u64) -> Self {
+        let ready = match ready {
+            Ok(ready) => ready,
+            Err(error) => return Self::Failed(error),
         };
         let request =
-            line.request(lnrpc::InvoiceSubscription { add_index: 0, settle_index: after });
+            ready.request(lnrpc::InvoiceSubscription { add_index: 0, settle_index: after });
         Self::Opening(Box::pin(async move {
-            LightningClient::new(line.channel()).subscribe_invoices(request).await
+            LightningClient::new(ready.channel()).subscribe_invoices(request).await
         }))
     }
 
-    async fn following(&mut self) -> Result<Option<Payment>, Trouble> {
+    async fn following(&mut self) -> Result<Option<Payment>, NodeError> {
         loop {
             match self {
-                Self::Failed(trouble) => return Err(trouble.clone()),
+                Self::Failed(error) => return Err(error.clone()),
                 Self::Opening(opening) => {
                     *self = match opening.as_mut().await {
                         Ok(answer) => Self::Open(Box::new(answer.into_inner())),
-                        Err(status) => Self::Failed(trouble::read(&status)),
+                        Err(status) => Self::Failed(error::read(&status)),
                     };
                 }
                 Self::Open(stream) => match stream.message().await {
                     Ok(None) => return Ok(None),
                     Ok(Some(invoice)) => {
                         // Open ones come too, with their preimage: not a word of them goes further.
-                        if let Some(Standing::Settled(payment)) = standing(&invoice) {
+                        if let Some(InvoiceState::Settled(payment)) = invoice_state(&invoice) {
                             return Ok(Some(payment));
                         }
                     }
-                    Err(status) => return Err(trouble::read(&status)),
+                    Err(status) => return Err(error::read(&status)),
                 },
             }
         }
@@ -87,27 +89,27 @@ impl Payments for Watched {
 }
 
 /// `None` if it can't be read.
-pub(super) fn standing(invoice: &lnrpc::Invoice) -> Option<Standing> {
-    Some(match InvoiceState::try_from(invoice.state).ok()? {
-        InvoiceState::Open => {
+pub(super) fn invoice_state(invoice: &lnrpc::Invoice) -> Option<InvoiceState> {
+    Some(match Number::try_from(invoice.state).ok()? {
+        Number::Open => {
             // LND's word for a day is 0.
             let lives = if invoice.expiry == 0 { 86_400 } else { invoice.expiry };
             let expires = u64::try_from(invoice.creation_date.saturating_add(lives)).unwrap_or(0);
-            Standing::Open {
+            InvoiceState::Open {
                 bolt11: invoice.payment_request.as_str().into(),
                 expires: UnixTime::from_seconds(expires),
             }
         }
-        InvoiceState::Accepted => Standing::Accepted,
-        InvoiceState::Canceled => Standing::Canceled,
-        InvoiceState::Settled => {
+        Number::Accepted => InvoiceState::Accepted,
+        Number::Canceled => InvoiceState::Canceled,
+        Number::Settled => {
             let hash = PaymentHash::from_bytes(invoice.r_hash.as_slice().try_into().ok()?);
             let preimage = Preimage::from_bytes(invoice.r_preimage.as_slice().try_into().ok()?);
             if preimage.payment_hash() != hash {
                 return None;
             }
             let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
-            Standing::Settled(Payment {
+            InvoiceState::Settled(Payment {
                 hash,
                 preimage,
                 msat: unsigned(invoice.amt_paid_msat),
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn a_preimage_is_there_for_settled_invoices_only() {
         let preimage = Preimage::from_bytes([3; 32]);
-        let invoice = |state: InvoiceState| lnrpc::Invoice {
+        let invoice = |state: Number| lnrpc::Invoice {
             state: state.into(),
             r_hash: preimage.payment_hash().as_bytes().to_vec(),
             r_preimage: preimage.as_bytes().to_vec(),
@@ -134,14 +136,14 @@ mod tests {
             settle_date: 1_700_000_000,
             ..Default::default()
         };
-        assert!(matches!(standing(&invoice(InvoiceState::Open)), Some(Standing::Open { .. })));
-        assert!(matches!(standing(&invoice(InvoiceState::Accepted)), Some(Standing::Accepted)));
-        assert!(matches!(standing(&invoice(InvoiceState::Canceled)), Some(Standing::Canceled)));
-        let Some(Standing::Settled(payment)) = standing(&invoice(InvoiceState::Settled)) else {
+        assert!(matches!(invoice_state(&invoice(Number::Open)), Some(InvoiceState::Open { .. })));
+        assert!(matches!(invoice_state(&invoice(Number::Accepted)), Some(InvoiceState::Accepted)));
+        assert!(matches!(invoice_state(&invoice(Number::Canceled)), Some(InvoiceState::Canceled)));
+        let Some(InvoiceState::Settled(payment)) = invoice_state(&invoice(Number::Settled)) else {
             panic!()
         };
         assert!(payment.preimage == preimage && (payment.msat, payment.settle_index) == (1500, 7));
-        let other = lnrpc::Invoice { r_hash: vec![9; 32], ..invoice(InvoiceState::Settled) };
-        assert!(standing(&other).is_none(), "a preimage of something else");
+        let other = lnrpc::Invoice { r_hash: vec![9; 32], ..invoice(Number::Settled) };
+        assert!(invoice_state(&other).is_none(), "a preimage of something else");
     }
 }

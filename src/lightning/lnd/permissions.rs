@@ -1,7 +1,7 @@
 //! What a macaroon of LND's may do, read from the macaroon itself: no call is made for it.
 
 use crate::l402::macaroon;
-use crate::lightning::macaroon_id::{MacaroonId, Method};
+use crate::lightning::lnd::macaroon_id::{MacaroonId, Method};
 
 /// A macaroon's permissions beside those that are needed.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub fn bake_command(needed: &[Method]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lightning::macaroon_id::{ADD_INVOICE, LOOKUP_INVOICE, Op, SUBSCRIBE_INVOICES};
+    use crate::lightning::lnd::macaroon_id::{ADD_INVOICE, LOOKUP_INVOICE, Op, SUBSCRIBE_INVOICES};
 
     fn baked(ops: &[(&str, &[&str])]) -> Vec<u8> {
         let ops = ops.iter().map(|(entity, actions)| Op {

@@ -4,7 +4,7 @@ use tonic::Status;
 
 use super::book::random;
 use crate::l402::macaroon;
-use crate::lightning::macaroon_id::{METHODS, MacaroonId, Op};
+use crate::lightning::lnd::macaroon_id::{METHODS, MacaroonId, Op};
 
 /// LND's location.
 const LOCATION: &str = "lnd";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tonic::Status;
 
-use crate::lightning::lnrpc::WalletState;
+use crate::lightning::lnd::proto::lnrpc::WalletState;
 
 /// How the node is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

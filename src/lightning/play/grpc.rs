@@ -20,10 +20,10 @@ use tonic::{Request, Response, Status};
 
 use super::PlayNode;
 use super::condition::Condition;
-use crate::lightning::invoicesrpc::invoices_server::InvoicesServer;
-use crate::lightning::lnrpc;
-use crate::lightning::lnrpc::lightning_server::LightningServer;
-use crate::lightning::lnrpc::state_server::{State, StateServer};
+use crate::lightning::lnd::proto::invoicesrpc::invoices_server::InvoicesServer;
+use crate::lightning::lnd::proto::lnrpc;
+use crate::lightning::lnd::proto::lnrpc::lightning_server::LightningServer;
+use crate::lightning::lnd::proto::lnrpc::state_server::{State, StateServer};
 
 /// What a stream sends.
 pub(super) type Sends<T> = ReceiverStream<Result<T, Status>>;

@@ -8,8 +8,8 @@ use super::book::{HoldError, Standing};
 use super::condition::Condition;
 use super::grpc::{Grpc, Sends, stream};
 use super::lightning::{invoice, terms};
-use crate::lightning::invoicesrpc::invoices_server::Invoices;
-use crate::lightning::{invoicesrpc, lnrpc};
+use crate::lightning::lnd::proto::invoicesrpc::invoices_server::Invoices;
+use crate::lightning::lnd::proto::{invoicesrpc, lnrpc};
 use crate::payment_hash::{PaymentHash, Preimage};
 
 fn hash(bytes: Vec<u8>) -> Result<PaymentHash, Status> {

@@ -8,9 +8,9 @@ use super::bakery::decode_hex;
 use super::book::{Entry, Standing};
 use super::condition::Condition;
 use super::grpc::{Grpc, Sends, stream};
-use crate::lightning::lnrpc;
-use crate::lightning::lnrpc::invoice::InvoiceState;
-use crate::lightning::lnrpc::lightning_server::Lightning;
+use crate::lightning::lnd::proto::lnrpc;
+use crate::lightning::lnd::proto::lnrpc::invoice::InvoiceState;
+use crate::lightning::lnd::proto::lnrpc::lightning_server::Lightning;
 use crate::payment_hash::PaymentHash;
 
 /// Longest memo that LND stores, in bytes; and the most groups of five bits that fit into a BOLT 11

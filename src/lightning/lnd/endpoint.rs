@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
 use tonic::metadata::AsciiMetadataValue;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig};
 
-use super::Settings;
+use super::error;
+use super::settings::Settings;
 use super::tls::Pinned;
-use crate::lightning::Trouble;
+use crate::lightning::error::NodeError;
 
 /// One connection, which connects when it is used and again when it is lost.
-pub(super) struct Line {
+pub(super) struct Endpoint {
     provider: Arc<CryptoProvider>,
     made: Mutex<Option<Made>>,
 }
@@ -45,13 +46,13 @@ impl Ready {
     }
 }
 
-impl Line {
+impl Endpoint {
     pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
         Self { provider, made: Mutex::default() }
     }
 
     /// The connection as it is, or a first one.
-    pub(super) fn ready(&self, settings: &Settings) -> Result<Ready, Trouble> {
+    pub(super) fn ready(&self, settings: &Settings) -> Result<Ready, NodeError> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = &*made {
             return Ok(made.ready.clone());
@@ -61,7 +62,7 @@ impl Line {
     }
 
     /// Reads the files again. The second part says whether they have changed since the last time.
-    pub(super) fn fresh(&self, settings: &Settings) -> Result<(Ready, bool), Trouble> {
+    pub(super) fn fresh(&self, settings: &Settings) -> Result<(Ready, bool), NodeError> {
         let certificate = read_file("lnd.certificate", &settings.certificate)?;
         let macaroon = read_file("lnd.macaroon", &settings.macaroon)?;
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,23 +81,24 @@ impl Line {
         Ok((ready, changed))
     }
 
-    fn connect(&self, settings: &Settings, certificate: &[u8]) -> Result<Channel, Trouble> {
+    fn connect(&self, settings: &Settings, certificate: &[u8]) -> Result<Channel, NodeError> {
         let pinned = Pinned::from_pem(certificate, Arc::clone(&self.provider)).map_err(|why| {
-            Trouble::File(format!(
+            error::file(format!(
                 "`lnd.certificate`: {}: {why}; it should be LND's tls.cert",
                 settings.certificate.display()
             ))
         })?;
-        let endpoint = Endpoint::from_shared(format!("https://{}", settings.address))
-            // Without a limit of its own a handshake that nobody answers is waited for as long as
-            // the process lives.
-            .and_then(|endpoint| {
-                endpoint.tls_config_with_verifier(
-                    ClientTlsConfig::new().timeout(settings.timeout),
-                    Arc::new(pinned),
-                )
-            })
-            .map_err(|error| Trouble::File(format!("`lnd.address`: {error}")))?;
+        let endpoint =
+            tonic::transport::Endpoint::from_shared(format!("https://{}", settings.address))
+                // Without a limit of its own a handshake that nobody answers is waited for as long
+                // as the process lives.
+                .and_then(|endpoint| {
+                    endpoint.tls_config_with_verifier(
+                        ClientTlsConfig::new().timeout(settings.timeout),
+                        Arc::new(pinned),
+                    )
+                })
+                .map_err(|why| error::file(format!("`lnd.address`: {why}")))?;
         Ok(endpoint
             .connect_timeout(settings.timeout)
             // LND allows one ping in 5 s, and only while a stream is open.
@@ -107,15 +109,14 @@ impl Line {
     }
 }
 
-fn read_file(key: &str, path: &Path) -> Result<Vec<u8>, Trouble> {
-    std::fs::read(path)
-        .map_err(|error| Trouble::File(format!("`{key}`: {}: {error}", path.display())))
+fn read_file(key: &str, path: &Path) -> Result<Vec<u8>, NodeError> {
+    std::fs::read(path).map_err(|why| error::file(format!("`{key}`: {}: {why}", path.display())))
 }
 
-fn metadata(macaroon: &[u8]) -> Result<AsciiMetadataValue, Trouble> {
+fn metadata(macaroon: &[u8]) -> Result<AsciiMetadataValue, NodeError> {
     let mut value: AsciiMetadataValue = hex::encode(macaroon)
         .parse()
-        .map_err(|_| Trouble::File("`lnd.macaroon`: not a macaroon".to_owned()))?;
+        .map_err(|_| error::file("`lnd.macaroon`: not a macaroon".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }
