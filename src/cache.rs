@@ -9,11 +9,11 @@ use dashmap::DashMap;
 /// A cache that forgets what it took in first once it is full.
 pub struct FifoCache<K, V> {
     entries: DashMap<K, V>,
-    order: Mutex<Order<K>>,
+    order: Mutex<Queue<K>>,
     capacity: usize,
 }
 
-struct Order<K> {
+struct Queue<K> {
     queue: VecDeque<(K, usize)>,
     weight: usize,
 }
@@ -23,7 +23,7 @@ impl<K: Copy + Eq + Hash, V: Clone> FifoCache<K, V> {
     pub fn new(capacity: usize) -> Self {
         Self {
             entries: DashMap::new(),
-            order: Mutex::new(Order { queue: VecDeque::new(), weight: 0 }),
+            order: Mutex::new(Queue { queue: VecDeque::new(), weight: 0 }),
             capacity,
         }
     }

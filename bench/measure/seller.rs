@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use farebox::lightning::lnd::proto::lnrpc::{Invoice, lightning_client::LightningClient};
-use farebox::lightning::lnd::{Lnd, Settings};
+use farebox::lightning::lnd::{Lnd, LndSettings};
 use farebox::lightning::network::Network;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
@@ -23,7 +23,7 @@ use tonic::transport::Channel;
 /// Sells nothing to whoever comes to `listen`, until it is killed. `lnd` is the folder of the node
 /// at `grpc`.
 pub async fn sell(listen: SocketAddr, grpc: SocketAddr, lnd: &Path) {
-    let settings = Settings {
+    let settings = LndSettings {
         address: grpc.to_string(),
         certificate: lnd.join("tls.cert"),
         macaroon: lnd.join("data/chain/bitcoin/regtest/invoice.macaroon"),

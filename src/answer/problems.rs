@@ -129,7 +129,7 @@ pub fn preimage_missing() -> Problem {
 pub fn no_second_invoice(why: Code) -> Problem {
     let detail = format!(
         "{} No other invoice is offered while the one of this ticket may be paid.",
-        why_to_pay(why, Invoice::Own)
+        why_to_pay(why, WhichInvoice::Own)
     );
     let problem = Problem::new(why, detail).status(StatusCode::UNPROCESSABLE_ENTITY);
     problem.retry(Retry::SameTicket)
@@ -321,7 +321,7 @@ pub fn too_many_streams() -> Problem {
 
 /// The invoice that a 402 offers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Invoice {
+pub enum WhichInvoice {
     /// That of the ticket which was handed in.
     Own,
     /// A new one.
@@ -329,9 +329,9 @@ pub enum Invoice {
 }
 
 /// Why a 402 offers a ticket: what is wrong with the one that was handed in, if there was one.
-pub fn why_to_pay(code: Code, invoice: Invoice) -> &'static str {
+pub fn why_to_pay(code: Code, invoice: WhichInvoice) -> &'static str {
     match code {
-        Code::TicketNotPaid if invoice == Invoice::New => {
+        Code::TicketNotPaid if invoice == WhichInvoice::New => {
             "The ticket was handed in without a preimage, and its invoice is not at hand any more. \
              If you have paid it, send its preimage along; else here is a new one to pay."
         }

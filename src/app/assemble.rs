@@ -27,7 +27,7 @@ use crate::redeem::Redeem;
 use crate::sale::Sale;
 use crate::sale::unpaid_limit::UnpaidLimit;
 use crate::service::times::TicketTimes;
-use crate::service::{Catalogue, Limits, Service};
+use crate::service::{Catalogue, RequestLimits, Service};
 use crate::status::Status;
 use crate::ticket::Tickets;
 use crate::tls;
@@ -197,7 +197,7 @@ fn catalogue(
     Ok(Catalogue {
         services: services.collect::<Result<_, _>>()?,
         public_url: config.listen.public_url,
-        limits: Limits {
+        limits: RequestLimits {
             body: config.limits.body,
             body_time: BODY_TIME_MAX,
             stored_answer: config.limits.stored_answer,

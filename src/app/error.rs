@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::config::ConfigError;
 use crate::ledger::error::LedgerError;
 use crate::ledger::id::LedgerId;
-use crate::ledger::postgres::ConnectError;
+use crate::ledger::postgres::PostgresError;
 use crate::ledger::sqlite::error::OpenError;
 use crate::tls::TlsError;
 use crate::upstream::settings::UpstreamError;
@@ -35,7 +35,7 @@ pub enum StartError {
     Sqlite(#[from] OpenError),
     /// The PostgreSQL ledger.
     #[error("ledger: {0}")]
-    Postgres(#[from] ConnectError),
+    Postgres(#[from] PostgresError),
     /// A ledger that was opened, and fails at once.
     #[error("ledger: {0}")]
     Ledger(#[from] LedgerError),

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::error::StartError;
-use crate::config::Tickets;
-use crate::config::secret::Source;
+use crate::config::TicketSettings;
+use crate::config::secret::SecretSource;
 use crate::keys::{Keys, MasterSecret};
 use crate::ledger::id::LedgerId;
 use crate::owner;
@@ -30,11 +30,11 @@ const LEDGER_REMARK: &str = "# ledger ";
 /// Loads them. Where the file is missing and nothing needs an old secret, one is made for the
 /// ledger `make_for`, if that is given.
 pub fn load(
-    tickets: &Tickets,
+    tickets: &TicketSettings,
     in_use: &[[u8; 16]],
     make_for: Option<LedgerId>,
 ) -> Result<Loaded, StartError> {
-    if let Source::File(path) = &tickets.master_secret {
+    if let SecretSource::File(path) = &tickets.master_secret {
         let path = tickets.state_dir.join(path);
         if let Some(ledger) = make_for
             && in_use.is_empty()
@@ -62,17 +62,17 @@ pub fn load(
 }
 
 /// The ledgers that the secret names, before there is a ledger; none where there is no secret yet.
-pub fn named_ledgers(tickets: &Tickets) -> Result<Vec<LedgerId>, StartError> {
+pub fn named_ledgers(tickets: &TicketSettings) -> Result<Vec<LedgerId>, StartError> {
     match &tickets.master_secret {
-        Source::File(path) if !tickets.state_dir.join(path).exists() => Ok(Vec::new()),
+        SecretSource::File(path) if !tickets.state_dir.join(path).exists() => Ok(Vec::new()),
         _ => Ok(read(tickets)?.ledgers),
     }
 }
 
 /// Has the secret name a ledger that was made on purpose; without a secret, one is made. `false` if
 /// it doesn't lie in a file, and so names none.
-pub fn name_ledger(tickets: &Tickets, ledger: LedgerId) -> Result<bool, StartError> {
-    let Source::File(path) = &tickets.master_secret else { return Ok(false) };
+pub fn name_ledger(tickets: &TicketSettings, ledger: LedgerId) -> Result<bool, StartError> {
+    let SecretSource::File(path) = &tickets.master_secret else { return Ok(false) };
     let path = tickets.state_dir.join(path);
     if !path.exists() {
         make(&path, ledger).map_err(|error| cant_be_made(&path, &error))?;
@@ -97,7 +97,7 @@ fn cant_be_made(path: &Path, error: &std::io::Error) -> StartError {
     StartError::MasterSecret(format!("{} can't be made: {error}", path.display()))
 }
 
-fn read(tickets: &Tickets) -> Result<Loaded, StartError> {
+fn read(tickets: &TicketSettings) -> Result<Loaded, StartError> {
     let text = tickets
         .master_secret
         .read(&tickets.state_dir)
@@ -171,9 +171,9 @@ mod tests {
 
     use super::*;
 
-    fn tickets(folder: &Path) -> Tickets {
-        Tickets {
-            master_secret: Source::File("master.secret".into()),
+    fn tickets(folder: &Path) -> TicketSettings {
+        TicketSettings {
+            master_secret: SecretSource::File("master.secret".into()),
             state_dir: folder.to_owned(),
             lifetime: Duration::ZERO,
             replay: Duration::ZERO,

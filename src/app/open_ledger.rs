@@ -10,13 +10,13 @@ use zeroize::Zeroizing;
 
 use super::error::StartError;
 use super::master_secret::{self, Loaded, no_secret};
-use crate::config::{Config, LedgerPlace, Tickets};
+use crate::config::{Config, LedgerPlace, TicketSettings};
 use crate::keys::{Keys, MasterSecret};
 use crate::ledger::Ledger;
 use crate::ledger::postgres::{PostgresLedger, SecretTerms};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::state::FIRST_CLAIM_GRACE;
-use crate::ledger::store::{CommitObserver, LedgerStore as _, Terms};
+use crate::ledger::store::{CommitObserver, LedgerStore as _, LedgerTerms};
 use crate::record::metrics::Metrics;
 use crate::tls::client_config;
 
@@ -32,12 +32,12 @@ pub async fn open_ledger(
 ) -> Result<(Ledger, Vec<MasterSecret>), StartError> {
     let observed = metrics.commit_seconds.clone();
     let observer = Box::new(move |took: Duration| observed.observe(took.as_secs_f64()));
-    let terms = Terms { replay: config.tickets.replay };
+    let terms = LedgerTerms { replay: config.tickets.replay };
     let needed_for = config.invoice_expiry
         + config.longest_life()
         + FIRST_CLAIM_GRACE
         + SECRET_NOTE_INTERVAL * 3 / 2;
-    let opening = Opening { terms, needed_for, observer };
+    let opening = LedgerOpening { terms, needed_for, observer };
     match &config.ledger {
         LedgerPlace::Sqlite(path) => opening.sqlite(&config.tickets, path).await,
         LedgerPlace::Postgres { url, ca } => {
@@ -49,17 +49,17 @@ pub async fn open_ledger(
 }
 
 /// What both ledgers are opened with.
-struct Opening {
-    terms: Terms,
+struct LedgerOpening {
+    terms: LedgerTerms,
     /// How long the minting secret is needed from now on.
     needed_for: Duration,
     observer: CommitObserver,
 }
 
-impl Opening {
+impl LedgerOpening {
     async fn sqlite(
         self,
-        tickets: &Tickets,
+        tickets: &TicketSettings,
         path: &Path,
     ) -> Result<(Ledger, Vec<MasterSecret>), StartError> {
         if let Some(folder) = path.parent() {
@@ -94,7 +94,7 @@ impl Opening {
 
     async fn postgres(
         self,
-        tickets: &Tickets,
+        tickets: &TicketSettings,
         url: &Zeroizing<String>,
         tls: Arc<ClientConfig>,
     ) -> Result<(Ledger, Vec<MasterSecret>), StartError> {
@@ -113,7 +113,7 @@ impl Opening {
 
 /// Whether the ledger is the one that the master secret was made with; `true` if there is none yet,
 /// and one may be made.
-pub fn fits(tickets: &Tickets, path: &Path) -> Result<bool, StartError> {
+pub fn fits(tickets: &TicketSettings, path: &Path) -> Result<bool, StartError> {
     let named = master_secret::named_ledgers(tickets)?;
     let found = SqliteLedger::identify(path)?;
     match (named.first(), found) {

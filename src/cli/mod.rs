@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 use self::ledger::LedgerCommand;
 
 use crate::ledger::state::{Resolution, State};
-use crate::ops::tickets::Ask;
+use crate::ops::tickets::TicketCommand;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -55,7 +55,7 @@ enum Command {
         #[arg(long, global = true, default_value = "farebox.toml")]
         config: PathBuf,
         #[command(subcommand)]
-        ask: TicketsCommand,
+        command: TicketsCommand,
     },
     /// Copy the record of tickets, and say that a copy was put back.
     Ledger {
@@ -147,17 +147,17 @@ enum TicketsCommand {
 }
 
 impl TicketsCommand {
-    fn ask(self) -> Ask {
+    fn checked(self) -> TicketCommand {
         match self {
-            Self::List { state, limit } => Ask::List { state, limit },
-            Self::Show { ticket } => Ask::Show(ticket),
+            Self::List { state, limit } => TicketCommand::List { state, limit },
+            Self::Show { ticket } => TicketCommand::Show(ticket),
             Self::Resolve { ticket, delivered: true, .. } => {
-                Ask::Resolve(ticket, Resolution::Delivered)
+                TicketCommand::Resolve(ticket, Resolution::Delivered)
             }
-            Self::Resolve { ticket, .. } => Ask::Resolve(ticket, Resolution::Release),
-            Self::Release { minted_before } => Ask::ReleaseRestored(minted_before),
-            Self::Stats { days } => Ask::Stats { days },
-            Self::Revoke { ticket } => Ask::Revoke(ticket),
+            Self::Resolve { ticket, .. } => TicketCommand::Resolve(ticket, Resolution::Release),
+            Self::Release { minted_before } => TicketCommand::ReleaseRestored(minted_before),
+            Self::Stats { days } => TicketCommand::Stats { days },
+            Self::Revoke { ticket } => TicketCommand::Revoke(ticket),
         }
     }
 }
@@ -189,7 +189,7 @@ pub fn run() -> ExitCode {
         match arguments.command {
             Command::Serve { config } => serve::run(&config).await,
             Command::Check { config, macaroon } => check::run(&config, macaroon.as_deref()).await,
-            Command::Tickets { config, ask } => tickets::run(&config, ask.ask()).await,
+            Command::Tickets { config, command } => tickets::run(&config, command.checked()).await,
             Command::Ledger { config, command } => ledger::run(&config, command).await,
             Command::Demo { gate, wallet, outbox, state_dir } => {
                 demo::run(gate, wallet, outbox, state_dir).await

@@ -20,26 +20,26 @@ use crate::config::{self, LedgerConfig, LedgerPlace};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
-use crate::ledger::store::Terms;
-use crate::ops::tickets::{self, Ask};
+use crate::ledger::store::LedgerTerms;
+use crate::ops::tickets::{self, TicketCommand};
 use crate::payment_hash::PaymentHash;
 use crate::record::access_log::LogFormat;
 use crate::redeem::sealed_order;
 
-pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, Failure> {
+pub(super) async fn run(path: &Path, command: TicketCommand) -> Result<ExitCode, Failure> {
     let config = LedgerConfig::read(path)?;
     let ring = ring(&config.tickets);
     let mut answer = match TcpStream::connect(config.ops).await {
-        Ok(socket) => over_http(socket, config.ops, ask).await?,
-        Err(_) => here(config, ring.as_ref().ok(), ask).await?,
+        Ok(socket) => over_http(socket, config.ops, command).await?,
+        Err(_) => here(config, ring.as_ref().ok(), command).await?,
     };
-    match ask {
-        Ask::Stats { .. } => print_stats(&answer),
-        Ask::Show(hash) => {
+    match command {
+        TicketCommand::Stats { .. } => print_stats(&answer),
+        TicketCommand::Show(hash) => {
             unseal(&mut answer, &hash, ring);
             print_one(&answer);
         }
-        Ask::ReleaseRestored(_) => {
+        TicketCommand::ReleaseRestored(_) => {
             let released = answer.get("released").and_then(Value::as_u64).unwrap_or_default();
             println!("{released} ticket(s) freed; those of that time that come in later are taken");
         }
@@ -49,8 +49,12 @@ pub(super) async fn run(path: &Path, ask: Ask) -> Result<ExitCode, Failure> {
 }
 
 /// Without a running `serve`, the ledger is opened here.
-async fn here(config: LedgerConfig, ring: Option<&KeyRing>, ask: Ask) -> Result<Value, Failure> {
-    let terms = Terms { replay: config.tickets.replay };
+async fn here(
+    config: LedgerConfig,
+    ring: Option<&KeyRing>,
+    command: TicketCommand,
+) -> Result<Value, Failure> {
+    let terms = LedgerTerms { replay: config.tickets.replay };
     let (ops, detects) = (config.ops, config.detects_payments);
     let LedgerPlace::Sqlite(path) = config.place()? else {
         return Err(format!(
@@ -68,11 +72,11 @@ async fn here(config: LedgerConfig, ring: Option<&KeyRing>, ask: Ask) -> Result<
     log::init_log(LogFormat::Human);
     let ledger = SqliteLedger::open(&path, terms, Box::new(|_| {}));
     let ledger = Ledger::new(ledger?);
-    tickets::answer(&ledger, ring, ask, detects).await.map_err(Failure::from)
+    tickets::answer(&ledger, ring, command, detects).await.map_err(Failure::from)
 }
 
 /// The keys by which orders are sealed and named; no network's in particular.
-fn ring(tickets: &config::Tickets) -> Result<KeyRing, Failure> {
+fn ring(tickets: &config::TicketSettings) -> Result<KeyRing, Failure> {
     let secrets = master_secret::load(tickets, &[], None)?.secrets;
     Ok(KeyRing::new(&secrets, "").ok_or_else(master_secret::no_secret)?)
 }
@@ -90,9 +94,13 @@ fn unseal(answer: &mut Value, hash: &PaymentHash, ring: Result<KeyRing, Failure>
     members.insert("order".to_owned(), order);
 }
 
-async fn over_http(socket: TcpStream, ops: SocketAddr, ask: Ask) -> Result<Value, Failure> {
+async fn over_http(
+    socket: TcpStream,
+    ops: SocketAddr,
+    command: TicketCommand,
+) -> Result<Value, Failure> {
     let fault = |error: &dyn std::fmt::Display| format!("`ops.address` {ops}: {error}");
-    let (method, target) = tickets::write(&ask);
+    let (method, target) = tickets::write(&command);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
         .await
         .map_err(|error| fault(&error))?;

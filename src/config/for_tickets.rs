@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::error::{ConfigError, Reporter, read};
 use super::ledger::LedgerPlace;
-use super::tickets::Tickets;
+use super::tickets::TicketSettings;
 use super::{folder, ledger, ops, state_dir, tickets};
 
 /// These parts of the file, as they are written.
@@ -38,7 +38,7 @@ pub struct LedgerConfig {
     /// The listener for operators.
     pub ops: SocketAddr,
     /// What tickets are made of and how long they live.
-    pub tickets: Tickets,
+    pub tickets: TicketSettings,
     /// Whether the node is asked for payments.
     pub detects_payments: bool,
     state_dir: PathBuf,

@@ -7,14 +7,14 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::error::{ConfigError, Reporter};
-use super::secret::Source;
+use super::secret::SecretSource;
 
 /// The section, as it is written.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Written {
     pub(super) sqlite: Option<Spanned<PathBuf>>,
-    pub(super) postgres: Option<Source>,
+    pub(super) postgres: Option<SecretSource>,
     pub(super) postgres_ca: Option<PathBuf>,
 }
 

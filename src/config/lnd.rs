@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Reporter};
 use super::units::ConfigDuration;
-use crate::lightning::lnd::Settings;
+use crate::lightning::lnd::LndSettings;
 use crate::lightning::network::Network;
 
 /// How long an invoice can be paid, where nothing else is said.
@@ -44,7 +44,7 @@ impl Written {
         &self,
         report: &Reporter<'_>,
         folder: &Path,
-    ) -> Result<Settings, ConfigError> {
+    ) -> Result<LndSettings, ConfigError> {
         let network =
             Network::ALL.into_iter().find(|network| network.name() == self.network.get_ref());
         let network = network.ok_or_else(|| {
@@ -64,7 +64,7 @@ impl Written {
                                                \"host:port\", such as \"127.0.0.1:10009\"",
             ));
         }
-        Ok(Settings {
+        Ok(LndSettings {
             address: address.clone(),
             certificate: folder.join(&self.certificate),
             macaroon: folder.join(&self.macaroon),

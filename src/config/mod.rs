@@ -29,8 +29,8 @@ pub use self::for_tickets::LedgerConfig;
 pub use self::ledger::LedgerPlace;
 pub use self::limits::Limits;
 pub use self::listen::Listen;
-pub use self::tickets::Tickets;
-use crate::lightning::lnd::Settings;
+pub use self::tickets::TicketSettings;
+use crate::lightning::lnd::LndSettings;
 use crate::record::access_log::LogFormat;
 use crate::service::ServiceSpec;
 
@@ -43,7 +43,7 @@ pub struct Config {
     /// The listener for operators.
     pub ops: SocketAddr,
     /// The node.
-    pub lnd: Settings,
+    pub lnd: LndSettings,
     /// How long an invoice can be paid.
     pub invoice_expiry: Duration,
     /// Most invoices that are made ahead for each service.
@@ -53,7 +53,7 @@ pub struct Config {
     /// Where tickets are recorded.
     pub ledger: LedgerPlace,
     /// What tickets are made of and how long they live.
-    pub tickets: Tickets,
+    pub tickets: TicketSettings,
     /// Bounds on what strangers can use up.
     pub limits: Limits,
     /// How log lines look.

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 /// Where a secret is to be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum SecretSource {
     /// A file that holds it; white space at the end doesn't count.
     File(PathBuf),
     /// An environment variable that holds it.
@@ -38,10 +38,10 @@ pub enum Value {
     /// Written out: no secret.
     Plain(String),
     /// To be read when the config is loaded.
-    Secret(Source),
+    Secret(SecretSource),
 }
 
-impl Source {
+impl SecretSource {
     /// Reads it.
     pub fn read(&self, folder: &Path) -> Result<Zeroizing<String>, SecretError> {
         match self {
@@ -66,7 +66,7 @@ struct Fields {
     env: Option<String>,
 }
 
-impl TryFrom<Fields> for Source {
+impl TryFrom<Fields> for SecretSource {
     type Error = &'static str;
 
     fn try_from(fields: Fields) -> Result<Self, &'static str> {
@@ -78,11 +78,11 @@ impl TryFrom<Fields> for Source {
     }
 }
 
-impl<'de> Deserialize<'de> for Source {
+impl<'de> Deserialize<'de> for SecretSource {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
         struct Only;
         impl<'de> Visitor<'de> for Only {
-            type Value = Source;
+            type Value = SecretSource;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(
@@ -91,14 +91,14 @@ impl<'de> Deserialize<'de> for Source {
                 )
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Source, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SecretSource, A::Error> {
                 let fields =
                     Fields::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Source::try_from(fields).map_err(A::Error::custom)
+                SecretSource::try_from(fields).map_err(A::Error::custom)
             }
 
             // The value may be the secret itself, so it must not get into the message.
-            fn visit_str<E: Error>(self, _: &str) -> Result<Source, E> {
+            fn visit_str<E: Error>(self, _: &str) -> Result<SecretSource, E> {
                 Err(E::custom(
                     "a secret is { file = \"...\" } or { env = \"NAME\" }, never written into the \
                      config itself",
@@ -122,7 +122,7 @@ impl<'de> Deserialize<'de> for Value {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
                 let fields =
                     Fields::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-                Source::try_from(fields).map(Value::Secret).map_err(A::Error::custom)
+                SecretSource::try_from(fields).map(Value::Secret).map_err(A::Error::custom)
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {

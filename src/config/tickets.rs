@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ConfigError, Reporter};
-use super::secret::Source;
+use super::secret::SecretSource;
 use super::units::ConfigDuration;
 
 /// Longest lifetime of a ticket, so that times in it can't overflow: a hundred years.
@@ -22,7 +22,7 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(15);
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Written {
-    pub(super) master_secret: Option<Spanned<Source>>,
+    pub(super) master_secret: Option<Spanned<SecretSource>>,
     pub(super) lifetime: Option<Spanned<ConfigDuration>>,
     pub(super) replay: Option<ConfigDuration>,
     pub(super) wait: Option<ConfigDuration>,
@@ -30,9 +30,9 @@ pub(super) struct Written {
 
 /// What tickets are made of and how long they live.
 #[derive(Clone)]
-pub struct Tickets {
+pub struct TicketSettings {
     /// Where the master secret is.
-    pub master_secret: Source,
+    pub master_secret: SecretSource,
     /// Folder that a relative secret file is looked for in.
     pub state_dir: PathBuf,
     /// How long a ticket is worth something after its invoice could be paid.
@@ -49,7 +49,7 @@ impl Written {
         self,
         report: &Reporter<'_>,
         state_dir: PathBuf,
-    ) -> Result<Tickets, ConfigError> {
+    ) -> Result<TicketSettings, ConfigError> {
         let lifetime = match &self.lifetime {
             None => LIFETIME_DEFAULT,
             Some(lifetime) if lifetime.get_ref().0 > LIFETIME_MAX => {
@@ -59,10 +59,10 @@ impl Written {
             }
             Some(lifetime) => lifetime.get_ref().0,
         };
-        Ok(Tickets {
+        Ok(TicketSettings {
             master_secret: self
                 .master_secret
-                .map_or_else(|| Source::File("master.secret".into()), Spanned::into_inner),
+                .map_or_else(|| SecretSource::File("master.secret".into()), Spanned::into_inner),
             state_dir,
             lifetime,
             replay: self.replay.map_or(REPLAY_DEFAULT, |replay| replay.0),

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::answer::problem::Problem;
 use crate::answer::problems;
-use crate::service::{BODY_DEFAULT, Limits};
+use crate::service::{BODY_DEFAULT, RequestLimits};
 
 /// How much of a body that is refused is read all the same, so that a client that is still sending
 /// sees the answer.
@@ -25,7 +25,10 @@ pub(super) struct Whole {
 }
 
 /// Reads within `limits`.
-pub(super) async fn whole(request: Request<Incoming>, limits: &Limits) -> Result<Whole, Problem> {
+pub(super) async fn whole(
+    request: Request<Incoming>,
+    limits: &RequestLimits,
+) -> Result<Whole, Problem> {
     let (head, body) = request.into_parts();
     let longest = longest(&head, limits);
     if let Err(problem) = check_head(&head).and_then(|()| check_length(&body, longest)) {
@@ -42,7 +45,7 @@ pub(super) async fn whole(request: Request<Incoming>, limits: &Limits) -> Result
 
 /// A limit that was lowered judges sales only: what comes with a ticket may be as long as the limit
 /// is by default.
-fn longest(head: &Parts, limits: &Limits) -> usize {
+fn longest(head: &Parts, limits: &RequestLimits) -> usize {
     let may_be_sold = head.headers.contains_key(AUTHORIZATION);
     if may_be_sold { limits.body.max(BODY_DEFAULT) } else { limits.body }
 }
@@ -67,7 +70,7 @@ async fn copy(mut body: Incoming, limit: usize) -> Result<Bytes, Fault> {
 }
 
 /// Reads on for a while and throws it away.
-pub(super) async fn drain(mut body: Incoming, limits: &Limits) {
+pub(super) async fn drain(mut body: Incoming, limits: &RequestLimits) {
     let reading = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {

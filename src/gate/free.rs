@@ -16,7 +16,7 @@ use crate::client::{Client, Peer};
 use crate::code::Code;
 use crate::l402::authorization::has_l402;
 use crate::record::request_log::RequestLog;
-use crate::service::{Limits, Service};
+use crate::service::{RequestLimits, Service};
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request::{self, strip};
 use crate::upstream::request_body::BodyLimit;
@@ -24,7 +24,7 @@ use crate::upstream::request_body::BodyLimit;
 /// Passes a request on and its answer back.
 pub(super) async fn pass(
     service: &Service,
-    limits: &Limits,
+    limits: &RequestLimits,
     peer: &Peer,
     client: &Client,
     request: Request<Incoming>,

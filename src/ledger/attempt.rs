@@ -119,7 +119,7 @@ impl Marks {
 
 /// What an attempt is decided by, beside its row.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
+pub struct ClaimRules {
     /// How long a delivered answer is given back.
     pub replay: Duration,
     /// What the ledger knows of itself.

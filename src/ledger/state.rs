@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-pub use super::attempt::{Attempt, FIRST_CLAIM_GRACE, Marks, Rules, first_claim_until};
+pub use super::attempt::{Attempt, ClaimRules, FIRST_CLAIM_GRACE, Marks, first_claim_until};
 use super::clock::Moment;
 pub use super::row::{ClaimId, Row, State};
 use crate::outcome::Outcome;
@@ -66,7 +66,7 @@ pub fn claim(
     row: Option<&Row>,
     attempt: &Attempt,
     now: Moment,
-    rules: &Rules,
+    rules: &ClaimRules,
 ) -> (Claim, Option<Row>) {
     let Some(row) = row else { return first_claim(attempt, now, &rules.marks) };
     let answer = match row.state {

@@ -2,7 +2,7 @@ use super::*;
 use crate::ledger::attempt::TEST_ERA;
 
 const NOW: Moment = at(UnixTime::from_seconds(1_000_000));
-const RULES: Rules = Rules {
+const RULES: ClaimRules = ClaimRules {
     replay: Duration::from_secs(86_400),
     marks: Marks { era: TEST_ERA, released_before: UnixTime::from_millis(0), watermark: 0 },
 };
@@ -77,7 +77,7 @@ fn expiry_counts_only_without_a_row() {
 
 #[test]
 fn at_or_below_the_watermark_no_row_does_not_mean_unused() {
-    let of = |watermark| Rules { marks: Marks { watermark, ..RULES.marks }, ..RULES };
+    let of = |watermark| ClaimRules { marks: Marks { watermark, ..RULES.marks }, ..RULES };
     assert_eq!(
         claim(None, &attempt(2), NOW, &of(2_000_000)).0,
         Claim::Rejected(RejectReason::Expired)

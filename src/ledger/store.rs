@@ -52,7 +52,7 @@ pub enum Settled {
 
 /// Times that the ledger acts by.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct LedgerTerms {
     /// How long a delivered answer is given back.
     pub replay: Duration,
 }

@@ -86,12 +86,12 @@ pub enum InvoiceState {
 /// What `Node::look_up` gives back.
 pub type LookingUp<'a> = Pin<Box<dyn Future<Output = Result<InvoiceState, NodeError>> + Send + 'a>>;
 
-/// What `Payments::next` gives back.
+/// What `PaymentStream::next` gives back.
 pub type NextPayment<'a> =
     Pin<Box<dyn Future<Output = Result<Option<Payment>, NodeError>> + Send + 'a>>;
 
 /// Payments as they come in.
-pub trait Payments: Send {
+pub trait PaymentStream: Send {
     /// The next one; `None` once the node has ended the stream. A wait that is given up loses
     /// nothing.
     fn next(&mut self) -> NextPayment<'_>;
@@ -116,7 +116,7 @@ pub trait Node: Send + Sync {
 
     /// The payments after the one with this settle index; those from now on for 0. Needs more
     /// permission than minting does.
-    fn payments(&self, after: u64) -> Box<dyn Payments>;
+    fn payments(&self, after: u64) -> Box<dyn PaymentStream>;
 
     /// Another number once it may be another node: its files have changed.
     fn generation(&self) -> u64;

@@ -10,19 +10,19 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::sleep;
 
-use super::lent::{Lending, Lent};
+use super::stalled_streams::{StalledStream, StalledStreams};
 use crate::answer::body::Body;
 use crate::upstream::stall::BodyError;
 
 /// Longest pause of an upstream in the middle of its answer that keeps a connection.
-const UPSTREAM_PAUSE: Duration = Duration::from_secs(180);
+const UPSTREAM_PAUSE_MAX: Duration = Duration::from_secs(180);
 
 /// Longest time in which a client may take nothing of an answer while it goes on with others. It is
 /// asked for as much at once as fits between, which takes a slow line a while.
-const LEFT_ALONE: Duration = Duration::from_secs(120);
+const UNTAKEN_MAX: Duration = Duration::from_secs(120);
 
 /// How often it is looked whether a connection is idle.
-const LOOK: Duration = Duration::from_secs(2);
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Requests that are being handled, and a count of everything that moves.
 #[derive(Default)]
@@ -34,7 +34,7 @@ pub struct Activity {
     /// Whether the client takes nothing just now.
     blocked: AtomicBool,
     /// Answers that hold a connection to an upstream.
-    lending: Lending,
+    streams: StalledStreams,
 }
 
 /// A request that is being handled, until this goes.
@@ -58,12 +58,13 @@ impl Activity {
     pub async fn idle(&self, limit: Duration) {
         let (mut before, mut still) = (self.events.load(Ordering::Relaxed), Duration::ZERO);
         while still < limit {
-            sleep(LOOK).await;
+            sleep(IDLE_CHECK_INTERVAL).await;
             let now = self.events.load(Ordering::Relaxed);
             let busy = self.handled.load(Ordering::Relaxed) > 0
                 || self.waiting.load(Ordering::Relaxed) > 0
                 || self.blocked.load(Ordering::Relaxed);
-            still = if busy || now != before { Duration::ZERO } else { still + LOOK };
+            still =
+                if busy || now != before { Duration::ZERO } else { still + IDLE_CHECK_INTERVAL };
             before = now;
         }
     }
@@ -79,7 +80,7 @@ impl Activity {
             before = now;
             // A body that was asked and had nothing waits for its upstream, which has a limit of
             // its own; but one whose client opens no window isn't asked again, and looks the same.
-            let waits = self.waiting.load(Ordering::Relaxed) > 0 && still < UPSTREAM_PAUSE;
+            let waits = self.waiting.load(Ordering::Relaxed) > 0 && still < UPSTREAM_PAUSE_MAX;
             if !still.is_zero() && !waits && self.handled.load(Ordering::Relaxed) == 0 {
                 return;
             }
@@ -92,8 +93,8 @@ impl Activity {
     /// as it is polled.
     pub async fn take_back(&self) {
         loop {
-            sleep(LEFT_ALONE / 4).await;
-            self.lending.take_back(LEFT_ALONE / 4, LEFT_ALONE, UPSTREAM_PAUSE);
+            sleep(UNTAKEN_MAX / 4).await;
+            self.streams.take_back(UNTAKEN_MAX / 4, UNTAKEN_MAX, UPSTREAM_PAUSE_MAX);
         }
     }
 }
@@ -106,7 +107,7 @@ impl Drop for UnderWay {
 }
 
 /// A body that tells when the client takes something of it.
-pub struct Watched {
+pub struct TrackedBody {
     body: Source,
     activity: Arc<Activity>,
     waits: bool,
@@ -114,15 +115,15 @@ pub struct Watched {
 
 enum Source {
     Own(Body),
-    Lent(Arc<Lent>),
+    Watched(Arc<StalledStream>),
 }
 
-impl Watched {
+impl TrackedBody {
     /// Tells `activity`. Where a client can leave an answer alone and go on, as with HTTP/2, it
     /// `can_be_left`.
     pub fn new(body: Body, activity: Arc<Activity>, can_be_left: bool) -> Self {
         let body = if can_be_left && body.holds_upstream() {
-            Source::Lent(activity.lending.lend(body))
+            Source::Watched(activity.streams.watch(body))
         } else {
             Source::Own(body)
         };
@@ -143,13 +144,13 @@ impl Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
         self.set_waits(false);
     }
 }
 
-impl HttpBody for Watched {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -159,7 +160,7 @@ impl HttpBody for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match &mut self.body {
             Source::Own(body) => Pin::new(body).poll_frame(cx),
-            Source::Lent(lent) => lent.poll_frame(cx),
+            Source::Watched(stream) => stream.poll_frame(cx),
         };
         self.set_waits(frame.is_pending());
         if frame.is_ready() {
@@ -171,14 +172,14 @@ impl HttpBody for Watched {
     fn is_end_stream(&self) -> bool {
         match &self.body {
             Source::Own(body) => body.is_end_stream(),
-            Source::Lent(lent) => lent.is_end_stream(),
+            Source::Watched(stream) => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
             Source::Own(body) => body.size_hint(),
-            Source::Lent(lent) => lent.size_hint(),
+            Source::Watched(stream) => stream.size_hint(),
         }
     }
 }

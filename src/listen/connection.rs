@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::activity::{Activity, Watched};
-use super::patient::Patient;
+use super::activity::{Activity, TrackedBody};
+use super::write_timeout::WriteTimeout;
 use crate::client::Peer;
 use crate::gate::{Gate, handle};
+use crate::upstream::stall::BodyError;
 
 /// Longest time for a request's head, and so also for a connection that is idle between two.
 const HEAD_LIMIT: Duration = Duration::from_secs(20);
@@ -43,7 +45,7 @@ pub enum Protocol {
 }
 
 /// What the requests of one connection share.
-struct Shared {
+struct Handling {
     gate: Arc<Gate>,
     peer: Peer,
     activity: Arc<Activity>,
@@ -60,10 +62,10 @@ pub async fn serve<S>(
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let activity = Arc::new(Activity::default());
-    let io = TokioIo::new(Patient::new(socket, WRITE_LIMIT, Arc::clone(&activity)));
+    let io = TokioIo::new(WriteTimeout::new(socket, WRITE_LIMIT, Arc::clone(&activity)));
     // Counted by this connection alone: all connections on all processors would pass the gate's own
     // count from one to the other.
-    let shared = Arc::new(Shared { gate, peer, activity: Arc::clone(&activity) });
+    let shared = Arc::new(Handling { gate, peer, activity: Arc::clone(&activity) });
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
         let under_way = shared.activity.begin();
@@ -71,47 +73,55 @@ pub async fn serve<S>(
             let response = handle(&shared.gate, &shared.peer, request).await;
             drop(under_way);
             Ok::<_, Infallible>(response.map(|body| {
-                Watched::new(body, Arc::clone(&shared.activity), protocol == Protocol::Http2)
+                TrackedBody::new(body, Arc::clone(&shared.activity), protocol == Protocol::Http2)
             }))
         }
     });
-    // What a client does to its own connection is no error of ours.
     match protocol {
-        Protocol::Http1 => {
-            let connection =
-                http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service);
-            let shut_down = http1::Connection::graceful_shutdown;
-            let ended = until_stopped(connection, shut_down, stop.cancelled(), &activity);
-            // Instead of hyper's own limit, which takes a timer for each request.
-            tokio::select! {
-                () = ended => {}
-                () = activity.idle(HEAD_LIMIT) => {}
-            }
-        }
-        Protocol::Http2 => {
-            let connection = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(MAX_STREAMS)
-                .max_header_list_size(MAX_HEAD as u32)
-                .keep_alive_interval(HEAD_LIMIT)
-                .keep_alive_timeout(HEAD_LIMIT)
-                .serve_connection(io, service);
-            let ended = async {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = activity.quiet(WRITE_LIMIT) => {}
-                    () = activity.take_back() => {}
-                }
-            };
-            Box::pin(until_stopped(
-                connection,
-                http2::Connection::graceful_shutdown,
-                ended,
-                &activity,
-            ))
-            .await;
-        }
+        Protocol::Http1 => serve_http1(io, service, &stop, &activity).await,
+        Protocol::Http2 => Box::pin(serve_http2(io, service, &stop, &activity)).await,
     }
+}
+
+/// What a client does to its own connection is no error of ours.
+async fn serve_http1<I, S>(io: I, service: S, stop: &CancellationToken, activity: &Activity)
+where
+    I: Read + Write + Unpin,
+    S: HttpService<Incoming, ResBody = TrackedBody>,
+    S::Error: Into<BodyError>,
+{
+    let connection = http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service);
+    let shut_down = http1::Connection::graceful_shutdown;
+    let ended = until_stopped(connection, shut_down, stop.cancelled(), activity);
+    // Instead of hyper's own limit, which takes a timer for each request.
+    tokio::select! {
+        () = ended => {}
+        () = activity.idle(HEAD_LIMIT) => {}
+    }
+}
+
+async fn serve_http2<I, S>(io: I, service: S, stop: &CancellationToken, activity: &Activity)
+where
+    I: Read + Write + Unpin,
+    S: HttpService<Incoming, ResBody = TrackedBody>,
+    S::Future: Send + 'static,
+    S::Error: Into<BodyError>,
+{
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD as u32)
+        .keep_alive_interval(HEAD_LIMIT)
+        .keep_alive_timeout(HEAD_LIMIT)
+        .serve_connection(io, service);
+    let ended = async {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = activity.quiet(WRITE_LIMIT) => {}
+            () = activity.take_back() => {}
+        }
+    };
+    until_stopped(connection, http2::Connection::graceful_shutdown, ended, activity).await;
 }
 
 async fn until_stopped<C: Future>(

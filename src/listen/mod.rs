@@ -3,6 +3,6 @@
 pub mod accept;
 pub mod activity;
 pub mod connection;
-mod lent;
-pub mod patient;
+mod stalled_streams;
 pub mod tls;
+pub mod write_timeout;

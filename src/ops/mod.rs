@@ -115,18 +115,25 @@ async fn about_tickets(ops: &Ops, request: &Request<Incoming>) -> Response<Full<
     if !is_post && request.method() != Method::GET {
         return say(StatusCode::METHOD_NOT_ALLOWED, "GET or POST".to_owned());
     }
-    let Some(ask) = tickets::read(is_post, request.uri().path(), request.uri().query()) else {
+    let Some(command) = tickets::read(is_post, request.uri().path(), request.uri().query()) else {
         let ways = "GET /tickets?state=parked&limit=100, GET /tickets/<payment hash>, GET \
                     /tickets/stats?days=30, POST /tickets/<payment hash>/delivered | release | \
                     revoke, POST /tickets/release?minted_before=2026-11-28T09:30:00Z";
         return say(StatusCode::BAD_REQUEST, ways.to_owned());
     };
-    let answered = tickets::answer(&ops.ledger, Some(&ops.ring), ask, ops.payments.is_some()).await;
+    let answered =
+        tickets::answer(&ops.ledger, Some(&ops.ring), command, ops.payments.is_some()).await;
     match answered {
         Ok(answer) => text(StatusCode::OK, "application/json", format!("{answer}\n")),
-        Err(no @ tickets::No::Unknown) => say(StatusCode::NOT_FOUND, no.to_string()),
-        Err(no @ tickets::No::NotParked) => say(StatusCode::CONFLICT, no.to_string()),
-        Err(no @ tickets::No::Ledger(_)) => say(StatusCode::SERVICE_UNAVAILABLE, no.to_string()),
+        Err(no @ tickets::TicketCommandError::Unknown) => {
+            say(StatusCode::NOT_FOUND, no.to_string())
+        }
+        Err(no @ tickets::TicketCommandError::NotParked) => {
+            say(StatusCode::CONFLICT, no.to_string())
+        }
+        Err(no @ tickets::TicketCommandError::Ledger(_)) => {
+            say(StatusCode::SERVICE_UNAVAILABLE, no.to_string())
+        }
     }
 }
 

@@ -21,7 +21,7 @@ const REMEMBER: u64 = 101 * 365 * 86_400;
 
 /// One thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum TicketCommand {
     /// The newest tickets.
     List {
         /// Of this state only.
@@ -44,9 +44,19 @@ pub enum Ask {
     },
 }
 
+impl TicketCommand {
+    /// The one ticket that it is about, if it is.
+    fn ticket(&self) -> Option<PaymentHash> {
+        match self {
+            Self::Show(hash) | Self::Resolve(hash, _) | Self::Revoke(hash) => Some(*hash),
+            Self::List { .. } | Self::ReleaseRestored(_) | Self::Stats { .. } => None,
+        }
+    }
+}
+
 /// Why it was not done.
 #[derive(Debug, thiserror::Error)]
-pub enum No {
+pub enum TicketCommandError {
     /// There is no such ticket.
     #[error("no such ticket was ever handed in")]
     Unknown,
@@ -63,29 +73,29 @@ pub enum No {
 pub async fn answer(
     ledger: &Ledger,
     ring: Option<&KeyRing>,
-    ask: Ask,
+    command: TicketCommand,
     detects: bool,
-) -> Result<Value, No> {
-    match ask {
-        Ask::Stats { days } => {
+) -> Result<Value, TicketCommandError> {
+    match command {
+        TicketCommand::Stats { days } => {
             let first_day =
                 (UnixTime::now().seconds() / DAY_S).saturating_sub(u64::from(days.max(1)) - 1);
             return Ok(stats(&ledger.days(first_day).await?, detects));
         }
-        Ask::List { state, limit } => {
+        TicketCommand::List { state, limit } => {
             let rows = ledger.list(state, limit).await?;
             return Ok(rows.iter().map(|(hash, row)| show(ring, hash, row)).collect());
         }
-        Ask::Show(_) => {}
-        Ask::ReleaseRestored(before) => {
+        TicketCommand::Show(_) => {}
+        TicketCommand::ReleaseRestored(before) => {
             let released = ledger.release_restored(before).await?;
             info!(before = before.rfc_3339(), released, "operator: released what a restore parked");
             return Ok(json!({ "released": released, "mintedBefore": before.rfc_3339() }));
         }
-        Ask::Resolve(hash, resolution) => {
-            let claim = ledger.show(hash).await?.ok_or(No::Unknown)?.claim;
+        TicketCommand::Resolve(hash, resolution) => {
+            let claim = ledger.show(hash).await?.ok_or(TicketCommandError::Unknown)?.claim;
             if ledger.resolve(hash, claim, resolution).await? == Settled::Stale {
-                return Err(No::NotParked);
+                return Err(TicketCommandError::NotParked);
             }
             let said = match resolution {
                 Resolution::Delivered => "delivered",
@@ -93,18 +103,16 @@ pub async fn answer(
             };
             info!(ticket = %hash, said, "operator: resolved a parked ticket");
         }
-        Ask::Revoke(hash) => {
+        TicketCommand::Revoke(hash) => {
             let until = ledger.now().later().seconds().saturating_add(REMEMBER);
             ledger.revoke(hash, until).await?;
             info!(ticket = %hash, "operator: revoked a ticket");
         }
     }
-    let (Ask::Show(hash) | Ask::Resolve(hash, _) | Ask::Revoke(hash)) = ask else {
-        return Ok(Value::Null);
-    };
-    let row = ledger.show(hash).await?.ok_or(No::Unknown)?;
+    let Some(hash) = command.ticket() else { return Ok(Value::Null) };
+    let row = ledger.show(hash).await?.ok_or(TicketCommandError::Unknown)?;
     let mut shown = show(ring, &hash, &row);
-    // As it lies there: only who has the master secret can read it.
+    // As it lies there: only the holder of the master secret can read it.
     if let (Some(sealed), Value::Object(members)) = (ledger.sealed(hash).await?, &mut shown) {
         members.insert("sealedOrder".to_owned(), STANDARD.encode(sealed).into());
     }
@@ -159,51 +167,55 @@ fn show(ring: Option<&KeyRing>, hash: &PaymentHash, row: &Row) -> Value {
 /// From `GET /tickets?state=parked&limit=9`, `GET /tickets/<hash>`, `POST /tickets/<hash>/delivered
 /// | release | revoke`,
 /// `POST /tickets/release?minted_before=2026-11-28T09:30:00Z`.
-pub fn read(is_post: bool, path: &str, query: Option<&str>) -> Option<Ask> {
+pub fn read(is_post: bool, path: &str, query: Option<&str>) -> Option<TicketCommand> {
     let segments: Vec<&str> = path.split('/').collect();
     let ["", "tickets", rest @ ..] = segments.as_slice() else { return None };
     match (is_post, rest) {
         (false, []) => list(query.unwrap_or_default()),
         (false, ["stats"]) => {
             let days = query.map_or(Some(30), |query| query.strip_prefix("days=")?.parse().ok());
-            Some(Ask::Stats { days: days? })
+            Some(TicketCommand::Stats { days: days? })
         }
-        (false, [hash]) => Some(Ask::Show(PaymentHash::from_hex(hash)?)),
+        (false, [hash]) => Some(TicketCommand::Show(PaymentHash::from_hex(hash)?)),
         (true, ["release"]) => {
             let before = form_urlencoded::parse(query?.as_bytes()).next()?;
             let time = (before.0 == "minted_before").then(|| UnixTime::parse(&before.1))?;
-            Some(Ask::ReleaseRestored(time?))
+            Some(TicketCommand::ReleaseRestored(time?))
         }
         (true, [hash, "delivered"]) => {
-            Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Delivered))
+            Some(TicketCommand::Resolve(PaymentHash::from_hex(hash)?, Resolution::Delivered))
         }
         (true, [hash, "release"]) => {
-            Some(Ask::Resolve(PaymentHash::from_hex(hash)?, Resolution::Release))
+            Some(TicketCommand::Resolve(PaymentHash::from_hex(hash)?, Resolution::Release))
         }
-        (true, [hash, "revoke"]) => Some(Ask::Revoke(PaymentHash::from_hex(hash)?)),
+        (true, [hash, "revoke"]) => Some(TicketCommand::Revoke(PaymentHash::from_hex(hash)?)),
         _ => None,
     }
 }
 
 /// The request that `read` reads as this.
-pub fn write(ask: &Ask) -> (&'static str, String) {
-    match ask {
-        Ask::List { state: Some(state), limit } => {
+pub fn write(command: &TicketCommand) -> (&'static str, String) {
+    match command {
+        TicketCommand::List { state: Some(state), limit } => {
             ("GET", format!("/tickets?state={}&limit={limit}", state.word()))
         }
-        Ask::List { state: None, limit } => ("GET", format!("/tickets?limit={limit}")),
-        Ask::Show(hash) => ("GET", format!("/tickets/{hash}")),
-        Ask::Resolve(hash, Resolution::Delivered) => ("POST", format!("/tickets/{hash}/delivered")),
-        Ask::Resolve(hash, Resolution::Release) => ("POST", format!("/tickets/{hash}/release")),
-        Ask::Stats { days } => ("GET", format!("/tickets/stats?days={days}")),
-        Ask::ReleaseRestored(before) => {
+        TicketCommand::List { state: None, limit } => ("GET", format!("/tickets?limit={limit}")),
+        TicketCommand::Show(hash) => ("GET", format!("/tickets/{hash}")),
+        TicketCommand::Resolve(hash, Resolution::Delivered) => {
+            ("POST", format!("/tickets/{hash}/delivered"))
+        }
+        TicketCommand::Resolve(hash, Resolution::Release) => {
+            ("POST", format!("/tickets/{hash}/release"))
+        }
+        TicketCommand::Stats { days } => ("GET", format!("/tickets/stats?days={days}")),
+        TicketCommand::ReleaseRestored(before) => {
             ("POST", format!("/tickets/release?minted_before={}", before.rfc_3339()))
         }
-        Ask::Revoke(hash) => ("POST", format!("/tickets/{hash}/revoke")),
+        TicketCommand::Revoke(hash) => ("POST", format!("/tickets/{hash}/revoke")),
     }
 }
 
-fn list(query: &str) -> Option<Ask> {
+fn list(query: &str) -> Option<TicketCommand> {
     let (mut state, mut limit) = (None, 100);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*name {
@@ -212,7 +224,7 @@ fn list(query: &str) -> Option<Ask> {
             _ => return None,
         }
     }
-    Some(Ask::List { state, limit })
+    Some(TicketCommand::List { state, limit })
 }
 
 /// The state of this name.
@@ -235,21 +247,21 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let hash = PaymentHash::from_bytes([7; 32]);
-        for ask in [
-            Ask::List { state: Some(State::Parked), limit: 7 },
-            Ask::List { state: None, limit: 100 },
-            Ask::Show(hash),
-            Ask::Resolve(hash, Resolution::Delivered),
-            Ask::Resolve(hash, Resolution::Release),
-            Ask::Revoke(hash),
-            Ask::Stats { days: 7 },
-            Ask::ReleaseRestored(UnixTime::from_seconds(1_795_858_200)),
+        for command in [
+            TicketCommand::List { state: Some(State::Parked), limit: 7 },
+            TicketCommand::List { state: None, limit: 100 },
+            TicketCommand::Show(hash),
+            TicketCommand::Resolve(hash, Resolution::Delivered),
+            TicketCommand::Resolve(hash, Resolution::Release),
+            TicketCommand::Revoke(hash),
+            TicketCommand::Stats { days: 7 },
+            TicketCommand::ReleaseRestored(UnixTime::from_seconds(1_795_858_200)),
         ] {
-            let (method, target) = write(&ask);
+            let (method, target) = write(&command);
             let (path, query) = target
                 .split_once('?')
                 .map_or((target.as_str(), None), |(path, query)| (path, Some(query)));
-            assert_eq!(read(method == "POST", path, query), Some(ask));
+            assert_eq!(read(method == "POST", path, query), Some(command));
         }
         assert_eq!(read(true, "/tickets/zz/release", None), None);
         assert_eq!(read(false, "/ticketsx", None), None);

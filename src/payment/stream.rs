@@ -10,7 +10,7 @@ use tracing::warn;
 use super::{BATCH_MAX, Payments, settled_invoice};
 use crate::ledger::accounts::NewlyPaid;
 use crate::lightning::error::NodeError;
-use crate::lightning::{Payment, Payments as Stream};
+use crate::lightning::{Payment, PaymentStream};
 
 /// Pauses between two tries at the stream: doubling from the first to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -49,7 +49,7 @@ impl Payments {
     }
 
     /// Writes down what comes, in its order, until the stream ends.
-    async fn read(&self, mut stream: Box<dyn Stream>, has_told: &AtomicBool) -> NodeError {
+    async fn read(&self, mut stream: Box<dyn PaymentStream>, has_told: &AtomicBool) -> NodeError {
         loop {
             let first = match stream.next().await {
                 Ok(Some(payment)) => {

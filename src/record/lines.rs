@@ -6,16 +6,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long lines are gathered. A crash loses no more than these.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER_TIME: Duration = Duration::from_millis(20);
 
 /// Most bytes that wait for a reader that is slow; what comes on top is dropped, and said to be.
-const MOST: usize = 1024 * 1024;
+const WAITING_MAX_BYTES: usize = 1024 * 1024;
 
 /// Where lines go in.
-pub struct Lines(Arc<Shared>);
+pub struct Lines(Arc<Buffer>);
 
 #[derive(Default)]
-struct Shared {
+struct Buffer {
     waiting: Mutex<Waiting>,
     some: Condvar,
     /// One writes at a time, so that lines stay in their order. It holds the text that was written
@@ -32,7 +32,7 @@ struct Waiting {
 impl Lines {
     /// Starts the thread. It ends with the process.
     pub fn start() -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Buffer::default());
         let of_thread = Arc::clone(&shared);
         std::thread::Builder::new().name("access-log".to_owned()).spawn(move || of_thread.run())?;
         Ok(Self(shared))
@@ -41,7 +41,7 @@ impl Lines {
     /// Adds one line, which `write` puts behind those that wait.
     pub fn add(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut waiting = self.0.waiting();
-        if waiting.text.len() > MOST {
+        if waiting.text.len() > WAITING_MAX_BYTES {
             waiting.dropped += 1;
             return;
         }
@@ -59,7 +59,7 @@ impl Lines {
     }
 }
 
-impl Shared {
+impl Buffer {
     fn run(&self) {
         loop {
             {
@@ -70,7 +70,7 @@ impl Shared {
                         .unwrap_or_else(PoisonError::into_inner),
                 );
             }
-            std::thread::sleep(GATHER);
+            std::thread::sleep(GATHER_TIME);
             self.write();
         }
     }

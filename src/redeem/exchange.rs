@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::stored_answer::{Read, Refusal, keep, read, refusal};
+use super::stored_answer::{Read, UpstreamRefusal, keep, read, refusal};
 use crate::answer::stored::Overflow;
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::order::Order;
@@ -41,7 +41,7 @@ fn repeats(is_repeatable: bool) -> &'static [Duration] {
 pub(super) struct Exchange {
     pub(super) outcome: Outcome,
     pub(super) answer: Option<StoredAnswer>,
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<UpstreamRefusal>,
     pub(super) overflow: Option<Overflow>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stored_answer::Refusal;
+use super::stored_answer::UpstreamRefusal;
 use crate::answer::problem::Problem;
 use crate::answer::stored::{Overflow, delivered, replayed};
 use crate::answer::{Answer, problems};
@@ -73,7 +73,7 @@ impl Ending {
 /// Nothing happened.
 pub(super) struct NotSent {
     /// What the upstream said, if it answered.
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<UpstreamRefusal>,
     /// When the ticket may be handed in again.
     pub(super) retry_after: Duration,
 }
@@ -108,7 +108,7 @@ impl Redeemed {
 
 /// Whose try an answer is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Try {
+pub(super) enum WhoseTry {
     /// This request's own.
     Own,
     /// Another request's, which this one waited for.
@@ -118,11 +118,11 @@ pub(super) enum Try {
 /// From how it ended to what is said.
 pub(super) fn answer(
     ending: &Ending,
-    whose: Try,
+    whose: WhoseTry,
     overflow: Option<Overflow>,
 ) -> Result<Redeemed, Problem> {
     let answer = match ending {
-        Ending::Delivered(answer) if whose == Try::Own => delivered(answer, overflow),
+        Ending::Delivered(answer) if whose == WhoseTry::Own => delivered(answer, overflow),
         Ending::Delivered(answer) | Ending::Replay(Some(answer)) => replayed(answer),
         Ending::Replay(None) => {
             replayed(&StoredAnswer { status: 200, headers: Vec::new(), body: None })

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::finished::Redeemed;
-use self::finished::{Ending, Finished, Try, answer};
+use self::finished::{Ending, Finished, WhoseTry, answer};
 use self::in_flight::{Entry, InFlight};
 use self::job::{Job, attempt_at};
 use self::pass::PassUses;
@@ -86,7 +86,7 @@ impl Redeem {
             // A request that couldn't be bought is told so first.
             validate::order(request, &self.catalogue.limits)?;
             let ending = self.misdirected(request, &verified).await;
-            return answer(&ending, Try::Another, None);
+            return answer(&ending, WhoseTry::Another, None);
         };
         if let Some(stored) = self.runner.recent.get(&hash, verified.request()) {
             return replayed(&stored).map(Redeemed::Answer);
@@ -97,7 +97,7 @@ impl Redeem {
                 Entry::Full => return Err(problems::too_many_redemptions()),
                 Entry::Follower(mut leader) => {
                     match timeout_at(patience, published(&mut leader)).await {
-                        Ok(finished) => (finished, Try::Another, None),
+                        Ok(finished) => (finished, WhoseTry::Another, None),
                         Err(_) => return Err(problems::in_flight()),
                     }
                 }
@@ -107,7 +107,7 @@ impl Redeem {
                     let job = self.attempt(request, &verified).and_then(job);
                     let (finished, overflow) =
                         self.runner.start(hash, job, publish, finished).await;
-                    (finished, Try::Own, overflow)
+                    (finished, WhoseTry::Own, overflow)
                 }
             };
             let finished: Arc<Finished> = finished.ok_or_else(problems::internal)?;
@@ -117,7 +117,7 @@ impl Redeem {
                 sleep(OTHER_INSTANCE_POLL).await;
                 continue;
             }
-            if whose == Try::Own {
+            if whose == WhoseTry::Own {
                 log.upstream(finished.upstream);
             }
             return answer(&finished.ending, whose, overflow);

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::exchange::{Asker, Exchange, send};
-use super::finished::{Ending, NotSent, Redeemed, Try, answer};
+use super::finished::{Ending, NotSent, Redeemed, WhoseTry, answer};
 use super::in_flight::Entry;
 use super::job::{Job, attempt_at, put_reference, upstream_request};
 use super::run::Runner;
@@ -26,7 +26,7 @@ use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
 use crate::record::request_log::RequestLog;
 use crate::service::request::PaidRequest;
-use crate::service::{Limits, validate};
+use crate::service::{RequestLimits, validate};
 use crate::ticket::VerifiedPass;
 
 /// How soon it is looked again whether a use of an exhausted pass was given back.
@@ -39,7 +39,7 @@ const PASSES_MAX: usize = 10_000;
 pub(super) async fn redeem(
     runner: &Arc<Runner>,
     uses: &PassUses,
-    limits: &Limits,
+    limits: &RequestLimits,
     request: &PaidRequest<'_>,
     pass: &VerifiedPass,
     log: &mut RequestLog<'_>,
@@ -144,11 +144,11 @@ async fn counted(
         known.next.fetch_max(number + 1, Ordering::Relaxed);
         if finished.granted {
             log.upstream(finished.upstream);
-            return answer(&finished.ending, Try::Own, overflow);
+            return answer(&finished.ending, WhoseTry::Own, overflow);
         }
         match &finished.ending {
             Ending::LedgerDown | Ending::Rejected(Code::TicketExpired | Code::TicketRevoked) => {
-                return answer(&finished.ending, Try::Own, None);
+                return answer(&finished.ending, WhoseTry::Own, None);
             }
             Ending::RetryLater(pause) => {
                 soonest = Some(soonest.map_or(*pause, |before| before.min(*pause)));

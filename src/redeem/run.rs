@@ -19,7 +19,7 @@ use super::finished::{Ending, Finished, NotSent};
 use super::in_flight::InFlight;
 use super::job::{Job, LEASE_MARGIN};
 use super::recent::RecentAnswers;
-use super::stored_answer::Refusal;
+use super::stored_answer::UpstreamRefusal;
 use crate::answer::stored::Overflow;
 use crate::crash_point::crash_point;
 use crate::keys::KeyRing;
@@ -226,7 +226,7 @@ async fn catch_panic<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option
 fn ending(
     outcome: Outcome,
     answer: Option<StoredAnswer>,
-    refusal: Option<Refusal>,
+    refusal: Option<UpstreamRefusal>,
     attempts: u32,
 ) -> Ending {
     match (outcome, answer) {

@@ -116,7 +116,7 @@ fn kept_headers(mut headers: HeaderMap) -> Vec<(String, String)> {
 }
 
 /// What an upstream said when it refused.
-pub(super) struct Refusal {
+pub(super) struct UpstreamRefusal {
     pub(super) status: u16,
     pub(super) words: Option<String>,
 }
@@ -128,7 +128,7 @@ pub(super) fn refusal(
     head: &Parts,
     body: Option<&Bytes>,
     order: &Order,
-) -> Refusal {
+) -> UpstreamRefusal {
     let media = head
         .headers
         .get(CONTENT_TYPE)
@@ -141,5 +141,5 @@ pub(super) fn refusal(
         secrets.extend(service.upstream.secrets.iter().cloned());
         redact(body, &secrets)
     });
-    Refusal { status: head.status.as_u16(), words }
+    UpstreamRefusal { status: head.status.as_u16(), words }
 }

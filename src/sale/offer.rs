@@ -25,7 +25,7 @@ pub(super) struct Offered<'a> {
     /// The invoice's.
     pub(super) hash: PaymentHash,
     /// Whose invoice it is.
-    pub(super) which: problems::Invoice,
+    pub(super) which: problems::WhichInvoice,
     /// Till when it can be paid.
     pub(super) expires: UnixTime,
     /// What it costs.
@@ -39,7 +39,7 @@ pub(super) struct Offered<'a> {
 /// What a 402 offers, as its body says it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Terms<'a> {
+struct ChallengeBody<'a> {
     macaroon: &'a str,
     invoice: &'a str,
     payment_hash: String,
@@ -70,7 +70,7 @@ pub(super) fn payment_required(
         Kind::Pass { uses } => (Some(offered.valid_until), uses),
         Kind::SingleUse { .. } => (None, None),
     };
-    let terms = Terms {
+    let body = ChallengeBody {
         macaroon: &token,
         invoice: offered.invoice,
         payment_hash: offered.hash.to_string(),
@@ -84,7 +84,7 @@ pub(super) fn payment_required(
     };
     // Not problem+json: some clients look for this type.
     let mut response =
-        answer::json(status, "application/json", &WithMembers { members, more: terms });
+        answer::json(status, "application/json", &WithMembers { members, more: body });
     if let Ok(line) = HeaderValue::from_str(&www_authenticate(&token, offered.invoice)) {
         response.headers_mut().insert(WWW_AUTHENTICATE, line);
     }

@@ -126,12 +126,12 @@ struct Stock {
     /// is left then.
     fresh_for: Duration,
     left: Duration,
-    ready: Mutex<Ready>,
+    ready: Mutex<ReadyInvoices>,
     sold: Notify,
 }
 
 #[derive(Default)]
-struct Ready {
+struct ReadyInvoices {
     invoices: VecDeque<ReadyInvoice>,
     /// When something was sold, within the last `fresh_for`; no more than the stock can be.
     sales: VecDeque<Instant>,
@@ -202,7 +202,7 @@ impl Stock {
         self.ready().invoices.push_back(fresh);
     }
 
-    fn drop_stale(&self, ready: &mut Ready, generation: u64, now: Instant) {
+    fn drop_stale(&self, ready: &mut ReadyInvoices, generation: u64, now: Instant) {
         // By both clocks: the steady one stands still while the machine sleeps, the other may be
         // set back.
         let leaves_enough = UnixTime::now().plus(self.left);
@@ -218,7 +218,7 @@ impl Stock {
         }
     }
 
-    fn ready(&self) -> MutexGuard<'_, Ready> {
+    fn ready(&self) -> MutexGuard<'_, ReadyInvoices> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -31,13 +31,13 @@ pub struct UnpaidLimit {
 struct Open {
     /// By number: that is the order in which they run out, but for the second by which one is put
     /// off more than the next.
-    challenges: BTreeMap<u64, Challenge>,
+    challenges: BTreeMap<u64, OpenChallenge>,
     by_hash: HashMap<PaymentHash, u64>,
     clients: HashMap<ClientKey, BTreeSet<u64>>,
     next: u64,
 }
 
-struct Challenge {
+struct OpenChallenge {
     client: ClientKey,
     /// Till when it counts.
     until: Instant,
@@ -92,8 +92,9 @@ impl UnpaidLimit {
         now: Instant,
     ) -> Result<Reservation<'_>, LimitReached> {
         let mut open = self.open(now);
-        let wait =
-            |challenge: &Challenge| LimitReached(challenge.until.saturating_duration_since(now));
+        let wait = |challenge: &OpenChallenge| {
+            LimitReached(challenge.until.saturating_duration_since(now))
+        };
         if open.challenges.len() >= self.total {
             return Err(open
                 .challenges
@@ -111,7 +112,7 @@ impl UnpaidLimit {
         open.next += 1;
         open.clients.entry(client).or_default().insert(number);
         open.challenges
-            .insert(number, Challenge { client, until: now + self.lifetime, sold: None });
+            .insert(number, OpenChallenge { client, until: now + self.lifetime, sold: None });
         Ok(Reservation { unpaid: self, number, asked: false, pause })
     }
 

@@ -29,13 +29,13 @@ pub struct Catalogue {
     /// How payers reach us, if the operator said so.
     pub public_url: Option<String>,
     /// Bounds.
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// Times.
     pub times: TicketTimes,
 }
 
 /// Bounds on one request.
-pub struct Limits {
+pub struct RequestLimits {
     /// Longest request body, in bytes.
     pub body: usize,
     /// Longest time for reading a request body.

@@ -12,7 +12,7 @@ use crate::price::Msat;
 use crate::upstream::Reuse;
 use crate::upstream::outcome_rules::{OutcomeRules, Predicate};
 use crate::upstream::request::IdempotencyKeyPlace;
-use crate::upstream::settings::Settings;
+use crate::upstream::settings::UpstreamSettings;
 
 /// One endpoint.
 pub struct ServiceSpec {
@@ -35,7 +35,7 @@ pub struct ServiceSpec {
     /// What it sells; `None` for a free service.
     pub offer: Option<Offer>,
     /// How its backend is reached.
-    pub backend: Settings,
+    pub backend: UpstreamSettings,
     /// What its answers mean.
     pub outcome_rules: OutcomeRules,
     /// Where its backend takes our name for a request, if it does.

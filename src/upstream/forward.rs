@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hyper::{Request, Response};
 use tokio::time::Instant;
 
-use super::pool::{Connection, Reply};
+use super::pool::{PooledConnection, Reaction};
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use super::send_deadline::SendDeadline;
@@ -75,7 +75,7 @@ pub async fn forward(
     if too_late() {
         return late();
     }
-    match attempt(upstream, Connection::new(sender, permit), request, deadline).await {
+    match attempt(upstream, PooledConnection::new(sender, permit), request, deadline).await {
         Tried::Answered(response) => {
             upstream.health.worked();
             Sent::Yes(response)
@@ -89,16 +89,16 @@ pub async fn forward(
 
 async fn attempt(
     upstream: &Upstream,
-    connection: Connection,
+    connection: PooledConnection,
     request: Box<Request<RequestBody>>,
     deadline: Instant,
 ) -> Tried {
     match connection.send(request, deadline).await {
-        Reply::Answered(response, connection) => Tried::Answered(response.map(|body| {
+        Reaction::Answered(response, connection) => Tried::Answered(response.map(|body| {
             ResponseBody::new(body, connection, Arc::clone(&upstream.pool), upstream.timeout)
         })),
-        Reply::NotSent(request) => Tried::NotSent(request),
-        Reply::Failed(error) => Tried::Lost(error.to_string()),
-        Reply::TooSlow => Tried::Lost(format!("no answer within {:?}", upstream.timeout)),
+        Reaction::NotSent(request) => Tried::NotSent(request),
+        Reaction::Failed(error) => Tried::Lost(error.to_string()),
+        Reaction::TooSlow => Tried::Lost(format!("no answer within {:?}", upstream.timeout)),
     }
 }

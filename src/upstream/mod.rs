@@ -26,7 +26,7 @@ use self::connect::{CONNECT_MAX, Target};
 use self::health::Health;
 use self::limit::{ConnectionLimit, Permit};
 use self::pool::Pool;
-use self::settings::{Settings, UpstreamError};
+use self::settings::{UpstreamError, UpstreamSettings};
 use crate::keys::Keys;
 use crate::place::Place;
 
@@ -65,7 +65,7 @@ pub struct Upstream {
 impl Upstream {
     /// The backend of a service, with at most `connections_max` connections to it.
     pub fn new(
-        settings: &Settings,
+        settings: &UpstreamSettings,
         service: &str,
         provider: &Arc<CryptoProvider>,
         connections_max: usize,

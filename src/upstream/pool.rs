@@ -23,16 +23,16 @@ const MAX_IDLE: Duration = Duration::from_secs(4);
 
 /// A connection and the limit on its answers, which is set anew for each: that costs less than a
 /// timer for each.
-pub struct Connection {
+pub struct PooledConnection {
     sender: SendRequest<RequestBody>,
     patience: Pin<Box<Sleep>>,
     _permit: Permit,
 }
 
 /// What came of a request.
-pub(super) enum Reply {
+pub(super) enum Reaction {
     /// The head of an answer, and the connection that its body comes on.
-    Answered(Response<Incoming>, Connection),
+    Answered(Response<Incoming>, PooledConnection),
     /// Not a byte was written.
     NotSent(Box<Request<RequestBody>>),
     /// It may have been sent.
@@ -41,7 +41,7 @@ pub(super) enum Reply {
     TooSlow,
 }
 
-impl Connection {
+impl PooledConnection {
     /// Fresh.
     pub fn new(sender: SendRequest<RequestBody>, permit: Permit) -> Self {
         Self { sender, patience: Box::pin(sleep_until(Instant::now())), _permit: permit }
@@ -52,7 +52,7 @@ impl Connection {
         mut self,
         request: Box<Request<RequestBody>>,
         deadline: Instant,
-    ) -> Reply {
+    ) -> Reaction {
         self.patience.as_mut().reset(deadline);
         let mut asking = pin!(self.sender.try_send_request(*request));
         let patience = &mut self.patience;
@@ -61,13 +61,13 @@ impl Connection {
             Poll::Pending => patience.as_mut().poll(cx).map(|()| None),
         });
         match asked.await {
-            Some(Ok(response)) => Reply::Answered(response, self),
+            Some(Ok(response)) => Reaction::Answered(response, self),
             Some(Err(mut error)) => match error.take_message() {
                 // hyper gives a request back only if it wrote nothing of it.
-                Some(request) => Reply::NotSent(Box::new(request)),
-                None => Reply::Failed(error.into_error()),
+                Some(request) => Reaction::NotSent(Box::new(request)),
+                None => Reaction::Failed(error.into_error()),
             },
-            None => Reply::TooSlow,
+            None => Reaction::TooSlow,
         }
     }
 }
@@ -79,13 +79,13 @@ pub struct Pool {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: PooledConnection,
     since: Instant,
 }
 
 impl Pool {
     /// The connection that was used last, if it was idle for less than `max_idle` and shows no end.
-    pub fn take(&self, max_idle: Duration) -> Option<Connection> {
+    pub fn take(&self, max_idle: Duration) -> Option<PooledConnection> {
         let max_idle = max_idle.min(MAX_IDLE);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -109,7 +109,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose answer was read to its end.
-    pub fn put(&self, connection: Connection) {
+    pub fn put(&self, connection: PooledConnection) {
         if connection.sender.is_closed() {
             return;
         }

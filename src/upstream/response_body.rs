@@ -8,14 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
-use super::pool::{Connection, Pool};
+use super::pool::{Pool, PooledConnection};
 use super::stall::{BodyError, StallLimit};
 
 /// What comes from an upstream. Once read to its end, the connection goes back to the pool; dropped
 /// before, it is closed.
 pub struct ResponseBody {
     inner: Incoming,
-    connection: Option<(Connection, Arc<Pool>)>,
+    connection: Option<(PooledConnection, Arc<Pool>)>,
     stall: StallLimit,
 }
 
@@ -23,7 +23,7 @@ impl ResponseBody {
     /// Gives `connection` to `pool` in the end. `stall`: longest time in which nothing comes.
     pub(super) fn new(
         inner: Incoming,
-        connection: Connection,
+        connection: PooledConnection,
         pool: Arc<Pool>,
         stall: Duration,
     ) -> Self {

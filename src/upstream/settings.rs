@@ -14,7 +14,7 @@ use super::redact::{SECRET_MIN_BYTES, secret_parts};
 use crate::tls::{TlsError, client_config};
 
 /// How a backend is reached.
-pub struct Settings {
+pub struct UpstreamSettings {
     /// An absolute http or https URL.
     pub url: Uri,
     /// The operator's own query parameters, beside those in `url`.
@@ -40,7 +40,7 @@ pub enum UpstreamError {
     Tls(#[from] TlsError),
 }
 
-impl Settings {
+impl UpstreamSettings {
     /// Where it listens. https is always verified: against the operator's roots, or the system's.
     pub(super) fn target(&self, provider: &Arc<CryptoProvider>) -> Result<Target, UpstreamError> {
         let authority = self.url.authority().ok_or(UpstreamError::Address("names no host"))?;

@@ -16,7 +16,7 @@ use farebox::lightning::lnd::proto::lnrpc::state_client::StateClient;
 use farebox::lightning::lnd::proto::lnrpc::{
     GetStateRequest, Invoice, InvoiceSubscription, PaymentHash,
 };
-use farebox::lightning::lnd::{Lnd, Settings};
+use farebox::lightning::lnd::{Lnd, LndSettings};
 use farebox::lightning::network::Network;
 use tokio::time::timeout;
 use tonic::metadata::AsciiMetadataValue;
@@ -29,7 +29,7 @@ use crate::support::world::Play;
 /// A connection as Farebox makes it. The macaroon is shown by the call.
 pub fn channel(grpc: SocketAddr, folder: &Path) -> Channel {
     let any = folder.join("tls.cert");
-    let settings = Settings {
+    let settings = LndSettings {
         address: grpc.to_string(),
         certificate: any.clone(),
         macaroon: any,

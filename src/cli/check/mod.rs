@@ -12,7 +12,7 @@ use self::report::Report;
 use crate::app::sold::{self, Redeems};
 use crate::app::{master_secret, open_ledger};
 use crate::cli::failure::Failure;
-use crate::config::secret::Source;
+use crate::config::secret::SecretSource;
 use crate::config::{Config, LedgerPlace};
 use crate::ledger::postgres;
 use crate::ledger::sqlite::error::OpenError;
@@ -152,8 +152,8 @@ fn writable(ledger: &Path) -> Result<(), String> {
 
 fn secret(report: &mut Report, config: &Config) {
     let missing_file = match &config.tickets.master_secret {
-        Source::File(path) => !config.tickets.state_dir.join(path).exists(),
-        Source::Env(_) => false,
+        SecretSource::File(path) => !config.tickets.state_dir.join(path).exists(),
+        SecretSource::Env(_) => false,
     };
     let in_use = match &config.ledger {
         LedgerPlace::Sqlite(path) if missing_file && !path.exists() => {

@@ -11,12 +11,16 @@ use crate::lightning::lnd::macaroon_id::{
     ADD_INVOICE, GET_INFO, LIST_CHANNELS, LOOKUP_INVOICE, Method, SUBSCRIBE_INVOICES,
 };
 use crate::lightning::lnd::permissions::{bake_command, compare};
-use crate::lightning::lnd::{Channels, Inbound, Lnd, Settings};
+use crate::lightning::lnd::{Channels, Inbound, Lnd, LndSettings};
 use crate::lightning::{InvoiceState, NewInvoice, Node as _};
 use crate::tls;
 
 /// How long the invoice lives that is made to see that one can be made.
 const EXPIRY: Duration = Duration::from_secs(60);
+
+/// Why something isn't known that a macaroon for minting needn't tell.
+const MAY_NOT_ASK: &str =
+    "unknown (the macaroon needn't ask; `check --macaroon readonly.macaroon` does)";
 
 /// Looks at everything that has to do with the node.
 pub(super) async fn check(report: &mut Report, config: &Config, asking: Option<&Path>) {
@@ -131,7 +135,7 @@ async fn invoice(report: &mut Report, config: &Config, node: &Lnd) {
                 "payments",
                 "that invoice could be looked up, but isn't open; is another LND at `lnd.address`?",
             ),
-            Err(trouble) => report.failed("payments", trouble),
+            Err(error) => report.failed("payments", error),
         }
     }
 }
@@ -156,33 +160,12 @@ async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path
             return;
         }
     };
-    let settings = Settings { macaroon: path.to_owned(), ..config.lnd.clone() };
+    let settings = LndSettings { macaroon: path.to_owned(), ..config.lnd.clone() };
     let node = Lnd::new(settings, tls::provider(), Box::new(|_, _| {}));
     if may_info {
-        match node.info().await {
-            Ok(info) => {
-                let behind = if info.synced { "" } else { "; it has not seen the newest block" };
-                report.ok("node", format!("\"{}\", LND {}{behind}", info.alias, info.version));
-                if let Some(network) =
-                    info.network.filter(|network| network != config.lnd.network.name())
-                {
-                    report.failed(
-                        "node",
-                        format!(
-                            "it is on {network}, but `lnd.network` says {}",
-                            config.lnd.network
-                        ),
-                    );
-                }
-            }
-            Err(trouble) => report.note("node", format!("name and version: unknown ({trouble})")),
-        }
+        name_and_version(report, config, &node).await;
     } else {
-        report.note(
-            "node",
-            "name and version: unknown (the macaroon needn't ask; `check \
-                             --macaroon readonly.macaroon` does)",
-        );
+        report.note("node", format!("name and version: {MAY_NOT_ASK}"));
     }
     if may_channels {
         match node.channels().await {
@@ -190,13 +173,25 @@ async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path
                 Ok(said) => report.ok("channels", said),
                 Err(said) => report.failed("channels", said),
             },
-            Err(trouble) => report.note("channels", format!("unknown ({trouble})")),
+            Err(error) => report.note("channels", format!("unknown ({error})")),
         }
     } else {
-        report.note(
-            "channels",
-            "unknown (the macaroon needn't ask; `check --macaroon readonly.macaroon` does)",
-        );
+        report.note("channels", MAY_NOT_ASK);
+    }
+}
+
+async fn name_and_version(report: &mut Report, config: &Config, node: &Lnd) {
+    let info = match node.info().await {
+        Ok(info) => info,
+        Err(error) => {
+            return report.note("node", format!("name and version: unknown ({error})"));
+        }
+    };
+    let behind = if info.synced { "" } else { "; it has not seen the newest block" };
+    report.ok("node", format!("\"{}\", LND {}{behind}", info.alias, info.version));
+    let ours = config.lnd.network;
+    if let Some(theirs) = info.network.filter(|theirs| theirs != ours.name()) {
+        report.failed("node", format!("it is on {theirs}, but `lnd.network` says {ours}"));
     }
 }
 

@@ -131,7 +131,7 @@ fn instructions(gate: SocketAddr, wallet: SocketAddr, outbox: SocketAddr) -> Str
 
 Paste these into another shell.
 
-1. Ask for the price. Nothing is sent; the answer (402) has an invoice and a macaroon:
+1. TicketCommand for the price. Nothing is sent; the answer (402) has an invoice and a macaroon:
 
 CHALLENGE=$({ask}); printf '%s\n' "$CHALLENGE"
 

@@ -12,7 +12,7 @@ use super::written::{Reference, Written};
 use crate::config::error::{ConfigError, Reporter};
 use crate::config::secret::Value;
 use crate::upstream::request::{IdempotencyKeyPlace, is_framing};
-use crate::upstream::settings::Settings;
+use crate::upstream::settings::UpstreamSettings;
 
 /// The header field in which a backend is told our reference, where nothing else is said.
 const REFERENCE: HeaderName = HeaderName::from_static("farebox-reference");
@@ -25,8 +25,8 @@ pub(super) fn settings(
     report: &Reporter<'_>,
     folder: &Path,
     written: &Written,
-) -> Result<Settings, ConfigError> {
-    Ok(Settings {
+) -> Result<UpstreamSettings, ConfigError> {
+    Ok(UpstreamSettings {
         url: url(report, &written.upstream)?,
         query: query(report, folder, written)?,
         fixed_names: fixed_names(written),

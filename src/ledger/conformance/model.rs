@@ -6,7 +6,9 @@ use super::{REPLAY, START, Subject, at};
 use crate::era::Era;
 use crate::ledger::clock::Moment;
 use crate::ledger::limits::PRUNE_MARGIN;
-use crate::ledger::state::{self, Attempt, Claim, ClaimId, Marks, Resolution, Row, Rules, State};
+use crate::ledger::state::{
+    self, Attempt, Claim, ClaimId, ClaimRules, Marks, Resolution, Row, State,
+};
 use crate::ledger::store::{Claimed, Settled, Settlement};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
@@ -53,7 +55,7 @@ impl Subject for Model {
     }
 
     fn claim(&mut self, attempt: &Attempt) -> Claimed {
-        let rules = Rules { replay: REPLAY, marks: self.marks };
+        let rules = ClaimRules { replay: REPLAY, marks: self.marks };
         let row = self.rows.get(&attempt.hash);
         let (claim, next) = state::claim(row, attempt, self.now, &rules);
         assert!(next.is_some() || claim != Claim::Granted);

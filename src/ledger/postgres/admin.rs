@@ -7,8 +7,8 @@ use tokio_postgres::Client;
 use zeroize::Zeroizing;
 
 use super::connection::{connect, has_tables, migrate, read_url};
-use super::error::ConnectError;
-use super::life::{Ask as _, begin_life, id, unusable};
+use super::error::PostgresError;
+use super::life::{Queries as _, begin_life, id, unusable};
 use super::statements::{FORGET_PLACES, PARK_RESTORED};
 use crate::ledger::id::LedgerId;
 
@@ -29,23 +29,23 @@ impl Admin {
     pub async fn connect(
         url: &Zeroizing<String>,
         tls: &Arc<ClientConfig>,
-    ) -> Result<Self, ConnectError> {
+    ) -> Result<Self, PostgresError> {
         let (client, driver) = connect(&read_url(url)?, tls).await?;
         Ok(Self { client, driver })
     }
 
     /// Makes an empty ledger where there is none.
-    pub async fn make(&mut self) -> Result<LedgerId, ConnectError> {
+    pub async fn make(&mut self) -> Result<LedgerId, PostgresError> {
         if has_tables(&self.client).await? {
             let there = "the database has a ledger already, which is not touched";
-            return Err(ConnectError::Unusable(there.to_owned()));
+            return Err(PostgresError::Unusable(there.to_owned()));
         }
         migrate(&mut self.client, &[]).await?;
         id(&self.client).await
     }
 
     /// Begins a new life after a dump was put back, and says how many tickets it has parked.
-    pub async fn restored(&mut self) -> Result<(LedgerId, u64), ConnectError> {
+    pub async fn restored(&mut self) -> Result<(LedgerId, u64), PostgresError> {
         if !has_tables(&self.client).await? {
             return Err(unusable("the database has no ledger; put the copy back first"));
         }

@@ -19,7 +19,7 @@ use crate::ledger::clock::Moment;
 use crate::ledger::conformance::postgres_server::Postgres;
 use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at, wait_until};
 use crate::ledger::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
-use crate::ledger::store::{Claimed, LedgerStore as _, Settled, Settlement, Terms};
+use crate::ledger::store::{Claimed, LedgerStore as _, LedgerTerms, Settled, Settlement};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -57,7 +57,7 @@ impl PostgresSubject {
             .unwrap()
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth();
-        let terms = Terms { replay: REPLAY };
+        let terms = LedgerTerms { replay: REPLAY };
         let secrets = SecretTerms {
             known: vec![[1; 16]],
             minting: [1; 16],

@@ -11,7 +11,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
 use zeroize::Zeroizing;
 
-use super::error::{ConnectError, words};
+use super::error::{PostgresError, words};
 use super::life;
 use super::statements::{COUNT, NOTE_SECRET, Prepared, SECRETS_IN_USE};
 use crate::ledger::id::LedgerId;
@@ -58,19 +58,19 @@ pub(super) struct Connection {
 
 /// A place for one connection, and why there is none.
 pub(super) struct Slot {
-    state: Mutex<Result<Arc<Connection>, ConnectError>>,
+    state: Mutex<Result<Arc<Connection>, PostgresError>>,
 }
 
 impl Slot {
     pub(super) fn new() -> Self {
-        Self { state: Mutex::new(Err(ConnectError::Unavailable("not connected yet".to_owned()))) }
+        Self { state: Mutex::new(Err(PostgresError::Unavailable("not connected yet".to_owned()))) }
     }
 
-    pub(super) fn connection(&self) -> Result<Arc<Connection>, ConnectError> {
+    pub(super) fn connection(&self) -> Result<Arc<Connection>, PostgresError> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, state: Result<Arc<Connection>, ConnectError>) {
+    fn set(&self, state: Result<Arc<Connection>, PostgresError>) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
@@ -91,7 +91,7 @@ impl Slot {
                     let why = alive(&connection, &driver).await;
                     driver.abort();
                     warn!("ledger: the connection to PostgreSQL is lost: {why}");
-                    self.set(Err(ConnectError::Unavailable(why)));
+                    self.set(Err(PostgresError::Unavailable(why)));
                 }
                 Err(why) => {
                     if self.connection().err().as_ref() != Some(&why) {
@@ -112,10 +112,10 @@ pub(super) struct Opened {
 }
 
 /// The server's address, as libpq takes it.
-pub(super) fn read_url(url: &Zeroizing<String>) -> Result<Config, ConnectError> {
+pub(super) fn read_url(url: &Zeroizing<String>) -> Result<Config, PostgresError> {
     url.parse().map_err(|_| {
         let example = "such as \"postgresql://user@host/database\"";
-        ConnectError::Unusable(format!("`ledger.postgres` is no PostgreSQL address, {example}"))
+        PostgresError::Unusable(format!("`ledger.postgres` is no PostgreSQL address, {example}"))
     })
 }
 
@@ -123,11 +123,11 @@ pub(super) fn read_url(url: &Zeroizing<String>) -> Result<Config, ConnectError> 
 pub(super) async fn connect(
     config: &Config,
     tls: &Arc<ClientConfig>,
-) -> Result<(Client, tokio::task::JoinHandle<()>), ConnectError> {
+) -> Result<(Client, tokio::task::JoinHandle<()>), PostgresError> {
     let connecting = config.connect(MakeRustlsConnect::new((**tls).clone()));
     let (client, connection) = match timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(connected) => connected?,
-        Err(_) => return Err(ConnectError::silent(CONNECT_TIMEOUT)),
+        Err(_) => return Err(PostgresError::silent(CONNECT_TIMEOUT)),
     };
     let driver = tokio::spawn(async move {
         // Its end shows in the ping.
@@ -137,10 +137,10 @@ pub(super) async fn connect(
 }
 
 /// Connects, makes or checks the layout, and compares the secrets. `Err` is for the operator.
-pub(super) async fn open(options: &ConnectOptions) -> Result<Opened, ConnectError> {
+pub(super) async fn open(options: &ConnectOptions) -> Result<Opened, PostgresError> {
     let (mut client, driver) = connect(&options.config, &options.tls).await?;
     let ready = timeout(CONNECT_TIMEOUT, prepare(&mut client, &options.secrets)).await;
-    match ready.unwrap_or_else(|_| Err(ConnectError::silent(CONNECT_TIMEOUT))) {
+    match ready.unwrap_or_else(|_| Err(PostgresError::silent(CONNECT_TIMEOUT))) {
         Ok(prepared) => {
             Ok(Opened { connection: Arc::new(Connection { client, prepared }), driver })
         }
@@ -152,7 +152,10 @@ pub(super) async fn open(options: &ConnectOptions) -> Result<Opened, ConnectErro
 }
 
 /// Connects, reads and goes.
-pub(super) async fn look(config: &Config, tls: &Arc<ClientConfig>) -> Result<String, ConnectError> {
+pub(super) async fn look(
+    config: &Config,
+    tls: &Arc<ClientConfig>,
+) -> Result<String, PostgresError> {
     let looking = async {
         let (client, connection) = config.connect(MakeRustlsConnect::new((**tls).clone())).await?;
         let driver = tokio::spawn(connection);
@@ -168,12 +171,12 @@ pub(super) async fn look(config: &Config, tls: &Arc<ClientConfig>) -> Result<Str
         Ok::<_, Error>(said)
     };
     match timeout(CONNECT_TIMEOUT, looking).await {
-        Ok(said) => said.map_err(ConnectError::from),
-        Err(_) => Err(ConnectError::silent(CONNECT_TIMEOUT)),
+        Ok(said) => said.map_err(PostgresError::from),
+        Err(_) => Err(PostgresError::silent(CONNECT_TIMEOUT)),
     }
 }
 
-async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared, ConnectError> {
+async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared, PostgresError> {
     // Weaker settings would lose claims in a crash of the server; stronger ones are the operator's
     // wish.
     let durable = "SELECT set_config('synchronous_commit', 'on', false)
@@ -187,7 +190,7 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
     let is_known = |fingerprint: &[u8]| secrets.known.iter().any(|known| known == fingerprint);
     let missing = in_use.iter().filter(|row| !is_known(row.get(0))).count();
     if missing > 0 {
-        return Err(ConnectError::Unusable(format!(
+        return Err(PostgresError::Unusable(format!(
             "{missing} master secret(s) that tickets are still signed with are missing from \
              `tickets.master_secret`; paid tickets would be worthless"
         )));
@@ -200,26 +203,26 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
 const HAS_TABLES: &str = "SELECT to_regclass('farebox.marks') IS NOT NULL";
 
 /// Whether a ledger was made there.
-pub(super) async fn has_tables(client: &Client) -> Result<bool, ConnectError> {
+pub(super) async fn has_tables(client: &Client) -> Result<bool, PostgresError> {
     Ok(client.query_one(HAS_TABLES, &[]).await?.get(0))
 }
 
 /// Makes the layout, or checks that it is ours. Where the master secret names a ledger (`named`),
 /// none is made.
-pub(super) async fn migrate(client: &mut Client, named: &[LedgerId]) -> Result<(), ConnectError> {
+pub(super) async fn migrate(client: &mut Client, named: &[LedgerId]) -> Result<(), PostgresError> {
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
     if transaction.query_one(HAS_TABLES, &[]).await?.get(0) {
         let layout = "SELECT value FROM farebox.marks WHERE name = 'layout'";
         let found: i64 = transaction.query_one(layout, &[]).await?.get(0);
         if found != LAYOUT {
-            return Err(ConnectError::Unusable(format!(
+            return Err(PostgresError::Unusable(format!(
                 "the database has the layout {found}, and this Farebox knows {LAYOUT}; run the \
                  version that made it"
             )));
         }
     } else if let Some(id) = named.first() {
-        return Err(ConnectError::Unusable(format!(
+        return Err(PostgresError::Unusable(format!(
             "the master secret belongs to the ledger {id}, and the database has none: put it back \
              (then run `farebox ledger --config FILE restored`), or begin an empty one with \
              `farebox ledger --config FILE new`"

@@ -8,7 +8,7 @@ use crate::ledger::error::LedgerError;
 
 /// Why there is no connection, in words for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
+pub enum PostgresError {
     /// The server can't be asked now; it may be there later.
     #[error("{0}")]
     Unavailable(String),
@@ -17,13 +17,13 @@ pub enum ConnectError {
     Unusable(String),
 }
 
-impl ConnectError {
+impl PostgresError {
     pub(super) fn silent(limit: Duration) -> Self {
         Self::Unavailable(format!("PostgreSQL does not answer within {limit:?}"))
     }
 }
 
-impl From<Error> for ConnectError {
+impl From<Error> for PostgresError {
     fn from(error: Error) -> Self {
         Self::Unavailable(words(&error))
     }

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 
 use super::PostgresLedger;
 use super::account_statements::{PRUNE_CLOSED, PRUNE_PAID};
-use super::error::{ConnectError, down};
+use super::error::{PostgresError, down};
 use super::life;
 use super::statements::{
     FORGET_ORDERS, MOVE_CLOCK, PRUNE_ANSWERS, PRUNE_TICKETS, REFILL_JUMP, SWEEP, TAKE_JUMP,
@@ -147,9 +147,9 @@ impl PostgresLedger {
         let checked = life::check(&connection.client, &self.options.secrets.ledgers).await;
         match &checked {
             Ok(()) => self.is_another.store(false, Ordering::Relaxed),
-            Err(ConnectError::Unusable(_)) => self.is_another.store(true, Ordering::Relaxed),
+            Err(PostgresError::Unusable(_)) => self.is_another.store(true, Ordering::Relaxed),
             // Nothing was learnt.
-            Err(ConnectError::Unavailable(_)) => {}
+            Err(PostgresError::Unavailable(_)) => {}
         }
         checked.map_err(|why| LedgerError::Down(why.to_string()))
     }

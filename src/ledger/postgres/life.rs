@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Client, Row as SqlRow};
 
-use super::error::ConnectError;
+use super::error::PostgresError;
 use super::statements::WHICH;
 use crate::era::Era;
 use crate::ledger::clock::JUMP_MAX;
@@ -14,7 +14,7 @@ use crate::time::UnixTime;
 const WHICH_MARKS: [&str; 3] = ["oid", "timeline", "system"];
 
 /// The marks of a new ledger.
-pub(super) async fn begin(client: &impl Ask) -> Result<(), ConnectError> {
+pub(super) async fn begin(client: &impl Queries) -> Result<(), PostgresError> {
     let id = LedgerId::random().map_err(no_randomness)?;
     for (name, value) in [("watermark", 0), ("released", 0), ("id", id.number())] {
         client.set(name, value).await?;
@@ -25,7 +25,7 @@ pub(super) async fn begin(client: &impl Ask) -> Result<(), ConnectError> {
 }
 
 /// A new era, of the table that is there now.
-pub(super) async fn begin_life(client: &impl Ask) -> Result<(), ConnectError> {
+pub(super) async fn begin_life(client: &impl Queries) -> Result<(), PostgresError> {
     let mut era = [0; 8];
     getrandom::fill(&mut era).map_err(no_randomness)?;
     client.set("era", Era::from_bytes(era).number()).await?;
@@ -36,55 +36,55 @@ pub(super) async fn begin_life(client: &impl Ask) -> Result<(), ConnectError> {
 }
 
 /// What of PostgreSQL's client and its transactions is needed here.
-pub(super) trait Ask {
+pub(super) trait Queries {
     /// Rows of a statement without parameters.
-    async fn ask(&self, sql: &str) -> Result<Vec<SqlRow>, ConnectError>;
+    async fn ask(&self, sql: &str) -> Result<Vec<SqlRow>, PostgresError>;
 
     /// Writes a mark.
-    async fn set(&self, name: &str, value: i64) -> Result<(), ConnectError>;
+    async fn set(&self, name: &str, value: i64) -> Result<(), PostgresError>;
 }
 
 const SET_MARK: &str = "
     INSERT INTO farebox.marks VALUES ($1, $2)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
-impl Ask for Client {
-    async fn ask(&self, sql: &str) -> Result<Vec<SqlRow>, ConnectError> {
+impl Queries for Client {
+    async fn ask(&self, sql: &str) -> Result<Vec<SqlRow>, PostgresError> {
         Ok(self.query(sql, &[]).await?)
     }
 
-    async fn set(&self, name: &str, value: i64) -> Result<(), ConnectError> {
+    async fn set(&self, name: &str, value: i64) -> Result<(), PostgresError> {
         self.execute(SET_MARK, &[&name, &value]).await?;
         Ok(())
     }
 }
 
-impl Ask for tokio_postgres::Transaction<'_> {
-    async fn ask(&self, sql: &str) -> Result<Vec<SqlRow>, ConnectError> {
+impl Queries for tokio_postgres::Transaction<'_> {
+    async fn ask(&self, sql: &str) -> Result<Vec<SqlRow>, PostgresError> {
         Ok(self.query(sql, &[]).await?)
     }
 
-    async fn set(&self, name: &str, value: i64) -> Result<(), ConnectError> {
+    async fn set(&self, name: &str, value: i64) -> Result<(), PostgresError> {
         self.execute(SET_MARK, &[&name, &value]).await?;
         Ok(())
     }
 }
 
-async fn which(client: &impl Ask) -> Result<[i64; 3], ConnectError> {
+async fn which(client: &impl Queries) -> Result<[i64; 3], PostgresError> {
     let rows = client.ask(WHICH).await?;
     let row = rows.first().ok_or_else(|| unusable("PostgreSQL doesn't say which server it is"))?;
     Ok([row.get(0), row.get(1), row.get(2)])
 }
 
 /// Which ledger it is.
-pub(super) async fn id(client: &impl Ask) -> Result<LedgerId, ConnectError> {
+pub(super) async fn id(client: &impl Queries) -> Result<LedgerId, PostgresError> {
     let rows = client.ask("SELECT value FROM farebox.marks WHERE name = 'id'").await?;
     let row = rows.first().ok_or_else(|| unusable("the ledger has no id"))?;
     Ok(LedgerId::from_number(row.get(0)))
 }
 
 /// What the ledger's clock showed last.
-pub(super) async fn clock(client: &impl Ask) -> Result<UnixTime, ConnectError> {
+pub(super) async fn clock(client: &impl Queries) -> Result<UnixTime, PostgresError> {
     let rows = client.ask("SELECT farebox.clock_ms()").await?;
     let shows = rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).unwrap_or(0);
     Ok(UnixTime::from_millis(unsigned(shows)))
@@ -92,7 +92,7 @@ pub(super) async fn clock(client: &impl Ask) -> Result<UnixTime, ConnectError> {
 
 /// Whether this is the ledger that it was when its life began, and the one that the master secret
 /// names, if it names any.
-pub(super) async fn check(client: &impl Ask, named: &[LedgerId]) -> Result<(), ConnectError> {
+pub(super) async fn check(client: &impl Queries, named: &[LedgerId]) -> Result<(), PostgresError> {
     let id = id(client).await?;
     if !named.is_empty() && !named.contains(&id) {
         return Err(unusable(
@@ -116,10 +116,10 @@ pub(super) async fn check(client: &impl Ask, named: &[LedgerId]) -> Result<(), C
     ))
 }
 
-pub(super) fn unusable(why: &str) -> ConnectError {
-    ConnectError::Unusable(why.to_owned())
+pub(super) fn unusable(why: &str) -> PostgresError {
+    PostgresError::Unusable(why.to_owned())
 }
 
-fn no_randomness(error: getrandom::Error) -> ConnectError {
-    ConnectError::Unusable(format!("there is no randomness: {error}"))
+fn no_randomness(error: getrandom::Error) -> PostgresError {
+    PostgresError::Unusable(format!("there is no randomness: {error}"))
 }

@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 pub use self::admin::Admin;
 pub use self::connection::SecretTerms;
 use self::connection::{ConnectOptions, Connection, Opened, Slot, open, read_url};
-pub use self::error::ConnectError;
+pub use self::error::PostgresError;
 use self::error::down;
 use self::rows::{read_claim, read_row};
 use self::statements::{
@@ -35,7 +35,7 @@ use super::error::{LedgerError, Reply};
 use super::limits::LIST_MAX;
 use super::sql::{millis, outcome_number, signed};
 use super::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
-use super::store::{Claimed, CommitObserver, LedgerStore, Settled, Settlement, Terms};
+use super::store::{Claimed, CommitObserver, LedgerStore, LedgerTerms, Settled, Settlement};
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
@@ -52,7 +52,7 @@ pub struct PostgresLedger {
     options: ConnectOptions,
     next: AtomicUsize,
     owner: [u8; 16],
-    terms: Terms,
+    terms: LedgerTerms,
     unconfirmed: Mutex<Vec<(PaymentHash, ClaimId, Instant)>>,
     first: Mutex<Option<Opened>>,
     /// Why nothing could be written, at the last try.
@@ -71,20 +71,20 @@ impl PostgresLedger {
     pub async fn open(
         url: &Zeroizing<String>,
         tls: Arc<ClientConfig>,
-        terms: Terms,
+        terms: LedgerTerms,
         secrets: SecretTerms,
         observer: CommitObserver,
-    ) -> Result<Self, ConnectError> {
+    ) -> Result<Self, PostgresError> {
         let mut config = read_url(url)?;
         config.application_name("farebox");
         let mut owner = [0_u8; 16];
-        let no_randomness = |error: getrandom::Error| ConnectError::Unusable(error.to_string());
+        let no_randomness = |error: getrandom::Error| PostgresError::Unusable(error.to_string());
         getrandom::fill(&mut owner).map_err(no_randomness)?;
         let options = ConnectOptions { config, tls, secrets };
         let first = match open(&options).await {
             Ok(opened) => Some(opened),
-            Err(why @ ConnectError::Unusable(_)) => return Err(why),
-            Err(why @ ConnectError::Unavailable(_)) => {
+            Err(why @ PostgresError::Unusable(_)) => return Err(why),
+            Err(why @ PostgresError::Unavailable(_)) => {
                 tracing::warn!("ledger: {why}; nothing is sold or redeemed until it is there");
                 None
             }
@@ -106,7 +106,7 @@ impl PostgresLedger {
         };
         if let Some(connection) = at_once {
             let known = ledger.move_clock_on(&connection.client).await;
-            known.map_err(|why| ConnectError::Unavailable(why.to_string()))?;
+            known.map_err(|why| PostgresError::Unavailable(why.to_string()))?;
         }
         Ok(ledger)
     }
@@ -205,7 +205,7 @@ impl PostgresLedger {
 pub async fn look(
     url: &Zeroizing<String>,
     tls: &Arc<ClientConfig>,
-) -> Result<String, ConnectError> {
+) -> Result<String, PostgresError> {
     connection::look(&read_url(url)?, tls).await
 }
 

@@ -9,7 +9,7 @@ use crate::era::Era;
 use crate::keys::Fingerprint;
 use crate::ledger::clock::Moment;
 use crate::ledger::sql::unsigned;
-use crate::ledger::state::{self, Attempt, Claim, ClaimId, Marks, Row, Rules, State};
+use crate::ledger::state::{self, Attempt, Claim, ClaimId, ClaimRules, Marks, Row, State};
 use crate::ledger::store::Claimed;
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
@@ -45,7 +45,7 @@ pub(super) fn read_claim(
     };
     let lease_until: Option<i64> = sql.try_get("lease_until")?;
     let ran_out = lease_until.is_some_and(|until| unsigned(until) < now.wall.millis());
-    let claim = match state::claim(row.as_ref(), attempt, now, &Rules { replay, marks }).0 {
+    let claim = match state::claim(row.as_ref(), attempt, now, &ClaimRules { replay, marks }).0 {
         // What it would grant, the statement did not: a rival was faster.
         Claim::Granted => Claim::Busy,
         Claim::Busy if ran_out => Claim::Parked,

@@ -20,11 +20,11 @@ const COPY_NOW_PAGES: i32 = 16_000;
 
 /// The thread that copies. It ends with this.
 pub(super) struct Checkpoints {
-    orders: SyncSender<Order>,
+    orders: SyncSender<CheckpointCommand>,
     thread: Option<JoinHandle<()>>,
 }
 
-enum Order {
+enum CheckpointCommand {
     Copy,
     End,
 }
@@ -56,7 +56,7 @@ impl Checkpoints {
             if pages - ordered >= COPY_PAGES {
                 ordered = pages;
                 // One that waits copies this too.
-                let _ = orders.try_send(Order::Copy);
+                let _ = orders.try_send(CheckpointCommand::Copy);
             }
             Ok(())
         })
@@ -66,7 +66,7 @@ impl Checkpoints {
 impl Checkpoints {
     /// Ends the thread, and with it what it holds open.
     pub(super) fn end(&mut self) {
-        let _ = self.orders.send(Order::End);
+        let _ = self.orders.send(CheckpointCommand::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -79,8 +79,8 @@ impl Drop for Checkpoints {
     }
 }
 
-fn run(path: &Path, given: &Receiver<Order>) {
-    while let Ok(Order::Copy) = given.recv() {
+fn run(path: &Path, given: &Receiver<CheckpointCommand>) {
+    while let Ok(CheckpointCommand::Copy) = given.recv() {
         if let Err(error) = copy(path) {
             // No commit is lost by it: all of them stay in the log, from which the next try copies
             // them anew. A disk that stays at fault is met by the writer in its own commits.

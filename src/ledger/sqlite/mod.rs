@@ -30,7 +30,7 @@ use self::error::OpenError;
 use self::files::{lock, sync_folder};
 pub use self::read::Summary;
 use self::store::Store;
-use self::writer::{Batch, Job, Task, Writer};
+use self::writer::{Batch, Task, WriteJob, Writer};
 use super::accounts::{
     Accounts, Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, SoldOffer, Sum,
 };
@@ -39,7 +39,7 @@ use super::error::{LedgerError, Reply};
 use super::id::LedgerId;
 use super::limits::LIST_MAX;
 use super::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
-use super::store::{Claimed, CommitObserver, LedgerStore, Settled, Settlement, Terms};
+use super::store::{Claimed, CommitObserver, LedgerStore, LedgerTerms, Settled, Settlement};
 use crate::crash_point::crash_point;
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
@@ -67,7 +67,11 @@ impl SqliteLedger {
     }
 
     /// Opens or makes the file, keeps a second process out, and parks what a crash left claimed.
-    pub fn open(path: &Path, terms: Terms, observer: CommitObserver) -> Result<Self, OpenError> {
+    pub fn open(
+        path: &Path,
+        terms: LedgerTerms,
+        observer: CommitObserver,
+    ) -> Result<Self, OpenError> {
         let lock = lock(path)?;
         copy::refuse_foreign_log(path)?;
         let mut store = Store::open(path)?;
@@ -157,7 +161,7 @@ impl SqliteLedger {
         T: Send + 'static,
         F: FnMut(&mut Store, &mut Batch) -> rusqlite::Result<T> + Send + 'static,
     {
-        let (task, answer) = Job::boxed(work);
+        let (task, answer) = WriteJob::boxed(work);
         self.tasks.send(task).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
@@ -191,7 +195,7 @@ fn gone() -> LedgerError {
 
 impl LedgerStore for SqliteLedger {
     fn claim(&self, attempt: Attempt) -> Reply<'_, Claimed> {
-        let (task, answer) = Job::boxed(move |store: &mut Store, batch: &mut Batch| {
+        let (task, answer) = WriteJob::boxed(move |store: &mut Store, batch: &mut Batch| {
             let claimed = store.claim(&attempt, batch.now, batch.terms.replay)?;
             if claimed.claim == Claim::Granted {
                 batch.granted.push((attempt.hash, attempt.claim));

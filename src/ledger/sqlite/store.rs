@@ -14,7 +14,7 @@ use super::rows::{INSERT, ROW, UPSERT, columns, read_row};
 use super::{layout, marks};
 use crate::ledger::clock::Moment;
 use crate::ledger::sql::{fill, signed};
-use crate::ledger::state::{self, Attempt, ClaimId, Marks, Resolution, Row, Rules};
+use crate::ledger::state::{self, Attempt, ClaimId, ClaimRules, Marks, Resolution, Row};
 use crate::ledger::store::{Claimed, Settled, Settlement};
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
@@ -155,7 +155,7 @@ impl Store {
         now: Moment,
         replay: Duration,
     ) -> rusqlite::Result<Claimed> {
-        let (rules, sealed) = (Rules { replay, marks: self.marks }, attempt.sealed.as_deref());
+        let (rules, sealed) = (ClaimRules { replay, marks: self.marks }, attempt.sealed.as_deref());
         // Nearly every ticket is handed in once: written at once, and looked at only if it is
         // there.
         if let (claim, Some(first)) = state::claim(None, attempt, now, &rules)

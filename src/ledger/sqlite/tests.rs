@@ -8,7 +8,7 @@ use crate::ledger::stored_answer::StoredAnswer;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
 
-const TERMS: Terms = Terms { replay: Duration::from_secs(3600) };
+const TERMS: LedgerTerms = LedgerTerms { replay: Duration::from_secs(3600) };
 
 fn open(path: &Path) -> SqliteLedger {
     if !path.exists() {

@@ -18,7 +18,7 @@ use crate::ledger::clock::{LedgerClock, Moment};
 use crate::ledger::error::LedgerError;
 use crate::ledger::id::LedgerId;
 use crate::ledger::state::ClaimId;
-use crate::ledger::store::{CommitObserver, Terms};
+use crate::ledger::store::{CommitObserver, LedgerTerms};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -41,7 +41,7 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 /// What the tasks of one transaction share.
 pub(super) struct Batch {
     pub(super) now: Moment,
-    pub(super) terms: Terms,
+    pub(super) terms: LedgerTerms,
     /// Granted in this transaction: to be taken back if its commit isn't confirmed.
     pub(super) granted: Vec<(PaymentHash, ClaimId)>,
     /// Whether this is the last one.
@@ -55,13 +55,13 @@ pub(super) trait Task: Send {
 }
 
 /// A task made of a function and who waits for its result.
-pub(super) struct Job<T, F> {
+pub(super) struct WriteJob<T, F> {
     work: F,
     result: Option<T>,
     reply: oneshot::Sender<Result<T, LedgerError>>,
 }
 
-impl<T, F> Job<T, F>
+impl<T, F> WriteJob<T, F>
 where
     T: Send + 'static,
     F: FnMut(&mut Store, &mut Batch) -> rusqlite::Result<T> + Send + 'static,
@@ -72,7 +72,7 @@ where
     }
 }
 
-impl<T, F> Task for Job<T, F>
+impl<T, F> Task for WriteJob<T, F>
 where
     T: Send,
     F: FnMut(&mut Store, &mut Batch) -> rusqlite::Result<T> + Send,
@@ -103,7 +103,7 @@ pub(super) struct Writer {
     /// What the clock showed when it was written down last: an older file shows less.
     noted: UnixTime,
     checkpoints: Checkpoints,
-    terms: Terms,
+    terms: LedgerTerms,
     health: Arc<Mutex<Option<String>>>,
     observer: CommitObserver,
     /// Granted in a transaction whose commit was not confirmed: nobody was told, nothing was sent.
@@ -116,7 +116,7 @@ impl Writer {
         path: &Path,
         mut store: Store,
         checkpoints: Checkpoints,
-        terms: Terms,
+        terms: LedgerTerms,
         clock: &Arc<LedgerClock>,
         health: Arc<Mutex<Option<String>>>,
         observer: CommitObserver,

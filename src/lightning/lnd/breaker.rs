@@ -11,11 +11,11 @@ pub(super) struct Breaker {
     most: usize,
     /// How long a call may take until no more are let through beside it.
     patience: Duration,
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
 }
 
 #[derive(Default)]
-struct State {
+struct BreakerState {
     /// By number, and so by age.
     under_way: BTreeMap<u64, Instant>,
     next: u64,
@@ -49,7 +49,7 @@ impl Breaker {
 
     pub(super) fn admit(&self, now: Instant) -> Result<Call<'_>, Refused> {
         let mut state = self.state();
-        if self.stuck(&state, now) {
+        if self.is_stuck(&state, now) {
             return Err(Refused::Slow);
         }
         if state.under_way.len() >= self.most {
@@ -63,17 +63,17 @@ impl Breaker {
 
     /// Whether a call would be refused as `Slow`.
     pub(super) fn is_slow(&self, now: Instant) -> bool {
-        self.stuck(&self.state(), now)
+        self.is_stuck(&self.state(), now)
     }
 
-    fn stuck(&self, state: &State, now: Instant) -> bool {
+    fn is_stuck(&self, state: &BreakerState, now: Instant) -> bool {
         let oldest = state.under_way.first_key_value();
         oldest.is_some_and(|(_, since)| {
             state.tripped || now.saturating_duration_since(*since) > self.patience
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

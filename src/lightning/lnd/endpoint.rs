@@ -9,7 +9,7 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, ClientTlsConfig};
 
 use super::error;
-use super::settings::Settings;
+use super::settings::LndSettings;
 use super::tls::Pinned;
 use crate::lightning::error::NodeError;
 
@@ -22,17 +22,17 @@ pub(super) struct Endpoint {
 struct Made {
     certificate: Vec<u8>,
     macaroon: Vec<u8>,
-    ready: Ready,
+    ready: AuthorizedChannel,
 }
 
 /// What a call needs.
 #[derive(Clone)]
-pub(super) struct Ready {
+pub(super) struct AuthorizedChannel {
     channel: Channel,
     macaroon: AsciiMetadataValue,
 }
 
-impl Ready {
+impl AuthorizedChannel {
     /// Where calls go.
     pub(super) fn channel(&self) -> Channel {
         self.channel.clone()
@@ -52,7 +52,7 @@ impl Endpoint {
     }
 
     /// The connection as it is, or a first one.
-    pub(super) fn ready(&self, settings: &Settings) -> Result<Ready, NodeError> {
+    pub(super) fn ready(&self, settings: &LndSettings) -> Result<AuthorizedChannel, NodeError> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = &*made {
             return Ok(made.ready.clone());
@@ -62,7 +62,10 @@ impl Endpoint {
     }
 
     /// Reads the files again. The second part says whether they have changed since the last time.
-    pub(super) fn fresh(&self, settings: &Settings) -> Result<(Ready, bool), NodeError> {
+    pub(super) fn fresh(
+        &self,
+        settings: &LndSettings,
+    ) -> Result<(AuthorizedChannel, bool), NodeError> {
         let certificate = read_file("lnd.certificate", &settings.certificate)?;
         let macaroon = read_file("lnd.macaroon", &settings.macaroon)?;
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +75,7 @@ impl Endpoint {
         {
             return Ok((made.ready.clone(), false));
         }
-        let ready = Ready {
+        let ready = AuthorizedChannel {
             channel: self.connect(settings, &certificate)?,
             macaroon: metadata(&macaroon)?,
         };
@@ -81,7 +84,7 @@ impl Endpoint {
         Ok((ready, changed))
     }
 
-    fn connect(&self, settings: &Settings, certificate: &[u8]) -> Result<Channel, NodeError> {
+    fn connect(&self, settings: &LndSettings, certificate: &[u8]) -> Result<Channel, NodeError> {
         let pinned = Pinned::from_pem(certificate, Arc::clone(&self.provider)).map_err(|why| {
             error::file(format!(
                 "`lnd.certificate`: {}: {why}; it should be LND's tls.cert",

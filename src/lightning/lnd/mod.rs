@@ -26,15 +26,16 @@ use self::breaker::{Breaker, Refused};
 use self::endpoint::Endpoint;
 use self::health::{NodeHealth, Probe};
 pub use self::inspect::{Channels, Inbound, Info};
-use self::payments::{Subscription, Watched};
+use self::payments::{InvoiceSubscription, SettledInvoices};
 use self::proto::lnrpc::lightning_client::LightningClient;
 use self::proto::lnrpc::state_client::StateClient;
 use self::proto::lnrpc::{self, WalletState};
-pub use self::settings::Settings;
+pub use self::settings::LndSettings;
 use super::error::{AddInvoiceError, NodeError, NodeErrorKind};
 use super::network::{Network, read_prefix};
 use super::{
-    AddingInvoice, Invoice, InvoiceState, LookingUp, NewInvoice, Node, Observer, Payments, Watching,
+    AddingInvoice, Invoice, InvoiceState, LookingUp, NewInvoice, Node, Observer, PaymentStream,
+    Watching,
 };
 use crate::payment_hash::PaymentHash;
 
@@ -57,7 +58,7 @@ const TRIAL_EXPIRY: Duration = Duration::from_secs(60);
 
 /// The client.
 pub struct Lnd {
-    settings: Settings,
+    settings: LndSettings,
     endpoint: Endpoint,
     health: NodeHealth,
     breaker: Breaker,
@@ -69,7 +70,7 @@ pub struct Lnd {
 
 impl Lnd {
     /// Connects to nothing yet.
-    pub fn new(settings: Settings, provider: Arc<CryptoProvider>, observer: Observer) -> Self {
+    pub fn new(settings: LndSettings, provider: Arc<CryptoProvider>, observer: Observer) -> Self {
         Self {
             breaker: Breaker::new(MAX_CALLS, PATIENCE.min(settings.timeout / 2)),
             settings,
@@ -244,9 +245,9 @@ impl Node for Lnd {
         Box::pin(self.find(hash))
     }
 
-    fn payments(&self, after: u64) -> Box<dyn Payments> {
-        let subscription = Subscription::start(self.endpoint.ready(&self.settings), after);
-        Box::new(Watched { subscription, ended: Arc::clone(&self.probe_now) })
+    fn payments(&self, after: u64) -> Box<dyn PaymentStream> {
+        let subscription = InvoiceSubscription::start(self.endpoint.ready(&self.settings), after);
+        Box::new(SettledInvoices { subscription, ended: Arc::clone(&self.probe_now) })
     }
 
     fn generation(&self) -> u64 {

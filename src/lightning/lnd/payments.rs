@@ -7,32 +7,32 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tonic::{Response, Status, Streaming};
 
-use super::endpoint::Ready;
+use super::endpoint::AuthorizedChannel;
 use super::error;
 use super::proto::lnrpc;
 use super::proto::lnrpc::invoice::InvoiceState as Number;
 use super::proto::lnrpc::lightning_client::LightningClient;
 use crate::lightning::error::NodeError;
-use crate::lightning::{InvoiceState, NextPayment, Payment, Payments};
+use crate::lightning::{InvoiceState, NextPayment, Payment, PaymentStream};
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::time::UnixTime;
 
-type Opening =
+type OpeningCall =
     Pin<Box<dyn Future<Output = Result<Response<Streaming<lnrpc::Invoice>>, Status>> + Send>>;
 
 /// The stream. LND answers the call only with its first invoice, so that opening it may take for
 /// ever.
-pub(super) enum Subscription {
+pub(super) enum InvoiceSubscription {
     /// No connection could be made.
     Failed(NodeError),
     /// Asked for.
-    Opening(Opening),
+    Opening(OpeningCall),
     /// Something came.
     Open(Box<Streaming<lnrpc::Invoice>>),
 }
 
-impl Subscription {
-    pub(super) fn start(ready: Result<Ready, NodeError>, after: u64) -> Self {
+impl InvoiceSubscription {
+    pub(super) fn start(ready: Result<AuthorizedChannel, NodeError>, after: u64) -> Self {
         let ready = match ready {
             Ok(ready) => ready,
             Err(error) => return Self::Failed(error),
@@ -71,12 +71,12 @@ impl Subscription {
 
 /// A subscription whose end says that the node should be looked at: it may have been locked or
 /// stopped.
-pub(super) struct Watched {
-    pub(super) subscription: Subscription,
+pub(super) struct SettledInvoices {
+    pub(super) subscription: InvoiceSubscription,
     pub(super) ended: Arc<Notify>,
 }
 
-impl Payments for Watched {
+impl PaymentStream for SettledInvoices {
     fn next(&mut self) -> NextPayment<'_> {
         Box::pin(async {
             let next = self.subscription.following().await;

@@ -7,7 +7,7 @@ use crate::lightning::network::Network;
 
 /// How to reach the node.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct LndSettings {
     /// `host:port` of its gRPC listener.
     pub address: String,
     /// Its tls.cert.

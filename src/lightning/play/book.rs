@@ -12,6 +12,7 @@ use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
 use lightning_invoice::{Bolt11Invoice, Currency, InvoiceBuilder, PaymentSecret};
 use tokio::sync::watch;
 
+pub(super) use super::stored_invoice::{StoredInvoice, StoredState};
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::time::UnixTime;
 
@@ -20,52 +21,6 @@ const CAPACITY: usize = 200_000;
 
 /// Seconds an invoice lives if none are named, as with LND.
 const DEFAULT_EXPIRY: u64 = 24 * 3600;
-
-/// Where an invoice stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
-    /// It can be paid.
-    Open,
-    /// The payer's money is locked in; only a hold invoice stays so.
-    Accepted {
-        /// What was paid, in msat.
-        paid_msat: u64,
-    },
-    /// It was paid.
-    Settled {
-        /// When, in Unix seconds.
-        at: u64,
-        /// How many were paid before it, plus one.
-        index: u64,
-        /// What was paid, in msat.
-        paid_msat: u64,
-    },
-    /// It ran out, or was cancelled.
-    Canceled,
-}
-
-/// An invoice as the node keeps it.
-#[derive(Clone)]
-pub struct Entry {
-    /// Its description.
-    pub memo: String,
-    /// What its payer gets; `None` while only the maker of a hold invoice knows it.
-    pub preimage: Option<Preimage>,
-    /// What its payer must name.
-    pub payment_secret: [u8; 32],
-    /// In msat; 0 leaves it to the payer.
-    pub amount_msat: u64,
-    /// Unix seconds.
-    pub created: u64,
-    /// Seconds that it can be paid.
-    pub expiry: u64,
-    /// How many were added before it, plus one.
-    pub add_index: u64,
-    /// BOLT 11 text.
-    pub bolt11: String,
-    /// Where it stands.
-    pub standing: Standing,
-}
 
 /// Why an HTLC fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,7 +72,7 @@ pub struct Book {
 
 #[derive(Default)]
 struct Entries {
-    by_hash: HashMap<PaymentHash, Entry>,
+    by_hash: HashMap<PaymentHash, StoredInvoice>,
     by_index: BTreeMap<u64, PaymentHash>,
     by_settle_index: BTreeMap<u64, PaymentHash>,
     added: u64,
@@ -142,7 +97,7 @@ impl Book {
         self.key.public_key(&Secp256k1::signing_only())
     }
 
-    /// Changes with every invoice that is added or whose standing changes.
+    /// Changes with every invoice that is added or whose state changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -153,7 +108,7 @@ impl Book {
         memo: &str,
         amount_msat: u64,
         expiry: u64,
-    ) -> Result<(PaymentHash, Entry), String> {
+    ) -> Result<(PaymentHash, StoredInvoice), String> {
         let preimage = Preimage::from_bytes(random()?);
         let hash = preimage.payment_hash();
         self.store(hash, Some(preimage), memo, amount_msat, expiry).map(|entry| (hash, entry))
@@ -166,7 +121,7 @@ impl Book {
         memo: &str,
         amount_msat: u64,
         expiry: u64,
-    ) -> Result<Entry, String> {
+    ) -> Result<StoredInvoice, String> {
         self.store(hash, None, memo, amount_msat, expiry)
     }
 
@@ -177,7 +132,7 @@ impl Book {
         memo: &str,
         amount_msat: u64,
         expiry: u64,
-    ) -> Result<Entry, String> {
+    ) -> Result<StoredInvoice, String> {
         let expiry = if expiry == 0 { DEFAULT_EXPIRY } else { expiry };
         let payment_secret = random()?;
         let now = UnixTime::now().seconds();
@@ -188,8 +143,8 @@ impl Book {
         }
         entries.added += 1;
         let add_index = entries.added;
-        let standing = Standing::Open;
-        let entry = Entry {
+        let state = StoredState::Open;
+        let entry = StoredInvoice {
             memo: memo.to_owned(),
             preimage,
             payment_secret,
@@ -198,13 +153,13 @@ impl Book {
             expiry,
             add_index,
             bolt11,
-            standing,
+            state,
         };
         entries.by_hash.insert(hash, entry.clone());
         entries.by_index.insert(entry.add_index, hash);
         if entries.by_hash.len() > CAPACITY
             && let Some((_, oldest)) = entries.by_index.pop_first()
-            && let Some(Entry { standing: Standing::Settled { index, .. }, .. }) =
+            && let Some(StoredInvoice { state: StoredState::Settled { index, .. }, .. }) =
                 entries.by_hash.remove(&oldest)
         {
             entries.by_settle_index.remove(&index);
@@ -240,10 +195,10 @@ impl Book {
     }
 
     /// An invoice as it stands now.
-    pub fn look_up(&self, hash: &PaymentHash) -> Option<Entry> {
+    pub fn look_up(&self, hash: &PaymentHash) -> Option<StoredInvoice> {
         let mut entries = self.entries();
         let entry = entries.by_hash.get_mut(hash)?;
-        expire(entry);
+        entry.expire();
         Some(entry.clone())
     }
 
@@ -258,14 +213,14 @@ impl Book {
     }
 
     /// The next of a stream: an invoice that was added, as it was then, or one that was settled.
-    pub fn next(&self, cursor: &mut Cursor) -> Option<(PaymentHash, Entry)> {
+    pub fn next(&self, cursor: &mut Cursor) -> Option<(PaymentHash, StoredInvoice)> {
         let entries = self.entries();
         if let Some((index, hash)) = entries.by_index.range(cursor.added + 1..).next() {
             cursor.added = *index;
             return entries
                 .by_hash
                 .get(hash)
-                .map(|entry| (*hash, Entry { standing: Standing::Open, ..entry.clone() }));
+                .map(|entry| (*hash, StoredInvoice { state: StoredState::Open, ..entry.clone() }));
         }
         let (index, hash) =
             entries.by_settle_index.range(cursor.settled.saturating_add(1)..).next()?;
@@ -291,12 +246,12 @@ impl Book {
         }
         loop {
             match self.look_up(&hash) {
-                Some(Entry {
-                    standing: Standing::Settled { .. },
+                Some(StoredInvoice {
+                    state: StoredState::Settled { .. },
                     preimage: Some(preimage),
                     ..
                 }) => return Ok(preimage),
-                Some(Entry { standing: Standing::Accepted { .. }, .. }) => {}
+                Some(StoredInvoice { state: StoredState::Accepted { .. }, .. }) => {}
                 _ => return Err(PayError::IncorrectDetails),
             }
             changes.changed().await.map_err(|_| PayError::IncorrectDetails)?;
@@ -313,13 +268,13 @@ impl Book {
     ) -> Result<Option<Preimage>, PayError> {
         let mut entries = self.entries();
         let entry = entries.by_hash.get_mut(hash).ok_or(PayError::IncorrectDetails)?;
-        expire(entry);
-        match entry.standing {
-            Standing::Settled { .. } | Standing::Accepted { .. } => {
+        entry.expire();
+        match entry.state {
+            StoredState::Settled { .. } | StoredState::Accepted { .. } => {
                 return Err(PayError::AlreadyPaid);
             }
-            Standing::Canceled => return Err(PayError::Expired),
-            Standing::Open => {}
+            StoredState::Canceled => return Err(PayError::Expired),
+            StoredState::Open => {}
         }
         let fits = (entry.amount_msat..=entry.amount_msat.saturating_mul(2)).contains(&amount_msat);
         if entry.payment_secret != *payment_secret || !(fits || entry.amount_msat == 0) {
@@ -328,7 +283,7 @@ impl Book {
         let preimage = entry.preimage;
         match preimage {
             Some(_) => entries.settle(hash, amount_msat),
-            None => entry.standing = Standing::Accepted { paid_msat: amount_msat },
+            None => entry.state = StoredState::Accepted { paid_msat: amount_msat },
         }
         drop(entries);
         self.tell();
@@ -340,12 +295,12 @@ impl Book {
         let hash = preimage.payment_hash();
         let mut entries = self.entries();
         let entry = entries.by_hash.get_mut(&hash).ok_or(HoldError::Unknown)?;
-        expire(entry);
-        match entry.standing {
-            Standing::Open => return Err(HoldError::StillOpen),
-            Standing::Canceled => return Err(HoldError::AlreadyCanceled),
-            Standing::Settled { .. } => return Ok(()),
-            Standing::Accepted { paid_msat } => {
+        entry.expire();
+        match entry.state {
+            StoredState::Open => return Err(HoldError::StillOpen),
+            StoredState::Canceled => return Err(HoldError::AlreadyCanceled),
+            StoredState::Settled { .. } => return Ok(()),
+            StoredState::Accepted { paid_msat } => {
                 entry.preimage = Some(preimage);
                 entries.settle(&hash, paid_msat);
             }
@@ -360,10 +315,10 @@ impl Book {
     pub fn cancel(&self, hash: &PaymentHash) -> Result<(), HoldError> {
         let mut entries = self.entries();
         let entry = entries.by_hash.get_mut(hash).ok_or(HoldError::Unknown)?;
-        if let Standing::Settled { .. } = entry.standing {
+        if let StoredState::Settled { .. } = entry.state {
             return Err(HoldError::AlreadySettled);
         }
-        entry.standing = Standing::Canceled;
+        entry.state = StoredState::Canceled;
         drop(entries);
         self.tell();
         Ok(())
@@ -384,16 +339,8 @@ impl Entries {
         let index = self.settled;
         self.by_settle_index.insert(index, *hash);
         if let Some(entry) = self.by_hash.get_mut(hash) {
-            entry.standing = Standing::Settled { at: UnixTime::now().seconds(), index, paid_msat };
+            entry.state = StoredState::Settled { at: UnixTime::now().seconds(), index, paid_msat };
         }
-    }
-}
-
-fn expire(entry: &mut Entry) {
-    if entry.standing == Standing::Open
-        && UnixTime::now().seconds() >= entry.created.saturating_add(entry.expiry)
-    {
-        entry.standing = Standing::Canceled;
     }
 }
 

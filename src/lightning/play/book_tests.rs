@@ -22,8 +22,8 @@ async fn an_invoice_is_real_bolt_11_and_paying_reveals_its_preimage_once() {
     let preimage = book.pay(&entry.bolt11, None).await.ok().unwrap();
     assert_eq!(preimage.payment_hash(), hash);
     assert!(matches!(
-        book.look_up(&hash).unwrap().standing,
-        Standing::Settled { index: 1, paid_msat: 100_000, .. }
+        book.look_up(&hash).unwrap().state,
+        StoredState::Settled { index: 1, paid_msat: 100_000, .. }
     ));
     assert_eq!(book.pay(&entry.bolt11, None).await.err(), Some(PayError::AlreadyPaid));
 }
@@ -40,7 +40,7 @@ async fn a_stranger_s_or_an_expired_invoice_and_wrong_details_are_not_paid() {
     assert_eq!(ours.pay(&entry.bolt11, Some(2001)).await.err(), Some(PayError::IncorrectDetails));
     ours.entries.lock().unwrap().by_hash.get_mut(&hash).unwrap().created -= 600;
     assert_eq!(ours.pay(&entry.bolt11, None).await.err(), Some(PayError::Expired));
-    assert_eq!(ours.look_up(&hash).unwrap().standing, Standing::Canceled);
+    assert_eq!(ours.look_up(&hash).unwrap().state, StoredState::Canceled);
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_stream_starts_after_its_indices_and_zero_means_no_backlog() {
     assert_eq!(all, paid[1..], "strictly after the index");
     let (hash, _) = book.add("", 1000, 600).unwrap();
     let (added, entry) = book.next(&mut from_now).unwrap();
-    assert_eq!((added, entry.standing), (hash, Standing::Open));
+    assert_eq!((added, entry.state), (hash, StoredState::Open));
     // An index ahead of the node hides what comes until it is passed.
     let mut ahead = book.cursor(0, 100);
     assert!(book.next(&mut ahead).is_none());
@@ -78,7 +78,7 @@ async fn a_hold_invoice_holds_until_it_is_settled_or_cancelled() {
         let payer = tokio::spawn(async move {
             paying.pay(&entry.bolt11, None).await.map(|preimage| *preimage.as_bytes())
         });
-        while !matches!(book.look_up(&hash).unwrap().standing, Standing::Accepted { .. }) {
+        while !matches!(book.look_up(&hash).unwrap().state, StoredState::Accepted { .. }) {
             changes.changed().await.unwrap();
         }
         assert!(book.look_up(&hash).unwrap().preimage.is_none());

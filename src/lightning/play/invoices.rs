@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
-use super::book::{HoldError, Standing};
+use super::book::{HoldError, StoredState};
 use super::condition::Condition;
 use super::grpc::{Grpc, Sends, stream};
 use super::lightning::{invoice, terms};
@@ -75,7 +75,7 @@ impl Invoices for Grpc {
             loop {
                 changes.mark_unchanged();
                 let entry = node.book.look_up(&hash);
-                let standing = entry.as_ref().map(|entry| entry.standing);
+                let standing = entry.as_ref().map(|entry| entry.state);
                 if let Some(entry) = entry.filter(|_| standing != shown) {
                     shown = standing;
                     let _ = condition.wait_for(|now| *now != Condition::Silent).await;
@@ -83,7 +83,7 @@ impl Invoices for Grpc {
                         return;
                     }
                 }
-                if matches!(shown, Some(Standing::Settled { .. } | Standing::Canceled)) {
+                if matches!(shown, Some(StoredState::Settled { .. } | StoredState::Canceled)) {
                     return;
                 }
                 tokio::select! {

@@ -5,7 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::ALIAS;
 use super::bakery::decode_hex;
-use super::book::{Entry, Standing};
+use super::book::{StoredInvoice, StoredState};
 use super::condition::Condition;
 use super::grpc::{Grpc, Sends, stream};
 use crate::lightning::lnd::proto::lnrpc;
@@ -181,13 +181,15 @@ impl Lightning for Grpc {
 }
 
 /// As LND shows an invoice to who may read: with the preimage, also while it is open.
-pub(super) fn invoice(hash: &PaymentHash, entry: Entry) -> lnrpc::Invoice {
+pub(super) fn invoice(hash: &PaymentHash, entry: StoredInvoice) -> lnrpc::Invoice {
     let signed = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    let (state, settle_date, settle_index, paid) = match entry.standing {
-        Standing::Open => (InvoiceState::Open, 0, 0, 0),
-        Standing::Accepted { paid_msat } => (InvoiceState::Accepted, 0, 0, paid_msat),
-        Standing::Canceled => (InvoiceState::Canceled, 0, 0, 0),
-        Standing::Settled { at, index, paid_msat } => (InvoiceState::Settled, at, index, paid_msat),
+    let (state, settle_date, settle_index, paid) = match entry.state {
+        StoredState::Open => (InvoiceState::Open, 0, 0, 0),
+        StoredState::Accepted { paid_msat } => (InvoiceState::Accepted, 0, 0, paid_msat),
+        StoredState::Canceled => (InvoiceState::Canceled, 0, 0, 0),
+        StoredState::Settled { at, index, paid_msat } => {
+            (InvoiceState::Settled, at, index, paid_msat)
+        }
     };
     lnrpc::Invoice {
         memo: entry.memo,

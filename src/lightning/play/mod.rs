@@ -11,6 +11,7 @@ mod grpc;
 mod invoices;
 mod layout;
 mod lightning;
+mod stored_invoice;
 pub mod wallet;
 
 use std::path::Path;

@@ -12,14 +12,14 @@ use tokio::time::{Sleep, sleep};
 use super::activity::Activity;
 
 /// Fails a write that makes no progress for a while.
-pub struct Patient<S> {
+pub struct WriteTimeout<S> {
     socket: S,
     limit: Duration,
     activity: Arc<Activity>,
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
+impl<S> WriteTimeout<S> {
     /// `limit`: longest time without progress. `activity` is told of such times.
     pub fn new(socket: S, limit: Duration, activity: Arc<Activity>) -> Self {
         Self { socket, limit, activity, stuck: None }
@@ -49,7 +49,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -59,7 +59,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

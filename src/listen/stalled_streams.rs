@@ -17,10 +17,10 @@ use crate::answer::body::Body;
 use crate::upstream::stall::BodyError;
 
 /// More than can be there at once on one connection: then those that are gone are cleared out.
-const MANY: usize = 512;
+const WATCHED_MAX: usize = 512;
 
 /// One answer.
-pub(super) struct Lent {
+pub(super) struct StalledStream {
     /// With whom to tell should it be taken back while it waits.
     body: Mutex<(Option<Body>, Option<Waker>)>,
     polls: AtomicU32,
@@ -28,7 +28,7 @@ pub(super) struct Lent {
     waits: AtomicBool,
 }
 
-impl Lent {
+impl StalledStream {
     pub(super) fn poll_frame(
         &self,
         cx: &mut Context<'_>,
@@ -61,46 +61,46 @@ impl Lent {
 
 /// The answers of one connection.
 #[derive(Default)]
-pub(super) struct Lending(Mutex<Vec<Loan>>);
+pub(super) struct StalledStreams(Mutex<Vec<Watch>>);
 
-struct Loan {
-    lent: Weak<Lent>,
+struct Watch {
+    stream: Weak<StalledStream>,
     /// How often it had been asked when it was looked at last, if it was, and how long before that
     /// it was asked for the last time.
     polls: Option<u32>,
     still: Duration,
 }
 
-impl Lending {
-    pub(super) fn lend(&self, body: Body) -> Arc<Lent> {
-        let lent = Arc::new(Lent {
+impl StalledStreams {
+    pub(super) fn watch(&self, body: Body) -> Arc<StalledStream> {
+        let stream = Arc::new(StalledStream {
             body: Mutex::new((Some(body), None)),
             polls: AtomicU32::new(0),
             waits: AtomicBool::new(false),
         });
-        let mut loans = self.loans();
-        if loans.len() >= MANY {
-            loans.retain(|loan| loan.lent.strong_count() > 0);
+        let mut watches = self.watches();
+        if watches.len() >= WATCHED_MAX {
+            watches.retain(|watch| watch.stream.strong_count() > 0);
         }
-        loans.push(Loan { lent: Arc::downgrade(&lent), polls: None, still: Duration::ZERO });
-        lent
+        watches.push(Watch { stream: Arc::downgrade(&stream), polls: None, still: Duration::ZERO });
+        stream
     }
 
     /// To be called every `period`: takes back what the client left alone for `limit`, or for
     /// `pause` if its upstream was waited for.
     pub(super) fn take_back(&self, period: Duration, limit: Duration, pause: Duration) {
-        self.loans().retain_mut(|loan| {
-            let Some(lent) = loan.lent.upgrade() else { return false };
-            let polls = Some(lent.polls.load(Ordering::Relaxed));
-            loan.still = if polls == loan.polls { loan.still + period } else { Duration::ZERO };
-            loan.polls = polls;
-            let limit = if lent.waits.load(Ordering::Relaxed) { pause } else { limit };
-            if loan.still < limit {
+        self.watches().retain_mut(|watch| {
+            let Some(stream) = watch.stream.upgrade() else { return false };
+            let polls = Some(stream.polls.load(Ordering::Relaxed));
+            watch.still = if polls == watch.polls { watch.still + period } else { Duration::ZERO };
+            watch.polls = polls;
+            let limit = if stream.waits.load(Ordering::Relaxed) { pause } else { limit };
+            if watch.still < limit {
                 return true;
             }
             // With it goes the connection to the upstream.
             let waker = {
-                let mut body = lent.body();
+                let mut body = stream.body();
                 body.0 = None;
                 body.1.take()
             };
@@ -109,7 +109,7 @@ impl Lending {
         });
     }
 
-    fn loans(&self) -> MutexGuard<'_, Vec<Loan>> {
+    fn watches(&self) -> MutexGuard<'_, Vec<Watch>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,41 +124,41 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
     const PAUSE: Duration = Duration::from_secs(180);
 
-    fn asked(lent: &Lent) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        lent.poll_frame(&mut Context::from_waker(Waker::noop()))
+    fn asked(stream: &StalledStream) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        stream.poll_frame(&mut Context::from_waker(Waker::noop()))
     }
 
     #[test]
     fn what_is_left_alone_is_taken_back_and_what_is_taken_is_not() {
-        let lending = Lending::default();
+        let streams = StalledStreams::default();
         let (left, taken) = (
-            lending.lend(Body::Whole(Full::from("a"))),
-            lending.lend(Body::Whole(Full::from("b"))),
+            streams.watch(Body::Whole(Full::from("a"))),
+            streams.watch(Body::Whole(Full::from("b"))),
         );
         for _ in 0..3 {
-            lending.take_back(PERIOD, LIMIT, PAUSE);
+            streams.take_back(PERIOD, LIMIT, PAUSE);
             let _ = asked(&taken);
         }
         assert!(matches!(asked(&left), Poll::Ready(Some(Err(_)))));
-        assert!(taken.body().0.is_some() && lending.loans().len() == 1);
+        assert!(taken.body().0.is_some() && streams.watches().len() == 1);
     }
 
     #[test]
     fn one_that_waits_for_its_upstream_is_given_its_time() {
-        let lending = Lending::default();
+        let streams = StalledStreams::default();
         let (_sender, events) = tokio::sync::mpsc::channel(1);
-        let waiting = lending.lend(Body::Events(events));
+        let waiting = streams.watch(Body::Events(events));
         assert!(asked(&waiting).is_pending());
-        (0..=5).for_each(|_| lending.take_back(PERIOD, LIMIT, PAUSE));
+        (0..=5).for_each(|_| streams.take_back(PERIOD, LIMIT, PAUSE));
         assert!(waiting.body().0.is_some());
-        lending.take_back(PERIOD, LIMIT, PAUSE);
+        streams.take_back(PERIOD, LIMIT, PAUSE);
         assert!(waiting.body().0.is_none());
     }
 
     #[test]
     fn those_that_are_gone_are_cleared_out() {
-        let lending = Lending::default();
-        (0..10 * MANY).for_each(|_| drop(lending.lend(Body::Whole(Full::default()))));
-        assert!(lending.loans().len() <= MANY);
+        let streams = StalledStreams::default();
+        (0..10 * WATCHED_MAX).for_each(|_| drop(streams.watch(Body::Whole(Full::default()))));
+        assert!(streams.watches().len() <= WATCHED_MAX);
     }
 }
