@@ -94,17 +94,6 @@ fn a_verified_ticket_says_nothing_for_another_text_of_it() {
     assert_eq!(answer.code(), "ticket-forged");
 }
 
-#[test]
-fn a_pending_challenge_is_given_again_to_who_hands_it_back_and_to_nobody_else() {
-    let world = World::new();
-    let challenge = world.ask(SMS);
-    let unpaid = format!("L402 {}:", challenge.macaroon);
-    let again = Challenge::from(world.redeem(&unpaid, SMS));
-    assert_eq!((&again.macaroon, &again.invoice), (&challenge.macaroon, &challenge.invoice));
-    assert_ne!(world.ask(SMS).invoice, challenge.invoice, "behind one address live many buyers");
-    assert_ne!(Challenge::from(world.redeem(&unpaid, OTHER)).invoice, challenge.invoice);
-}
-
 /// Whoever shows a preimage has paid something, perhaps this very invoice: it gets no other one.
 #[test]
 fn a_preimage_that_is_wrong_or_unreadable_is_never_answered_with_a_second_invoice() {
@@ -154,18 +143,6 @@ fn a_ticket_counts_however_its_preimage_is_written_and_wherever_it_stands() {
         let answer = world.redeem(&header, SMS);
         assert_eq!((answer.status, world.upstream.count()), (200, n), "{header}: {answer:?}");
     }
-}
-
-#[test]
-fn a_challenge_that_was_revoked_is_not_offered_again() {
-    let world = World::new();
-    let challenge = world.ask(SMS);
-    let hash = challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
-    let revoked = http::send(world.ops, "POST", &format!("/tickets/{hash}/revoke"), &[], b"");
-    assert_eq!(revoked.json()["state"], "revoked");
-    let again = world.redeem(&format!("L402 {}:", challenge.macaroon), SMS);
-    assert_eq!((again.status, again.code().as_str()), (402, "ticket-revoked"));
-    assert_ne!(Challenge::from(again).invoice, challenge.invoice);
 }
 
 #[test]

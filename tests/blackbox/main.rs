@@ -10,10 +10,13 @@
     unreachable_pub
 )]
 
+// What is here for the modules that come next.
+#[allow(dead_code, unused_imports)]
 mod support;
 
 // Early in the alphabet, because it takes minutes.
 mod abandoned_answers;
+mod accounts;
 mod answers;
 mod backup;
 mod changed_config;
@@ -27,11 +30,14 @@ mod operator;
 mod paid_without_preimage;
 mod passes;
 mod payer_steps;
-mod payments;
+mod payment_status;
+mod payment_stream;
+mod pending_challenge;
 mod postgres;
 mod secrets;
 mod slow_clients;
 mod smuggling;
+mod stock;
 mod tls;
 mod upstream_truth;
 mod wire;

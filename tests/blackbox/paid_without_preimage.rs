@@ -2,39 +2,56 @@
 //! in the preimage's place; the sale and `/l402/status` never disagree.
 
 use crate::support::world::{Options, Play};
-use crate::support::{SMS, World, http, wait_until};
+use crate::support::{SMS, World, wait_until};
+
+/// A gate that detects payments, and asks for the preimage all the same.
+fn asking_for_preimages(play: &Play) -> World {
+    let world = World::with(Options { service: String::new(), ..play.watched() });
+    world.wait_until_payments_are_detected();
+    world
+}
 
 #[test]
 fn what_is_heard_to_be_paid_is_answered_alike_at_once_and_after_a_restart() {
-    let lnd = tempfile::tempdir().unwrap();
-    let play = Play::start(lnd.path());
-    let mut world = World::with(Options { service: String::new(), ..play.watched() });
-    let is_watching = |world: &World| world.ready()["payments"]["status"] == "ok";
-    wait_until("payments to be detected", || is_watching(&world));
-    let challenge = world.ask(SMS);
-    let bare = format!("L402 {}:", challenge.macaroon);
-    let state = |world: &World, ticket: &str| {
-        let headers = [("Authorization", ticket)];
-        http::send(world.address, "GET", "/l402/status", &headers, b"").json()["state"].clone()
-    };
-    assert_eq!(world.redeem(&bare, SMS).status, 402);
-    let preimage = world.pay(&challenge);
-    wait_until("the payment to be heard of", || state(&world, &bare) == "paid");
-    let shown = ["".to_owned(), "nonsense".to_owned(), "00".repeat(32)];
+    let play = Play::new();
+    let mut world = asking_for_preimages(&play);
+    let payer = world.payer();
+    let challenge = payer.asks(SMS);
+    payer.sends_macaroon_alone(&challenge, SMS).asks_to_pay("ticket-not-paid");
+    let paid = payer.pays(&challenge);
+    wait_until("the payment to be heard of", || payer.state_of(&challenge) == "paid");
     for when in ["at once", "after a restart"] {
-        for proof in &shown {
-            let ticket = format!("{bare}{proof}");
-            assert_eq!(state(&world, &ticket), "paid", "{when}: {proof}");
-            let told = world.redeem(&ticket, SMS);
-            let code = (told.status, told.code());
-            assert_eq!(code, (422, "preimage-missing".to_owned()), "{when}: {proof}");
-            assert!(told.header("www-authenticate").is_none());
+        for shown in ["", "nonsense", &"00".repeat(32)] {
+            let ticket = challenge.with_preimage(shown);
+            assert_eq!(payer.state_of(&ticket), "paid", "{when}: {shown}");
+            let told = payer.redeems(&ticket, SMS).in_case(format!("{when}: {shown}"));
+            told.is(422, "preimage-missing");
         }
         if when == "at once" {
             world.crash_and_restart();
-            wait_until("payments to be detected", || is_watching(&world));
+            world.wait_until_payments_are_detected();
         }
     }
-    assert_eq!(world.redeem(&format!("{bare}{preimage}"), SMS).status, 200);
+    payer.redeems(&paid, SMS).is_delivered("Okay");
     assert_eq!(world.upstream.count(), 1);
+}
+
+/// Also where the preimage is asked for, a client that hands in the macaroon alone is sold no other
+/// ticket while the first is paid.
+#[test]
+fn a_payment_during_a_stop_is_told_to_a_client_that_sends_no_preimage() {
+    let play = Play::new();
+    let mut world = asking_for_preimages(&play);
+    let payer = world.payer();
+    let challenge = payer.asks(SMS);
+    world.wait_until_minted(1);
+    world.gate.kill();
+    play.pays(&challenge);
+    world.restart();
+    world.wait_until_payments_are_detected();
+    let told = payer.sends_macaroon_alone(&challenge, SMS);
+    told.is(422, "preimage-missing").advises("same-ticket").charges_nothing();
+    let status = payer.asks_for_status(&challenge);
+    let ticket = challenge.with_preimage(status.header("l402-preimage").unwrap());
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
 }

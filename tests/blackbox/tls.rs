@@ -88,7 +88,7 @@ async fn send(
         .collect();
     let body = response.into_body().collect().await.unwrap();
     assert!(body.trailers().is_none(), "nobody asked for trailers");
-    Response { status, headers, body: body.to_bytes().to_vec() }
+    Response { status, headers, body: body.to_bytes().to_vec(), ..Response::default() }
 }
 
 fn tls_world() -> (World, tempfile::TempDir) {

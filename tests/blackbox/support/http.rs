@@ -4,11 +4,19 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-#[derive(Debug, Clone)]
+#[derive(Clone, Default)]
 pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// The case of a test that it belongs to.
+    pub case: String,
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{} {:?} {:.600}", self.case, self.status, self.headers, self.text())
+    }
 }
 
 impl Response {
@@ -78,7 +86,7 @@ impl Connection {
             let (name, value) = line.split_once(':')?;
             headers.push((name.to_owned(), value.trim().to_owned()));
         }
-        let mut response = Response { status, headers, body: Vec::new() };
+        let mut response = Response { status, headers, ..Response::default() };
         if without_body || status == 204 || status == 304 || status < 200 {
             return Some(response);
         }
@@ -113,6 +121,7 @@ impl Connection {
 }
 
 /// One request on a connection of its own. `Host`, `Connection` and the length are added.
+#[track_caller]
 pub fn send(
     address: SocketAddr,
     method: &str,

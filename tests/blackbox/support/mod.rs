@@ -1,8 +1,13 @@
 //! What the tests share. A test waits for a condition, never for a time; binds port 0; leaves
 //! nothing behind.
 
+mod answer;
+mod config;
 pub mod http;
 pub mod kannel;
+pub mod ledger_file;
+pub mod payer;
+mod play;
 pub mod postgres;
 pub mod process;
 pub mod signal;
@@ -11,7 +16,8 @@ pub mod wait;
 pub mod world;
 
 pub use http::Response;
+pub use payer::{Challenge, Payer, Ticket};
 pub use signal::send_signal;
 pub use upstream::Behaviour;
 pub use wait::{install_if_missing, wait_for, wait_until};
-pub use world::{Challenge, SMS, World};
+pub use world::{SMS, World};

@@ -106,6 +106,16 @@ impl Upstream {
         self.shared.requests.lock().unwrap().len()
     }
 
+    /// What was asked of it for money: all but the `GET`s of look-ups and of free services.
+    pub fn posts(&self) -> Vec<Request> {
+        let is_post = |request: &Request| request.line.starts_with("POST");
+        self.requests().into_iter().filter(is_post).collect()
+    }
+
+    pub fn wait_until_asked(&self) {
+        super::wait_until("the upstream to be asked", || self.count() == 1);
+    }
+
     pub fn requests(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
     }
@@ -176,47 +186,54 @@ fn connection(stream: TcpStream, shared: &Shared) {
             return;
         }
         let behaviour = shared.behaviour.lock().unwrap().clone();
-        let stream = reader.get_mut();
-        let written = match behaviour {
-            Behaviour::Answer { status, headers, body } => {
-                let head = format!(
-                    "HTTP/1.1 {status} Said\r\n{headers}Content-Length: {}\r\n\r\n",
-                    body.len()
-                );
-                stream.write_all(&[head.as_bytes(), &body].concat())
-            }
-            Behaviour::Stall => {
-                let (released, changed) = &shared.released;
-                drop(changed.wait_while(released.lock().unwrap(), |released| !*released).unwrap());
-                stream.write_all(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nOkay",
-                )
-            }
-            Behaviour::Moody if turn == 3 => return,
-            Behaviour::Moody if turn == 7 => {
-                stream.write_all(b"HTTP/1.1 400 No\r\nContent-Length: 2\r\n\r\nno")
-            }
-            Behaviour::Moody => {
-                std::thread::sleep(Duration::from_millis(turn as u64));
-                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nOkay")
-            }
-            Behaviour::CutShort => {
-                let _ = stream.write_all(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: \
-                                           text/plain\r\nContent-Length: 400\r\n\r\nOkay",
-                );
-                return;
-            }
-            Behaviour::Raw(bytes) => {
-                let _ = stream.write_all(bytes.as_bytes());
-                return;
-            }
-            Behaviour::CloseAfterReading | Behaviour::CloseBeforeReading => return,
-        };
-        if written.is_err() {
+        if answer(behaviour, turn, shared, reader.get_mut()).is_none() {
             return;
         }
     }
+}
+
+/// `None` if the connection ends with this.
+fn answer(
+    behaviour: Behaviour,
+    turn: usize,
+    shared: &Shared,
+    stream: &mut TcpStream,
+) -> Option<()> {
+    const OKAY: &[u8] =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nOkay";
+    const CUT: &[u8] =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 400\r\n\r\nOkay";
+    let written = match behaviour {
+        Behaviour::Answer { status, headers, body } => {
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 {status} Said\r\n{headers}Content-Length: {length}\r\n\r\n");
+            stream.write_all(&[head.as_bytes(), &body].concat())
+        }
+        Behaviour::Stall => {
+            let (released, changed) = &shared.released;
+            drop(changed.wait_while(released.lock().unwrap(), |released| !*released).unwrap());
+            stream.write_all(OKAY)
+        }
+        Behaviour::Moody if turn == 3 => return None,
+        Behaviour::Moody if turn == 7 => {
+            stream.write_all(b"HTTP/1.1 400 No\r\nContent-Length: 2\r\n\r\nno")
+        }
+        Behaviour::Moody => {
+            std::thread::sleep(Duration::from_millis(turn as u64));
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nOkay")
+        }
+        Behaviour::CutShort => {
+            let _ = stream.write_all(CUT);
+            return None;
+        }
+        Behaviour::Raw(bytes) => {
+            let _ = stream.write_all(bytes.as_bytes());
+            return None;
+        }
+        Behaviour::CloseAfterReading | Behaviour::CloseBeforeReading => return None,
+    };
+    written.ok()
 }
 
 fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {

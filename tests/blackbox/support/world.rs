@@ -1,148 +1,21 @@
-//! A gate with all that is around it: play node, wallet, upstream, and a payer's three steps.
+//! A gate with all that is around it: play node, wallet, upstream.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 
+use super::config::config;
+pub use super::config::{Options, PATH, SMS};
 use super::http::{self, Response};
+use super::payer::{Challenge, Payer};
+pub use super::play::Play;
+use super::play::shared_play;
 use super::process::Process;
 use super::upstream::Upstream;
 use super::wait_until;
-
-/// The request of the README.
-pub const SMS: &str = r#"{"phone_number":"+1234567890","message":"Hello, this is a test SMS!"}"#;
-
-pub const PATH: &str = "/api/l402/send-sms";
-
-/// A play node in a process of its own.
-pub struct Play {
-    /// Ends with this.
-    _process: Process,
-    pub grpc: SocketAddr,
-    pub wallet: SocketAddr,
-    pub folder: PathBuf,
-}
-
-impl Play {
-    pub fn start(folder: &Path) -> Self {
-        Self::start_at(folder, "127.0.0.1:0")
-    }
-
-    pub fn start_at(folder: &Path, grpc: &str) -> Self {
-        Self::of(
-            Process::start(
-                &["play", "--dir", "lnd", "--grpc", grpc, "--wallet", "127.0.0.1:0"],
-                folder,
-            ),
-            folder,
-        )
-    }
-
-    fn of(process: Process, folder: &Path) -> Self {
-        let grpc = process.word_after("gRPC").parse().unwrap();
-        let wallet =
-            process.word_after("wallet       http://").trim_end_matches("/pay").parse().unwrap();
-        Self { _process: process, grpc, wallet, folder: folder.join("lnd") }
-    }
-
-    pub fn pay(&self, invoice: &str) -> Response {
-        http::send(self.wallet, "POST", "/pay", &[], invoice.as_bytes())
-    }
-
-    /// Has the node be in some condition.
-    pub fn order(&self, words: &str) {
-        let answer = http::send(self.wallet, "POST", "/node", &[], words.as_bytes());
-        assert_eq!(answer.status, 200, "{words}: {answer:?}");
-    }
-
-    /// A world at this node.
-    pub fn options(&self) -> Options {
-        Options {
-            node: Some((self.grpc, self.folder.clone())),
-            wallet: Some(self.wallet),
-            ..Options::default()
-        }
-    }
-
-    /// One in which payments are detected.
-    pub fn watched(&self) -> Options {
-        Options {
-            lnd: "detect_payments = true\ntimeout = \"2s\"".into(),
-            service: "without_preimage = true".into(),
-            ..self.options()
-        }
-    }
-}
-
-/// One play node serves all tests that don't harm it.
-fn shared_play() -> &'static Play {
-    static PLAY: OnceLock<Play> = OnceLock::new();
-    PLAY.get_or_init(|| {
-        let folder = std::env::temp_dir().join(format!("farebox-test-play-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let arguments =
-            ["play", "--dir", "lnd", "--grpc", "127.0.0.1:0", "--wallet", "127.0.0.1:0"];
-        Play::of(Process::start_until_we_end(&arguments, &folder), &folder)
-    })
-}
-
-/// What a 402 said.
-#[derive(Clone, Debug)]
-pub struct Challenge {
-    pub macaroon: String,
-    pub invoice: String,
-    pub response: Response,
-}
-
-impl Challenge {
-    pub fn from(response: Response) -> Self {
-        assert_eq!(response.status, 402, "{response:?}");
-        let body = response.json();
-        let text = |name: &str| body[name].as_str().unwrap().to_owned();
-        Self { macaroon: text("macaroon"), invoice: text("invoice"), response }
-    }
-}
-
-/// How a world differs from the usual one.
-#[derive(Default, Clone)]
-pub struct Options {
-    /// Lines for the sections of the config.
-    pub listen: String,
-    pub lnd: String,
-    pub tickets: String,
-    pub limits: String,
-    pub service: String,
-    /// Whole further sections; `UPSTREAM` stands for the upstream's address.
-    pub more: String,
-    /// Where LND is, if not at the shared play node.
-    pub node: Option<(SocketAddr, PathBuf)>,
-    /// That node's wallet.
-    pub wallet: Option<SocketAddr>,
-    /// The macaroon that is shown to it, if not the one for invoices.
-    pub macaroon: Option<PathBuf>,
-    pub plain_http: Option<bool>,
-    /// Further environment variables of the gate.
-    pub environment: Vec<(&'static str, String)>,
-    /// The master secret, if it is not to be made.
-    pub master_secret: Option<&'static str>,
-}
-
-/// A master secret for several instances.
-pub const SECRET: &str = "0101010101010101010101010101010101010101010101010101010101010101";
-
-impl Options {
-    /// A gate with its ledger in PostgreSQL.
-    pub fn postgres(url: &str) -> Self {
-        Self {
-            more: "[ledger]\npostgres = { env = \"FAREBOX_LEDGER\" }\n".to_owned(),
-            environment: vec![("FAREBOX_LEDGER", url.to_owned())],
-            master_secret: Some(SECRET),
-            ..Self::default()
-        }
-    }
-}
 
 pub struct World {
     pub folder: TempDir,
@@ -150,6 +23,8 @@ pub struct World {
     pub gate: Process,
     pub address: SocketAddr,
     pub ops: SocketAddr,
+    /// Where payers find it.
+    place: Arc<Mutex<SocketAddr>>,
     wallet: Option<SocketAddr>,
     environment: Vec<(&'static str, String)>,
 }
@@ -161,6 +36,15 @@ impl World {
 
     pub fn with(options: Options) -> Self {
         Self::before(Upstream::start(), options)
+    }
+
+    /// A gate that detects payments, at a play node of its own, and takes a macaroon alone for what
+    /// is paid.
+    pub fn watching() -> (Play, Self) {
+        let play = Play::new();
+        let world = Self::with(play.watched());
+        world.wait_until_payments_are_detected();
+        (play, world)
     }
 
     /// A gate of its own before an upstream.
@@ -181,7 +65,8 @@ impl World {
         }
         let environment = options.environment.clone();
         let (gate, address, ops) = start_gate(folder.path(), &borrowed(&environment));
-        let world = Self { folder, upstream, gate, address, ops, wallet, environment };
+        let place = Arc::new(Mutex::new(address));
+        let world = Self { folder, upstream, gate, address, ops, place, wallet, environment };
         if options.node.is_none() {
             world.wait_until_node_is("ok");
         }
@@ -193,8 +78,12 @@ impl World {
     }
 
     pub fn wait_until_upstream_is(&self, status: &str) {
-        wait_until(&format!("upstream: {status}"), || {
-            self.ready()["upstreams"]["send-sms"]["status"] == status
+        self.wait_until_upstream_of("send-sms", status);
+    }
+
+    pub fn wait_until_upstream_of(&self, service: &str, status: &str) {
+        wait_until(&format!("the upstream of {service}: {status}"), || {
+            self.ready()["upstreams"][service]["status"] == status
         });
     }
 
@@ -217,8 +106,7 @@ impl World {
 
     /// A new process, without waiting for its node.
     pub fn start_again(&mut self) {
-        (self.gate, self.address, self.ops) =
-            start_gate(self.folder.path(), &borrowed(&self.environment));
+        self.start_with(&[]);
     }
 
     pub fn restart(&mut self) {
@@ -226,48 +114,145 @@ impl World {
     }
 
     pub fn restart_with(&mut self, environment: &[(&str, &str)]) {
+        self.start_with(environment);
+        self.wait_until_node_is("ok");
+    }
+
+    fn start_with(&mut self, environment: &[(&str, &str)]) {
         let all = [borrowed(&self.environment).as_slice(), environment].concat();
         (self.gate, self.address, self.ops) = start_gate(self.folder.path(), &all);
-        self.wait_until_node_is("ok");
+        *self.place.lock().unwrap() = self.address;
+    }
+
+    /// An orderly stop.
+    pub fn stop(&mut self) {
+        self.gate.signal("TERM");
+        assert!(self.gate.wait().success());
     }
 
     /// From now on the gate keeps its port over restarts.
     pub fn pin_port(&self) {
-        let path = self.folder.path().join("farebox.toml");
-        let config = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(
-            path,
-            config.replacen("\"127.0.0.1:0\"", &format!("\"{}\"", self.address), 1),
-        )
-        .unwrap();
+        let address = format!("\"{}\"", self.address);
+        self.write_config("farebox.toml", &[("\"127.0.0.1:0\"", &address)]);
     }
 
+    /// The text of `farebox.toml`.
+    pub fn config(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("farebox.toml")).unwrap()
+    }
+
+    /// Writes a file with the text of `farebox.toml`, in which the first of each is changed.
+    #[track_caller]
+    pub fn write_config(&self, name: &str, changes: &[(&str, &str)]) {
+        let mut text = self.config();
+        for (old, new) in changes {
+            assert!(text.contains(old), "{old}");
+            text = text.replacen(old, new, 1);
+        }
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+    }
+
+    /// The config of the running gate as `ops.toml`, with the port that its second listener got.
+    pub fn write_ops_config(&self) {
+        let address = format!("[ops]\naddress = \"{}\"", self.ops);
+        self.write_config("ops.toml", &[("[ops]\naddress = \"127.0.0.1:0\"", &address)]);
+    }
+
+    /// Runs a command of Farebox to its end, in this gate's folder and environment.
+    pub fn farebox(&self, arguments: &str) -> (ExitStatus, String) {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        Process::run_with(&arguments, self.folder.path(), &borrowed(&self.environment))
+    }
+
+    /// A payer that wants to send an SMS.
+    pub fn payer(&self) -> Payer {
+        self.payer_at("POST", PATH)
+    }
+
+    /// A payer of another service.
+    pub fn payer_at(&self, method: &'static str, path: &str) -> Payer {
+        let (gate, wallet) = (Arc::clone(&self.place), self.wallet);
+        Payer { gate, wallet, method, path: path.to_owned() }
+    }
+
+    pub fn wait_until_it_sells(&self) {
+        wait_until("the sale to open", || self.payer().tries_to_buy(SMS).status == 402);
+    }
+
+    /// Free services are there, whatever is sold.
+    #[track_caller]
+    pub fn serves_what_is_free(&self) {
+        assert_eq!(http::get(self.address, "/status").status, 200, "free services go on");
+    }
+
+    /// What an operator sends to the second listener.
+    pub fn operator_posts(&self, target: &str) -> Response {
+        http::send(self.ops, "POST", target, &[], b"")
+    }
+
+    /// What an operator orders there of one ticket: `delivered`, `release` or `revoke`.
+    pub fn operator_orders(&self, payment_hash: &str, order: &str) -> Response {
+        self.operator_posts(&format!("/tickets/{payment_hash}/{order}"))
+    }
+
+    /// What an operator reads there of a ticket.
+    pub fn row_of(&self, payment_hash: &str) -> serde_json::Value {
+        http::get(self.ops, &format!("/tickets/{payment_hash}")).json()
+    }
+
+    /// The tickets that an operator reads there.
+    pub fn tickets(&self) -> Vec<serde_json::Value> {
+        http::get(self.ops, "/tickets").json().as_array().unwrap().clone()
+    }
+
+    /// Of these, the ones in this state.
+    pub fn tickets_that_are(&self, state: &str) -> Vec<serde_json::Value> {
+        let list = http::get(self.ops, &format!("/tickets?state={state}")).json();
+        list.as_array().unwrap().clone()
+    }
+
+    /// The accounts of the latest day.
+    pub fn accounts(&self) -> serde_json::Value {
+        http::get(self.ops, "/tickets/stats?days=2").json()[0].clone()
+    }
+
+    pub fn wait_until_minted(&self, challenges: u64) {
+        wait_until("the challenges to be on record", || self.accounts()["minted"] == challenges);
+    }
+
+    pub fn wait_until_payments_are_detected(&self) {
+        wait_until("payments to be detected", || self.ready()["payments"]["status"] == "ok");
+    }
+
+    /// 503: nothing can be redeemed.
+    pub fn wait_until_it_is_not_ready(&self) {
+        wait_until("the gate not to be ready", || http::get(self.ops, "/readyz").status == 503);
+    }
+}
+
+/// The words of the tests before a real LND.
+#[allow(dead_code)]
+impl World {
     pub fn post(&self, headers: &[(&str, &str)], body: &str) -> Response {
-        let mut all = vec![("Content-Type", "application/json")];
-        all.extend(headers);
-        http::send(self.address, "POST", PATH, &all, body.as_bytes())
+        self.payer().sends(headers, body)
     }
 
     pub fn ask(&self, body: &str) -> Challenge {
-        Challenge::from(self.post(&[], body))
+        self.payer().asks(body)
     }
 
     pub fn pay(&self, challenge: &Challenge) -> String {
-        let answer =
-            http::send(self.wallet.unwrap(), "POST", "/pay", &[], challenge.invoice.as_bytes());
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.text().trim().to_owned()
+        self.payer().pays(challenge).preimage
     }
 
-    /// A challenge for `body`, and the `Authorization` that its payment gives.
     pub fn buy(&self, body: &str) -> (Challenge, String) {
         let challenge = self.ask(body);
-        let ticket = format!("L402 {}:{}", challenge.macaroon, self.pay(&challenge));
+        let ticket = self.payer().pays(&challenge).authorization();
         (challenge, ticket)
     }
 
-    pub fn redeem(&self, ticket: &str, body: &str) -> Response {
-        self.post(&[("Authorization", ticket)], body)
+    pub fn redeem(&self, authorization: &str, body: &str) -> Response {
+        self.payer().hands_in(authorization, body)
     }
 }
 
@@ -280,82 +265,4 @@ fn start_gate(folder: &Path, environment: &[(&str, &str)]) -> (Process, SocketAd
     let address = gate.word_after("gate=").parse().unwrap();
     let ops = gate.word_after("ops=").parse().unwrap();
     (gate, address, ops)
-}
-
-fn config(options: &Options, node: SocketAddr, lnd: &Path, upstream: SocketAddr) -> String {
-    let Options { listen, lnd: lnd_lines, tickets, limits, service, .. } = options;
-    let more = options.more.replace("UPSTREAM", &upstream.to_string());
-    let plain = options.plain_http.unwrap_or(true);
-    let macaroon = options
-        .macaroon
-        .clone()
-        .unwrap_or_else(|| lnd.join("data/chain/bitcoin/regtest/invoice.macaroon"));
-    let (lnd, macaroon) = (lnd.display(), macaroon.display());
-    format!(
-        r#"state_dir = "state"
-
-[listen]
-address = "127.0.0.1:0"
-plain_http = {plain}
-{listen}
-
-[ops]
-address = "127.0.0.1:0"
-
-[lnd]
-address = "{node}"
-certificate = "{lnd}/tls.cert"
-macaroon = "{macaroon}"
-network = "regtest"
-{lnd_lines}
-
-[tickets]
-{tickets}
-
-[limits]
-trusted_proxies = ["127.0.0.1"]
-{limits}
-
-[[service]]
-name = "send-sms"
-title = "Send an SMS"
-method = "POST"
-path = "{PATH}"
-ticket = "single-use"
-price_sat = 100
-upstream = "http://{upstream}/send?account=7"
-upstream_headers = {{ Authorization = {{ env = "SMS_BACKEND_TOKEN" }}, X-Gate = "farebox" }}
-{service}
-
-[service.input]
-type = "object"
-required = ["phone_number", "message"]
-additionalProperties = false
-
-[service.input.properties.phone_number]
-type = "string"
-format = "e164"
-
-[service.input.properties.message]
-type = "string"
-minLength = 1
-maxLength = 120
-
-[[service]]
-name = "free"
-method = "POST"
-path = "/free"
-ticket = "free"
-upstream = "http://{upstream}/free"
-
-[[service]]
-name = "status"
-method = "GET"
-path = "/status"
-ticket = "free"
-upstream = "http://{upstream}/status"
-
-{more}
-"#
-    )
 }
