@@ -1,131 +1,108 @@
-//! The table of answers of a single-use service, row by row.
+//! Promise 9: the table of answers of a single-use service, row by row.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::world::{Options, PATH};
-use crate::support::{Behaviour, Challenge, SMS, World, http, wait_until};
-use crate::wire::with_caveat;
+use crate::support::payer::Holder as _;
+use crate::support::world::Options;
+use crate::support::{Behaviour, SMS, World, wait_until};
 
 const OTHER: &str = r#"{"phone_number":"+1234567891","message":"Hello, this is a test SMS!"}"#;
 
-pub fn holder_caveat(ticket: &str, caveat: &str) -> String {
-    let (macaroon, preimage) = ticket.strip_prefix("L402 ").unwrap().split_once(':').unwrap();
-    let bytes = farebox::l402::credential::decode_base64(macaroon.as_bytes()).unwrap();
-    format!(
-        "L402 {}:{preimage}",
-        farebox::l402::credential::encode_base64(&with_caveat(&bytes, caveat.as_bytes()))
-    )
-}
-
+/// No new invoice is offered.
 #[test]
 fn unused_with_another_request_is_422_and_stays_valid() {
     let world = World::new();
-    let (_, ticket) = world.buy(SMS);
-    let answer = world.redeem(&ticket, OTHER);
-    assert_eq!((answer.status, answer.code().as_str()), (422, "ticket-for-another-request"));
-    assert_eq!(answer.header("www-authenticate"), None, "no new invoice is offered");
-    assert_eq!(
-        (answer.json()["charged"].as_bool(), answer.json()["retry"].as_str()),
-        (Some(false), Some("same-ticket"))
-    );
+    let payer = world.payer();
+    let ticket = payer.buys(SMS);
+    let answer = payer.redeems(&ticket, OTHER);
+    answer.is(422, "ticket-for-another-request").charges_nothing().advises("same-ticket");
     assert_eq!(world.upstream.count(), 0);
-    assert_eq!(world.redeem(&ticket, SMS).status, 200);
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
 }
 
 #[test]
 fn used_with_another_request_is_a_fresh_402_and_the_old_ticket_is_as_before() {
     let world = World::new();
-    let (first, ticket) = world.buy(SMS);
-    assert_eq!(world.redeem(&ticket, SMS).status, 200);
-    let answer = world.redeem(&ticket, OTHER);
-    assert_eq!(answer.code(), "ticket-used");
-    let fresh = Challenge::from(answer);
-    assert_ne!(fresh.invoice, first.invoice);
-    assert_eq!(world.redeem(&ticket, SMS).header("idempotent-replayed"), Some("true"));
-    let second = format!("L402 {}:{}", fresh.macaroon, world.pay(&fresh));
-    assert_eq!(world.redeem(&second, OTHER).status, 200);
+    let payer = world.payer();
+    let first = payer.asks(SMS);
+    let ticket = payer.pays(&first);
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
+    let fresh = payer.redeems(&ticket, OTHER).asks_to_pay("ticket-used");
+    fresh.is_not(&first);
+    payer.redeems(&ticket, SMS).is_replayed("Okay");
+    payer.redeems(&payer.pays(&fresh), OTHER).is_delivered("Okay");
     assert_eq!(world.upstream.count(), 2);
 }
 
 #[test]
 fn forged_wrong_and_unpaid_are_402_that_say_what_is_wrong_and_send_nothing() {
     let world = World::new();
-    let (challenge, ticket) = world.buy(SMS);
-    let preimage = ticket.rsplit(':').next().unwrap();
-    let mut forged =
-        farebox::l402::credential::decode_base64(challenge.macaroon.as_bytes()).unwrap();
-    let last = forged.len() - 1;
-    forged[last] ^= 1;
-    let forged = farebox::l402::credential::encode_base64(&forged);
+    let payer = world.payer();
+    let challenge = payer.asks(SMS);
+    let ticket = payer.pays(&challenge);
+    let zeros = "00".repeat(32);
     for (header, code) in [
-        (format!("L402 {}:{}", challenge.macaroon, "00".repeat(32)), "wrong-preimage"),
-        (format!("L402 {}:nonsense", challenge.macaroon), "preimage-unreadable"),
-        (format!("L402 {}:", challenge.macaroon), "ticket-not-paid"),
-        (format!("L402 {forged}:{preimage}"), "ticket-forged"),
+        (challenge.with_preimage(&zeros).authorization(), "wrong-preimage"),
+        (challenge.with_preimage("nonsense").authorization(), "preimage-unreadable"),
+        (challenge.authorization(), "ticket-not-paid"),
+        (ticket.forged().authorization(), "ticket-forged"),
         ("L402 AAAA:00".to_owned(), "ticket-unreadable"),
         ("L402 !!!".to_owned(), "ticket-unreadable"),
-        (holder_caveat(&ticket, "send-sms_valid_until=99999999999"), "ticket-caveats"),
-        (holder_caveat(&ticket, "services=other:0"), "ticket-caveats"),
-        (holder_caveat(&ticket, &format!("preimage={}", "00".repeat(32))), "wrong-preimage"),
+        (ticket.with_caveat("send-sms_valid_until=99999999999").authorization(), "ticket-caveats"),
+        (ticket.with_caveat("services=other:0").authorization(), "ticket-caveats"),
+        (ticket.with_caveat(&format!("preimage={zeros}")).authorization(), "wrong-preimage"),
     ] {
-        let answer = world.redeem(&header, SMS);
-        assert_eq!((answer.status, answer.code().as_str()), (402, code), "{header}");
-        assert!(answer.header("www-authenticate").is_some());
+        payer.hands_in(&header, SMS).in_case(&header).asks_to_pay(code);
     }
     assert_eq!(world.upstream.count(), 0);
-    assert_eq!(world.redeem(&ticket, SMS).status, 200, "nobody is asked to pay twice");
+    // Nobody is asked to pay twice.
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
 }
 
 /// The forged signature comes over a payment hash that was verified, and cached, a moment ago.
 #[test]
 fn a_verified_ticket_says_nothing_for_another_text_of_it() {
     let world = World::new();
-    let (challenge, ticket) = world.buy(SMS);
-    assert_eq!(world.redeem(&ticket, SMS).status, 200);
-    let mut forged =
-        farebox::l402::credential::decode_base64(challenge.macaroon.as_bytes()).unwrap();
-    let last = forged.len() - 1;
-    forged[last] ^= 1;
-    let preimage = ticket.rsplit(':').next().unwrap();
-    let answer = world.redeem(
-        &format!("L402 {}:{preimage}", farebox::l402::credential::encode_base64(&forged)),
-        SMS,
-    );
-    assert_eq!(answer.code(), "ticket-forged");
+    let payer = world.payer();
+    let ticket = payer.buys(SMS);
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
+    payer.redeems(&ticket.forged(), SMS).asks_to_pay("ticket-forged");
 }
 
-/// Whoever shows a preimage has paid something, perhaps this very invoice: it gets no other one.
+/// A client that shows a preimage has paid something, perhaps this very invoice: it gets no other
+/// one.
 #[test]
 fn a_preimage_that_is_wrong_or_unreadable_is_never_answered_with_a_second_invoice() {
     let mut world = World::new();
-    let (challenge, ticket) = world.buy(SMS);
-    let wrong_caveat = holder_caveat(&ticket, &format!("preimage={}", "00".repeat(32)));
+    let payer = world.payer();
+    let challenge = payer.asks(SMS);
+    let ticket = payer.pays(&challenge);
+    let zeros = "00".repeat(32);
+    let wrong_caveat = ticket.with_caveat(&format!("preimage={zeros}"));
     let shown = [
-        (format!("L402 {}:{}", challenge.macaroon, "00".repeat(32)), "wrong-preimage"),
-        (format!("L402 {}:nonsense", challenge.macaroon), "preimage-unreadable"),
+        (challenge.with_preimage(&zeros), "wrong-preimage"),
+        (challenge.with_preimage("nonsense"), "preimage-unreadable"),
         (wrong_caveat.clone(), "wrong-preimage"),
     ];
-    for (header, code) in &shown {
-        let answer = world.redeem(header, SMS);
-        assert_eq!((answer.status, answer.code().as_str()), (402, *code), "{header}");
-        assert_eq!(Challenge::from(answer).invoice, challenge.invoice, "{header}");
+    for (wrong, code) in &shown {
+        let answer = payer.redeems(wrong, SMS).in_case(wrong.authorization());
+        assert_eq!(answer.asks_to_pay(code).invoice, challenge.invoice, "{wrong:?}");
     }
     // The macaroon that is given back can be paid for, though the one handed in could not.
-    let given_back = Challenge::from(world.redeem(&wrong_caveat, SMS));
+    let given_back = payer.redeems(&wrong_caveat, SMS).asks_to_pay("wrong-preimage");
     assert_eq!(given_back.macaroon, challenge.macaroon);
     world.crash_and_restart();
-    for (header, code) in &shown {
-        let answer = world.redeem(header, SMS);
-        assert_eq!((answer.status, answer.code().as_str()), (422, *code), "{header}");
-        assert_eq!(answer.json()["retry"], "same-ticket");
-        assert!(answer.header("www-authenticate").is_none());
+    for (wrong, code) in &shown {
+        let answer = payer.redeems(wrong, SMS).in_case(wrong.authorization());
+        answer.is(422, code).advises("same-ticket");
     }
-    assert_eq!(world.redeem(&ticket, SMS).status, 200);
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
 }
 
 #[test]
 fn a_ticket_counts_however_its_preimage_is_written_and_wherever_it_stands() {
     let world = World::new();
+    let payer = world.payer();
     let spellings: [fn(&str, &str) -> String; 6] = [
         |macaroon, hex| format!("L402 {macaroon}:0x{hex}"),
         |macaroon, hex| format!("L402 \"{macaroon}\":\"{hex}\""),
@@ -138,38 +115,35 @@ fn a_ticket_counts_however_its_preimage_is_written_and_wherever_it_stands() {
         |macaroon, hex| format!("L402 {macaroon}:, L402 {macaroon}:{hex}"),
     ];
     for (n, spelling) in (1..).zip(spellings) {
-        let (challenge, ticket) = world.buy(SMS);
-        let header = spelling(&challenge.macaroon, ticket.rsplit(':').next().unwrap());
-        let answer = world.redeem(&header, SMS);
-        assert_eq!((answer.status, world.upstream.count()), (200, n), "{header}: {answer:?}");
+        let ticket = payer.buys(SMS);
+        let header = spelling(&ticket.macaroon, &ticket.preimage);
+        payer.hands_in(&header, SMS).in_case(&header).is_delivered("Okay");
+        assert_eq!(world.upstream.count(), n, "{header}");
     }
 }
 
+/// Ours has a grace, so that an outage at its end costs nobody a ticket; a holder's own end has
+/// none.
 #[test]
 fn an_expired_ticket_is_402_but_not_once_it_was_handed_in() {
-    // Ours has a grace, so that an outage at its end costs nobody a ticket; a holder's own end has
-    // none.
     let world = World::with(Options {
         tickets: "lifetime = \"0s\"".into(),
         lnd: "invoice_expiry = \"10s\"".into(),
         ..Options::default()
     });
-    let (_, used) = world.buy(SMS);
-    let (_, unused) = world.buy(SMS);
+    let payer = world.payer();
+    let (used, unused) = (payer.buys(SMS), payer.buys(SMS));
     world.upstream.stop();
-    assert_eq!(world.redeem(&used, SMS).code(), "upstream-unreachable");
+    payer.redeems(&used, SMS).is(503, "upstream-unreachable");
     world.upstream.start_again();
     world.wait_until_upstream_is("ok");
     let end = unix_seconds() + 10;
     wait_until("the tickets' end", || unix_seconds() > end);
-    let ended = |ticket| holder_caveat(ticket, &format!("send-sms_valid_until={}", end - 10));
-    assert_eq!(world.redeem(&ended(&unused), SMS).code(), "ticket-expired");
-    assert_eq!(
-        world.redeem(&ended(&used), SMS).status,
-        200,
-        "it does not expire on its payer because of an outage"
-    );
-    assert_eq!(world.redeem(&unused, SMS).status, 200, "nor does one at its very end");
+    let caveat = format!("send-sms_valid_until={}", end - 10);
+    payer.redeems(&unused.with_caveat(&caveat), SMS).asks_to_pay("ticket-expired");
+    // It does not expire on its payer because of an outage, nor does one at its very end.
+    payer.redeems(&used.with_caveat(&caveat), SMS).is_delivered("Okay");
+    payer.redeems(&unused, SMS).is_delivered("Okay");
     assert_eq!(world.upstream.count(), 2);
 }
 
@@ -177,15 +151,16 @@ fn an_expired_ticket_is_402_but_not_once_it_was_handed_in() {
 #[test]
 fn the_good_one_of_several_paid_tickets_counts() {
     let world = World::with(Options { tickets: "replay = \"0s\"".into(), ..Options::default() });
-    let (_, spent) = world.buy(SMS);
-    assert_eq!(world.redeem(&spent, SMS).status, 200);
-    wait_until("the end of the window", || world.redeem(&spent, SMS).status == 402);
-    let (revoked_challenge, revoked) = world.buy(SMS);
-    let hash = revoked_challenge.response.json()["paymentHash"].as_str().unwrap().to_owned();
-    http::send(world.ops, "POST", &format!("/tickets/{hash}/revoke"), &[], b"");
-    let (_, good) = world.buy(SMS);
-    assert_eq!(world.redeem(&format!("{spent}, {revoked}, {good}"), SMS).status, 200);
-    assert_eq!(world.redeem(&format!("{spent}, {revoked}"), SMS).code(), "ticket-spent");
+    let payer = world.payer();
+    let spent = payer.buys(SMS);
+    payer.redeems(&spent, SMS).is_delivered("Okay");
+    wait_until("the end of the window", || payer.redeems(&spent, SMS).status == 402);
+    let revoked = payer.buys(SMS);
+    world.operator_orders(&revoked.payment_hash(), "revoke");
+    let good = payer.buys(SMS);
+    let [spent, revoked, good] = [spent, revoked, good].map(|ticket| ticket.authorization());
+    payer.hands_in(&format!("{spent}, {revoked}, {good}"), SMS).is_delivered("Okay");
+    payer.hands_in(&format!("{spent}, {revoked}"), SMS).asks_to_pay("ticket-spent");
     assert_eq!(world.upstream.count(), 2);
 }
 
@@ -196,28 +171,30 @@ fn unix_seconds() -> u64 {
 #[test]
 fn a_holder_s_earlier_end_counts_and_gives_no_second_message() {
     let world = World::new();
-    let (_, ticket) = world.buy(SMS);
-    let ended = holder_caveat(&ticket, "send-sms_valid_until=1000");
-    assert_eq!(world.redeem(&ended, SMS).code(), "ticket-expired");
-    assert_eq!(world.redeem(&ticket, SMS).status, 200);
-    assert_eq!(world.redeem(&ended, SMS).header("idempotent-replayed"), Some("true"));
+    let payer = world.payer();
+    let ticket = payer.buys(SMS);
+    let ended = ticket.with_caveat("send-sms_valid_until=1000");
+    payer.redeems(&ended, SMS).asks_to_pay("ticket-expired");
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
+    payer.redeems(&ended, SMS).is_replayed("Okay");
     assert_eq!(world.upstream.count(), 1);
 }
 
 #[test]
 fn past_the_replay_window_a_delivered_ticket_is_spent() {
     let world = World::with(Options { tickets: "replay = \"1s\"".into(), ..Options::default() });
-    let (_, ticket) = world.buy(SMS);
-    assert_eq!(world.redeem(&ticket, SMS).status, 200);
-    wait_until("the end of the window", || world.redeem(&ticket, SMS).status == 402);
-    assert_eq!(world.redeem(&ticket, SMS).code(), "ticket-spent");
+    let payer = world.payer();
+    let ticket = payer.buys(SMS);
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
+    wait_until("the end of the window", || payer.redeems(&ticket, SMS).status == 402);
+    payer.redeems(&ticket, SMS).asks_to_pay("ticket-spent");
     assert_eq!(world.upstream.count(), 1);
 }
 
+/// What can't be delivered is not sold.
 #[test]
-fn a_ticket_of_another_service_is_402_and_untouched() {
-    let world = World::with(Options {
-        more: r#"
+fn a_ticket_at_another_service_that_is_down_is_503_and_untouched() {
+    let other = r#"
 [[service]]
 name = "other"
 method = "POST"
@@ -225,58 +202,45 @@ path = "/other"
 ticket = "single-use"
 price_sat = 7
 upstream = "http://127.0.0.1:1/"
-"#
-        .into(),
-        ..Options::default()
-    });
-    let (_, ticket) = world.buy(SMS);
-    wait_until("the other service's upstream to be known as down", || {
-        world.ready()["upstreams"]["other"]["status"] == "down"
-    });
-    let json = [("Content-Type", "application/json"), ("Authorization", ticket.as_str())];
-    let answer = http::send(world.address, "POST", "/other", &json, SMS.as_bytes());
-    assert_eq!(
-        (answer.status, answer.code().as_str()),
-        (503, "upstream-down"),
-        "what can't be delivered is not sold"
-    );
-    assert_eq!(world.redeem(&ticket, SMS).status, 200);
+"#;
+    let world = World::with(Options { more: other.into(), ..Options::default() });
+    let payer = world.payer();
+    let ticket = payer.buys(SMS);
+    world.wait_until_upstream_of("other", "down");
+    world.payer_at("POST", "/other").redeems(&ticket, SMS).is(503, "upstream-down");
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
 }
 
 #[test]
 fn while_in_flight_a_repeat_waits_for_the_answer_or_gets_409() {
     let world = World::with(Options { tickets: "wait = \"300ms\"".into(), ..Options::default() });
+    let payer = world.payer();
     world.upstream.behave(Behaviour::Stall);
-    let (_, ticket) = world.buy(SMS);
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| world.redeem(&ticket, SMS));
-        wait_until("the upstream to be asked", || world.upstream.count() == 1);
-        let second = world.redeem(&ticket, SMS);
-        assert_eq!((second.status, second.code().as_str()), (409, "in-flight"));
-        assert!(second.header("retry-after").is_some());
-        let other = world.redeem(&ticket, OTHER);
-        assert_eq!((other.status, other.code().as_str()), (402, "ticket-used"));
-        world.upstream.release();
-        assert_eq!(first.join().unwrap().text(), "Okay");
-    });
-    assert_eq!(world.redeem(&ticket, SMS).header("idempotent-replayed"), Some("true"));
+    let ticket = payer.buys(SMS);
+    let mut first = payer.starts_to_redeem(&ticket, SMS);
+    world.upstream.wait_until_asked();
+    let second = payer.redeems(&ticket, SMS);
+    second.is(409, "in-flight");
+    assert!(second.header("retry-after").is_some());
+    payer.redeems(&ticket, OTHER).asks_to_pay("ticket-used");
+    world.upstream.release();
+    first.read().unwrap().is_delivered("Okay");
+    payer.redeems(&ticket, SMS).is_replayed("Okay");
     assert_eq!(world.upstream.count(), 1);
 }
 
 #[test]
 fn a_retry_right_after_a_failure_is_told_when_to_come_again() {
     let world = World::new();
+    let payer = world.payer();
     world.upstream.behave(Behaviour::status(400, "no"));
-    let (_, ticket) = world.buy(SMS);
-    assert_eq!(world.redeem(&ticket, SMS).status, 502);
-    let soon = world.redeem(&ticket, SMS);
-    assert_eq!(
-        (soon.status, soon.code().as_str(), soon.header("retry-after")),
-        (429, "retry-later", Some("1"))
-    );
-    assert_eq!(soon.json()["retry"], "same-ticket");
+    let ticket = payer.buys(SMS);
+    payer.redeems(&ticket, SMS).is(502, "upstream-refused");
+    let soon = payer.redeems(&ticket, SMS);
+    soon.is(429, "retry-later").advises("same-ticket");
+    assert_eq!(soon.header("retry-after"), Some("1"));
     world.upstream.behave(Behaviour::okay());
-    wait_until("its turn", || world.redeem(&ticket, SMS).status == 200);
+    payer.redeems_in_the_end(&ticket, SMS);
     assert_eq!(world.upstream.count(), 2);
 }
 
@@ -284,25 +248,20 @@ fn a_retry_right_after_a_failure_is_told_when_to_come_again() {
 fn a_long_answer_is_passed_on_whole_and_then_known_by_its_status_only() {
     let world =
         World::with(Options { limits: "stored_answer = \"16KiB\"".into(), ..Options::default() });
+    let payer = world.payer();
     let long = vec![b'x'; 300_000];
-    world.upstream.behave(Behaviour::Answer {
-        status: 201,
-        headers: "Content-Type: text/plain\r\n",
-        body: long.clone(),
-    });
-    let (_, ticket) = world.buy(SMS);
-    let first = world.redeem(&ticket, SMS);
+    let headers = "Content-Type: text/plain\r\n";
+    world.upstream.behave(Behaviour::Answer { status: 201, headers, body: long.clone() });
+    let ticket = payer.buys(SMS);
+    let first = payer.redeems(&ticket, SMS);
     assert_eq!((first.status, first.body.len()), (201, long.len()));
-    let again = world.redeem(&ticket, SMS);
-    assert_eq!((again.status, again.code().as_str()), (201, "delivered-answer-not-kept"));
-    assert_eq!(again.json()["charged"], true);
+    payer.redeems(&ticket, SMS).is(201, "delivered-answer-not-kept").has_charged();
     assert_eq!(world.upstream.count(), 1);
 }
 
 #[test]
 fn a_service_without_a_schema_takes_any_strict_json() {
-    let world = World::with(Options {
-        more: r#"
+    let any = r#"
 [[service]]
 name = "any"
 method = "PUT"
@@ -310,11 +269,8 @@ path = "/any"
 ticket = "single-use"
 price_sat = 1
 upstream = "http://127.0.0.1:1/"
-"#
-        .into(),
-        ..Options::default()
-    });
-    let json = [("Content-Type", "application/json")];
-    assert_eq!(http::send(world.address, "PUT", "/any", &json, b"{\"a\":1,\"a\":2}").status, 400);
-    assert_eq!(http::send(world.address, "POST", PATH, &json, b"[]").status, 400);
+"#;
+    let world = World::with(Options { more: any.into(), ..Options::default() });
+    world.payer_at("PUT", "/any").tries_to_buy("{\"a\":1,\"a\":2}").has_status(400);
+    world.payer().tries_to_buy("[]").has_status(400);
 }

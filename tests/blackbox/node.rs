@@ -1,66 +1,136 @@
-//! The node in each of its conditions: what is said of it, what buyers and payers get, and that it
-//! heals without a restart.
+//! Promise 5: the node in each of its conditions: what is said of it, what buyers and payers get,
+//! and that it heals without a restart.
 
 use std::time::{Duration, Instant};
 
-use crate::support::process::Process;
-use crate::support::world::{Options, PATH, Play};
-use crate::support::{SMS, World, http, wait_until};
+use crate::support::world::{Options, Play};
+use crate::support::{SMS, World, wait_until};
 
-#[test]
-fn each_condition_has_its_own_word_stops_the_sale_only_and_heals() {
-    let lnd = tempfile::tempdir().unwrap();
-    let play = Play::start(lnd.path());
+/// In this condition of the node sales stop and nothing else does; it has its own word for
+/// operators, and heals.
+fn stops_the_sale_only_and_heals(condition: &str, word: &str) {
+    let play = Play::new();
     // Until the node is asked again buyers are served from the stock.
     let limits = "unpaid_per_client = 1000".into();
     let world = World::with(Options { lnd: "timeout = \"1s\"".into(), limits, ..play.options() });
+    let payer = world.payer();
     world.wait_until_node_is("ok");
-    for (condition, word) in [
-        ("locked", "locked"),
-        ("no-wallet", "no-wallet"),
-        ("waiting", "starting"),
-        ("starting", "starting"),
-        ("syncing", "syncing"),
-        ("down", "unreachable"),
-        ("silent", "silent"),
-    ] {
-        let (_, ticket) = world.buy(SMS);
-        play.order(condition);
-        wait_until(&format!("{condition} to be noticed"), || {
-            assert_ne!(world.post(&[], SMS).status, 500);
-            world.ready()["node"]["status"] == word
-        });
-        let refused = world.post(&[], SMS);
-        assert_eq!(
-            (refused.status, refused.code().as_str(), refused.header("www-authenticate")),
-            (503, "node-down", None),
-            "{condition}"
-        );
-        assert!(refused.header("retry-after").is_some());
-        assert_eq!(
-            world.redeem(&ticket, SMS).status,
-            200,
-            "{condition}: paid tickets are redeemed"
-        );
-        assert_eq!(http::get(world.address, "/status").status, 200);
-        // The calls above may have met it in a state between two.
-        wait_until(&format!("the metric to say {word}"), || {
-            world.metric(&format!("farebox_node_state{{state=\"{word}\"}}")) == 1.0
-        });
-        assert_eq!(world.metric("farebox_node_state{state=\"ok\"}"), 0.0);
-        world.gate.wait_until_it_says("node: ");
-        let (status, said) =
-            Process::run(&["check", "--config", "farebox.toml"], world.folder.path());
-        assert!(!status.success() && said.contains("FAILED   node: "), "{condition}: {said}");
-        play.order("up");
-        wait_until(&format!("the sale to open after {condition}"), || {
-            world.post(&[], SMS).status == 402
-        });
-        // A call from before may still end in between.
-        wait_until("the metric to say ok", || {
-            world.metric("farebox_node_state{state=\"ok\"}") == 1.0
-        });
-    }
+    let ticket = payer.buys(SMS);
+    play.order(condition);
+    wait_until(&format!("{condition} to be noticed"), || {
+        assert_ne!(payer.tries_to_buy(SMS).status, 500);
+        world.ready()["node"]["status"] == word
+    });
+    let refused = payer.tries_to_buy(SMS);
+    refused.is(503, "node-down");
+    assert!(refused.header("retry-after").is_some());
+    // Paid tickets are redeemed.
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
+    world.serves_what_is_free();
+    // The calls above may have met it in a state between two.
+    wait_until(&format!("the metric to say {word}"), || {
+        world.metric(&format!("farebox_node_state{{state=\"{word}\"}}")) == 1.0
+    });
+    assert_eq!(world.metric("farebox_node_state{state=\"ok\"}"), 0.0);
+    world.gate.wait_until_it_says("node: ");
+    let (status, said) = world.farebox("check --config farebox.toml");
+    assert!(!status.success() && said.contains("FAILED   node: "), "{condition}: {said}");
+    play.order("up");
+    world.wait_until_it_sells();
+    // A call from before may still end in between.
+    wait_until("the metric to say ok", || world.metric("farebox_node_state{state=\"ok\"}") == 1.0);
+}
+
+#[test]
+fn a_locked_node_stops_the_sale_only_and_heals() {
+    stops_the_sale_only_and_heals("locked", "locked");
+}
+
+#[test]
+fn a_node_without_a_wallet_stops_the_sale_only_and_heals() {
+    stops_the_sale_only_and_heals("no-wallet", "no-wallet");
+}
+
+#[test]
+fn a_waiting_node_stops_the_sale_only_and_heals() {
+    stops_the_sale_only_and_heals("waiting", "starting");
+}
+
+#[test]
+fn a_starting_node_stops_the_sale_only_and_heals() {
+    stops_the_sale_only_and_heals("starting", "starting");
+}
+
+#[test]
+fn a_syncing_node_stops_the_sale_only_and_heals() {
+    stops_the_sale_only_and_heals("syncing", "syncing");
+}
+
+#[test]
+fn a_node_that_is_down_stops_the_sale_only_and_heals() {
+    stops_the_sale_only_and_heals("down", "unreachable");
+}
+
+#[test]
+fn a_silent_node_stops_the_sale_only_and_heals() {
+    stops_the_sale_only_and_heals("silent", "silent");
+}
+
+#[test]
+fn it_starts_without_a_node_sells_nothing_and_heals() {
+    let lnd = tempfile::tempdir().unwrap();
+    let play = Play::start(lnd.path());
+    let address = play.grpc;
+    drop(play);
+    let node = Some((address, lnd.path().join("lnd")));
+    let world = World::with(Options { node, ..Options::default() });
+    let payer = world.payer();
+    world.wait_until_node_is("unreachable");
+    payer.tries_to_buy(SMS).is(503, "node-down");
+    world.serves_what_is_free();
+    assert_eq!(world.ready()["status"], "degraded");
+    let play = Play::start_at(lnd.path(), &address.to_string());
+    world.wait_until_it_sells();
+    // The node goes again: what is paid is redeemed all the same.
+    let ticket = play.pays(&payer.asks(SMS));
+    drop(play);
+    wait_until("sales to stop", || payer.tries_to_buy(SMS).status == 503);
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
+}
+
+#[test]
+fn another_node_s_certificate_or_macaroon_is_refused_and_named() {
+    let (node, stranger) = (Play::new(), Play::new());
+    let world = World::with(Options {
+        node: Some((node.grpc, stranger.folder.clone())),
+        ..Options::default()
+    });
+    let payer = world.payer();
+    world.wait_until_node_is("certificate");
+    payer.tries_to_buy(SMS).is(503, "node-down");
+    // The right certificate with the stranger's macaroon.
+    std::fs::copy(node.folder.join("tls.cert"), stranger.folder.join("tls.cert")).unwrap();
+    world.wait_until_node_is("macaroon");
+    payer.tries_to_buy(SMS).is(503, "node-down");
+    let macaroon = "data/chain/bitcoin/regtest/invoice.macaroon";
+    std::fs::copy(node.folder.join(macaroon), stranger.folder.join(macaroon)).unwrap();
+    world.wait_until_it_sells();
+}
+
+#[test]
+fn an_invoice_of_another_network_is_no_challenge() {
+    let play = Play::new();
+    let mut world = World::with(play.options());
+    world.wait_until_node_is("ok");
+    world.write_config("farebox.toml", &[("\"regtest\"", "\"mainnet\"")]);
+    world.gate.kill();
+    world.start_again();
+    let payer = world.payer();
+    wait_until("the node to be tried", || {
+        world.gate.output().contains("for regtest, but `lnd.network` says mainnet")
+            || payer.tries_to_buy(SMS).status == 402
+    });
+    payer.tries_to_buy(SMS).has_status(503);
 }
 
 /// The State service takes no macaroon, and so knows nothing of this.
@@ -77,20 +147,19 @@ fn a_macaroon_that_lnd_refuses_is_told_before_the_first_buyer() {
     let world = World::with(Options { macaroon: Some(shown.clone()), ..play.options() });
     world.wait_until_node_is("macaroon");
     world.gate.wait_until_it_says("LND refuses the macaroon in `lnd.macaroon`");
-    assert_eq!(world.post(&[], SMS).code(), "node-down");
+    world.payer().tries_to_buy(SMS).is(503, "node-down");
     std::fs::copy(baked("farebox"), &shown).unwrap();
-    wait_until("the sale to open", || world.post(&[], SMS).status == 402);
+    world.wait_until_it_sells();
 }
 
 #[test]
 fn a_new_certificate_and_new_macaroons_are_taken_up_from_their_files() {
-    let lnd = tempfile::tempdir().unwrap();
-    let play = Play::start(lnd.path());
+    let play = Play::new();
     let world = World::with(play.options());
-    wait_until("the sale", || world.post(&[], SMS).status == 402);
+    world.wait_until_it_sells();
     for renewed in ["new-certificate", "new-macaroons"] {
         play.order(renewed);
-        wait_until("the sale to open again", || world.post(&[], SMS).status == 402);
+        world.wait_until_it_sells();
     }
 }
 
@@ -116,185 +185,97 @@ fn a_node_that_never_shakes_hands_is_left_for_the_one_that_does() {
     drop(listener);
     drop(play);
     let _play = Play::start_at(lnd.path(), &address.to_string());
-    wait_until("the sale to open", || world.post(&[], SMS).status == 402);
+    world.wait_until_it_sells();
     drop(silent);
+}
+
+/// A node that takes connections and says nothing: free and paid requests keep their pace, buyers
+/// get a quick 503.
+#[test]
+fn a_node_that_hangs_stops_only_the_sale() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in silent.incoming() {
+            held.push(stream);
+        }
+    });
+    let lnd = tempfile::tempdir().unwrap();
+    drop(Play::start(lnd.path()));
+    let world = World::with(Options {
+        node: Some((address, lnd.path().join("lnd"))),
+        lnd: "timeout = \"1s\"".into(),
+        ..Options::default()
+    });
+    let started = Instant::now();
+    let mut asked = 0;
+    while started.elapsed() < Duration::from_secs(3) {
+        world.payer().tries_to_buy(SMS).has_status(503);
+        let free = Instant::now();
+        world.serves_what_is_free();
+        assert!(free.elapsed() < Duration::from_secs(1), "a free request waited for the node");
+        asked += 1;
+    }
+    assert!(asked > 10);
 }
 
 /// The connection is lost after the invoice was stored: the buyer gets a 503, and the invoice
 /// counts as unpaid.
 #[test]
 fn a_reset_after_the_invoice_was_stored_counts_against_the_limit() {
-    let lnd = tempfile::tempdir().unwrap();
-    let play = Play::start(lnd.path());
+    let play = Play::new();
     let world = World::with(Options { limits: "unpaid_per_client = 2".into(), ..play.options() });
+    let payer = world.payer();
     world.wait_until_node_is("ok");
     play.order("resets");
-    assert_eq!(world.post(&[], SMS).code(), "node-down");
+    payer.tries_to_buy(SMS).is(503, "node-down");
     play.order("up");
-    wait_until("the sale to open", || world.post(&[], SMS).status != 503);
-    assert_eq!(world.post(&[], SMS).code(), "too-many-unpaid", "one that may exist, one that does");
+    wait_until("the sale to open", || payer.tries_to_buy(SMS).status != 503);
+    // One that may exist, one that does.
+    payer.tries_to_buy(SMS).is(429, "too-many-unpaid");
 }
 
-/// A node that takes half its deadline for an invoice: the first buyers wait, those who come later
+/// A node that takes half its deadline for an invoice: the first buyers wait, those that come later
 /// are sent away at once.
 #[test]
 fn a_slow_node_costs_new_buyers_a_quick_no_and_paid_payers_nothing() {
-    let lnd = tempfile::tempdir().unwrap();
-    let play = Play::start(lnd.path());
+    let play = Play::new();
     let world = World::with(Options {
         lnd: "timeout = \"8s\"".into(),
         limits: "unpaid_per_client = 1000".into(),
         ..play.options()
     });
+    let payer = world.payer();
     world.wait_until_node_is("ok");
-    let (_, ticket) = world.buy(SMS);
+    let ticket = payer.buys(SMS);
     play.order("slow 6000");
-    let address = world.address;
-    let ask = move || {
-        http::send(address, "POST", PATH, &[("Content-Type", "application/json")], SMS.as_bytes())
-    };
-    let first: Vec<_> = (0..4).map(|_| std::thread::spawn(ask)).collect();
-    wait_until("the node to be known as slow", || world.ready()["node"]["status"] == "slow");
-    let started = Instant::now();
-    for _ in 0..20 {
-        let refused = ask();
-        assert_eq!((refused.status, refused.code().as_str()), (503, "node-down"));
-        assert_eq!(http::get(world.address, "/status").status, 200);
-    }
-    assert_eq!(world.redeem(&ticket, SMS).status, 200);
-    assert!(started.elapsed() < Duration::from_secs(4), "they waited for the node");
-    for one in first {
-        assert_eq!(one.join().unwrap().status, 402, "who was there first is served");
-    }
+    std::thread::scope(|scope| {
+        let first: Vec<_> = (0..4).map(|_| scope.spawn(|| payer.tries_to_buy(SMS))).collect();
+        world.wait_until_node_is("slow");
+        let started = Instant::now();
+        for _ in 0..20 {
+            payer.tries_to_buy(SMS).is(503, "node-down");
+            world.serves_what_is_free();
+        }
+        payer.redeems(&ticket, SMS).is_delivered("Okay");
+        assert!(started.elapsed() < Duration::from_secs(4), "they waited for the node");
+        for one in first {
+            assert_eq!(one.join().unwrap().status, 402, "a buyer that was there first is served");
+        }
+    });
     play.order("up");
-    wait_until("the sale to open", || ask().status == 402);
-}
-
-#[test]
-fn check_reads_the_macaroon_and_names_the_right_one() {
-    let lnd = tempfile::tempdir().unwrap();
-    let play = Play::start(lnd.path());
-    let world = World::with(play.options());
-    let (path, good) = (
-        world.folder.path().join("farebox.toml"),
-        std::fs::read_to_string(world.folder.path().join("farebox.toml")).unwrap(),
-    );
-    let check = |changes: &[(&str, &str)], arguments: &[&str]| {
-        let config =
-            changes.iter().fold(good.clone(), |config, (from, to)| config.replace(from, to));
-        std::fs::write(&path, config).unwrap();
-        let (status, said) = Process::run(
-            &[&["check", "--config", "farebox.toml"], arguments].concat(),
-            world.folder.path(),
-        );
-        (status.success(), said)
-    };
-    let bake = "lncli bakemacaroon --save_to=farebox.macaroon --root_key_id=402 \
-                uri:/lnrpc.Lightning/AddInvoice";
-
-    let (fine, said) = check(&[], &[]);
-    assert!(
-        fine && said.contains("note     macaroon: `lnd.macaroon` may do more")
-            && said.contains("invoices:read"),
-        "{said}"
-    );
-    assert!(
-        said.contains("can read the preimages of unpaid invoices")
-            && said.contains(&format!("{bake}\n")),
-        "{said}"
-    );
-    assert!(said.contains("name and version: unknown"), "what it may not ask is unknown: {said}");
-
-    play.order("bake farebox /lnrpc.Lightning/AddInvoice");
-    let (fine, said) = check(&[("invoice.macaroon", "farebox.macaroon")], &[]);
-    assert!(
-        fine && said.contains("ok       macaroon: may do exactly what this config needs"),
-        "{said}"
-    );
-
-    let admin = play.folder.join("data/chain/bitcoin/regtest/admin.macaroon");
-    let (fine, said) = check(
-        &[("invoice.macaroon", "farebox.macaroon")],
-        &["--macaroon", admin.to_str().unwrap()],
-    );
-    assert!(
-        fine && said.contains("\"farebox-play (play money)\", LND farebox-play")
-            && said.contains("1 active, which can receive"),
-        "{said}"
-    );
-
-    let detects = ("network = \"regtest\"", "network = \"regtest\"\ndetect_payments = true");
-    let (fine, said) = check(&[("invoice.macaroon", "farebox.macaroon"), detects], &[]);
-    assert!(
-        !fine
-            && said.contains(
-                "may not call /lnrpc.Lightning/SubscribeInvoices, /lnrpc.Lightning/LookupInvoice"
-            ),
-        "{said}"
-    );
-    assert!(
-        said.contains(&format!(
-            "{bake} uri:/lnrpc.Lightning/SubscribeInvoices uri:/lnrpc.Lightning/LookupInvoice"
-        )),
-        "{said}"
-    );
-
-    play.order(
-        "bake watching /lnrpc.Lightning/AddInvoice /lnrpc.Lightning/SubscribeInvoices \
-                /lnrpc.Lightning/LookupInvoice",
-    );
-    let (fine, said) = check(&[("invoice.macaroon", "watching.macaroon"), detects], &[]);
-    assert!(fine && said.contains("ok       payments: that invoice could be looked up"), "{said}");
-
-    play.order("bake blind /lnrpc.Lightning/GetInfo");
-    let (fine, said) = check(&[("invoice.macaroon", "blind.macaroon")], &[]);
-    assert!(
-        !fine
-            && said.contains("may not call /lnrpc.Lightning/AddInvoice")
-            && said.contains("FAILED   invoice: "),
-        "{said}"
-    );
-    // One that can't be read says nothing of the parts that come after it.
-    let hex = play.folder.join("hex.macaroon");
-    std::fs::write(&hex, "0201036c6e64").unwrap();
-    let (fine, said) =
-        check(&[("lnd/data/chain/bitcoin/regtest/invoice.macaroon", "lnd/hex.macaroon")], &[]);
-    assert!(
-        !fine
-            && said.contains("FAILED   macaroon: `lnd.macaroon`: ")
-            && said.contains("ok       ledger: "),
-        "{said}"
-    );
-    let (fine, said) = check(&[], &["--macaroon", hex.to_str().unwrap()]);
-    assert!(
-        !fine
-            && said.contains("FAILED   node: `--macaroon`: ")
-            && said.contains("ok       ledger: "),
-        "{said}"
-    );
-    play.order("down");
-    let (fine, said) = check(&[("invoice.macaroon", "blind.macaroon")], &[]);
-    assert!(
-        !fine && said.contains("may not call /lnrpc.Lightning/AddInvoice"),
-        "read without a call: {said}"
-    );
+    world.wait_until_it_sells();
 }
 
 #[test]
 fn amounts_in_msat_are_asked_for_to_the_msat() {
-    let world = World::new();
-    let config = std::fs::read_to_string(world.folder.path().join("farebox.toml")).unwrap();
-    let config = config
-        .replace("price_sat = 100", "price_msat = 1500")
-        .replace("state_dir = \"state\"", "state_dir = \"state2\"");
-    std::fs::write(world.folder.path().join("msat.toml"), config).unwrap();
-    let gate = Process::start(&["serve", "--config", "msat.toml"], world.folder.path());
-    let address = gate.word_after("gate=").parse().unwrap();
-    let ask = || {
-        http::send(address, "POST", PATH, &[("Content-Type", "application/json")], SMS.as_bytes())
-    };
-    wait_until("a sale", || ask().status == 402);
-    let body = ask().json();
+    let mut world = World::new();
+    world.write_config("farebox.toml", &[("price_sat = 100", "price_msat = 1500")]);
+    world.stop();
+    world.restart();
+    let challenge = world.payer().asks(SMS);
+    let body = challenge.response.json();
     assert_eq!((body["priceMsat"].as_u64(), body["priceSats"].as_u64()), (Some(1500), Some(2)));
-    assert!(body["invoice"].as_str().unwrap().starts_with("lnbcrt15n1"), "{body}");
+    assert!(challenge.invoice.starts_with("lnbcrt15n1"), "{body}");
 }

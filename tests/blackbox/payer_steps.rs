@@ -1,53 +1,47 @@
 //! The payer's three steps, to the letter.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 use crate::support::process::Process;
 use crate::support::world::PATH;
-use crate::support::{SMS, World, http, wait_until};
+use crate::support::{Challenge, SMS, World, http, wait_until};
 
 #[test]
 fn ask_pay_send_and_send_again() {
     let mut world = World::new();
-    let challenge = world.ask(SMS);
+    let payer = world.payer();
+    let challenge = payer.asks(SMS);
     assert_eq!(world.upstream.count(), 0, "the first request sends nothing");
+    challenge.response.charges_nothing().advises("new-ticket");
     assert_eq!(challenge.response.header("cache-control"), Some("no-store"));
     assert_eq!(challenge.response.header("content-type"), Some("application/json"));
     let body = challenge.response.json();
-    assert_eq!(
-        (body["priceSats"].as_u64(), body["charged"].as_bool(), body["retry"].as_str()),
-        (Some(100), Some(false), Some("new-ticket"))
-    );
+    assert_eq!(body["priceSats"], 100);
     assert!(body["expiresAt"].as_u64().unwrap() > 1_700_000_000);
 
-    let preimage = world.pay(&challenge);
-    use sha2::{Digest, Sha256};
-    let hash = hex::encode(Sha256::digest(hex::decode(&preimage).unwrap()));
-    assert_eq!(body["paymentHash"], hash, "the invoice is the macaroon's");
+    let ticket = payer.pays(&challenge);
+    assert_eq!(body["paymentHash"], ticket.payment_hash(), "the invoice is the macaroon's");
 
-    let ticket = format!("L402 {}:{preimage}", challenge.macaroon);
-    let answer = world.redeem(&ticket, SMS);
-    assert_eq!((answer.status, answer.text().as_str()), (200, "Okay"));
+    let answer = payer.redeems(&ticket, SMS);
+    answer.is_delivered("Okay");
     assert_eq!(answer.header("content-type"), Some("text/plain"));
-    assert_eq!(answer.header("idempotent-replayed"), None);
     for _ in 0..2 {
-        let again = world.redeem(&ticket, SMS);
-        assert_eq!(
-            (again.status, again.text().as_str(), again.header("idempotent-replayed")),
-            (200, "Okay", Some("true"))
-        );
+        payer.redeems(&ticket, SMS).is_replayed("Okay");
         world.crash_and_restart();
     }
     assert_eq!(world.upstream.count(), 1, "one payment, one message");
 }
 
+/// White space and key order don't cost money.
 #[test]
 fn the_upstream_gets_what_was_priced_and_nothing_that_opens_anything() {
     let world = World::new();
-    let (challenge, ticket) = world.buy(SMS);
-    let answer = world.post(
+    let payer = world.payer();
+    let ticket = payer.buys(SMS);
+    let answer = payer.sends(
         &[
-            ("Authorization", ticket.as_str()),
+            ("Authorization", &*ticket.authorization()),
             ("Authorization", "LSAT also:this"),
             ("Macaroon", "0201"),
             ("Connection", "X-Drop-Me"),
@@ -62,7 +56,7 @@ fn the_upstream_gets_what_was_priced_and_nothing_that_opens_anything() {
         ],
         " { \"message\" : \"Hello, this is a test SMS!\",\n \"phone_number\":\"+1234567890\" } ",
     );
-    assert_eq!(answer.status, 200, "white space and key order don't cost money: {answer:?}");
+    answer.is_delivered("Okay");
     let seen = world.upstream.last();
     assert_eq!(seen.line, "POST /send?account=7 HTTP/1.1");
     assert_eq!(
@@ -89,7 +83,7 @@ fn the_upstream_gets_what_was_priced_and_nothing_that_opens_anything() {
     assert_eq!(seen.header("accept-encoding"), Some("identity"));
     assert_eq!(seen.header("content-type"), Some("application/json"));
     let everything = format!("{seen:?}");
-    assert!(!everything.contains(&challenge.macaroon) && !everything.contains("LSAT"));
+    assert!(!everything.contains(&ticket.macaroon) && !everything.contains("LSAT"));
 }
 
 /// The command for step 3 is run by a real shell, with `curl` replaced by something that shows its
@@ -97,6 +91,7 @@ fn the_upstream_gets_what_was_priced_and_nothing_that_opens_anything() {
 #[test]
 fn the_pasted_command_is_safe_and_complete_whatever_the_message() {
     let world = World::new();
+    let payer = world.payer();
     for message in [
         r#"it's $HOME `id` $(id) "quoted" \ back\\slash !! 100% ; rm -rf / & | > < * ? ~ # \n"#,
         "line\nbreak\ttab",
@@ -106,9 +101,10 @@ fn the_pasted_command_is_safe_and_complete_whatever_the_message() {
     ] {
         let body =
             serde_json::json!({ "phone_number": "+1234567890", "message": message }).to_string();
-        let (challenge, ticket) = world.buy(&body);
+        let challenge = payer.asks(&body);
+        let ticket = payer.pays(&challenge);
         let next = challenge.response.json()["next"].as_str().unwrap().to_owned();
-        let preimage = ticket.rsplit(':').next().unwrap();
+        let preimage = &ticket.preimage;
         let script = format!("curl() {{ printf '%s\\0' \"$@\"; }}\nPREIMAGE={preimage}\n{next}\n");
         let shown = Command::new("sh").arg("-c").arg(&script).output().unwrap();
         assert!(shown.status.success() && shown.stderr.is_empty(), "{shown:?}");
@@ -124,8 +120,9 @@ fn the_pasted_command_is_safe_and_complete_whatever_the_message() {
         );
         assert_eq!(url, format!("http://gate.test:8402{PATH}"));
         assert_eq!(content_type, "Content-Type: application/json");
-        assert_eq!(authorization, format!("Authorization: {ticket}"));
-        assert_eq!(world.redeem(&ticket, data).status, 200, "the identical request: {data}");
+        assert_eq!(authorization, format!("Authorization: {}", ticket.authorization()));
+        // The identical request.
+        payer.redeems(&ticket, data).in_case(data).is_delivered("Okay");
     }
     assert_eq!(world.upstream.count(), 5);
 }
@@ -137,37 +134,29 @@ fn the_demo_sells_a_message_with_the_commands_that_it_prints() {
         &["demo", "--gate", "127.0.0.1:0", "--wallet", "127.0.0.1:0", "--outbox", "127.0.0.1:0"],
         folder.path(),
     );
-    let outbox = demo.word_after("outbox  http://").trim_end_matches("/outbox").parse().unwrap();
     demo.word_after("Ctrl-C ends");
     let printed = demo.output();
-    let commands: Vec<&str> = printed
-        .lines()
-        .filter(|line| {
-            ["CHALLENGE=", "PREIMAGE=", "curl "].iter().any(|start| line.starts_with(start))
-        })
-        .collect();
-    assert_eq!(commands.len(), 3, "{printed}");
-    let field = |text: &str, name: &str| {
-        let value: serde_json::Value = serde_json::from_str(text).unwrap();
-        value[name].as_str().unwrap().to_owned()
+    let starts = ["CHALLENGE=", "PREIMAGE=", "curl "];
+    let is_command = |line: &&str| starts.iter().any(|start| line.starts_with(start));
+    assert_eq!(printed.lines().filter(is_command).count(), 3, "{printed}");
+    let address = |marker: &str| -> SocketAddr {
+        demo.word_after(marker).split('/').next().unwrap().parse().unwrap()
     };
-    let gate: std::net::SocketAddr =
-        demo.word_after("gate    http://").split('/').next().unwrap().parse().unwrap();
-    let wallet: std::net::SocketAddr =
-        demo.word_after("wallet  http://").split('/').next().unwrap().parse().unwrap();
-    let json = [("Content-Type", "application/json")];
+    let (gate, wallet, outbox) =
+        (address("gate    http://"), address("wallet  http://"), address("outbox  http://"));
+    let json = ("Content-Type", "application/json");
     wait_until("the demo's node", || {
-        http::send(gate, "POST", PATH, &json, SMS.as_bytes()).status == 402
+        http::send(gate, "POST", PATH, &[json], SMS.as_bytes()).status == 402
     });
-    let challenge = http::send(gate, "POST", PATH, &json, SMS.as_bytes()).text();
-    let preimage =
-        http::send(wallet, "POST", "/pay", &[], field(&challenge, "invoice").as_bytes()).text();
-    let ticket = format!("L402 {}:{}", field(&challenge, "macaroon"), preimage.trim());
-    for _ in 0..2 {
-        let answer =
-            http::send(gate, "POST", PATH, &[json[0], ("Authorization", &ticket)], SMS.as_bytes());
-        assert_eq!((answer.status, answer.text().as_str()), (200, "Okay\n"));
-    }
+    let challenge = Challenge::from(http::send(gate, "POST", PATH, &[json], SMS.as_bytes()));
+    let paid = http::send(wallet, "POST", "/pay", &[], challenge.invoice.as_bytes()).text();
+    let authorization = challenge.with_preimage(paid.trim()).authorization();
+    let redeem = || {
+        let headers = [json, ("Authorization", &*authorization)];
+        http::send(gate, "POST", PATH, &headers, SMS.as_bytes())
+    };
+    redeem().is_delivered("Okay\n");
+    redeem().is_replayed("Okay\n");
     assert_eq!(http::get(outbox, "/outbox").json().as_array().unwrap().len(), 1);
     wait_until("the message on the screen", || demo.output().contains("outbox: "));
     demo.signal("TERM");

@@ -213,31 +213,6 @@ fn an_instance_that_was_frozen_past_its_lease_sends_nothing() {
 }
 
 #[test]
-fn a_secret_that_tickets_need_must_be_there_and_none_is_made() {
-    let postgres = Postgres::start();
-    let mut world = World::with(Options::postgres(&postgres.url()));
-    world.gate.kill();
-    let secret = world.folder.path().join("state/master.secret");
-    let environment = [("FAREBOX_LEDGER", postgres.url())];
-    let environment = [(environment[0].0, environment[0].1.as_str())];
-    std::fs::write(&secret, "02".repeat(32)).unwrap();
-    let (status, said) = Process::run_with(
-        &["serve", "--config", "farebox.toml"],
-        world.folder.path(),
-        &environment,
-    );
-    assert!(!status.success() && said.contains("still signed with are missing"), "{said}");
-    std::fs::remove_file(&secret).unwrap();
-    let (status, said) = Process::run_with(
-        &["serve", "--config", "farebox.toml"],
-        world.folder.path(),
-        &environment,
-    );
-    assert!(!status.success() && said.contains("master.secret"), "{said}");
-    assert!(!secret.exists());
-}
-
-#[test]
 fn a_revocation_counts_on_all_instances_at_once() {
     let postgres = Postgres::start();
     let one = World::with(Options::postgres(&postgres.url()));

@@ -1,14 +1,15 @@
-//! The header line, read by the literal rules of the clients that are out there; and what clients
-//! hand in.
+//! Promise 9: the header line, read by the literal rules of the clients that are out there; and
+//! what clients hand in.
 
 use regex::Regex;
 
-use crate::support::{SMS, World, http};
+use crate::support::payer::with_caveat;
+use crate::support::{Behaviour, SMS, World, http};
 
 #[test]
 fn every_client_reads_the_challenge() {
     let world = World::new();
-    let challenge = world.ask(SMS);
+    let challenge = world.payer().asks(SMS);
     let lines: Vec<&(String, String)> = challenge
         .response
         .headers
@@ -51,53 +52,51 @@ fn every_client_reads_the_challenge() {
 }
 
 #[test]
-fn no_answer_but_a_402_bears_a_challenge() {
+fn no_answer_of_an_upstream_bears_a_challenge() {
     let world = World::new();
-    let (_, ticket) = world.buy(SMS);
-    world.upstream.behave(crate::support::Behaviour::Answer {
+    let payer = world.payer();
+    let ticket = payer.buys(SMS);
+    world.upstream.behave(Behaviour::Answer {
         status: 200,
         headers: "WWW-Authenticate: L402 macaroon=\"x\", invoice=\"y\"\r\nSet-Cookie: \
                   a=b\r\nX-Id: 7\r\n",
         body: b"Okay".to_vec(),
     });
-    let paid = world.redeem(&ticket, SMS);
-    assert_eq!(
-        (paid.status, paid.header("www-authenticate"), paid.header("set-cookie")),
-        (200, None, None)
-    );
-    assert_eq!(paid.header("x-id"), Some("7"));
-    let free = http::get(world.address, "/status");
-    assert_eq!((free.status, free.header("www-authenticate")), (200, None));
-    for response in [
+    let paid = payer.redeems(&ticket, SMS);
+    paid.is_delivered("Okay");
+    assert_eq!((paid.header("set-cookie"), paid.header("x-id")), (None, Some("7")));
+    http::get(world.address, "/status").has_status(200).bears_no_challenge();
+}
+
+#[test]
+fn no_error_but_a_402_bears_a_challenge() {
+    let world = World::new();
+    for answer in [
         http::get(world.address, "/nowhere"),
         http::get(world.address, "/api/l402/send-sms"),
-        world.post(&[], "{}"),
+        world.payer().tries_to_buy("{}"),
     ] {
-        assert!(
-            response.status >= 400 && response.header("www-authenticate").is_none(),
-            "{response:?}"
-        );
+        assert!(answer.bears_no_challenge().status >= 400, "{answer:?}");
     }
 }
 
 #[test]
 fn every_spelling_of_a_ticket_is_one_ticket() {
     let world = World::new();
-    let (challenge, ticket) = world.buy(SMS);
-    let preimage = ticket.rsplit(':').next().unwrap();
-    let macaroon = challenge.macaroon.as_str();
+    let payer = world.payer();
+    let ticket = payer.buys(SMS);
+    let (macaroon, preimage) = (ticket.macaroon.as_str(), ticket.preimage.as_str());
+    let whole = ticket.authorization();
     let url_safe = macaroon.replace('+', "-").replace('/', "_");
     let unpadded = url_safe.trim_end_matches('=');
-    assert_eq!(
-        world.redeem(&format!("l402 {unpadded}:{}", preimage.to_uppercase()), SMS).status,
-        200
-    );
+    let first = format!("l402 {unpadded}:{}", preimage.to_uppercase());
+    payer.hands_in(&first, SMS).is_delivered("Okay");
     let garbage = "L402 AAAA:0000000000000000000000000000000000000000000000000000000000000000";
     for spelling in [
         vec![("Authorization", format!("LSAT {macaroon}:{preimage}"))],
         vec![("Authorization", format!("L402 {url_safe}:{preimage}"))],
-        vec![("Authorization", "Bearer x".to_owned()), ("Authorization", ticket.clone())],
-        vec![("Authorization", garbage.to_owned()), ("Authorization", ticket.clone())],
+        vec![("Authorization", "Bearer x".to_owned()), ("Authorization", whole.clone())],
+        vec![("Authorization", garbage.to_owned()), ("Authorization", whole.clone())],
         vec![("Authorization", format!("L402 AAAA,{macaroon}:{preimage}"))],
         vec![("Macaroon", hex_with_preimage(macaroon, preimage))],
         vec![("Grpc-Metadata-Macaroon", hex_with_preimage(macaroon, preimage))],
@@ -108,12 +107,7 @@ fn every_spelling_of_a_ticket_is_one_ticket() {
     ] {
         let headers: Vec<(&str, &str)> =
             spelling.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let answer = world.post(&headers, SMS);
-        assert_eq!(
-            (answer.status, answer.header("idempotent-replayed")),
-            (200, Some("true")),
-            "{spelling:?}"
-        );
+        payer.sends(&headers, SMS).in_case(format!("{spelling:?}")).is_replayed("Okay");
     }
     assert_eq!(world.upstream.count(), 1);
 }
@@ -122,8 +116,7 @@ fn every_spelling_of_a_ticket_is_one_ticket() {
 fn another_scheme_is_no_ticket() {
     let world = World::new();
     for header in ["Bearer abc", "Basic dXNlcjpwYXNz", "Payment abc"] {
-        let answer = world.redeem(header, SMS);
-        assert_eq!((answer.status, answer.code().as_str()), (402, "payment-required"), "{header}");
+        world.payer().hands_in(header, SMS).in_case(header).asks_to_pay("payment-required");
     }
 }
 
@@ -141,11 +134,11 @@ fn a_browser_may_ask_from_any_page() {
         ],
         b"",
     );
-    assert_eq!(preflight.status, 204);
+    preflight.has_status(204);
     assert_eq!(preflight.header("access-control-allow-origin"), Some("*"));
     assert!(preflight.header("access-control-allow-headers").unwrap().contains("Authorization"));
     assert!(preflight.header("access-control-allow-methods").unwrap().contains("POST"));
-    let challenge = world.ask(SMS).response;
+    let challenge = world.payer().asks(SMS).response;
     assert!(
         challenge.header("access-control-expose-headers").unwrap().contains("WWW-Authenticate")
     );
@@ -160,12 +153,4 @@ fn hex_with_preimage(macaroon: &str, preimage: &str) -> String {
 
 fn base64_of(hex_text: &str) -> String {
     farebox::l402::credential::encode_base64(&hex::decode(hex_text).unwrap())
-}
-
-/// Appends a caveat as any holder can: the old signature is the key of the new one.
-pub fn with_caveat(macaroon: &[u8], caveat: &[u8]) -> Vec<u8> {
-    let (body, signature) = macaroon.split_at(macaroon.len() - 35);
-    let signature = farebox::hmac::hmac_sha256(signature[3..].try_into().unwrap(), &[caveat]);
-    assert!(caveat.len() < 128);
-    [body, &[2, caveat.len() as u8], caveat, &[0, 0, 6, 32], &signature].concat()
 }
