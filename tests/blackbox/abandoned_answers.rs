@@ -1,4 +1,4 @@
-//! A client that leaves an answer alone and goes on with others.
+//! Promise 7: a client that leaves an answer alone and goes on with others holds nothing for ever.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::support::Behaviour;
 use crate::support::world::Options;
 use crate::tls::{client, tls_world_with};
 
-/// Promise 7: a client that opens no window for one answer and goes on with others holds a
+/// A client that opens no window for one answer and goes on with others holds a
 /// connection to the upstream, of which there are so many only; not for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_an_http2_client_leaves_alone_is_taken_back() {

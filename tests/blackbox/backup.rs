@@ -1,12 +1,12 @@
-//! A backup and its restore, and a ledger that is not the one it was: nothing is sent twice.
+//! Promise 8: a backup and its restore, and a ledger that is not the one it was: nothing is sent
+//! twice.
 
 use std::path::Path;
 use std::process::Command;
 
 use crate::support::postgres::Postgres;
-use crate::support::process::Process;
 use crate::support::world::Options;
-use crate::support::{Challenge, SMS, World, http, wait_until};
+use crate::support::{World, wait_until};
 
 fn body(n: u8) -> String {
     format!(r#"{{"phone_number":"+12345678{n:02}","message":"Hello"}}"#)
@@ -43,62 +43,60 @@ fn shell(script: &str, folder: &Path) -> String {
     said
 }
 
-fn farebox(world: &World, arguments: &[&str]) -> (bool, String) {
-    let (status, said) = Process::run(arguments, world.folder.path());
-    (status.success(), said)
-}
-
 /// `serve` doesn't start; gives what it says.
 fn refused(world: &World) -> String {
-    let (started, said) = farebox(world, &["serve", "--config", "farebox.toml"]);
-    assert!(!started, "{said}");
+    let (status, said) = world.farebox("serve --config farebox.toml");
+    assert!(!status.success(), "{said}");
     said
 }
 
-fn stop(world: &mut World) {
-    world.gate.signal("TERM");
-    assert!(world.gate.wait().success());
+/// A command that has to succeed.
+fn done(world: &World, command: &str) {
+    let (status, said) = world.farebox(command);
+    assert!(status.success(), "{said}");
 }
+
+const RESTORED: &str = "ledger --config farebox.toml restored";
 
 #[test]
 fn what_the_readme_says_of_backups_is_so() {
     let mut world = World::new();
-    let [(_, before), (_, after), (_, unused)] = [1, 2, 3].map(|n| world.buy(&body(n)));
-    assert_eq!(world.redeem(&before, &body(1)).status, 200);
+    let payer = world.payer();
+    let [before, after, unused] = [1, 2, 3].map(|n| payer.buys(&body(n)));
+    payer.redeems(&before, &body(1)).is_delivered("Okay");
     let [back_up, put_back] = <[String; 2]>::try_from(commands(&world)).unwrap();
     shell(&back_up, world.folder.path());
-    assert_eq!(world.redeem(&after, &body(2)).status, 200);
+    payer.redeems(&after, &body(2)).is_delivered("Okay");
     assert_eq!(world.upstream.count(), 2);
     world.gate.kill();
     // Without a word the copy isn't taken.
     let (copy, said) = put_back.split_at(put_back.find(env!("CARGO_BIN_EXE_farebox")).unwrap());
     shell(copy, world.folder.path());
     assert!(refused(&world).contains("ledger --config FILE restored"));
-    let (checked, report) = farebox(&world, &["check", "--config", "farebox.toml"]);
-    assert!(!checked && report.contains("FAILED   ledger"), "{report}");
+    let (checked, report) = world.farebox("check --config farebox.toml");
+    assert!(!checked.success() && report.contains("FAILED   ledger"), "{report}");
     assert!(shell(said, world.folder.path()).contains("parked: 0 ticket(s)"));
     world.restart();
-    let replayed = world.redeem(&before, &body(1));
-    assert_eq!(replayed.header("idempotent-replayed"), Some("true"));
+    payer.redeems(&before, &body(1)).is_replayed("Okay");
     for (ticket, n) in [(&after, 2), (&unused, 3)] {
-        assert_eq!(world.redeem(ticket, &body(n)).code(), "outcome-unknown", "{n}");
+        payer.redeems(ticket, &body(n)).in_case(n).is(504, "outcome-unknown");
     }
     assert_eq!(world.upstream.count(), 2, "nothing was sent a second time");
-    let (_, new) = world.buy(&body(4));
-    assert_eq!(world.redeem(&new, &body(4)).status, 200);
-    let now = "4000000000";
-    let release = format!("/tickets/release?minted_before={now}");
-    assert_eq!(http::send(world.ops, "POST", &release, &[], b"").json()["released"], 2);
-    assert_eq!(world.redeem(&unused, &body(3)).status, 200);
+    let new = payer.buys(&body(4));
+    payer.redeems(&new, &body(4)).is_delivered("Okay");
+    let release = world.operator_posts("/tickets/release?minted_before=4000000000");
+    assert_eq!(release.json()["released"], 2);
+    payer.redeems(&unused, &body(3)).is_delivered("Okay");
 }
 
-/// Whoever copies "the ledger and the master secret" after a stop has all of it.
+/// An operator that copies "the ledger and the master secret" after a stop has all of it.
 #[test]
 fn an_orderly_stop_leaves_everything_in_the_one_file() {
     let mut world = World::new();
-    let (_, ticket) = world.buy(SMS);
-    assert_eq!(world.redeem(&ticket, SMS).status, 200);
-    stop(&mut world);
+    let payer = world.payer();
+    let ticket = payer.buys(&body(1));
+    payer.redeems(&ticket, &body(1)).is_delivered("Okay");
+    world.stop();
     let state = world.folder.path().join("state");
     assert!(!state.join("ledger.db-wal").exists());
     let elsewhere = world.folder.path().join("elsewhere");
@@ -109,31 +107,32 @@ fn an_orderly_stop_leaves_everything_in_the_one_file() {
     std::fs::rename(&state, world.folder.path().join("gone")).unwrap();
     std::fs::rename(&elsewhere, &state).unwrap();
     world.restart();
-    assert_eq!(world.redeem(&ticket, SMS).header("idempotent-replayed"), Some("true"));
+    payer.redeems(&ticket, &body(1)).is_replayed("Okay");
     assert_eq!(world.upstream.count(), 1);
 }
 
 #[test]
 fn a_secret_is_used_beside_its_own_ledger_only() {
     let mut world = World::new();
-    let [(_, spent), (_, unused)] = [1, 2].map(|n| world.buy(&body(n)));
-    assert_eq!(world.redeem(&spent, &body(1)).status, 200);
-    stop(&mut world);
+    let payer = world.payer();
+    let [spent, unused] = [1, 2].map(|n| payer.buys(&body(n)));
+    payer.redeems(&spent, &body(1)).is_delivered("Okay");
+    world.stop();
     let state = world.folder.path().join("state");
     std::fs::rename(state.join("ledger.db"), state.join("old.db")).unwrap();
     let said = refused(&world);
     assert!(said.contains("there is none at") && said.contains("ledger --config"), "{said}");
     assert!(!state.join("ledger.db").exists(), "none was made");
-    let new = ["ledger", "--config", "farebox.toml", "new"];
-    assert!(farebox(&world, &new).0);
-    assert!(!farebox(&world, &new).0, "never over an existing one");
+    let new = "ledger --config farebox.toml new";
+    done(&world, new);
+    assert!(!world.farebox(new).0.success(), "never over an existing one");
     world.restart();
     for (ticket, n) in [(&spent, 1), (&unused, 2)] {
-        assert_eq!(world.redeem(ticket, &body(n)).code(), "outcome-unknown", "{n}");
+        payer.redeems(ticket, &body(n)).in_case(n).is(504, "outcome-unknown");
     }
     assert_eq!(world.upstream.count(), 1);
     // The old one isn't this secret's any more.
-    stop(&mut world);
+    world.stop();
     std::fs::rename(state.join("old.db"), state.join("ledger.db")).unwrap();
     assert!(refused(&world).contains("was made for the ledger"));
 }
@@ -141,34 +140,25 @@ fn a_secret_is_used_beside_its_own_ledger_only() {
 #[test]
 fn a_file_that_is_replaced_under_a_running_gate_is_noticed() {
     let world = World::new();
-    let [(_, spent), (_, unused)] = [1, 2].map(|n| world.buy(&body(n)));
+    let payer = world.payer();
+    let [spent, unused] = [1, 2].map(|n| payer.buys(&body(n)));
     let state = world.folder.path().join("state");
-    let copy = ["ledger", "--config", "farebox.toml", "backup", "copy.db"];
-    assert!(farebox(&world, &copy).0);
-    assert_eq!(world.redeem(&spent, &body(1)).status, 200);
+    done(&world, "ledger --config farebox.toml backup copy.db");
+    payer.redeems(&spent, &body(1)).is_delivered("Okay");
     std::fs::rename(world.folder.path().join("copy.db"), state.join("ledger.db")).unwrap();
-    let answer = world.redeem(&unused, &body(2));
-    assert_eq!((answer.status, answer.code().as_str()), (503, "ledger-down"));
+    payer.redeems(&unused, &body(2)).is(503, "ledger-down");
     wait_until("the fault to be known", || world.ready()["ledger"]["status"] == "down");
     assert!(world.ready()["ledger"]["why"].as_str().unwrap().contains("replaced"));
-    assert_eq!(world.post(&[], SMS).code(), "ledger-down", "nothing is sold");
+    // Nothing is sold.
+    payer.tries_to_buy(&body(3)).is(503, "ledger-down");
     std::fs::remove_file(state.join("ledger.db")).unwrap();
-    assert_eq!(world.redeem(&unused, &body(2)).code(), "ledger-down");
+    payer.redeems(&unused, &body(2)).is(503, "ledger-down");
     assert!(!state.join("ledger.db").exists(), "none was made");
     assert_eq!(world.upstream.count(), 1);
 }
 
-#[test]
-fn a_dump_that_was_put_back_is_noticed() {
-    let postgres = Postgres::start();
-    let mut world = World::with(Options::postgres(&postgres.url()));
-    let [(_, spent), (_, unused)] = [1, 2].map(|n| world.buy(&body(n)));
-    postgres.query("CREATE SCHEMA copy");
-    for table in ["tickets", "answers"] {
-        postgres.query(&format!("CREATE TABLE copy.{table} AS TABLE farebox.{table}"));
-    }
-    assert_eq!(world.redeem(&spent, &body(1)).status, 200);
-    // Tables that are made anew, as a dump makes them, under a running gate.
+/// As a dump makes them: tables that are made anew, under a running gate.
+fn put_a_dump_back(postgres: &Postgres) {
     for table in ["tickets", "answers"] {
         postgres.query(&format!(
             "ALTER TABLE farebox.{table} RENAME TO gone_{table};
@@ -176,26 +166,33 @@ fn a_dump_that_was_put_back_is_noticed() {
              INSERT INTO farebox.{table} TABLE copy.{table}; DROP TABLE farebox.gone_{table}"
         ));
     }
+}
+
+#[test]
+fn a_dump_that_was_put_back_is_noticed() {
+    let postgres = Postgres::start();
+    let mut world = World::with(Options::postgres(&postgres.url()));
+    let payer = world.payer();
+    let [spent, unused] = [1, 2].map(|n| payer.buys(&body(n)));
+    postgres.query("CREATE SCHEMA copy");
+    for table in ["tickets", "answers"] {
+        postgres.query(&format!("CREATE TABLE copy.{table} AS TABLE farebox.{table}"));
+    }
+    payer.redeems(&spent, &body(1)).is_delivered("Okay");
+    put_a_dump_back(&postgres);
     wait_until("the fault to be known", || world.ready()["ledger"]["status"] == "down");
     for _ in 0..20 {
-        assert_eq!(world.redeem(&unused, &body(2)).code(), "ledger-down");
+        payer.redeems(&unused, &body(2)).is(503, "ledger-down");
     }
     world.gate.kill();
-    let url = postgres.url();
-    let run = |arguments: &[&str]| {
-        let environment = [("FAREBOX_LEDGER", url.as_str())];
-        let (status, said) = Process::run_with(arguments, world.folder.path(), &environment);
-        (status.success(), said)
-    };
-    let (started, said) = run(&["serve", "--config", "farebox.toml"]);
-    assert!(!started && said.contains("ledger --config FILE restored"), "{said}");
-    let (restored, said) = run(&["ledger", "--config", "farebox.toml", "restored"]);
-    assert!(restored, "{said}");
+    let said = refused(&world);
+    assert!(said.contains("ledger --config FILE restored"), "{said}");
+    done(&world, RESTORED);
     world.restart();
-    assert_eq!(world.redeem(&spent, &body(1)).code(), "outcome-unknown");
+    payer.redeems(&spent, &body(1)).is(504, "outcome-unknown");
     assert_eq!(world.upstream.count(), 1, "nothing was sent a second time");
-    let (_, new) = world.buy(&body(3));
-    assert_eq!(world.redeem(&new, &body(3)).status, 200);
+    let new = payer.buys(&body(3));
+    payer.redeems(&new, &body(3)).is_delivered("Okay");
 }
 
 /// Nobody knows what of it was used since the copy.
@@ -213,18 +210,14 @@ price_sat = 10
 upstream = "http://UPSTREAM/send"
 "#;
     let mut world = World::with(Options { more: pass.into(), ..Options::default() });
-    let get = |world: &World, headers: &[(&str, &str)]| {
-        http::send(world.address, "GET", "/counted", headers, b"")
-    };
-    let challenge = Challenge::from(get(&world, &[]));
-    let pass = format!("L402 {}:{}", challenge.macaroon, world.pay(&challenge));
-    assert_eq!(get(&world, &[("Authorization", &pass)]).status, 200);
-    stop(&mut world);
-    assert!(farebox(&world, &["ledger", "--config", "farebox.toml", "restored"]).0);
+    let payer = world.payer_at("GET", "/counted");
+    let pass = payer.buys("");
+    payer.redeems(&pass, "").is_delivered("Okay");
+    world.stop();
+    done(&world, RESTORED);
     world.restart();
-    let held = get(&world, &[("Authorization", &pass)]);
-    assert_eq!((held.status, held.code().as_str()), (503, "ledger-down"));
-    http::send(world.ops, "POST", "/tickets/release?minted_before=4000000000", &[], b"");
-    assert_eq!(get(&world, &[("Authorization", &pass)]).status, 200);
+    payer.redeems(&pass, "").is(503, "ledger-down");
+    world.operator_posts("/tickets/release?minted_before=4000000000");
+    payer.redeems(&pass, "").is_delivered("Okay");
     assert_eq!(world.upstream.count(), 2);
 }

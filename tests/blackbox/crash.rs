@@ -1,44 +1,79 @@
-//! `kill -9` at each step and at any moment: at the end the upstream's own count says that no
-//! ticket was served twice, and every payer has an answer, a valid ticket, or a parked one.
+//! Promises 2 and 3: `kill -9` at each step and at any moment: at the end the upstream's own count
+//! says that no ticket was served twice, and every payer has an answer, a valid ticket, or a parked
+//! one.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::postgres::Postgres;
-use crate::support::world::{Options, PATH};
-use crate::support::{Behaviour, SMS, World, http, wait_for};
+use crate::support::world::Options;
+use crate::support::{Behaviour, Payer, SMS, Ticket, World, wait_for};
 
-fn headers(ticket: &str) -> [(&str, &str); 2] {
-    [("Content-Type", "application/json"), ("Authorization", ticket)]
+/// What the gate does after it died at a place between claim and answer.
+struct Gap {
+    place: &'static str,
+    /// How often the upstream was asked until then.
+    asked: usize,
+    /// What the ticket gets after the restart, and how often the upstream was asked in the end.
+    then_status: u16,
+    then_asked: usize,
+}
+
+impl Gap {
+    /// The claim was not written: the ticket is free.
+    const fn free(place: &'static str) -> Self {
+        Self { place, asked: 0, then_status: 200, then_asked: 1 }
+    }
+
+    /// Nobody knows, though the upstream was asked so often.
+    const fn parked(place: &'static str, asked: usize) -> Self {
+        Self { place, asked, then_status: 504, then_asked: asked }
+    }
+
+    /// The answer was kept.
+    const fn settled(place: &'static str) -> Self {
+        Self { place, asked: 1, then_status: 200, then_asked: 1 }
+    }
+
+    /// A ticket of a gate that died over it and was started again.
+    fn died(&self, world: &mut World) -> Ticket {
+        let place = self.place;
+        let payer = world.payer();
+        let ticket = payer.buys(SMS);
+        world.gate.kill();
+        world.restart_with(&[("FAREBOX_CRASH_AT", place)]);
+        let died = payer.tries_to_redeem(&ticket, SMS);
+        assert!(died.is_none(), "{place}: {died:?}");
+        assert!(!world.gate.wait().success(), "{place}");
+        assert_eq!(world.upstream.count(), self.asked, "{place}");
+        world.restart();
+        ticket
+    }
+
+    fn is_safe_for(&self, world: &World, ticket: &Ticket) {
+        for _ in 0..2 {
+            world.payer().redeems(ticket, SMS).in_case(self.place).has_status(self.then_status);
+            assert_eq!(world.upstream.count(), self.then_asked, "{}", self.place);
+        }
+    }
 }
 
 #[test]
 fn each_gap_between_claim_and_answer_is_safe() {
-    for (place, asked, then_status, then_asked) in [
-        ("before-claim", 0, 200, 1),
-        ("before-commit", 0, 200, 1),
-        ("after-commit", 0, 504, 0),
-        ("after-claim", 0, 504, 0),
-        ("after-send", 1, 504, 1),
-        ("before-settle-commit", 1, 504, 1),
-        ("after-settle", 1, 200, 1),
+    for gap in [
+        Gap::free("before-claim"),
+        Gap::free("before-commit"),
+        Gap::parked("after-commit", 0),
+        Gap::parked("after-claim", 0),
+        Gap::parked("after-send", 1),
+        Gap::parked("before-settle-commit", 1),
+        Gap::settled("after-settle"),
     ] {
         let mut world = World::new();
-        let (_, ticket) = world.buy(SMS);
-        world.gate.kill();
-        world.restart_with(&[("FAREBOX_CRASH_AT", place)]);
-        let died = http::try_send(world.address, "POST", PATH, &headers(&ticket), SMS.as_bytes());
-        assert!(died.is_none(), "{place}: {died:?}");
-        assert!(!world.gate.wait().success(), "{place}");
-        assert_eq!(world.upstream.count(), asked, "{place}");
-        world.restart();
-        for _ in 0..2 {
-            assert_eq!(world.redeem(&ticket, SMS).status, then_status, "{place}");
-            assert_eq!(world.upstream.count(), then_asked, "{place}");
-        }
+        let ticket = gap.died(&mut world);
+        gap.is_safe_for(&world, &ticket);
     }
 }
 
@@ -48,33 +83,22 @@ fn each_gap_between_claim_and_answer_is_safe() {
 fn each_gap_is_safe_with_postgres() {
     let postgres = Postgres::start();
     std::thread::scope(|scope| {
-        for (place, asked, then_status, then_asked) in [
-            ("before-claim", 0, 200, 1),
-            ("after-claim", 0, 504, 0),
-            ("after-send", 1, 504, 1),
-            ("after-settle", 1, 200, 1),
+        for gap in [
+            Gap::free("before-claim"),
+            Gap::parked("after-claim", 0),
+            Gap::parked("after-send", 1),
+            Gap::settled("after-settle"),
         ] {
-            let url = postgres.url();
+            let service = "timeout = \"500ms\"".to_owned();
+            let options = Options { service, ..Options::postgres(&postgres.url()) };
             scope.spawn(move || {
-                let mut world = World::with(Options {
-                    service: "timeout = \"500ms\"".into(),
-                    ..Options::postgres(&url)
-                });
-                let (_, ticket) = world.buy(SMS);
-                world.gate.kill();
-                world.restart_with(&[("FAREBOX_CRASH_AT", place)]);
-                let died =
-                    http::try_send(world.address, "POST", PATH, &headers(&ticket), SMS.as_bytes());
-                assert!(died.is_none(), "{place}: {died:?}");
-                assert!(!world.gate.wait().success(), "{place}");
-                assert_eq!(world.upstream.count(), asked, "{place}");
-                world.restart();
+                let mut world = World::with(options);
+                let (payer, ticket) = (world.payer(), gap.died(&mut world));
                 let end = wait_for("the lease to run out", || {
-                    Some(world.redeem(&ticket, SMS).status).filter(|status| *status != 409)
+                    Some(payer.redeems(&ticket, SMS)).filter(|answer| answer.status != 409)
                 });
-                assert_eq!(end, then_status, "{place}");
-                assert_eq!(world.redeem(&ticket, SMS).status, then_status, "{place}");
-                assert_eq!(world.upstream.count(), then_asked, "{place}");
+                end.in_case(gap.place).has_status(gap.then_status);
+                gap.is_safe_for(&world, &ticket);
             });
         }
     });
@@ -99,17 +123,17 @@ fn body(n: usize) -> String {
     format!(r#"{{"message":"number {n}","phone_number":"+1234567890"}}"#)
 }
 
-/// What a payer who retries gets in the end; `None` while somebody who may be dead still holds the
-/// ticket.
-fn end_of(address: SocketAddr, ticket: &str, n: usize) -> Option<u16> {
+/// What a payer that retries gets in the end; `None` while an instance that may be dead still holds
+/// the ticket.
+fn end_of(payer: &Payer, ticket: &Ticket, n: usize) -> Option<u16> {
     let mut busy = 0;
     loop {
-        match http::try_send(address, "POST", PATH, &headers(ticket), body(n).as_bytes()) {
+        match payer.tries_to_redeem(ticket, &body(n)) {
             Some(answer) if [200, 504].contains(&answer.status) => return Some(answer.status),
             Some(answer) if answer.status == 409 && busy == 5 => return None,
             Some(answer) => {
                 assert!([409, 429, 502, 503].contains(&answer.status), "{answer:?}");
-                assert_eq!(answer.json()["retry"], "same-ticket", "{answer:?}");
+                answer.advises("same-ticket");
                 busy += usize::from(answer.status == 409);
             }
             None => {}
@@ -127,10 +151,10 @@ fn kill_under_load(options: Options) {
     });
     world.pin_port();
     world.upstream.behave(Behaviour::Moody);
-    let tickets: Vec<String> = (0..KILLS * 8).map(|n| world.buy(&body(n)).1).collect();
+    let payer = world.payer();
+    let tickets: Vec<Ticket> = (0..KILLS * 8).map(|n| payer.buys(&body(n))).collect();
     let (next, delivered, stop) =
         (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-    let address = world.address;
     let (ends, later) = (Mutex::new(HashMap::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..6 {
@@ -138,7 +162,7 @@ fn kill_under_load(options: Options) {
                 while !stop.load(Ordering::SeqCst) {
                     let n = next.fetch_add(1, Ordering::SeqCst);
                     let Some(ticket) = tickets.get(n) else { return };
-                    match end_of(address, ticket, n) {
+                    match end_of(&payer, ticket, n) {
                         Some(end) => {
                             delivered.fetch_add(usize::from(end == 200), Ordering::SeqCst);
                             ends.lock().unwrap().insert(n, end);
@@ -168,7 +192,7 @@ fn kill_under_load(options: Options) {
     });
     let mut ends = ends.into_inner().unwrap();
     for n in later.into_inner().unwrap() {
-        ends.insert(n, wait_for("the lease to run out", || end_of(address, &tickets[n], n)));
+        ends.insert(n, wait_for("the lease to run out", || end_of(&payer, &tickets[n], n)));
     }
     check(&world, &ends);
 }

@@ -10,8 +10,6 @@
     unreachable_pub
 )]
 
-// What is here for the modules that come next.
-#[allow(dead_code, unused_imports)]
 mod support;
 
 // Early in the alphabet, because it takes minutes.
@@ -25,6 +23,7 @@ mod check;
 mod clocks;
 mod crash;
 mod exactly_once;
+mod instances;
 mod kannel;
 mod master_secret;
 mod node;

@@ -1,5 +1,5 @@
-//! Clients that take their time: one that never finishes its head is cut, one that reads slowly is
-//! not.
+//! Promise 7: clients that take their time: one that never finishes its head is cut, one that reads
+//! slowly is not.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;

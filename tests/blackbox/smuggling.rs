@@ -1,5 +1,5 @@
-//! Raw bytes that two parsers could read differently. Each is followed by a clean request; the
-//! upstream must see nothing that was not paid.
+//! Promise 1: raw bytes that two parsers could read differently. Each is followed by a clean
+//! request; the upstream must see nothing that was not paid.
 
 use crate::support::http::Connection;
 use crate::support::{SMS, World, http};
@@ -56,36 +56,32 @@ fn nothing_unpaid_gets_through_however_it_is_framed() {
         }
         assert!(answers.len() <= 3, "{attack:?}: {answers:?}");
         assert!(answers.first().is_none_or(|status| *status >= 400), "{attack:?}: {answers:?}");
-        let paid = world
-            .upstream
-            .requests()
-            .into_iter()
-            .filter(|request| request.line.starts_with("POST"))
-            .count();
-        assert_eq!(paid, 0, "{attack:?}");
+        assert_eq!(world.upstream.posts().len(), 0, "{attack:?}");
     }
-    assert_eq!(http::get(world.address, "/status").status, 200, "it is still there");
+    // It is still there.
+    world.serves_what_is_free();
 }
 
 /// A peer answers 402 and passes the request on all the same.
 #[test]
 fn the_upstream_counts_nothing_for_what_was_not_paid_on_one_kept_connection() {
     let world = World::new();
-    let (_, spent) = world.buy(SMS);
-    assert_eq!(world.redeem(&spent, SMS).status, 200);
+    let payer = world.payer();
+    let spent = payer.buys(SMS);
+    payer.redeems(&spent, SMS).is_delivered("Okay");
     let mut connection = Connection::open(world.address);
     for n in 0..20 {
         let authorization = match n % 4 {
             0 => String::new(),
             1 => "Authorization: L402 AAAA:00\r\n".to_owned(),
             2 => "Authorization: Bearer x\r\n".to_owned(),
-            _ => format!("Authorization: {spent}\r\n"),
+            _ => format!("Authorization: {}\r\n", spent.authorization()),
         };
         let body = format!(r#"{{"phone_number":"+1234567890","message":"another {n}"}}"#);
         connection.write(
             format!("{HEAD}{authorization}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes(),
         );
-        assert_eq!(connection.read().unwrap().status, 402);
+        connection.read().unwrap().has_status(402);
     }
     assert_eq!(world.upstream.count(), 1);
 }
@@ -110,7 +106,7 @@ fn a_free_service_gets_the_request_without_what_is_ours_or_the_connection_s() {
         ],
         b"hello",
     );
-    assert_eq!((answer.status, answer.text().as_str()), (200, "Okay"));
+    answer.is_delivered("Okay");
     let seen = world.upstream.last();
     assert_eq!(seen.line, "POST /free?a=1&b=%20 HTTP/1.1");
     assert_eq!(seen.body, b"hello");
@@ -134,7 +130,7 @@ fn a_free_service_gets_the_request_without_what_is_ours_or_the_connection_s() {
 fn a_free_service_s_body_over_the_limit_is_413_and_never_half_forwarded() {
     let world = World::new();
     let long = vec![b'x'; 4 * 16_384 + 1];
-    assert_eq!(http::send(world.address, "POST", "/free", &[], &long).status, 413);
+    http::send(world.address, "POST", "/free", &[], &long).has_status(413);
     let mut connection = Connection::open(world.address);
     connection
         .write(b"POST /free HTTP/1.1\r\nHost: gate.test\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -144,9 +140,9 @@ fn a_free_service_s_body_over_the_limit_is_413_and_never_half_forwarded() {
         connection.write(b"\r\n");
     }
     connection.write(b"0\r\n\r\n");
-    assert_eq!(connection.read().unwrap().status, 413);
+    connection.read().unwrap().has_status(413);
     assert_eq!(world.upstream.count(), 0);
-    assert_eq!(http::send(world.address, "POST", "/free", &[], &long[..65_536]).status, 200);
+    http::send(world.address, "POST", "/free", &[], &long[..65_536]).has_status(200);
 }
 
 /// Each read of a single byte has a buffer of its own behind it.

@@ -241,16 +241,6 @@ impl World {
         self.payer().asks(body)
     }
 
-    pub fn pay(&self, challenge: &Challenge) -> String {
-        self.payer().pays(challenge).preimage
-    }
-
-    pub fn buy(&self, body: &str) -> (Challenge, String) {
-        let challenge = self.ask(body);
-        let ticket = self.payer().pays(&challenge).authorization();
-        (challenge, ticket)
-    }
-
     pub fn redeem(&self, authorization: &str, body: &str) -> Response {
         self.payer().hands_in(authorization, body)
     }
