@@ -136,7 +136,7 @@ fn an_expired_ticket_is_402_but_not_once_it_was_handed_in() {
     world.upstream.stop();
     payer.redeems(&used, SMS).is(503, "upstream-unreachable");
     world.upstream.start_again();
-    world.wait_until_upstream_is("ok");
+    world.wait_until_upstream_is("send-sms", "ok");
     let end = unix_seconds() + 10;
     wait_until("the tickets' end", || unix_seconds() > end);
     let caveat = format!("send-sms_valid_until={}", end - 10);
@@ -206,7 +206,7 @@ upstream = "http://127.0.0.1:1/"
     let world = World::with(Options { more: other.into(), ..Options::default() });
     let payer = world.payer();
     let ticket = payer.buys(SMS);
-    world.wait_until_upstream_of("other", "down");
+    world.wait_until_upstream_is("other", "down");
     world.payer_at("POST", "/other").redeems(&ticket, SMS).is(503, "upstream-down");
     payer.redeems(&ticket, SMS).is_delivered("Okay");
 }

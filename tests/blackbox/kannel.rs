@@ -35,7 +35,7 @@ text = {{ type = "string", minLength = 1, maxLength = 160 }}
 const TEXT: &str = "?to=%2B1234567890&text=Hello+there";
 
 fn payer(world: &World) -> Payer {
-    world.wait_until_upstream_of("kannel", "ok");
+    world.wait_until_upstream_is("kannel", "ok");
     world.payer_at("GET", "/sms")
 }
 

@@ -248,7 +248,7 @@ async fn an_https_upstream_is_verified_always() {
     let more = service("verified", &ca) + &service("unknown", "");
     let world = tokio::task::block_in_place(|| World::with(Options { more, ..Options::default() }));
     tokio::task::block_in_place(|| {
-        world.wait_until_upstream_of("unknown", "down");
+        world.wait_until_upstream_is("unknown", "down");
         world.payer_at("POST", "/unknown").tries_to_buy("{}").is(503, "upstream-down");
         let payer = world.payer_at("POST", "/verified");
         payer.redeems(&payer.buys("{}"), "{}").is_delivered("Okay");

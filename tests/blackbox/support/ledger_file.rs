@@ -1,4 +1,4 @@
-//! The ledger's file, opened by somebody else.
+//! The ledger's file, opened by another process than the gate.
 //!
 //! No request makes the states that are made here: another node, a copy put back or a disk that
 //! says no leaves them behind. And the index by which a stream of payments is resumed is told
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::World;
 
-pub fn open(world: &World) -> Connection {
+fn open(world: &World) -> Connection {
     Connection::open(world.folder.path().join("state/ledger.db")).unwrap()
 }
 

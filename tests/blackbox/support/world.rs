@@ -77,11 +77,7 @@ impl World {
         wait_until(&format!("node: {status}"), || self.ready()["node"]["status"] == status);
     }
 
-    pub fn wait_until_upstream_is(&self, status: &str) {
-        self.wait_until_upstream_of("send-sms", status);
-    }
-
-    pub fn wait_until_upstream_of(&self, service: &str, status: &str) {
+    pub fn wait_until_upstream_is(&self, service: &str, status: &str) {
         wait_until(&format!("the upstream of {service}: {status}"), || {
             self.ready()["upstreams"][service]["status"] == status
         });
