@@ -26,10 +26,10 @@ impl Retry {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $word:literal, $status:ident, $retry:ident;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $word:literal, $status:ident, $retry:ident;)*) => {
         /// What a request came to.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-        pub enum Code { $($(#[$doc])* $name,)* }
+        pub enum Code { $($(#[doc = $doc])* $name,)* }
 
         impl Code {
             /// All of them, in their order.
@@ -38,6 +38,11 @@ macro_rules! codes {
             /// The word.
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
+            }
+
+            /// What it means, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),*).trim_ascii(),)* }
             }
 
             /// The status that says it. What an upstream delivered has the upstream's own.
@@ -56,11 +61,11 @@ macro_rules! codes {
 codes! {
     /// A free service's answer.
     Passed = "passed", OK, Never;
-    /// Delivered now.
+    /// The request was delivered now.
     Delivered = "delivered", OK, Never;
     /// The stored answer, given back.
     Replayed = "replayed", OK, Never;
-    /// Delivered, but its answer was too long to keep or cut short.
+    /// The request was delivered, but its answer was too long to keep or cut short.
     DeliveredAnswerNotKept = "delivered-answer-not-kept", OK, Never;
     /// How a ticket stands.
     Status = "status", OK, Never;
@@ -69,61 +74,61 @@ codes! {
 
     /// No ticket was handed in.
     PaymentRequired = "payment-required", PAYMENT_REQUIRED, NewTicket;
-    /// Handed in: no macaroon of ours.
+    /// What was handed in is no macaroon of ours.
     TicketUnreadable = "ticket-unreadable", PAYMENT_REQUIRED, NewTicket;
-    /// Handed in: not signed by us.
+    /// The macaroon was not signed by this gate.
     TicketForged = "ticket-forged", PAYMENT_REQUIRED, NewTicket;
-    /// Handed in: bought for another service.
+    /// The ticket was bought for another service.
     TicketForAnotherService = "ticket-for-another-service", PAYMENT_REQUIRED, NewTicket;
-    /// Handed in: caveats that can't be read, widen, or lack.
+    /// The macaroon has a caveat that can't be read or widens another, or lacks one.
     TicketCaveats = "ticket-caveats", PAYMENT_REQUIRED, NewTicket;
-    /// Handed in without a preimage.
+    /// The macaroon was handed in without a preimage.
     TicketNotPaid = "ticket-not-paid", PAYMENT_REQUIRED, NewTicket;
-    /// Handed in with a preimage of something else.
+    /// The preimage is not that of the macaroon's payment.
     WrongPreimage = "wrong-preimage", PAYMENT_REQUIRED, NewTicket;
-    /// Handed in with something that can't be read in the preimage's place.
+    /// What stands in the preimage's place can't be read.
     PreimageUnreadable = "preimage-unreadable", PAYMENT_REQUIRED, NewTicket;
-    /// Past its time and never handed in before.
+    /// The ticket is past its time, and was never handed in before.
     TicketExpired = "ticket-expired", PAYMENT_REQUIRED, NewTicket;
-    /// Delivered, and the answer isn't given back any more.
+    /// The ticket's request was delivered, and the answer isn't given back any more.
     TicketSpent = "ticket-spent", PAYMENT_REQUIRED, NewTicket;
-    /// Handed in before, for another request.
+    /// The ticket was handed in before, for another request.
     TicketUsed = "ticket-used", PAYMENT_REQUIRED, NewTicket;
-    /// Taken back by the operator.
+    /// The operator took the ticket back.
     TicketRevoked = "ticket-revoked", PAYMENT_REQUIRED, NewTicket;
 
     /// No such service.
     NotFound = "not-found", NOT_FOUND, Never;
     /// An address that a service had before: it sells elsewhere.
     Moved = "moved", NOT_FOUND, Never;
-    /// A service of another method.
+    /// The path is there for other methods.
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, Never;
     /// The request's head can't be taken.
     BadRequest = "bad-request", BAD_REQUEST, Never;
-    /// A query where none is taken.
+    /// A query on a path that takes none.
     UnexpectedQuery = "unexpected-query", BAD_REQUEST, Never;
-    /// Too long.
+    /// The body is longer than it may be.
     BodyTooLarge = "body-too-large", PAYLOAD_TOO_LARGE, Never;
-    /// Too slow.
+    /// The body took longer to arrive than it may.
     BodyTooSlow = "body-too-slow", REQUEST_TIMEOUT, Never;
-    /// It broke off.
+    /// The body broke off.
     BodyBroken = "body-broken", BAD_REQUEST, Never;
-    /// Compressed, or of another type.
+    /// The body is compressed, or of another type than the service takes.
     UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, Never;
-    /// Not what the service takes.
+    /// The request is not what the service takes: `detail` says where.
     InvalidInput = "invalid-input", BAD_REQUEST, Never;
 
-    /// Unused, but bought for another request.
+    /// The ticket is unused, but was bought for another request.
     TicketForAnotherRequest = "ticket-for-another-request", UNPROCESSABLE_ENTITY, SameTicket;
-    /// A pass, and its service sells single requests by now.
+    /// The ticket is a pass, and its service sells single requests by now.
     PassNotTaken = "pass-not-taken", UNPROCESSABLE_ENTITY, Never;
-    /// Paid, by the node's word, and handed in without its preimage.
+    /// The ticket is paid, by the node's word, and was handed in without its preimage.
     PreimageMissing = "preimage-missing", UNPROCESSABLE_ENTITY, SameTicket;
-    /// Somebody else redeems it at this moment.
+    /// The ticket is being redeemed at this moment.
     InFlight = "in-flight", CONFLICT, SameTicket;
-    /// Tried again too soon.
+    /// The ticket was tried again too soon after a try that did nothing.
     RetryLater = "retry-later", TOO_MANY_REQUESTS, SameTicket;
-    /// Too many unpaid challenges.
+    /// This client, or all together, have too many unpaid challenges.
     TooManyUnpaid = "too-many-unpaid", TOO_MANY_REQUESTS, NewTicket;
     /// More at once than Farebox takes.
     TooBusy = "too-busy", SERVICE_UNAVAILABLE, SameTicket;
@@ -133,7 +138,7 @@ codes! {
     LedgerDown = "ledger-down", SERVICE_UNAVAILABLE, SameTicket;
     /// The upstream is known to be down.
     UpstreamDown = "upstream-down", SERVICE_UNAVAILABLE, NewTicket;
-    /// No connection to the upstream: nothing was sent.
+    /// There was no connection to the upstream: nothing was sent.
     UpstreamUnreachable = "upstream-unreachable", SERVICE_UNAVAILABLE, SameTicket;
     /// The upstream refused: nothing was sent.
     UpstreamRefused = "upstream-refused", BAD_GATEWAY, SameTicket;

@@ -1,6 +1,6 @@
 //! Which life of a ledger a ticket was minted in.
 
-/// A random number that a ledger gets when it is made, and anew each time that it is put back from
+/// A random number that a ledger gets when it is made, and again each time that it is put back from
 /// a copy. Of a ticket of another era nobody knows whether it was spent meanwhile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Era([u8; 8]);

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::hmac::hmac_sha256;
 use crate::payment_hash::PaymentHash;
 
-/// 32 random bytes from which every key is derived. Who has them can forge tickets.
+/// 32 random bytes from which every key is derived. Whoever has them can forge tickets.
 #[derive(Clone)]
 pub struct MasterSecret(Zeroizing<[u8; 32]>);
 

@@ -1,18 +1,8 @@
 //! Farebox: a reverse proxy that sells single HTTP requests over Lightning (L402), exactly once
 //! each.
 //!
-//! ```text
-//!  accept -- route -- read -- validate -- ticket --+-- none, or none that counts
-//!  (TLS,     (which   (bounded (schema,    (what   |   price -- guard -- challenge --> 402
-//!   h1/h2)   service)  body)   order,       came   |
-//!                              digest)      along) +-- genuine and paid
-//!                                                      claim (durable) -- forward -- settle
-//!                                                      --> answer
-//! ```
-//!
-//! Arrows between the rooms point down only: `cli -> listen, ops -> gate -> ticket -> service ->
-//! answer -> record -> ledger, lightning, upstream -> l402, order, price`, and all stand on the
-//! files beside this one. `tests/tidy` checks it.
+//! ARCHITECTURE.md has the words, the promises, the way of a request and the rooms. Arrows between
+//! the rooms point down only, and no files import each other in a circle: `tests/tidy` checks it.
 
 /// Every response that Farebox authors.
 pub mod answer;

@@ -33,7 +33,7 @@ impl Preimage {
     }
 }
 
-/// SHA-256 of the preimage that the node reveals to who pays. It names the payment, and so the
+/// SHA-256 of the preimage that the node reveals to the payer. It names the payment, and so the
 /// ticket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PaymentHash([u8; 32]);

@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::cases::{Bench, Gate, ROUNDS, Settings, TICKETS, get_pass, measured, post, times};
+use crate::bench::{Bench, Gate, GateSettings, measured};
+use crate::cases::{ROUNDS, TICKETS};
 use crate::load::{Target, ours};
+use crate::requests::{get_pass, post, times};
 use crate::table::Table;
 
 /// Challenges for many addresses: what each of them takes. The gate has no limits.
@@ -44,7 +46,7 @@ pub async fn challenges(bench: &Bench<'_>, gate: &Gate, table: &mut Table, at_th
 /// What a ticket takes that is remembered: a pass that was verified, and a single-use ticket with
 /// its answer.
 pub async fn cached(bench: &Bench<'_>, table: &mut Table) {
-    let gate = bench.gate(&Settings { name: "cached", ..Settings::default() }).await;
+    let gate = bench.gate(&GateSettings { name: "cached", ..GateSettings::default() }).await;
     for (what, make) in [("pass", get_pass as fn(Option<&str>) -> _), ("delivered ticket", post)] {
         let tickets: Rc<[String]> = bench.buy(&gate, false, TICKETS, make).await.into();
         let target = bench.target(&gate, false, false);
@@ -67,7 +69,9 @@ pub async fn cached(bench: &Bench<'_>, table: &mut Table) {
 /// can, until no more may be open.
 pub async fn flood(bench: &Bench<'_>, table: &mut Table) {
     const PAID: usize = 300;
-    let gate = bench.gate(&Settings { name: "flooded", open: 20_000, ..Settings::default() }).await;
+    let gate = bench
+        .gate(&GateSettings { name: "flooded", open: 20_000, ..GateSettings::default() })
+        .await;
     let target = bench.target(&gate, false, false);
     let mut bought = bench.buy(&gate, false, 2 * ROUNDS * PAID, post).await;
     let mut peak = Vec::new();
@@ -135,8 +139,8 @@ async fn futures<T>(mut all: Vec<std::pin::Pin<Box<impl Future<Output = T>>>>) -
 /// many at once.
 pub async fn ten_million(bench: &Bench<'_>, table: &mut Table) {
     const SPENT: u32 = 10_000_000;
-    let empty = bench.gate(&Settings { name: "empty", ..Settings::default() }).await;
-    drop(bench.gate(&Settings { name: "full", ..Settings::default() }).await);
+    let empty = bench.gate(&GateSettings { name: "empty", ..GateSettings::default() }).await;
+    drop(bench.gate(&GateSettings { name: "full", ..GateSettings::default() }).await);
     let path = bench.folder.join("state-full").join("ledger.db");
     let began = Instant::now();
     let database = rusqlite::Connection::open(&path).unwrap();
@@ -158,7 +162,7 @@ pub async fn ten_million(bench: &Bench<'_>, table: &mut Table) {
         began.elapsed().as_secs_f64()
     ));
     let began = Instant::now();
-    let full = bench.gate(&Settings { name: "full", ..Settings::default() }).await;
+    let full = bench.gate(&GateSettings { name: "full", ..GateSettings::default() }).await;
     table
         .notes
         .push(format!("ten million: sells after {:.0} ms", began.elapsed().as_secs_f64() * 1000.0));

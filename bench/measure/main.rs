@@ -11,10 +11,13 @@
 )]
 
 mod bare;
+mod bench;
 mod cases;
 mod growth;
 mod load;
+mod postgres;
 mod processes;
+mod requests;
 mod seller;
 mod table;
 

@@ -119,7 +119,7 @@ pub fn too_many_unpaid(retry_after: Duration) -> Problem {
 /// The node says that the ticket is paid, and its service wants the preimage.
 pub fn preimage_missing() -> Problem {
     let detail = "The invoice of this ticket is paid. Send the same request again with the \
-                  preimage, which your wallet shows; /l402/status tells it to who holds the \
+                  preimage, which your wallet shows; /l402/status tells it to the holder of the \
                   macaroon.";
     Problem::new(Code::PreimageMissing, detail)
 }

@@ -62,7 +62,7 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<App, S
     let ring = KeyRing::new(&secrets, config.lnd.network.name());
     let ring = Arc::new(ring.ok_or_else(no_secret)?);
     let node = node(&config, &metrics, &provider);
-    let terms = SaleTerms::of(&config);
+    let terms = RoomSettings::of(&config);
     let catalogue = Arc::new(catalogue(config, &metrics, &provider, &ring)?);
     for said in sold::unredeemable(&ledger, &catalogue.services, terms.detects_payments).await {
         tracing::warn!("{said}");
@@ -81,7 +81,7 @@ struct Ground {
 
 impl Ground {
     /// Each room gets what it needs.
-    fn rooms(self, terms: SaleTerms, access: Arc<AccessLog>) -> App {
+    fn rooms(self, terms: RoomSettings, access: Arc<AccessLog>) -> App {
         let Self { catalogue, ring, ledger, node, metrics } = self;
         let shared = || (Arc::clone(&catalogue), Arc::clone(&ring), Arc::clone(&ledger));
         let stopping = CancellationToken::new();
@@ -136,8 +136,8 @@ impl Ground {
     }
 }
 
-/// What the config says of sales.
-struct SaleTerms {
+/// What the config says to the rooms.
+struct RoomSettings {
     detects_payments: bool,
     node_name: Arc<str>,
     redemptions_max: usize,
@@ -147,7 +147,7 @@ struct SaleTerms {
     mint_ahead: usize,
 }
 
-impl SaleTerms {
+impl RoomSettings {
     fn of(config: &Config) -> Self {
         Self {
             detects_payments: config.detects_payments,

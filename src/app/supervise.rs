@@ -18,7 +18,7 @@ where
         {
             error!(
                 "{name}: what looks after it has panicked, which is a fault of Farebox's; it \
-                 begins anew"
+                 begins again"
             );
             tokio::time::sleep(Duration::from_secs(1)).await;
         }

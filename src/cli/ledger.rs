@@ -1,4 +1,4 @@
-//! `farebox ledger`: copies the ledger, and says what was put back or begun anew on purpose.
+//! `farebox ledger`: copies the ledger, and says what was put back or begun empty on purpose.
 
 use std::path::Path;
 use std::process::ExitCode;

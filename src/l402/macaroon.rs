@@ -81,7 +81,8 @@ impl Unverified {
         bool::from(sign(root_key, &self.identifier, &self.caveats).ct_eq(&self.signature))
     }
 
-    /// The macaroon as it is without some of its caveats, signed again by who has the root key.
+    /// The macaroon as it is without some of its caveats, signed again by the holder of the root
+    /// key.
     pub fn without(mut self, root_key: &[u8; 32], unwanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         self.caveats.retain(|caveat| !unwanted(caveat));
         self.signature = sign(root_key, &self.identifier, &self.caveats);

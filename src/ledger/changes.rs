@@ -1,4 +1,4 @@
-//! Who waits to hear of a ticket, and how many may.
+//! Those that wait to hear of a ticket, and how many may.
 
 use std::sync::Arc;
 

@@ -77,7 +77,7 @@ pub fn claim(
         State::Claimed => Claim::Busy,
         State::Parked if may_repeat(row, attempt, now) => Claim::Granted,
         State::Parked => Claim::Parked,
-        // Nobody pays anew for a jump of a clock.
+        // Nobody pays again for a jump of a clock.
         State::Delivered if now.at_least_since(&row.changed) > rules.replay => {
             Claim::Rejected(RejectReason::Spent)
         }

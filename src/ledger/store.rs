@@ -92,7 +92,7 @@ pub trait LedgerStore: Accounts + Send + Sync {
     ) -> Reply<'_, Settled>;
 
     /// Takes a ticket back for good. `valid_until` (Unix seconds) is for one that was never handed
-    /// in: till when to remember it.
+    /// in: until when to remember it.
     fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Reply<'_, ()>;
 
     /// What a ticket was handed in for, sealed, as long as nobody knows what became of it.

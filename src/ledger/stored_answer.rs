@@ -1,4 +1,4 @@
-//! The upstream's answer as the ledger keeps it, for who asks again.
+//! The upstream's answer as the ledger keeps it, for a client that asks again.
 
 use bytes::Bytes;
 

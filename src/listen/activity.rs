@@ -48,7 +48,7 @@ impl Activity {
         UnderWay(Arc::clone(self))
     }
 
-    /// Whether the client takes nothing just now; who says so has a limit for that.
+    /// Whether the client takes nothing just now; the caller that says so has a limit for that.
     pub fn set_blocked(&self, blocked: bool) {
         self.blocked.store(blocked, Ordering::Relaxed);
     }

@@ -99,7 +99,7 @@ impl Payments {
 
     /// Follows for as long as it is polled.
     pub async fn watch(self: &Arc<Self>) {
-        // It may begin anew after a panic.
+        // It may begin again after a panic.
         self.set_state(Err(NodeError::not_tried()));
         let never = tokio::join!(self.follow(), self.sweep(), self.count_unredeemed());
         let ((), (), ()) = never;

@@ -179,8 +179,8 @@ impl Open {
 
 impl Reservation<'_> {
     /// How long the challenge is to be put off: not at all while less than half of all places are
-    /// taken, then the longer the fewer are left. Who asks again and again without paying, from
-    /// however many addresses, so takes ever less of the machine from those who pay.
+    /// taken, then the longer the fewer are left. A client that asks again and again without
+    /// paying, from however many addresses, so takes ever less of the machine from payers.
     pub fn pause(&self) -> Duration {
         self.pause
     }
@@ -268,7 +268,7 @@ mod tests {
         let (unpaid, now) = (UnpaidLimit::new(10, 10, LIFETIME), Instant::now());
         let held: Vec<_> = (0..10).map(|_| unpaid.reserve(client(1), now).unwrap()).collect();
         let pauses: Vec<_> = held.iter().map(|place| place.pause().as_millis()).collect();
-        assert_eq!(pauses, [0, 0, 0, 0, 0, 0, 200, 400, 600, 800], "who is put off counts");
+        assert_eq!(pauses, [0, 0, 0, 0, 0, 0, 200, 400, 600, 800], "one that is put off counts");
         drop(held);
         assert_eq!(unpaid.reserve(client(1), now).unwrap().pause(), Duration::ZERO);
         assert_eq!(

@@ -21,7 +21,7 @@ const CAPACITY: usize = 128;
 /// Longest that one is kept, whatever its user allows: below the idle limit of most servers.
 const MAX_IDLE: Duration = Duration::from_secs(4);
 
-/// A connection and the limit on its answers, which is set anew for each: that costs less than a
+/// A connection and the limit on its answers, which is set again for each: that costs less than a
 /// timer for each.
 pub struct PooledConnection {
     sender: SendRequest<RequestBody>,

@@ -41,7 +41,7 @@ pub fn is_framing(name: &HeaderName) -> bool {
 }
 
 /// Whether by a field a client could pose as a proxy of ours, or hand a macaroon on; or whether it
-/// is written anew.
+/// is written by us.
 fn is_never_from_clients(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),

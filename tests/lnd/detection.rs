@@ -5,24 +5,6 @@ use crate::support::world::Options;
 use crate::support::{Challenge, SMS, World, http, wait_for, wait_until};
 use crate::{open, wait_until_watching, watching};
 
-fn status(world: &World, challenge: &Challenge) -> http::Response {
-    http::send(
-        world.address,
-        "GET",
-        "/l402/status",
-        &[("Authorization", &format!("L402 {}:", challenge.macaroon))],
-        b"",
-    )
-}
-
-fn state(world: &World, challenge: &Challenge) -> String {
-    status(world, challenge).json()["state"].as_str().unwrap_or_default().to_owned()
-}
-
-fn redeem(world: &World, challenge: &Challenge) -> http::Response {
-    world.redeem(&format!("L402 {}:", challenge.macaroon), SMS)
-}
-
 fn paid_today(world: &World) -> u64 {
     let days = http::get(world.ops, "/tickets/stats?days=2").json();
     days.as_array().unwrap().iter().filter_map(|day| day["paid"].as_u64()).sum()
@@ -32,41 +14,47 @@ fn paid_today(world: &World) -> u64 {
 fn a_payment_is_heard_of_and_its_preimage_handed_to_the_holder() {
     let network = network();
     let world = open(watching(&network.seller));
-    let challenge = world.ask(SMS);
-    let before = status(&world, &challenge);
+    let challenge = world.payer().asks(SMS);
+    let before = world.payer().asks_for_status(&challenge);
     assert_eq!(
         (before.json()["state"].as_str(), before.header("l402-preimage")),
         (Some("unpaid"), None)
     );
     let preimage = network.payer.pay(&challenge.invoice).unwrap();
-    wait_until("paid", || state(&world, &challenge) == "paid");
-    assert_eq!(status(&world, &challenge).header("l402-preimage"), Some(preimage.as_str()));
-    assert_eq!(redeem(&world, &challenge).text(), "Okay");
-    assert_eq!((state(&world, &challenge).as_str(), world.upstream.count()), ("delivered", 1));
+    wait_until("paid", || world.payer().state_of(&challenge) == "paid");
+    assert_eq!(
+        world.payer().asks_for_status(&challenge).header("l402-preimage"),
+        Some(preimage.as_str())
+    );
+    assert_eq!(world.payer().sends_macaroon_alone(&challenge, SMS).text(), "Okay");
+    assert_eq!(
+        (world.payer().state_of(&challenge).as_str(), world.upstream.count()),
+        ("delivered", 1)
+    );
 }
 
 #[test]
 fn no_payment_is_missed_and_none_counted_twice_across_restarts_of_both() {
     let mut network = network();
     let mut world = open(watching(&network.seller));
-    let bought: Vec<Challenge> = (0..5).map(|_| world.ask(SMS)).collect();
+    let bought: Vec<Challenge> = (0..5).map(|_| world.payer().asks(SMS)).collect();
     let pay =
         |network: &Regtest, n: usize| network.payer.pay(&bought[n].invoice).map(drop).unwrap();
     // All is up.
     pay(&network, 0);
-    wait_until("the first", || state(&world, &bought[0]) == "paid");
+    wait_until("the first", || world.payer().state_of(&bought[0]) == "paid");
     // Farebox is down.
     world.gate.kill();
     pay(&network, 1);
     world.restart();
     wait_until_watching(&world);
-    wait_until("the second", || state(&world, &bought[1]) == "paid");
+    wait_until("the second", || world.payer().state_of(&bought[1]) == "paid");
     // LND restarts, and is paid before the stream is there again.
     network.restart_seller();
     network.wait_for_channel();
     pay(&network, 2);
     wait_until_watching(&world);
-    wait_until("the third", || state(&world, &bought[2]) == "paid");
+    wait_until("the third", || world.payer().state_of(&bought[2]) == "paid");
     // Both go down, LND is paid while Farebox is away.
     world.gate.kill();
     network.restart_seller();
@@ -74,9 +62,9 @@ fn no_payment_is_missed_and_none_counted_twice_across_restarts_of_both() {
     pay(&network, 3);
     world.restart();
     wait_until_watching(&world);
-    wait_until("the fourth", || state(&world, &bought[3]) == "paid");
+    wait_until("the fourth", || world.payer().state_of(&bought[3]) == "paid");
     pay(&network, 4);
-    wait_until("the fifth", || state(&world, &bought[4]) == "paid");
+    wait_until("the fifth", || world.payer().state_of(&bought[4]) == "paid");
     // Told again from the beginning, nothing is counted again.
     world.gate.kill();
     let database = rusqlite::Connection::open(world.folder.path().join("state/ledger.db")).unwrap();
@@ -91,7 +79,7 @@ fn no_payment_is_missed_and_none_counted_twice_across_restarts_of_both() {
     wait_until_watching(&world);
     assert_eq!(paid_today(&world), 5);
     for challenge in &bought {
-        assert_eq!(redeem(&world, challenge).text(), "Okay");
+        assert_eq!(world.payer().sends_macaroon_alone(challenge, SMS).text(), "Okay");
     }
     assert_eq!((world.upstream.count(), paid_today(&world)), (5, 5));
     let day = wait_for("the books", || {
@@ -111,9 +99,9 @@ fn run_out_cancelled_and_underpaid_is_not_paid() {
     let options = watching(&network.seller);
     let world =
         open(Options { lnd: format!("{}\ninvoice_expiry = \"10s\"", options.lnd), ..options });
-    let run_out = world.ask(SMS);
+    let run_out = world.payer().asks(SMS);
     let long = open(watching(&network.seller));
-    let (cancelled, underpaid) = (long.ask(SMS), long.ask(SMS));
+    let (cancelled, underpaid) = (long.payer().asks(SMS), long.payer().asks(SMS));
 
     let hash = cancelled.response.json()["paymentHash"].as_str().unwrap().to_owned();
     network.seller.cli(&["cancelinvoice", &hash]);
@@ -138,18 +126,18 @@ fn run_out_cancelled_and_underpaid_is_not_paid() {
     ]);
     let said = attempt.map_or_else(|said| said, |said| said.to_string());
     assert!(said.contains("INCORRECT") || said.contains("FAIL"), "{said}");
-    assert_eq!(state(&long, &underpaid), "unpaid");
-    assert_eq!(redeem(&long, &underpaid).status, 402);
+    assert_eq!(long.payer().state_of(&underpaid), "unpaid");
+    assert_eq!(long.payer().sends_macaroon_alone(&underpaid, SMS).status, 402);
 
-    wait_until("the invoice to run out", || state(&world, &run_out) == "expired");
+    wait_until("the invoice to run out", || world.payer().state_of(&run_out) == "expired");
     assert!(network.payer.pay(&run_out.invoice).is_err());
-    let fresh = Challenge::from(redeem(&world, &run_out));
+    let fresh = Challenge::from(world.payer().sends_macaroon_alone(&run_out, SMS));
     assert_ne!(fresh.invoice, run_out.invoice);
     // A cancelled one is told by a look-up when the stream begins.
     let mut long = long;
     long.crash_and_restart();
     wait_until_watching(&long);
-    assert_eq!(state(&long, &cancelled), "expired");
+    assert_eq!(long.payer().state_of(&cancelled), "expired");
     assert_eq!(
         (world.upstream.count(), long.upstream.count(), paid_today(&world), paid_today(&long)),
         (0, 0, 0, 0)

@@ -37,7 +37,7 @@ fn a_stranger_pays_where_the_invoice_names_a_private_channel_and_check_says_when
             ),
         "{said}"
     );
-    let unreachable = world.ask(SMS);
+    let unreachable = world.payer().asks(SMS);
     assert_eq!(hints(&unreachable.invoice), 0);
     let refused = network.seller.pay(&unreachable.invoice).unwrap_err();
     assert!(refused.contains("NO_ROUTE"), "{refused}");
@@ -47,13 +47,11 @@ fn a_stranger_pays_where_the_invoice_names_a_private_channel_and_check_says_when
     assert!(well && said.contains("ok       channels: 1 active, which can receive 9"), "{said}");
     // LND names the channel once its other end is known to be public, which the graph tells it.
     let challenge = wait_for("an invoice that names the channel", || {
-        Some(world.ask(SMS)).filter(|asked| hints(&asked.invoice) == 1)
+        Some(world.payer().asks(SMS)).filter(|asked| hints(&asked.invoice) == 1)
     });
     let preimage =
         wait_for("a payment to get through", || network.seller.pay(&challenge.invoice).ok());
-    assert_eq!(
-        world.redeem(&format!("L402 {}:{preimage}", challenge.macaroon), SMS).text(),
-        "Okay"
-    );
+    let ticket = challenge.with_preimage(&preimage);
+    world.payer().redeems(&ticket, SMS).is_delivered("Okay");
     assert_eq!(world.upstream.count(), 1);
 }

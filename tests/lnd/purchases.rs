@@ -8,7 +8,7 @@ use macaroon::{ByteString, Format, Macaroon};
 use crate::regtest::network;
 use crate::support::process::Process;
 use crate::support::world::PATH;
-use crate::support::{Challenge, SMS, World, http};
+use crate::support::{SMS, World, http};
 use crate::{at, open, selling};
 
 #[test]
@@ -116,7 +116,7 @@ impl Lnget<'_> {
         });
         let headers: Vec<(&str, &str)> =
             headers.iter().map(|value| ("Authorization", value.as_str())).collect();
-        self.world.post(&headers, body)
+        self.world.payer().sends(&headers, body)
     }
 
     fn get(&mut self, body: &str) -> http::Response {
@@ -175,7 +175,7 @@ fn a_client_that_behaves_as_lnget_does_buys_two_messages() {
 fn a_challenge_names_what_it_sells_and_nothing_of_the_request() {
     let network = network();
     let world = open(selling(&network.seller));
-    let challenge = Challenge::from(world.post(&[], SMS));
+    let challenge = world.payer().asks(SMS);
     let read = network.payer.cli(&["decodepayreq", &challenge.invoice]);
     assert_eq!(
         (read["description"].as_str(), read["num_satoshis"].as_str(), read["expiry"].as_str()),

@@ -21,9 +21,9 @@ fn ask(address: std::net::SocketAddr) -> http::Response {
 fn restarted_under_load_it_costs_buyers_a_503_and_payers_nothing() {
     let mut network = network();
     let world = open(selling(&network.seller));
-    let challenge = world.ask(SMS);
+    let challenge = world.payer().asks(SMS);
     let preimage = network.payer.pay(&challenge.invoice).unwrap();
-    let ticket = format!("L402 {}:{preimage}", challenge.macaroon);
+    let ticket = challenge.with_preimage(&preimage);
     let (done, address) = (AtomicBool::new(false), world.address);
     let seen = std::thread::scope(|scope| {
         let buyers: Vec<_> = (0..8)
@@ -42,7 +42,7 @@ fn restarted_under_load_it_costs_buyers_a_503_and_payers_nothing() {
             .collect();
         network.seller.stop();
         wait_until("the node to be known as gone", || world.ready()["node"]["status"] != "ok");
-        assert_eq!(world.redeem(&ticket, SMS).text(), "Okay", "a paid ticket is redeemed");
+        world.payer().redeems(&ticket, SMS).is_delivered("Okay");
         assert_eq!(http::get(world.address, "/status").status, 200);
         network.seller.start();
         wait_until("the sale to open", || ask(address).status == 402);
@@ -122,12 +122,10 @@ fn without_its_chain_for_a_while_it_heals() {
     network.freeze_chain(false);
     network.wait_for_channel();
     wait_until("the sale to open", || ask(world.address).status == 402);
-    let challenge = world.ask(SMS);
+    let challenge = world.payer().asks(SMS);
     let preimage = network.payer.pay(&challenge.invoice).unwrap();
-    assert_eq!(
-        world.redeem(&format!("L402 {}:{preimage}", challenge.macaroon), SMS).text(),
-        "Okay"
-    );
+    let ticket = challenge.with_preimage(&preimage);
+    world.payer().redeems(&ticket, SMS).is_delivered("Okay");
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -60,7 +60,8 @@ fn macaroon(report: &mut Report, config: &Config) {
     let (path, needed) = (&config.lnd.macaroon, needed(config));
     let bake = bake_command(&needed);
     let read = std::fs::read(path).map_err(|error| error.to_string());
-    let permissions = match read.and_then(|bytes| compare(&bytes, &needed).map_err(str::to_owned)) {
+    let compared = |bytes: Vec<u8>| compare(&bytes, &needed).map_err(|why| why.to_string());
+    let permissions = match read.and_then(compared) {
         Ok(permissions) => permissions,
         Err(why) => {
             return report.failed(
@@ -145,8 +146,8 @@ async fn about_itself(report: &mut Report, config: &Config, asking: Option<&Path
     let path = asking.unwrap_or(&config.lnd.macaroon);
     let read = std::fs::read(path).map_err(|error| error.to_string());
     let may = |method: Method| {
-        let permissions = compare(read.as_ref().map_err(Clone::clone)?, &[method])?;
-        Ok::<_, String>(permissions.missing.is_empty())
+        let permissions = compare(read.as_ref().map_err(Clone::clone)?, &[method]);
+        permissions.map(|allowed| allowed.missing.is_empty()).map_err(|why| why.to_string())
     };
     let (may_info, may_channels) = match (may(GET_INFO), may(LIST_CHANNELS)) {
         (Ok(info), Ok(channels)) => (info, channels),

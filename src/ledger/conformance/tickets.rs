@@ -236,7 +236,7 @@ pub(super) fn another_place_does_not_know_the_key(subject: &mut impl Subject) {
     unknown(subject, 3);
     subject.set_now(at(START.plus(REMEMBERED).plus(Duration::from_millis(1))));
     assert_eq!(claim(subject, 4, HERE, Some(REMEMBERED)), Claim::Parked);
-    // Certainly not sent, it begins anew wherever it goes.
+    // Certainly not sent, it begins again wherever it goes.
     let keyless = Attempt { era, place: None, ..attempt(9, 1) };
     assert_eq!(subject.claim(&keyless).claim, Claim::Granted);
     subject.settle(&settlement(9, keyless.claim, Outcome::Unknown));

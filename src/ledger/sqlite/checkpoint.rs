@@ -15,7 +15,7 @@ use super::store::Store;
 const COPY_PAGES: i32 = 500;
 
 /// From so many on the writer copies what is left by itself. Under load it has to: the log begins
-/// anew only once all of it is copied.
+/// again only once all of it is copied.
 const COPY_NOW_PAGES: i32 = 16_000;
 
 /// The thread that copies. It ends with this.
@@ -49,7 +49,7 @@ impl Checkpoints {
                 // It is no error of the commit's: that is done. The next one tries again.
                 let _ = wal.checkpoint();
             }
-            // It began anew.
+            // It began again.
             if pages < ordered {
                 ordered = 0;
             }
@@ -83,7 +83,7 @@ fn run(path: &Path, given: &Receiver<CheckpointCommand>) {
     while let Ok(CheckpointCommand::Copy) = given.recv() {
         if let Err(error) = copy(path) {
             // No commit is lost by it: all of them stay in the log, from which the next try copies
-            // them anew. A disk that stays at fault is met by the writer in its own commits.
+            // them again. A disk that stays at fault is met by the writer in its own commits.
             warn!(%error, ledger = %path.display(), "the ledger's log could not be copied beside \
                                                      its writer");
         }

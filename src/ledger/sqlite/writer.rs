@@ -54,7 +54,7 @@ pub(super) trait Task: Send {
     fn finish(self: Box<Self>, committed: Result<(), LedgerError>);
 }
 
-/// A task made of a function and who waits for its result.
+/// A task made of a function and the caller that waits for its result.
 pub(super) struct WriteJob<T, F> {
     work: F,
     result: Option<T>,

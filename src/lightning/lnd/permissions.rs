@@ -31,12 +31,21 @@ const SPENDING: [&str; 9] = [
     "/signrpc.Signer/",
 ];
 
-/// Compares. `Err` if the bytes are no macaroon of LND's.
-pub fn compare(bytes: &[u8], needed: &[Method]) -> Result<Permissions, &'static str> {
-    let read =
-        macaroon::read_any(bytes).ok_or("it is no macaroon in LND's form (binary, version 2)")?;
-    let id = MacaroonId::read(&read.identifier)
-        .ok_or("it is a macaroon, but not one that LND has baked")?;
+/// Why a macaroon doesn't tell what it may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum UnreadableMacaroon {
+    /// The bytes are no macaroon.
+    #[error("it is no macaroon in LND's form (binary, version 2)")]
+    NotAMacaroon,
+    /// It has another identifier than LND's.
+    #[error("it is a macaroon, but not one that LND has baked")]
+    NotOfLnd,
+}
+
+/// Compares what a macaroon of LND's may do with what is needed.
+pub fn compare(bytes: &[u8], needed: &[Method]) -> Result<Permissions, UnreadableMacaroon> {
+    let read = macaroon::read_any(bytes).ok_or(UnreadableMacaroon::NotAMacaroon)?;
+    let id = MacaroonId::read(&read.identifier).ok_or(UnreadableMacaroon::NotOfLnd)?;
     let missing =
         needed.iter().filter(|method| !id.may_call(method)).map(|method| method.uri).collect();
     let is_needed = |entity: &str, action: &str| {

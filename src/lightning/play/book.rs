@@ -66,7 +66,7 @@ pub enum HoldError {
 pub struct Book {
     key: SecretKey,
     entries: Mutex<Entries>,
-    /// Counts the changes, for who waits for one.
+    /// Counts the changes, for a stream that waits for one.
     changes: watch::Sender<u64>,
 }
 

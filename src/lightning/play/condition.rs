@@ -96,7 +96,7 @@ impl Condition {
 /// The node's condition, and what its files are, for everybody who has to follow.
 pub(super) struct Control {
     condition: watch::Sender<Condition>,
-    /// Counts how often certificate or macaroons were made anew.
+    /// Counts how often certificate or macaroons were made again.
     files: watch::Sender<u64>,
 }
 
@@ -122,7 +122,7 @@ impl Control {
         self.condition.subscribe()
     }
 
-    /// Says that the files were made anew.
+    /// Says that the files were made again.
     pub(super) fn files_changed(&self) {
         self.files.send_modify(|count| *count += 1);
     }

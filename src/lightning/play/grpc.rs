@@ -1,4 +1,4 @@
-//! The gRPC side of the play node: connections, who may call what, and the State service.
+//! The gRPC side of the play node: connections, permissions, and the State service.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! To a client it is LND: pinned TLS, macaroons that are really verified, errors in LND's words,
 //! real BOLT 11 invoices, streams with indices, and preimages that are had only by paying, through
-//! the wallet beside it. Who tests against it can have it fail.
+//! the wallet beside it. A test can have it fail.
 
 mod bakery;
 mod book;
@@ -50,7 +50,7 @@ impl PlayNode {
         self.layout.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has it be in a condition, or make files anew: `new-certificate`, `new-macaroons`, `bake
+    /// Has it be in a condition, or make files again: `new-certificate`, `new-macaroons`, `bake
     /// <name> <method>..`. `Err` says what it takes.
     pub fn order(&self, words: &str) -> Result<(), String> {
         let fault = |error: LayoutError| error.to_string();

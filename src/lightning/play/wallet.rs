@@ -59,7 +59,7 @@ async fn answer(
 }
 
 async fn pay(node: &PlayNode, request: Request<Incoming>) -> (StatusCode, String) {
-    // Another amount than the invoice's, for who wants to see what comes of it.
+    // Another amount than the invoice's, to see what comes of it.
     let msat = request
         .uri()
         .query()

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::config::config;
 pub use super::config::{Options, PATH, SMS};
 use super::http::{self, Response};
-use super::payer::{Challenge, Payer};
+use super::payer::Payer;
 pub use super::play::Play;
 use super::play::shared_play;
 use super::process::Process;
@@ -223,22 +223,6 @@ impl World {
     /// 503: nothing can be redeemed.
     pub fn wait_until_it_is_not_ready(&self) {
         wait_until("the gate not to be ready", || http::get(self.ops, "/readyz").status == 503);
-    }
-}
-
-/// The words of the tests before a real LND.
-#[allow(dead_code)]
-impl World {
-    pub fn post(&self, headers: &[(&str, &str)], body: &str) -> Response {
-        self.payer().sends(headers, body)
-    }
-
-    pub fn ask(&self, body: &str) -> Challenge {
-        self.payer().asks(body)
-    }
-
-    pub fn redeem(&self, authorization: &str, body: &str) -> Response {
-        self.payer().hands_in(authorization, body)
     }
 }
 
