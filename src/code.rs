@@ -132,9 +132,9 @@ codes! {
     TooManyUnpaid = "too-many-unpaid", TOO_MANY_REQUESTS, NewTicket;
     /// More at once than Farebox takes.
     TooBusy = "too-busy", SERVICE_UNAVAILABLE, SameTicket;
-    /// The node makes no invoices.
+    /// The node makes no invoices, or can't say whether one was paid.
     NodeDown = "node-down", SERVICE_UNAVAILABLE, SameTicket;
-    /// The ledger can't be written.
+    /// The ledger can't be read or written, or holds back what a restore left open.
     LedgerDown = "ledger-down", SERVICE_UNAVAILABLE, SameTicket;
     /// The upstream is known to be down.
     UpstreamDown = "upstream-down", SERVICE_UNAVAILABLE, NewTicket;

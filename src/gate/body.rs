@@ -4,17 +4,18 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_ENCODING};
+use hyper::header::CONTENT_ENCODING;
 use hyper::http::request::Parts;
 use tokio::time::timeout;
 
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::service::{BODY_DEFAULT, RequestLimits};
+use crate::ticket;
 
 /// How much of a body that is refused is read all the same, so that a client that is still sending
 /// sees the answer.
-const DRAIN: usize = 256 * 1024;
+const DRAIN_MAX_BYTES: usize = 256 * 1024;
 
 /// A request that was read to its end.
 pub(super) struct Whole {
@@ -46,8 +47,8 @@ pub(super) async fn whole(
 /// A limit that was lowered judges sales only: what comes with a ticket may be as long as the limit
 /// is by default.
 fn longest(head: &Parts, limits: &RequestLimits) -> usize {
-    let may_be_sold = head.headers.contains_key(AUTHORIZATION);
-    if may_be_sold { limits.body.max(BODY_DEFAULT) } else { limits.body }
+    let brings_ticket = ticket::may_be_handed_in(&head.headers);
+    if brings_ticket { limits.body.max(BODY_DEFAULT) } else { limits.body }
 }
 
 enum Fault {
@@ -75,7 +76,7 @@ pub(super) async fn drain(mut body: Incoming, limits: &RequestLimits) {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {
             read += frame.data_ref().map_or(0, Bytes::len);
-            if read > limits.body.max(DRAIN) {
+            if read > limits.body.max(DRAIN_MAX_BYTES) {
                 return;
             }
         }

@@ -116,7 +116,7 @@ impl UnpaidLimit {
         Ok(Reservation { unpaid: self, number, asked: false, pause })
     }
 
-    /// How long the next one is put off where so many places are taken, which are not all.
+    /// How long the next one is delayed while `taken` of all places are in use, but not all.
     fn pause(&self, taken: usize) -> Duration {
         let half = self.total / 2;
         PAUSE_MAX.mul_f64(taken.saturating_sub(half) as f64 / (self.total - half) as f64)
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fewer_places_are_left_the_longer_the_next_is_delay() {
+    fn the_fewer_places_are_left_the_longer_the_next_is_delayed() {
         let (unpaid, now) = (UnpaidLimit::new(10, 10, LIFETIME), Instant::now());
         let held: Vec<_> = (0..10).map(|_| unpaid.reserve(client(1), now).unwrap()).collect();
         let pauses: Vec<_> = held.iter().map(|place| place.pause().as_millis()).collect();

@@ -299,10 +299,18 @@ enum Verified {
     Pass(VerifiedPass),
 }
 
+/// The header fields that a macaroon may come in, beside `Authorization`.
+const MACAROON_FIELDS: [&str; 2] = ["macaroon", "grpc-metadata-macaroon"];
+
+/// Whether there is a header field in which a ticket may be handed in.
+pub fn may_be_handed_in(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION)
+        || MACAROON_FIELDS.iter().any(|name| headers.contains_key(*name))
+}
+
 fn handed_in(headers: &HeaderMap) -> Handed {
     let authorization = headers.get_all(AUTHORIZATION).iter();
-    let names = ["macaroon", "grpc-metadata-macaroon"];
-    let macaroon_lines = names.into_iter().flat_map(|name| headers.get_all(name));
+    let macaroon_lines = MACAROON_FIELDS.into_iter().flat_map(|name| headers.get_all(name));
     let bytes = HeaderValue::as_bytes;
     credential::read(authorization.map(bytes), macaroon_lines.map(bytes))
 }

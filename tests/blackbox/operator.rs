@@ -1,4 +1,4 @@
-//! What an operator does: health, metrics, and what becomes of tickets.
+//! Promise 9: what an operator does: health, metrics, and what becomes of tickets.
 
 use crate::support::world::Options;
 use crate::support::{Behaviour, SMS, Ticket, World, http, wait_until};

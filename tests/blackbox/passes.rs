@@ -1,4 +1,4 @@
-//! Passes: one payment, any requests for a time, or a number of them.
+//! Promises 1 and 2: one payment, any requests for a time, or a number of them.
 
 use crate::support::world::Options;
 use crate::support::{Behaviour, Payer, World, wait_for, wait_until};

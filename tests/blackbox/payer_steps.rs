@@ -1,4 +1,4 @@
-//! The payer's three steps, to the letter.
+//! Promise 9: the payer's three steps, to the letter.
 
 use std::net::SocketAddr;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! TLS with both protocols, and https to the upstream.
+//! Promise 6: TLS with both protocols, and https to the upstream, which is always verified.
 
 use std::net::SocketAddr;
 use std::path::Path;

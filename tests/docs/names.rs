@@ -83,3 +83,37 @@ fn every_room_is_explained() {
         }
     }
 }
+
+/// The numbers in a module's head: `//! Promise 4: ..`, `//! Promises 2 and 3: ..`.
+fn promises(module: &str) -> Vec<u32> {
+    let head = module.lines().next().unwrap_or_default();
+    let Some((numbers, _)) = head.strip_prefix("//! Promise").and_then(|rest| rest.split_once(':'))
+    else {
+        return Vec::new();
+    };
+    numbers.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+}
+
+#[test]
+fn every_module_of_the_black_box_tests_names_its_promises() {
+    let mut modules = std::collections::BTreeMap::<u32, Vec<String>>::new();
+    let folder = super::root().join("tests/blackbox");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() || name == "main" {
+            continue;
+        }
+        let numbers = promises(&std::fs::read_to_string(&path).unwrap());
+        assert!(!numbers.is_empty(), "{}: which promise does it guard?", path.display());
+        for number in numbers {
+            modules.entry(number).or_default().push(format!("`{name}`"));
+        }
+    }
+    modules.values_mut().for_each(|names| names.sort());
+    let rows = modules.iter().map(|(number, names)| format!("| {number} | {} |", names.join(", ")));
+    let said = super::read("tests/README.md");
+    let rows: Vec<_> = rows.collect();
+    let missing = rows.iter().any(|row| !said.lines().any(|line| line == row));
+    assert!(!missing, "tests/README.md should have these rows:\n{}\n", rows.join("\n"));
+}
