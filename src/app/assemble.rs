@@ -48,7 +48,6 @@ pub(super) struct App {
     pub(super) sale: Arc<Sale>,
     pub(super) gate: Arc<Gate>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) access: Arc<AccessLog>,
     /// Cancelled once the process is to stop.
     pub(super) stopping: CancellationToken,
 }
@@ -62,16 +61,16 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<App, S
     let ring = KeyRing::new(&secrets, config.lnd.network.name());
     let ring = Arc::new(ring.ok_or_else(no_secret)?);
     let node = node(&config, &metrics, &provider);
-    let terms = RoomSettings::of(&config);
+    let settings = RoomSettings::of(&config);
     let catalogue = Arc::new(catalogue(config, &metrics, &provider, &ring)?);
-    for said in sold::unredeemable(&ledger, &catalogue.services, terms.detects_payments).await {
+    for said in sold::unredeemable(&ledger, &catalogue.services, settings.detects_payments).await {
         tracing::warn!("{said}");
     }
-    Ok(Ground { catalogue, ring, ledger, node, metrics }.rooms(terms, Arc::new(access)))
+    Ok(SharedParts { catalogue, ring, ledger, node, metrics }.rooms(settings, Arc::new(access)))
 }
 
-/// What all rooms share.
-struct Ground {
+/// What the rooms share.
+struct SharedParts {
     catalogue: Arc<Catalogue>,
     ring: Arc<KeyRing>,
     ledger: Arc<Ledger>,
@@ -79,30 +78,31 @@ struct Ground {
     metrics: Arc<Metrics>,
 }
 
-impl Ground {
+impl SharedParts {
     /// Each room gets what it needs.
-    fn rooms(self, terms: RoomSettings, access: Arc<AccessLog>) -> App {
+    fn rooms(self, settings: RoomSettings, access: Arc<AccessLog>) -> App {
         let Self { catalogue, ring, ledger, node, metrics } = self;
         let shared = || (Arc::clone(&catalogue), Arc::clone(&ring), Arc::clone(&ledger));
         let stopping = CancellationToken::new();
-        let unpaid = UnpaidLimit::new(terms.unpaid_per_client, terms.unpaid_total, terms.expiry);
+        let unpaid =
+            UnpaidLimit::new(settings.unpaid_per_client, settings.unpaid_total, settings.expiry);
         let unpaid = Arc::new(unpaid);
         let freed = Arc::clone(&unpaid);
         // A ticket that is verified as paid counts as unpaid no more.
         let on_paid = move |hash: &PaymentHash| freed.redeemed(hash, Instant::now());
         let tickets = Arc::new(Tickets::new(Arc::clone(&ring), on_paid));
-        let payments = terms.detects_payments.then(|| {
+        let payments = settings.detects_payments.then(|| {
             let ((catalogue, _, ledger), node) = (shared(), Arc::clone(&node));
-            Arc::new(Payments::new(catalogue, ledger, node, terms.node_name))
+            Arc::new(Payments::new(catalogue, ledger, node, settings.node_name))
         });
         let redeem = {
             let (catalogue, ring, ledger) = shared();
             let stopping = stopping.clone();
-            Arc::new(Redeem::new(catalogue, ring, ledger, terms.redemptions_max, stopping))
+            Arc::new(Redeem::new(catalogue, ring, ledger, settings.redemptions_max, stopping))
         };
         let sale = {
             let ((catalogue, ring, ledger), payments) = (shared(), payments.clone());
-            let (node, ahead) = (Arc::clone(&node), terms.mint_ahead);
+            let (node, ahead) = (Arc::clone(&node), settings.mint_ahead);
             Arc::new(Sale::new(catalogue, ring, ledger, node, payments, unpaid, ahead))
         };
         let status = payments.clone().map(|payments| {
@@ -110,7 +110,7 @@ impl Ground {
             let stopping = stopping.clone();
             Arc::new(Status::new(catalogue, tickets, ring, ledger, payments, stopping))
         });
-        let recorder = Recorder { metrics: Arc::clone(&metrics), access: Arc::clone(&access) };
+        let recorder = Recorder { metrics: Arc::clone(&metrics), access };
         let gate = Arc::new(Gate::new(
             Arc::clone(&catalogue),
             tickets,
@@ -120,19 +120,7 @@ impl Ground {
             status,
             recorder,
         ));
-        App {
-            catalogue,
-            ring,
-            ledger,
-            node,
-            payments,
-            redeem,
-            sale,
-            gate,
-            metrics,
-            access,
-            stopping,
-        }
+        App { catalogue, ring, ledger, node, payments, redeem, sale, gate, metrics, stopping }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::id::LedgerId;
 use crate::ledger::postgres::PostgresError;
 use crate::ledger::sqlite::error::OpenError;
+use crate::record::log_filter::FilterError;
 use crate::tls::TlsError;
 use crate::upstream::settings::UpstreamError;
 
@@ -89,6 +90,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// What the environment says of the log.
+    #[error("the environment variable `RUST_LOG`: {0}")]
+    LogVariable(FilterError),
     /// Anything that the system refuses.
     #[error("{what}: {source}")]
     System {

@@ -1,21 +1,39 @@
 //! Lines on standard error.
 
-use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use std::time::Duration;
+
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::record::access_log::LogFormat;
+use super::error::StartError;
+use crate::config::Log;
+use crate::record::access_log::{AccessLog, LogFormat};
+use crate::record::lines::Lines;
 
-/// Lines on standard error. No bridge from the `log` crate: some libraries would write secrets
-/// through it.
-pub fn init_log(format: LogFormat) {
-    // Ours only: some libraries log what a stranger makes them.
-    let ours = Targets::new().with_target("farebox", Level::INFO);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let log = tracing_subscriber::registry().with(ours);
-    match format {
-        LogFormat::Human => log.with(layer).init(),
-        LogFormat::Json => log.with(layer.json().flatten_event(true)).init(),
+/// How long an end waits for what was logged: whoever reads standard error may have stopped to.
+pub const FLUSH_MAX: Duration = Duration::from_secs(1);
+
+/// The environment variable that goes before `log.level`.
+const VARIABLE: &str = "RUST_LOG";
+
+/// Starts to log, onto standard error and by one writer that never blocks. No bridge from the `log`
+/// crate: some libraries would write secrets through it.
+pub fn init_log(log: &Log) -> Result<(Lines, AccessLog), StartError> {
+    let what = "the log can't start";
+    let lines = Lines::start().map_err(|source| StartError::System { what, source })?;
+    let filter = match std::env::var(VARIABLE) {
+        Ok(text) => text.parse().map_err(StartError::LogVariable)?,
+        Err(_) => log.filter.clone(),
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(lines.clone()).with_ansi(false);
+    let registry = tracing_subscriber::registry().with(filter.targets());
+    match log.format {
+        LogFormat::Human => registry.with(layer).init(),
+        LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
     }
+    let access = match filter.takes_access_lines() {
+        true => AccessLog::new(lines.clone(), log.format),
+        false => AccessLog::none(),
+    };
+    Ok((lines, access))
 }

@@ -21,6 +21,7 @@ use crate::listen::accept::Accept;
 use crate::listen::tls::server_config;
 use crate::ops::Ops;
 use crate::record::access_log::AccessLog;
+use crate::record::lines::Lines;
 use crate::tls;
 
 /// A gate that listens.
@@ -32,12 +33,18 @@ pub struct Server {
     app: Arc<App>,
     accept: Accept,
     ops: TcpListener,
+    /// Where log lines go, unless nothing is logged.
+    lines: Option<Lines>,
     drain: Duration,
 }
 
 impl Server {
     /// Checks everything that can be wrong before a port is bound.
-    pub async fn start(config: Config, access: AccessLog) -> Result<Self, StartError> {
+    pub async fn start(
+        config: Config,
+        access: AccessLog,
+        lines: Option<Lines>,
+    ) -> Result<Self, StartError> {
         let (address, ops_address, drain, connections) =
             (config.listen.address, config.ops, config.listen.drain, config.limits.connections);
         let tls = match &config.listen.tls {
@@ -53,6 +60,7 @@ impl Server {
             accept: Accept { listener, tls, gate: Arc::clone(&app.gate), connections },
             app,
             ops,
+            lines,
             drain,
         })
     }
@@ -62,10 +70,10 @@ impl Server {
         self,
         stopped: impl Future<Output = Result<(), StartError>>,
     ) -> Result<ExitCode, StartError> {
-        let Self { app, accept, ops, drain, .. } = self;
+        let Self { app, accept, ops, lines, drain, .. } = self;
         let (stop, connections) = (app.stopping.clone(), TaskTracker::new());
         look_after(&app);
-        tokio::spawn(operators(&app).serve(ops));
+        tokio::spawn(operators(&app, lines).serve(ops));
         let accepting = tokio::spawn(accept.run(connections.clone(), stop.clone()));
 
         let stopped = stopped.await;
@@ -81,7 +89,6 @@ impl Server {
         if let Err(error) = app.ledger.shut().await {
             warn!(%error, "the ledger was not closed in order: copy its file and its log together");
         }
-        app.access.flush();
         stopped?;
         if closed && settled {
             info!("stopped");
@@ -126,7 +133,7 @@ fn look_after(app: &Arc<App>) {
     supervise("the minting secret", Arc::clone(app), |app| async move { note_secret(&app).await });
 }
 
-fn operators(app: &App) -> Ops {
+fn operators(app: &App, lines: Option<Lines>) -> Ops {
     Ops {
         catalogue: Arc::clone(&app.catalogue),
         ring: Arc::clone(&app.ring),
@@ -136,6 +143,7 @@ fn operators(app: &App) -> Ops {
         redeem: Arc::clone(&app.redeem),
         sale: Arc::clone(&app.sale),
         metrics: Arc::clone(&app.metrics),
+        lines,
         stopping: app.stopping.clone(),
     }
 }

@@ -11,13 +11,18 @@ use crate::app::run::Server;
 use crate::app::signal::stop_signal;
 use crate::config::Config;
 use crate::record::access_log::AccessLog;
+use crate::record::lines::Lines;
 
 pub(super) async fn run(path: &Path) -> Result<ExitCode, Failure> {
     let config = Config::read(path)?;
-    log::init_log(config.log);
-    let access = AccessLog::start(config.log)
-        .map_err(|error| format!("the access log can't start: {error}"))?;
-    let server = Server::start(config, access).await?;
+    let (lines, access) = log::init_log(&config.log)?;
+    let ended = serve(config, access, lines.clone()).await;
+    lines.flush(log::FLUSH_MAX);
+    ended
+}
+
+async fn serve(config: Config, access: AccessLog, lines: Lines) -> Result<ExitCode, Failure> {
+    let server = Server::start(config, access, Some(lines)).await?;
     let (gate, ops) = (server.gate_address, server.ops_address);
     info!(%gate, %ops, "farebox {} serves", env!("CARGO_PKG_VERSION"));
     Ok(server.until(stop_signal()).await?)

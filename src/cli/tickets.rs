@@ -16,14 +16,14 @@ use tokio::net::TcpStream;
 
 use super::failure::Failure;
 use crate::app::{log, master_secret};
-use crate::config::{self, LedgerConfig, LedgerPlace};
+use crate::config::{self, LedgerConfig, LedgerPlace, Log};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
+use crate::ledger::state::State;
 use crate::ledger::store::LedgerTerms;
 use crate::ops::tickets::{self, TicketCommand};
 use crate::payment_hash::PaymentHash;
-use crate::record::access_log::LogFormat;
 use crate::redeem::sealed_order;
 
 pub(super) async fn run(path: &Path, command: TicketCommand) -> Result<ExitCode, Failure> {
@@ -69,10 +69,12 @@ async fn here(
         );
     }
     // What is done to a ticket is said in a line, as `serve` says it.
-    log::init_log(LogFormat::Human);
+    let (lines, _) = log::init_log(&Log::default())?;
     let ledger = SqliteLedger::open(&path, terms, Box::new(|_| {}));
     let ledger = Ledger::new(ledger?);
-    tickets::answer(&ledger, ring, command, detects).await.map_err(Failure::from)
+    let answered = tickets::answer(&ledger, ring, command, detects).await;
+    lines.flush(log::FLUSH_MAX);
+    answered.map_err(Failure::from)
 }
 
 /// The keys by which orders are sealed and named; no network's in particular.
@@ -214,6 +216,15 @@ fn print_one(row: &Value) {
             }
         }
         Some(other) => println!("{:<24}{}", "order", said(other)),
-        None => println!("{:<24}not kept: it is known what became of it", "order"),
+        None => println!("{:<24}{}", "order", why_not_kept(row)),
+    }
+}
+
+/// Why the order of a ticket isn't shown.
+fn why_not_kept(row: &Value) -> &'static str {
+    if row.get("state").and_then(Value::as_str) == Some(State::Parked.word()) {
+        "not kept: it was longer than 4096 bytes, or is older than 90 days"
+    } else {
+        "not kept: it is known what became of it"
     }
 }

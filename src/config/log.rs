@@ -1,8 +1,11 @@
-//! `[log]`: how log lines look.
+//! `[log]`: how log lines look, and which are written.
 
 use serde::Deserialize;
+use toml::Spanned;
 
+use super::error::{ConfigError, Reporter};
 use crate::record::access_log::LogFormat;
+use crate::record::log_filter::LogFilter;
 
 /// The section, as it is written.
 #[derive(Deserialize, Default)]
@@ -10,4 +13,28 @@ use crate::record::access_log::LogFormat;
 pub(super) struct Written {
     #[serde(default)]
     pub(super) format: LogFormat,
+    pub(super) level: Option<Spanned<String>>,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Default)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Which lines are written.
+    pub filter: LogFilter,
+}
+
+impl Written {
+    /// Checks it.
+    pub(super) fn check(&self, report: &Reporter<'_>) -> Result<Log, ConfigError> {
+        let filter = match &self.level {
+            None => LogFilter::default(),
+            Some(level) => level
+                .get_ref()
+                .parse()
+                .map_err(|error| report.at(level.span(), format!("`log.level`: {error}")))?,
+        };
+        Ok(Log { format: self.format, filter })
+    }
 }

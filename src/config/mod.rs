@@ -29,9 +29,9 @@ pub use self::for_tickets::LedgerConfig;
 pub use self::ledger::LedgerPlace;
 pub use self::limits::Limits;
 pub use self::listen::Listen;
+pub use self::log::Log;
 pub use self::tickets::TicketSettings;
 use crate::lightning::lnd::LndSettings;
-use crate::record::access_log::LogFormat;
 use crate::service::ServiceSpec;
 
 /// Everything that a `serve` needs to know.
@@ -56,8 +56,8 @@ pub struct Config {
     pub tickets: TicketSettings,
     /// Bounds on what strangers can use up.
     pub limits: Limits,
-    /// How log lines look.
-    pub log: LogFormat,
+    /// How log lines look, and which are written.
+    pub log: Log,
     /// What is sold, and what is free.
     pub services: Vec<ServiceSpec>,
 }
@@ -108,7 +108,7 @@ impl Config {
             ledger: written.ledger.check(&report, folder, &state_dir)?,
             tickets: written.tickets.check(&report, state_dir)?,
             limits: written.limits.check(&report)?,
-            log: written.log.format,
+            log: written.log.check(&report)?,
             services,
         })
     }

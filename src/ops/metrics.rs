@@ -2,6 +2,7 @@
 
 use super::Ops;
 use crate::lightning::error::NodeError;
+use crate::record::lines::Lines;
 
 impl Ops {
     /// Reads what is read at a scrape only, and gives the text that Prometheus reads.
@@ -15,6 +16,7 @@ impl Ops {
         }
         let apart = self.ledger.now().apart().as_secs();
         metrics.clocks_apart.set(i64::try_from(apart).unwrap_or(i64::MAX));
+        metrics.log_lines_dropped(self.lines.as_ref().map_or(0, Lines::dropped));
         metrics.ledger_up.set(self.ledger.health().is_ok().into());
         metrics.unpaid.set(i64::try_from(self.sale.unpaid()).unwrap_or(i64::MAX));
         metrics.in_flight.set(i64::try_from(self.redeem.in_flight()).unwrap_or(i64::MAX));

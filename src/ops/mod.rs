@@ -24,6 +24,7 @@ use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::lightning::Node;
 use crate::payment::Payments;
+use crate::record::lines::Lines;
 use crate::record::metrics::Metrics;
 use crate::redeem::Redeem;
 use crate::sale::Sale;
@@ -47,6 +48,8 @@ pub struct Ops {
     pub sale: Arc<Sale>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Where log lines go, unless nothing is logged.
+    pub lines: Option<Lines>,
     /// Cancelled once the process is to stop.
     pub stopping: CancellationToken,
 }

@@ -1,9 +1,11 @@
-//! Access lines, gathered and written by a thread of their own: a request waits for neither the
-//! file nor the other requests' lines.
+//! Log lines, gathered and written by a thread of their own: nothing that logs waits for whoever
+//! reads standard error, or for other lines.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tracing_subscriber::fmt::MakeWriter;
 
 /// How long lines are gathered. A crash loses no more than these.
 const GATHER_TIME: Duration = Duration::from_millis(20);
@@ -12,36 +14,41 @@ const GATHER_TIME: Duration = Duration::from_millis(20);
 const WAITING_MAX_BYTES: usize = 1024 * 1024;
 
 /// Where lines go in.
+#[derive(Clone)]
 pub struct Lines(Arc<Buffer>);
 
 #[derive(Default)]
 struct Buffer {
     waiting: Mutex<Waiting>,
-    some: Condvar,
-    /// One writes at a time, so that lines stay in their order. It holds the text that was written
-    /// last, to be filled again.
-    writing: Mutex<Vec<u8>>,
+    /// Something waits, or all of it was written.
+    changed: Condvar,
 }
 
 #[derive(Default)]
 struct Waiting {
     text: Vec<u8>,
+    /// Whether the thread is writing what waited before.
+    is_writing: bool,
+    /// Lines that were dropped, since that was said and in all.
+    dropped_unsaid: u64,
     dropped: u64,
 }
 
 impl Lines {
     /// Starts the thread. It ends with the process.
     pub fn start() -> io::Result<Self> {
-        let shared = Arc::new(Buffer::default());
-        let of_thread = Arc::clone(&shared);
-        std::thread::Builder::new().name("access-log".to_owned()).spawn(move || of_thread.run())?;
-        Ok(Self(shared))
+        let buffer = Arc::new(Buffer::default());
+        let of_thread = Arc::clone(&buffer);
+        let run = move || of_thread.run(io::stderr());
+        std::thread::Builder::new().name("log".to_owned()).spawn(run)?;
+        Ok(Self(buffer))
     }
 
     /// Adds one line, which `write` puts behind those that wait.
     pub fn add(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut waiting = self.0.waiting();
         if waiting.text.len() > WAITING_MAX_BYTES {
+            waiting.dropped_unsaid += 1;
             waiting.dropped += 1;
             return;
         }
@@ -49,51 +56,118 @@ impl Lines {
         write(&mut waiting.text);
         drop(waiting);
         if is_first {
-            self.0.some.notify_one();
+            self.0.changed.notify_all();
         }
     }
 
-    /// Writes what waits.
-    pub fn flush(&self) {
-        self.0.write();
+    /// How many lines were dropped since the start.
+    pub fn dropped(&self) -> u64 {
+        self.0.waiting().dropped
+    }
+
+    /// Waits until what was added is written, but no longer than `limit`: nobody may read it.
+    pub fn flush(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        let mut waiting = self.0.waiting();
+        while waiting.is_writing || !waiting.text.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.0.changed.wait_timeout(waiting, left);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 }
 
 impl Buffer {
-    fn run(&self) {
+    fn run(&self, mut out: impl Write) {
+        let mut text = Vec::new();
         loop {
             {
                 let waiting = self.waiting();
-                drop(
-                    self.some
-                        .wait_while(waiting, |waiting| waiting.text.is_empty())
-                        .unwrap_or_else(PoisonError::into_inner),
-                );
+                let is_empty = |waiting: &mut Waiting| waiting.text.is_empty();
+                let some = self.changed.wait_while(waiting, is_empty);
+                drop(some.unwrap_or_else(PoisonError::into_inner));
             }
             std::thread::sleep(GATHER_TIME);
-            self.write();
+            let dropped = {
+                let mut waiting = self.waiting();
+                std::mem::swap(&mut waiting.text, &mut text);
+                waiting.is_writing = true;
+                std::mem::take(&mut waiting.dropped_unsaid)
+            };
+            if dropped > 0 {
+                let why = "standard error takes them too slowly";
+                let _ = writeln!(text, "{dropped} log lines were dropped: {why}");
+            }
+            // There is nobody to tell.
+            let _ = out.write_all(&text);
+            text.clear();
+            self.waiting().is_writing = false;
+            self.changed.notify_all();
         }
-    }
-
-    fn write(&self) {
-        let mut text = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        text.clear();
-        let dropped = {
-            let mut waiting = self.waiting();
-            std::mem::swap(&mut waiting.text, &mut text);
-            std::mem::take(&mut waiting.dropped)
-        };
-        if dropped > 0 {
-            let _ = writeln!(
-                *text,
-                "{dropped} access lines were dropped: standard error takes them too slowly"
-            );
-        }
-        // There is nobody to tell.
-        let _ = io::stderr().write_all(&text);
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An event of `tracing` comes whole, as one line.
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = LineWriter<'a>;
+
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter(self)
+    }
+}
+
+/// Adds what is written to it.
+pub struct LineWriter<'a>(&'a Lines);
+
+impl Write for LineWriter<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.add(|text| text.extend_from_slice(line));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reader that has stopped reading.
+    struct Stuck;
+
+    impl Write for Stuck {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            loop {
+                std::thread::park();
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_that_reads_nothing() {
+        let lines = Lines(Arc::default());
+        let buffer = Arc::clone(&lines.0);
+        std::thread::spawn(move || buffer.run(Stuck));
+        for _ in 0..2_000_000 / 100 {
+            lines.add(|text| text.extend_from_slice(&[b'a'; 100]));
+        }
+        while lines.dropped() == 0 {
+            lines.add(|text| text.extend_from_slice(&[b'a'; 100]));
+        }
+        lines.flush(Duration::from_millis(50));
+        assert!(lines.0.waiting().text.len() <= WAITING_MAX_BYTES + 100);
     }
 }

@@ -53,6 +53,7 @@ pub struct Metrics {
     /// Redemptions under way.
     pub in_flight: IntGauge,
     upstream_up: IntGaugeVec,
+    log_lines_dropped: IntCounter,
 }
 
 /// One service's handles.
@@ -200,6 +201,12 @@ impl Metrics {
                 "0 while a service's upstream is known to be down.",
                 "service",
             )?,
+            log_lines_dropped: counters(
+                "farebox_log_lines_dropped_total",
+                "Log lines that were dropped, since nobody read them.",
+                &[],
+            )?
+            .with_label_values::<&str>(&[]),
             requests,
             registry,
         })
@@ -244,6 +251,11 @@ impl Metrics {
         for (name, gauge) in &self.node_state {
             gauge.set((*name == word).into());
         }
+    }
+
+    /// How many log lines were dropped since the start.
+    pub fn log_lines_dropped(&self, total: u64) {
+        self.log_lines_dropped.inc_by(total.saturating_sub(self.log_lines_dropped.get()));
     }
 
     /// The text that Prometheus reads.

@@ -25,6 +25,7 @@ mod crash;
 mod exactly_once;
 mod instances;
 mod kannel;
+mod log;
 mod master_secret;
 mod node;
 mod operator;

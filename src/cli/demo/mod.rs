@@ -37,7 +37,7 @@ pub(super) async fn run(
     tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
     tokio::spawn(node.serve(grpc));
     tokio::spawn(outbox::serve(outbox));
-    let server = Server::start(config, AccessLog::none())
+    let server = Server::start(config, AccessLog::none(), None)
         .await
         .map_err(|error| format!("{error} (`--gate` changes the gate's address)"))?;
     println!("{}", instructions(server.gate_address, wallet_address, outbox_address));
@@ -131,7 +131,7 @@ fn instructions(gate: SocketAddr, wallet: SocketAddr, outbox: SocketAddr) -> Str
 
 Paste these into another shell.
 
-1. TicketCommand for the price. Nothing is sent; the answer (402) has an invoice and a macaroon:
+1. Ask for the price. Nothing is sent; the answer (402) has an invoice and a macaroon:
 
 CHALLENGE=$({ask}); printf '%s\n' "$CHALLENGE"
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -12,6 +13,7 @@ pub struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
+    is_read: Arc<AtomicBool>,
 }
 
 impl Process {
@@ -41,11 +43,12 @@ impl Process {
         command.current_dir(folder).env("SMS_BACKEND_TOKEN", "Bearer backend-token-hunter2");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let output = Arc::new(Mutex::new(String::new()));
+        let is_read = Arc::new(AtomicBool::new(true));
         let readers = vec![
-            collect(child.stdout.take().unwrap(), &output),
-            collect(child.stderr.take().unwrap(), &output),
+            collect(child.stdout.take().unwrap(), &output, &is_read),
+            collect(child.stderr.take().unwrap(), &output, &is_read),
         ];
-        Self { child, output, readers }
+        Self { child, output, readers, is_read }
     }
 
     /// Runs to the end.
@@ -60,9 +63,19 @@ impl Process {
     ) -> (ExitStatus, String) {
         let mut process = Self::start_with(arguments, folder, environment);
         let status = process.wait();
-        // They end with the process, but may be a moment behind.
-        process.readers.drain(..).for_each(|reader| reader.join().unwrap());
-        (status, process.output())
+        (status, process.output_to_its_end())
+    }
+
+    /// All that it has printed, once it has ended.
+    pub fn output_to_its_end(&mut self) -> String {
+        // The readers end with the process, but may be a moment behind.
+        self.readers.drain(..).for_each(|reader| reader.join().unwrap());
+        self.output()
+    }
+
+    /// From now on nobody reads what it prints, though somebody could.
+    pub fn stop_reading(&self) {
+        self.is_read.store(false, Ordering::SeqCst);
     }
 
     pub fn output(&self) -> String {
@@ -121,14 +134,21 @@ impl Drop for Process {
     }
 }
 
-fn collect(stream: impl Read + Send + 'static, output: &Arc<Mutex<String>>) -> JoinHandle<()> {
-    let output = Arc::clone(output);
+fn collect(
+    stream: impl Read + Send + 'static,
+    output: &Arc<Mutex<String>>,
+    is_read: &Arc<AtomicBool>,
+) -> JoinHandle<()> {
+    let (output, is_read) = (Arc::clone(output), Arc::clone(is_read));
     std::thread::spawn(move || {
         let mut lines = BufReader::new(stream);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
             output.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
             line.clear();
+            while !is_read.load(Ordering::SeqCst) {
+                std::thread::park();
+            }
         }
     })
 }
