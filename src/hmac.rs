@@ -1,4 +1,4 @@
-//! HMAC-SHA256: what signs, what binds, and what tells one secret from another in a log.
+//! HMAC-SHA256: what signs, what binds, and what names.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

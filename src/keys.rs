@@ -57,7 +57,6 @@ impl MasterSecret {
 pub struct Keys {
     root: Zeroizing<[u8; 32]>,
     digest: Zeroizing<[u8; 32]>,
-    log: Zeroizing<[u8; 32]>,
     idempotency: Zeroizing<[u8; 32]>,
     reference: Zeroizing<[u8; 32]>,
     place: Zeroizing<[u8; 32]>,
@@ -72,7 +71,6 @@ impl Keys {
         Self {
             root: Zeroizing::new(secret.derive(&format!("root/v1/{network}"))),
             digest: Zeroizing::new(secret.derive("digest")),
-            log: Zeroizing::new(secret.derive("log")),
             idempotency: Zeroizing::new(secret.derive("idempotency")),
             reference: Zeroizing::new(secret.derive("reference")),
             place: Zeroizing::new(secret.derive("place")),
@@ -89,11 +87,6 @@ impl Keys {
     /// Keys the digest that binds a ticket to a request.
     pub fn digest_key(&self) -> &[u8; 32] {
         &self.digest
-    }
-
-    /// Keys the hashes by which a log tells one secret value from another.
-    pub fn log_key(&self) -> &[u8; 32] {
-        &self.log
     }
 
     /// The key by which an upstream throws repeats of this ticket's request away: 32 hex digits
@@ -135,14 +128,9 @@ fn name(key: &[u8; 32], payment_hash: &PaymentHash) -> String {
 pub struct KeyIndex(usize);
 
 impl KeyIndex {
-    /// Its place in the ring.
-    pub const fn place(self) -> usize {
+    /// How many keys stand before it in the ring; the first one mints.
+    pub const fn index(self) -> usize {
         self.0
-    }
-
-    /// Whether new tickets are signed with it.
-    pub const fn is_minting(self) -> bool {
-        self.0 == 0
     }
 }
 
@@ -196,7 +184,7 @@ mod tests {
         let id = [2; 66];
         let (main, regtest) = (Keys::derive(&secret, "mainnet"), Keys::derive(&secret, "regtest"));
         assert_ne!(*main.root_key(&id), *regtest.root_key(&id));
-        assert_ne!(main.digest_key(), main.log_key());
+        assert_ne!(main.digest_key(), main.place_key());
         assert_eq!(main.fingerprint(), regtest.fingerprint());
     }
 }

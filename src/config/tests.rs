@@ -121,6 +121,18 @@ fn what_is_missing_or_out_of_range_is_named_with_its_line() {
 }
 
 #[test]
+fn what_is_wrong_is_said_of_free_services_too() {
+    let free = changed("\"single-use\"\nprice_sat = 100", "\"free\"");
+    let with =
+        |line: &str| free.replace("ticket = \"free\"", &format!("ticket = \"free\"\n{line}"));
+    assert!(parse(&free).is_ok());
+    let said = fault(&with("forward_headers = [\"Authorization\"]"));
+    assert!(said.contains(":17: ") && said.contains("can't be forwarded"), "{said}");
+    let said = fault(&with(&format!("memo = \"{}\"", "a".repeat(640))));
+    assert!(said.contains(":17: ") && said.contains("`memo` is longer"), "{said}");
+}
+
+#[test]
 fn two_services_must_differ_in_name_and_route() {
     let twice = format!(
         "{SMALLEST}{}",

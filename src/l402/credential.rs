@@ -6,11 +6,11 @@ use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 
 use super::authorization;
-use super::macaroon::MAX_LENGTH;
+use super::macaroon::LENGTH_MAX_BYTES;
 use crate::payment_hash::Preimage;
 
 /// Most macaroons that one request may hand in; the rest isn't looked at.
-pub const MAX_CREDENTIALS: usize = 8;
+pub const CREDENTIALS_MAX: usize = 8;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
@@ -70,7 +70,7 @@ pub fn read<'a>(
                 }
                 _ => unreadable = true,
             }
-            if credentials.len() == MAX_CREDENTIALS {
+            if credentials.len() == CREDENTIALS_MAX {
                 return Handed::Credentials(credentials);
             }
         }
@@ -79,7 +79,7 @@ pub fn read<'a>(
         if let Some(macaroon) = decode_hex(line.trim_ascii()) {
             credentials.push(Credential { macaroon, proof: Proof::None });
         }
-        if credentials.len() == MAX_CREDENTIALS {
+        if credentials.len() == CREDENTIALS_MAX {
             break;
         }
     }
@@ -117,7 +117,7 @@ fn split_at_byte(text: &[u8], byte: u8) -> (&[u8], Option<&[u8]>) {
 /// Either base64 alphabet (RFC 4648 sections 4 and 5), padded or not. `None` over the length limit
 /// of a macaroon.
 pub fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    if text.len() > MAX_LENGTH.div_ceil(3) * 4 {
+    if text.len() > LENGTH_MAX_BYTES.div_ceil(3) * 4 {
         return None;
     }
     // Nearly all come as they went out.
@@ -138,7 +138,9 @@ pub fn encode_base64(bytes: &[u8]) -> String {
 }
 
 fn decode_hex(text: &[u8]) -> Option<Vec<u8>> {
-    (!text.is_empty() && text.len() <= 2 * MAX_LENGTH).then(|| hex::decode(text).ok()).flatten()
+    (!text.is_empty() && text.len() <= 2 * LENGTH_MAX_BYTES)
+        .then(|| hex::decode(text).ok())
+        .flatten()
 }
 
 #[cfg(test)]
@@ -254,6 +256,6 @@ mod tests {
     fn a_request_hands_in_a_bounded_number() {
         let line = format!("L402 {}:", ["AAAA"; 100].join(","));
         let Handed::Credentials(all) = of(&[&line]) else { panic!() };
-        assert_eq!(all.len(), MAX_CREDENTIALS);
+        assert_eq!(all.len(), CREDENTIALS_MAX);
     }
 }

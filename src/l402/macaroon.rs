@@ -11,10 +11,10 @@ use super::identifier::Identifier;
 use crate::hmac::hmac_sha256;
 
 /// Longest macaroon that is looked at, in bytes. Ours have about 300; holders may add caveats.
-pub const MAX_LENGTH: usize = 4096;
+pub const LENGTH_MAX_BYTES: usize = 4096;
 
 /// Most caveats that are looked at, so that one request can't buy many HMACs.
-pub const MAX_CAVEATS: usize = 64;
+pub const CAVEATS_MAX: usize = 64;
 
 /// What makes a root key a signing key: the text, filled up with zeros.
 const KEY_GENERATOR: [u8; 32] = *b"macaroons-key-generator\0\0\0\0\0\0\0\0\0";
@@ -49,12 +49,12 @@ pub fn read(bytes: &[u8]) -> Option<Ours> {
 /// Reads binary V2. `None` for another format, too much of it, third-party caveats, bytes after the
 /// end, or a longer way to write the same.
 pub fn read_any(bytes: &[u8]) -> Option<Unverified> {
-    if bytes.len() > MAX_LENGTH || bytes.first() != Some(&2) {
+    if bytes.len() > LENGTH_MAX_BYTES || bytes.first() != Some(&2) {
         return None;
     }
     let read = Macaroon::deserialize_binary(bytes).ok()?;
     let unverified = Unverified::of(&read)?;
-    (unverified.caveats.len() <= MAX_CAVEATS && unverified.write() == bytes).then_some(unverified)
+    (unverified.caveats.len() <= CAVEATS_MAX && unverified.write() == bytes).then_some(unverified)
 }
 
 impl Unverified {
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn too_many_caveats_are_not_looked_at() {
-        let many: Vec<String> = (0..=MAX_CAVEATS).map(|n| format!("a={n}")).collect();
+        let many: Vec<String> = (0..=CAVEATS_MAX).map(|n| format!("a={n}")).collect();
         assert!(read(&create(&[1; 32], None, &id().to_bytes(), &many)).is_none());
     }
 }

@@ -22,9 +22,9 @@ pub struct Minted {
     pub price_msat: u64,
     /// When it was handed out.
     pub at: UnixTime,
-    /// Till when its invoice can be paid, in Unix seconds.
+    /// Until when its invoice can be paid, in Unix seconds.
     pub expires: u64,
-    /// Till when its ticket is worth something, in Unix seconds.
+    /// Until when its ticket is worth something, in Unix seconds.
     pub valid_until: u64,
     /// Whether it is for more than one request.
     pub is_pass: bool,
@@ -41,7 +41,7 @@ pub struct SoldOffer {
     pub is_pass: bool,
     /// The method and path at which it was sold.
     pub address: String,
-    /// Till when the last of these tickets is worth something, in Unix seconds.
+    /// Until when the last of these tickets is worth something, in Unix seconds.
     pub until: u64,
 }
 
@@ -123,7 +123,7 @@ pub struct Challenge {
     pub hash: PaymentHash,
     /// How it stands.
     pub state: ChallengeState,
-    /// Till when its invoice can be paid.
+    /// Until when its invoice can be paid.
     pub expires: UnixTime,
 }
 

@@ -96,6 +96,11 @@ impl Ledger {
         self.revoked.contains_for_certain(hash)
     }
 
+    /// Reads at once which tickets were taken back.
+    pub async fn refresh_revoked(&self) {
+        self.revoked.refresh(&*self.store).await;
+    }
+
     /// Reads again and again which tickets were taken back, for as long as it is polled.
     pub async fn watch_revoked(&self) {
         self.revoked.watch(&*self.store).await;
@@ -139,7 +144,6 @@ impl Ledger {
     /// See `LedgerStore::revoke`.
     pub async fn revoke(&self, hash: PaymentHash, valid_until: u64) -> Result<(), LedgerError> {
         self.store.revoke(hash, valid_until).await?;
-        self.revoked.refresh(&*self.store).await;
         self.changes.notify(&hash);
         Ok(())
     }

@@ -2,8 +2,12 @@
 //!
 //! ```text
 //! (no row) --> claimed --> delivered            revoked: from any state, for good
-//!                 |  \---> parked --> delivered | free   (the operator, or a look-up)
+//!                 |  \---> parked --> delivered | free   (the operator, a look-up, or the try
+//!                 |           |                           itself, late)
+//!                 |           \-----> claimed            (again, where the upstream knows our key)
 //!                 \------> free --> claimed
+//! free, claimed --> parked                              (a restore)
+//! claimed --> free, parked                              (never confirmed, and taken back)
 //! (no row, another era) --> parked
 //! ```
 
@@ -217,8 +221,9 @@ pub fn restored(row: &Row, now: Moment) -> Result<Row, Stale> {
             changed: now,
             ..row.clone()
         }),
-        // It may have been freed since, and tried again at another place.
-        State::Parked => Ok(Row { place: None, ..row.clone() }),
+        // It may have been freed since, and tried again at another place: neither its key nor what
+        // is said of the try before the copy tells what became of it.
+        State::Parked => Ok(Row { maybe_delivered: true, place: None, ..row.clone() }),
         State::Delivered | State::Revoked => Err(Stale),
     }
 }

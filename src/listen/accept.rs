@@ -17,7 +17,7 @@ use crate::client::{Client, Peer};
 use crate::gate::Gate;
 
 /// Longest time for a TLS handshake.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A listener and what it needs.
 pub struct Accept {
@@ -82,7 +82,8 @@ async fn connect(
         // need.
         return Box::pin(serve(socket, Protocol::Http1, peer, gate, stop)).await;
     };
-    let Ok(Ok(stream)) = Box::pin(timeout(HANDSHAKE_LIMIT, acceptor.accept(socket))).await else {
+    let Ok(Ok(stream)) = Box::pin(timeout(HANDSHAKE_TIME_MAX, acceptor.accept(socket))).await
+    else {
         return;
     };
     let protocol = match stream.get_ref().1.alpn_protocol() {

@@ -21,19 +21,19 @@ use crate::gate::{Gate, handle};
 use crate::upstream::stall::BodyError;
 
 /// Longest time for a request's head, and so also for a connection that is idle between two.
-const HEAD_LIMIT: Duration = Duration::from_secs(20);
+const HEAD_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Longest time that a client may take to read something of its answer.
-const WRITE_LIMIT: Duration = Duration::from_secs(30);
+const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 
 /// How long a connection that is to end may stand still before it is cut.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER_MAX: Duration = Duration::from_secs(5);
 
 /// Longest head, in bytes; a macaroon with many caveats fits.
-const MAX_HEAD: usize = 32 * 1024;
+const HEAD_MAX_BYTES: usize = 32 * 1024;
 
 /// Most requests at once on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 128;
+const STREAMS_MAX: u32 = 128;
 
 /// What ALPN agreed on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub async fn serve<S>(
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let activity = Arc::new(Activity::default());
-    let io = TokioIo::new(WriteTimeout::new(socket, WRITE_LIMIT, Arc::clone(&activity)));
+    let io = TokioIo::new(WriteTimeout::new(socket, WRITE_STALL_MAX, Arc::clone(&activity)));
     // Counted by this connection alone: all connections on all processors would pass the gate's own
     // count from one to the other.
     let shared = Arc::new(Handling { gate, peer, activity: Arc::clone(&activity) });
@@ -90,13 +90,14 @@ where
     S: HttpService<Incoming, ResBody = TrackedBody>,
     S::Error: Into<BodyError>,
 {
-    let connection = http1::Builder::new().max_buf_size(MAX_HEAD).serve_connection(io, service);
+    let connection =
+        http1::Builder::new().max_buf_size(HEAD_MAX_BYTES).serve_connection(io, service);
     let shut_down = http1::Connection::graceful_shutdown;
     let ended = until_stopped(connection, shut_down, stop.cancelled(), activity);
     // Instead of hyper's own limit, which takes a timer for each request.
     tokio::select! {
         () = ended => {}
-        () = activity.idle(HEAD_LIMIT) => {}
+        () = activity.idle(HEAD_TIME_MAX) => {}
     }
 }
 
@@ -109,15 +110,15 @@ where
 {
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD as u32)
-        .keep_alive_interval(HEAD_LIMIT)
-        .keep_alive_timeout(HEAD_LIMIT)
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_MAX_BYTES as u32)
+        .keep_alive_interval(HEAD_TIME_MAX)
+        .keep_alive_timeout(HEAD_TIME_MAX)
         .serve_connection(io, service);
     let ended = async {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = activity.quiet(WRITE_LIMIT) => {}
+            () = activity.quiet(WRITE_STALL_MAX) => {}
             () = activity.take_back() => {}
         }
     };
@@ -138,6 +139,6 @@ async fn until_stopped<C: Future>(
     // A client may never read what is left for it, or never agree to the end.
     tokio::select! {
         _ = connection => {}
-        () = activity.quiet(LINGER) => {}
+        () = activity.quiet(LINGER_MAX) => {}
     }
 }

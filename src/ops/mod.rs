@@ -126,6 +126,9 @@ async fn about_tickets(ops: &Ops, request: &Request<Incoming>) -> Response<Full<
     };
     let answered =
         tickets::answer(&ops.ledger, Some(&ops.ring), command, ops.payments.is_some()).await;
+    if matches!(command, tickets::TicketCommand::Revoke(_)) {
+        ops.ledger.refresh_revoked().await;
+    }
     match answered {
         Ok(answer) => text(StatusCode::OK, "application/json", format!("{answer}\n")),
         Err(no @ tickets::TicketCommandError::Unknown) => {

@@ -17,7 +17,7 @@ use crate::time::UnixTime;
 
 /// Longest time that a revocation of a ticket that was never handed in is remembered, in seconds:
 /// longer than any ticket lives.
-const REMEMBER: u64 = 101 * 365 * 86_400;
+const REVOCATION_KEPT_S: u64 = 101 * 365 * 86_400;
 
 /// One thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub async fn answer(
             info!(ticket = %hash, said, "operator: resolved a parked ticket");
         }
         TicketCommand::Revoke(hash) => {
-            let until = ledger.now().later().seconds().saturating_add(REMEMBER);
+            let until = ledger.now().later().seconds().saturating_add(REVOCATION_KEPT_S);
             ledger.revoke(hash, until).await?;
             info!(ticket = %hash, "operator: revoked a ticket");
         }

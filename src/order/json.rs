@@ -7,11 +7,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Number, Value};
 
 /// Deepest nesting that is read.
-pub const MAX_DEPTH: u8 = 32;
+pub const DEPTH_MAX: u8 = 32;
 
 /// Largest integer that every reader of JSON has as it was written: 2^53 - 1 (RFC 7493 section
 /// 2.2).
-const MAX_INTEGER: u64 = (1 << 53) - 1;
+const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// Why a text isn't the JSON that we take. The words hold nothing of the text.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
     }
     let text = std::str::from_utf8(text).map_err(|_| JsonError::NotUtf8)?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { levels_left: MAX_DEPTH }.deserialize(&mut reader)?;
+    let value = Strict { levels_left: DEPTH_MAX }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)
 }
@@ -64,7 +64,7 @@ impl Strict {
     fn deeper<E: serde::de::Error>(&self) -> Result<Self, E> {
         let levels_left = self.levels_left.checked_sub(1);
         let levels_left =
-            levels_left.ok_or_else(|| E::custom(format_args!("more than {MAX_DEPTH} levels")))?;
+            levels_left.ok_or_else(|| E::custom(format_args!("more than {DEPTH_MAX} levels")))?;
         Ok(Self { levels_left })
     }
 }
@@ -93,11 +93,11 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
-        if value > MAX_INTEGER { Err(too_large()) } else { Ok(value.into()) }
+        if value > INTEGER_MAX { Err(too_large()) } else { Ok(value.into()) }
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
-        if value.unsigned_abs() > MAX_INTEGER { Err(too_large()) } else { Ok(value.into()) }
+        if value.unsigned_abs() > INTEGER_MAX { Err(too_large()) } else { Ok(value.into()) }
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
@@ -241,7 +241,7 @@ mod tests {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::Bool),
-            (-(MAX_INTEGER as i64)..=MAX_INTEGER as i64).prop_map(Value::from),
+            (-(INTEGER_MAX as i64)..=INTEGER_MAX as i64).prop_map(Value::from),
             (-1e15..1e15).prop_map(Value::from),
             any::<String>().prop_map(Value::String),
         ];

@@ -13,7 +13,7 @@ use self::json::JsonError;
 use self::schema::Schema;
 
 /// Longest canonical query, in bytes.
-const MAX_QUERY: usize = 16 * 1024;
+const QUERY_MAX_BYTES: usize = 16 * 1024;
 
 /// How a JSON body is digested and forwarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,7 +115,7 @@ impl Rules {
                 self.check_schema(&query::as_json(&parameters))?;
                 let canonical = query::write(&parameters);
                 // Written canonically it may be three times as long, and a URL ends somewhere.
-                if canonical.len() > MAX_QUERY {
+                if canonical.len() > QUERY_MAX_BYTES {
                     return Err(Unfit::Query("is too long"));
                 }
                 return Ok(Order::exact(body, Some(canonical)));

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::phone_number::is_e164;
 
 /// How many faults of one request are told.
-const MAX_FAULTS: usize = 4;
+const FAULTS_MAX: usize = 4;
 
 /// Why a schema can't be compiled.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +53,7 @@ impl Schema {
     /// `Err` has a sentence per fault.
     pub fn check(&self, value: &Value) -> Result<(), Vec<String>> {
         let faults: Vec<String> =
-            self.validator.iter_errors(value).take(MAX_FAULTS).map(|e| self.explain(&e)).collect();
+            self.validator.iter_errors(value).take(FAULTS_MAX).map(|e| self.explain(&e)).collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
 

@@ -32,7 +32,7 @@ impl Payments {
                 Ok(Recorded::PastTheIndex(news)) => {
                     self.count_payment(&news);
                     warn!(
-                        "payments: the saved index of the stream is not this node's; it begins anew"
+                        "payments: the saved index of the stream is not this node's; it begins again"
                     );
                     self.begins_anew.store(true, Ordering::Relaxed);
                 }

@@ -17,7 +17,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(15);
 
 fn ended() -> NodeError {
-    NodeError::other("LND has ended the stream of payments")
+    NodeError::other("the node has ended the stream of payments")
 }
 
 impl Payments {

@@ -23,7 +23,7 @@ use crate::upstream::send_deadline::SendDeadline;
 
 /// Pauses before a request whose outcome nobody knows is sent again, where the upstream throws
 /// repeats away.
-const REPEATS: [Duration; 3] =
+const REPEAT_PAUSES: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// The longest time that all tries at an upstream may take, with their pauses.
@@ -34,7 +34,7 @@ pub(super) fn longest(service: &Service) -> Duration {
 }
 
 fn repeats(is_repeatable: bool) -> &'static [Duration] {
-    if is_repeatable { &REPEATS } else { &[] }
+    if is_repeatable { &REPEAT_PAUSES } else { &[] }
 }
 
 /// What the upstream did.

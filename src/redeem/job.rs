@@ -21,14 +21,22 @@ use crate::upstream::request;
 /// By how much a claim outlives the longest time that its try can take.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
+/// Whether a delivered answer is kept, to be given back to repeats.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum KeepAnswer {
+    /// It is: a single-use ticket buys its answer too.
+    Yes,
+    /// It isn't: the next use of a pass is another request.
+    No,
+}
+
 /// What is claimed, and what is sent once it is.
 pub(super) struct Job {
     pub(super) service: Arc<Service>,
     pub(super) attempt: Attempt,
     pub(super) order: Order,
     pub(super) request: Request<Bytes>,
-    /// Whether its answer is kept for repeats.
-    pub(super) keeps: bool,
+    pub(super) keep: KeepAnswer,
 }
 
 impl Job {
@@ -38,7 +46,7 @@ impl Job {
         paid: &PaidRequest<'_>,
         order: &Order,
         mut attempt: Attempt,
-        keeps: bool,
+        keep: KeepAnswer,
     ) -> Option<Self> {
         let keys = ring.of(attempt.key)?;
         let mut request = upstream_request(paid, order)?;
@@ -58,7 +66,7 @@ impl Job {
             attempt.place = attempt.place.filter(|_| is_named);
         }
         let (service, order) = (Arc::clone(paid.service), order.clone());
-        Some(Self { service, attempt, order, request, keeps })
+        Some(Self { service, attempt, order, request, keep })
     }
 }
 

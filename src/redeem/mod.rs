@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 pub use self::finished::Redeemed;
 use self::finished::{Ending, Finished, WhoseTry, answer};
 use self::in_flight::{Entry, InFlight};
-use self::job::{Job, attempt_at};
+use self::job::{Job, KeepAnswer, attempt_at};
 use self::pass::PassUses;
 use self::recent::RecentAnswers;
 use self::run::{CLAIM_PATIENCE, Runner, published};
@@ -103,7 +103,7 @@ impl Redeem {
                 }
                 Entry::Leader(publish, finished) => {
                     let ring = &self.runner.ring;
-                    let job = |attempt| Job::new(ring, request, order, attempt, true);
+                    let job = |attempt| Job::new(ring, request, order, attempt, KeepAnswer::Yes);
                     let job = self.attempt(request, &verified).and_then(job);
                     let (finished, overflow) =
                         self.runner.start(hash, job, publish, finished).await;

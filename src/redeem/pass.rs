@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::exchange::{Asker, Exchange, send};
 use super::finished::{Ending, NotSent, Redeemed, WhoseTry, answer};
 use super::in_flight::Entry;
-use super::job::{Job, attempt_at, put_reference, upstream_request};
+use super::job::{Job, KeepAnswer, attempt_at, put_reference, upstream_request};
 use super::run::Runner;
 use super::stored_answer::passed_on;
 use crate::answer::problem::Problem;
@@ -137,7 +137,7 @@ async fn counted(
             }
             Entry::Full => return Err(problems::too_many_redemptions()),
         };
-        let job = |attempt| Job::new(&runner.ring, request, order, attempt, false);
+        let job = |attempt| Job::new(&runner.ring, request, order, attempt, KeepAnswer::No);
         let job = attempt(runner, request, pass, name, number).and_then(job);
         let (finished, overflow) = runner.start(name, job, publish, finished).await;
         let finished = finished.ok_or_else(problems::internal)?;

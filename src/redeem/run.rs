@@ -17,7 +17,7 @@ use tracing::{error, warn};
 use super::exchange::{Asker, Exchange};
 use super::finished::{Ending, Finished, NotSent};
 use super::in_flight::InFlight;
-use super::job::{Job, LEASE_MARGIN};
+use super::job::{Job, KeepAnswer, LEASE_MARGIN};
 use super::recent::RecentAnswers;
 use super::stored_answer::UpstreamRefusal;
 use crate::answer::stored::Overflow;
@@ -104,7 +104,7 @@ impl Runner {
     }
 
     async fn run(self: Arc<Self>, job: Job, publish: Publish, overflow: oneshot::Sender<Overflow>) {
-        let Job { service, attempt, order, request, keeps } = job;
+        let Job { service, attempt, order, request, keep } = job;
         let _leave = LeaveOnDrop { in_flight: &self.in_flight, hash: attempt.hash };
         let finish = |finished| drop(publish.send(Some(Arc::new(finished))));
         crash_point("before-claim");
@@ -135,7 +135,7 @@ impl Runner {
         if outcome == Outcome::Unknown {
             self.say_parked(&service, &attempt);
         }
-        let kept = answer.clone().filter(|_| keeps);
+        let kept = answer.clone().filter(|_| keep == KeepAnswer::Yes);
         let (hash, claim) = (attempt.hash, attempt.claim);
         let settling = self.settle(Settlement { hash, claim, outcome, answer: kept.clone() });
         tokio::pin!(settling);
@@ -170,8 +170,8 @@ impl Runner {
         );
     }
 
-    /// Claims, and never lets a grant lie about that nobody knows of. `None`: too late, `late` was
-    /// called, and a grant was taken back.
+    /// Claims. Where the ledger takes too long, `late` is called, a grant that comes after all is
+    /// taken back, and `None` is given.
     async fn claim(
         &self,
         attempt: Attempt,

@@ -22,17 +22,17 @@ pub(super) struct Offered<'a> {
     pub(super) macaroon: &'a [u8],
     /// BOLT 11 text.
     pub(super) invoice: &'a str,
-    /// The invoice's.
+    /// Payment hash of the invoice.
     pub(super) hash: PaymentHash,
     /// Whose invoice it is.
     pub(super) which: problems::WhichInvoice,
-    /// Till when it can be paid.
+    /// Until when the invoice can be paid.
     pub(super) expires: UnixTime,
-    /// What it costs.
+    /// What the ticket costs.
     pub(super) price: Msat,
     /// What its payment buys.
     pub(super) kind: Kind,
-    /// Till when that is worth something, in Unix seconds.
+    /// Until when the ticket is worth something, in Unix seconds.
     pub(super) valid_until: u64,
 }
 

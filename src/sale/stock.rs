@@ -15,7 +15,7 @@ use crate::service::Service;
 use crate::time::UnixTime;
 
 /// The part of its time that may be gone when an invoice is handed out.
-const MAY_BE_GONE: u32 = 5;
+const FRESH_DIVISOR: u32 = 5;
 
 /// Calls to the node side by side while a stock is filled.
 const CALLS_MAX: usize = 8;
@@ -141,7 +141,7 @@ struct ReadyInvoices {
 impl Stock {
     /// At most `capacity` invoices, which live for `expiry`.
     fn new(capacity: usize, expiry: Duration) -> Self {
-        let fresh_for = expiry / MAY_BE_GONE;
+        let fresh_for = expiry / FRESH_DIVISOR;
         Self {
             capacity,
             fresh_for,

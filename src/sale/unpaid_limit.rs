@@ -39,7 +39,7 @@ struct Open {
 
 struct OpenChallenge {
     client: ClientKey,
-    /// Till when it counts.
+    /// Until when it counts.
     until: Instant,
     sold: Option<Sold>,
 }

@@ -96,6 +96,6 @@ impl Service {
 
     /// Names its backend, by the key that signed a ticket.
     pub fn place(&self, key: KeyIndex) -> Option<Place> {
-        self.places.get(key.place()).copied()
+        self.places.get(key.index()).copied()
     }
 }

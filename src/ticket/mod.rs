@@ -65,7 +65,7 @@ impl Rejected {
 pub struct Pending {
     /// The payment that it waits for.
     pub hash: PaymentHash,
-    /// Till when its invoice can be paid, by its own word.
+    /// Until when its invoice can be paid, by its own word.
     pub invoice_expires: UnixTime,
     /// What it says.
     pub ticket: Genuine,
@@ -124,7 +124,7 @@ pub struct HeldTicket {
     pub service: Arc<Service>,
     /// What it says.
     pub ticket: Genuine,
-    /// Till when its invoice can be paid, by its own word.
+    /// Until when its invoice can be paid, by its own word.
     pub invoice_expires: UnixTime,
 }
 

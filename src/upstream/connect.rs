@@ -19,7 +19,7 @@ use super::request_body::RequestBody;
 pub const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// Most of an answer that is read ahead of the client, in bytes; also the longest head.
-const MAX_BUFFER: usize = 64 * 1024;
+const BUFFER_MAX_BYTES: usize = 64 * 1024;
 
 /// Where an upstream listens.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ async fn begin<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
 ) -> Result<SendRequest<RequestBody>, ConnectError> {
     let begun =
-        http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(stream)).await;
+        http1::Builder::new().max_buf_size(BUFFER_MAX_BYTES).handshake(TokioIo::new(stream)).await;
     let (sender, connection) = begun.map_err(ConnectError::Http)?;
     // Its end shows in the sender.
     tokio::spawn(connection);

@@ -16,10 +16,10 @@ use super::limit::Permit;
 use super::request_body::RequestBody;
 
 /// Most idle connections that are kept to one upstream.
-const CAPACITY: usize = 128;
+const IDLE_MAX: usize = 128;
 
 /// Longest that one is kept, whatever its user allows: below the idle limit of most servers.
-const MAX_IDLE: Duration = Duration::from_secs(4);
+const IDLE_TIME_MAX: Duration = Duration::from_secs(4);
 
 /// A connection and the limit on its answers, which is set again for each: that costs less than a
 /// timer for each.
@@ -86,15 +86,14 @@ struct Idle {
 impl Pool {
     /// The connection that was used last, if it was idle for less than `max_idle` and shows no end.
     pub fn take(&self, max_idle: Duration) -> Option<PooledConnection> {
-        let max_idle = max_idle.min(MAX_IDLE);
+        let max_idle = max_idle.min(IDLE_TIME_MAX);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let age = |one: &Idle| now.saturating_duration_since(one.since);
         // The oldest are in front. One that closed in the middle is met there in the end.
-        while idle
-            .front()
-            .is_some_and(|oldest| oldest.connection.sender.is_closed() || age(oldest) >= MAX_IDLE)
-        {
+        while idle.front().is_some_and(|oldest| {
+            oldest.connection.sender.is_closed() || age(oldest) >= IDLE_TIME_MAX
+        }) {
             idle.pop_front();
         }
         // One whose answer was read just now may still be finishing; it is left for the next.
@@ -114,7 +113,7 @@ impl Pool {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() >= CAPACITY {
+        if idle.len() >= IDLE_MAX {
             idle.pop_front();
         }
         idle.push_back(Idle { connection, since: Instant::now() });

@@ -37,14 +37,14 @@ const LEVELS: &[&[&str]] = &[
     &["app"],
     &["listen", "ops"],
     &["gate"],
-    &["status", "pages", "sale", "redeem"],
+    &["status", "sale", "redeem"],
     &["ticket", "payment"],
     &["config"],
     &["service"],
     &["answer"],
     &["record"],
     &["ledger", "lightning", "upstream"],
-    &["l402", "mpp", "order", "price", "sms"],
+    &["l402", "order", "price"],
     &["ground"],
 ];
 
@@ -52,7 +52,7 @@ const LEVELS: &[&[&str]] = &[
 const CONFIG_READERS: &[&str] = &["cli", "app"];
 
 /// Rooms that have no clock, no randomness and no sockets: all of that comes in as arguments.
-const PURE: &[&str] = &["l402", "mpp", "order", "price", "sms"];
+const PURE: &[&str] = &["l402", "order", "price"];
 
 #[test]
 fn arrows_between_rooms_point_down() {
@@ -74,6 +74,15 @@ fn is_allowed(Arrow { from, to }: &Arrow) -> bool {
         rooms => rooms,
     };
     level(from) < level(to) && (to != "config" || CONFIG_READERS.contains(&from))
+}
+
+#[test]
+fn every_level_is_of_a_room_that_is_there() {
+    let sources = sources();
+    for room in LEVELS.iter().copied().flatten() {
+        let is_there = sources.iter().any(|source| self::room(&source.path) == *room);
+        assert!(is_there, "there is no room {room}");
+    }
 }
 
 fn room(file: &str) -> &str {

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// Most messages that are remembered, and most bytes of one.
-const CAPACITY: usize = 1000;
-const MAX_BODY: usize = 64 * 1024;
+const MESSAGES_MAX: usize = 1000;
+const BODY_MAX_BYTES: usize = 64 * 1024;
 
 type Messages = Mutex<VecDeque<Value>>;
 
@@ -42,7 +42,7 @@ async fn answer(
     let (status, content_type, body) = match (request.method(), request.uri().path()) {
         (&Method::POST, path) => {
             let path = path.to_owned();
-            match Limited::new(request.into_body(), MAX_BODY).collect().await {
+            match Limited::new(request.into_body(), BODY_MAX_BYTES).collect().await {
                 Ok(body) => {
                     remember(&messages, &path, &body.to_bytes());
                     (StatusCode::OK, "text/plain", "Okay\n".to_owned())
@@ -73,7 +73,7 @@ fn remember(messages: &Messages, path: &str, body: &[u8]) {
     println!("outbox: {}", Value::from(&*text));
     let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(&*text));
     let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
-    if messages.len() == CAPACITY {
+    if messages.len() == MESSAGES_MAX {
         messages.pop_front();
     }
     messages.push_back(json!({ "path": path, "body": body }));

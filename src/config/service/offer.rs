@@ -50,6 +50,9 @@ pub(super) fn offer(
     };
     let price = price(report, written)?;
     let without_preimage = without_preimage(report, written, detects_payments)?;
+    // What is wrong is said of a free service too, where it would mean nothing.
+    let memo = memo(report, written)?;
+    let forward_headers = forward_headers(report, written.forward_headers.as_deref())?;
     match (written.ticket, price, &written.input) {
         (TicketWord::Free, Some(_), _) => {
             Err(report.at(written.name.span(), "a free service has no price"))
@@ -72,9 +75,9 @@ pub(super) fn offer(
                 // A media type that was checked can stand in a header field.
                 content_type: content_type.and_then(|media| HeaderValue::from_str(media).ok()),
                 rules,
-                memo: memo(report, written)?,
+                memo,
                 without_preimage,
-                forward_headers: forward_headers(report, written.forward_headers.as_deref())?,
+                forward_headers,
             }))
         }
     }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::connection::{connect, has_tables, migrate, read_url};
 use super::error::PostgresError;
 use super::life::{Queries as _, begin_life, id, unusable};
-use super::statements::{FORGET_PLACES, PARK_RESTORED};
+use super::statements::{FORGET_PARKED, PARK_RESTORED};
 use crate::ledger::id::LedgerId;
 
 /// A connection for that.
@@ -50,7 +50,7 @@ impl Admin {
             return Err(unusable("the database has no ledger; put the copy back first"));
         }
         let transaction = self.client.transaction().await?;
-        transaction.execute(FORGET_PLACES.as_str(), &[]).await?;
+        transaction.execute(FORGET_PARKED.as_str(), &[]).await?;
         let parked = transaction.execute(PARK_RESTORED.as_str(), &[]).await?;
         transaction.set("released", 0).await?;
         begin_life(&transaction).await?;

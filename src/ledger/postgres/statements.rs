@@ -228,9 +228,10 @@ pub(super) static REVOKED: LazyLock<String> =
     LazyLock::new(|| fill("SELECT hash FROM farebox.tickets WHERE state = {revoked}"));
 
 /// After the ledger was put back: what was parked then may have been freed since, and tried again
-/// at another place.
-pub(super) static FORGET_PLACES: LazyLock<String> =
-    LazyLock::new(|| fill("UPDATE farebox.tickets SET place = NULL WHERE state = {parked}"));
+/// at another place: neither its key nor the try before the copy tells what became of it.
+pub(super) static FORGET_PARKED: LazyLock<String> = LazyLock::new(|| {
+    fill("UPDATE farebox.tickets SET place = NULL, doubtful = true WHERE state = {parked}")
+});
 
 /// After the ledger was put back: what was free then may have been served since, and whoever held a
 /// claim is gone.

@@ -40,14 +40,14 @@ use super::{
 use crate::payment_hash::PaymentHash;
 
 /// Most `AddInvoice` calls under way at once; LND works them off one by one anyway.
-const MAX_CALLS: usize = 64;
+const CALLS_MAX: usize = 64;
 
 /// How long a call may take until buyers are sent away instead of queueing behind it. LND takes a
 /// tenth of that under full load.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CALL_TIME_SLOW: Duration = Duration::from_secs(1);
 
 /// Most look-ups under way at once.
-const MAX_LOOK_UPS: usize = 16;
+const LOOK_UPS_MAX: usize = 16;
 
 /// How often the state is looked at while it is up, and while it isn't.
 const PROBE_UP: Duration = Duration::from_secs(10);
@@ -72,11 +72,11 @@ impl Lnd {
     /// Connects to nothing yet.
     pub fn new(settings: LndSettings, provider: Arc<CryptoProvider>, observer: Observer) -> Self {
         Self {
-            breaker: Breaker::new(MAX_CALLS, PATIENCE.min(settings.timeout / 2)),
+            breaker: Breaker::new(CALLS_MAX, CALL_TIME_SLOW.min(settings.timeout / 2)),
             settings,
             endpoint: Endpoint::new(provider),
             health: NodeHealth::new(),
-            look_ups: Semaphore::new(MAX_LOOK_UPS),
+            look_ups: Semaphore::new(LOOK_UPS_MAX),
             probe_now: Arc::default(),
             generation: AtomicU64::new(0),
             observer,

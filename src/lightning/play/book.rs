@@ -17,7 +17,7 @@ use crate::payment_hash::{PaymentHash, Preimage};
 use crate::time::UnixTime;
 
 /// Most invoices that it remembers; the oldest go first.
-const CAPACITY: usize = 200_000;
+const INVOICES_MAX: usize = 200_000;
 
 /// Seconds an invoice lives if none are named, as with LND.
 const DEFAULT_EXPIRY: u64 = 24 * 3600;
@@ -157,7 +157,7 @@ impl Book {
         };
         entries.by_hash.insert(hash, entry.clone());
         entries.by_index.insert(entry.add_index, hash);
-        if entries.by_hash.len() > CAPACITY
+        if entries.by_hash.len() > INVOICES_MAX
             && let Some((_, oldest)) = entries.by_index.pop_first()
             && let Some(StoredInvoice { state: StoredState::Settled { index, .. }, .. }) =
                 entries.by_hash.remove(&oldest)

@@ -15,8 +15,8 @@ use crate::payment_hash::PaymentHash;
 
 /// Longest memo that LND stores, in bytes; and the most groups of five bits that fit into a BOLT 11
 /// field, which is less.
-const MAX_MEMO: usize = 1024;
-const MAX_GROUPS: usize = 1023;
+const MEMO_MAX_BYTES: usize = 1024;
+const GROUPS_MAX: usize = 1023;
 
 /// Amount in msat and expiry in seconds, checked as LND does.
 pub(super) fn terms(
@@ -30,14 +30,14 @@ pub(super) fn terms(
     }
     let msat = if value_msat == 0 { value.saturating_mul(1000) } else { value_msat };
     let msat = u64::try_from(msat).map_err(|_| Status::unknown("amount cannot be negative"))?;
-    if memo.len() > MAX_MEMO {
+    if memo.len() > MEMO_MAX_BYTES {
         return Err(Status::unknown(format!(
-            "memo too large: {} bytes (maxsize={MAX_MEMO})",
+            "memo too large: {} bytes (maxsize={MEMO_MAX_BYTES})",
             memo.len()
         )));
     }
     let groups = (memo.len() * 8).div_ceil(5);
-    if groups > MAX_GROUPS {
+    if groups > GROUPS_MAX {
         return Err(Status::unknown(format!(
             "data length too big to fit within 10 bits: {groups}"
         )));

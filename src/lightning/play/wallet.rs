@@ -17,7 +17,7 @@ use super::PlayNode;
 use super::book::PayError;
 
 /// Longest body that it reads, in bytes.
-const MAX_BODY: usize = 16 * 1024;
+const BODY_MAX_BYTES: usize = 16 * 1024;
 
 /// Answers on the listener until the end of the process.
 pub async fn serve(listener: TcpListener, node: Arc<PlayNode>) {
@@ -86,7 +86,7 @@ async fn order(node: &PlayNode, request: Request<Incoming>) -> (StatusCode, Stri
 }
 
 async fn text(request: Request<Incoming>) -> Result<String, (StatusCode, String)> {
-    let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
+    let Ok(body) = Limited::new(request.into_body(), BODY_MAX_BYTES).collect().await else {
         return Err((StatusCode::PAYLOAD_TOO_LARGE, "that is too long".to_owned()));
     };
     let text = String::from_utf8(body.to_bytes().to_vec());
