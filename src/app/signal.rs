@@ -1,21 +1,80 @@
-//! The signals that end the process.
+//! The signals that a process is sent.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::warn;
 
 use super::error::StartError;
 
-/// Ends with the first SIGTERM or SIGINT.
+/// Those that end a process in order.
+struct Stopping {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Stopping {
+    fn listen() -> Result<Self, StartError> {
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            quit: listen(SignalKind::quit())?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.quit.recv() => {}
+        }
+    }
+}
+
+/// What `serve` hears. From here on no signal but SIGKILL ends it without a drain.
+pub struct ServeSignals {
+    stopping: Stopping,
+    hangup: Signal,
+    user1: Signal,
+    user2: Signal,
+}
+
+impl ServeSignals {
+    /// Begins to listen.
+    pub fn listen() -> Result<Self, StartError> {
+        Ok(Self {
+            stopping: Stopping::listen()?,
+            hangup: listen(SignalKind::hangup())?,
+            user1: listen(SignalKind::user_defined1())?,
+            user2: listen(SignalKind::user_defined2())?,
+        })
+    }
+
+    /// Ends with the first SIGTERM, SIGINT or SIGQUIT; others are said and ignored.
+    pub async fn stopped(mut self) {
+        loop {
+            let ignored = tokio::select! {
+                () = self.stopping.received() => return,
+                _ = self.hangup.recv() => "SIGHUP",
+                _ = self.user1.recv() => "SIGUSR1",
+                _ = self.user2.recv() => "SIGUSR2",
+            };
+            warn!("{ignored} is ignored; a changed config is read at a restart");
+        }
+    }
+}
+
+/// Ends with the first signal that ends a process, of those that can be heard: for programs that
+/// have nothing to drain, and belong to a terminal.
 pub async fn stop_signal() -> Result<(), StartError> {
-    let (mut terminate, mut interrupt) =
-        (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+    let (mut stopping, mut hangup) = (Stopping::listen()?, listen(SignalKind::hangup())?);
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = stopping.received() => {}
+        _ = hangup.recv() => {}
     }
     Ok(())
 }
 
-fn handler(kind: SignalKind) -> Result<Signal, StartError> {
+fn listen(kind: SignalKind) -> Result<Signal, StartError> {
     let what = "signals can't be handled";
     signal(kind).map_err(|source| StartError::System { what, source })
 }

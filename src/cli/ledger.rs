@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::failure::Failure;
 use crate::app::error::StartError;
 use crate::app::master_secret;
+use crate::cli::print::say;
 use crate::config::{LedgerConfig, LedgerPlace};
 use crate::ledger::id::LedgerId;
 use crate::ledger::postgres::Admin;
@@ -39,17 +40,15 @@ pub(super) async fn run(path: &Path, command: LedgerCommand) -> Result<ExitCode,
         LedgerCommand::Backup { file } => back_up(&place, &file)?,
         LedgerCommand::Restored => {
             let (id, parked) = restored(&place).await?;
-            println!("the ledger {id} goes on from this copy, in a new life.");
-            println!("parked: {parked} ticket(s) that could be handed in again or were under way.");
-            println!(
-                "Also parked when they come in: tickets sold before now that it doesn't hold;"
-            );
-            println!("counted passes sold before now are held (503). Once you know that nothing");
-            println!(
+            say!("the ledger {id} goes on from this copy, in a new life.");
+            say!("parked: {parked} ticket(s) that could be handed in again or were under way.");
+            say!("Also parked when they come in: tickets sold before now that it doesn't hold;");
+            say!("counted passes sold before now are held (503). Once you know that nothing");
+            say!(
                 "was sent with them since the copy: farebox tickets release --minted-before \
                       TIME"
             );
-            println!("Lost are revocations made since the copy: revoke those tickets again.");
+            say!("Lost are revocations made since the copy: revoke those tickets again.");
         }
         LedgerCommand::New => {
             let id = make(&place).await?;
@@ -59,12 +58,12 @@ pub(super) async fn run(path: &Path, command: LedgerCommand) -> Result<ExitCode,
                      the master secret's file yourself, in place of the line that is there"
                 )
             })?;
-            println!("made the empty ledger {id}.");
+            say!("made the empty ledger {id}.");
             if is_named {
-                println!("The master secret names it from now on.");
+                say!("The master secret names it from now on.");
             }
-            println!("Tickets that another ledger sold under this secret are parked when they");
-            println!("come in, since nobody knows whether they were used.");
+            say!("Tickets that another ledger sold under this secret are parked when they");
+            say!("come in, since nobody knows whether they were used.");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -77,9 +76,9 @@ fn back_up(place: &LedgerPlace, file: &Path) -> Result<(), Failure> {
             .into());
     };
     sqlite::back_up(path, file).map_err(StartError::from)?;
-    println!("copied to {}. Keep it with the master secret.", file.display());
-    println!("To put it back: stop Farebox, put it in the ledger's place, and run `farebox ledger");
-    println!("restored` before you start it again.");
+    say!("copied to {}. Keep it with the master secret.", file.display());
+    say!("To put it back: stop Farebox, put it in the ledger's place, and run `farebox ledger");
+    say!("restored` before you start it again.");
     Ok(())
 }
 

@@ -1,22 +1,21 @@
 //! The subcommands: each a function from its arguments to how it ended.
-// What a subcommand is asked to show goes to standard output.
-#![allow(clippy::print_stdout)]
-
 mod check;
 mod demo;
 mod failure;
 mod ledger;
 mod play;
+mod print;
 mod serve;
 mod tickets;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use self::ledger::LedgerCommand;
+use self::print::complain;
 
 use crate::ledger::state::{Resolution, State};
 use crate::ops::tickets::TicketCommand;
@@ -35,15 +34,15 @@ struct Arguments {
 enum Command {
     /// Run the gate.
     Serve {
-        /// The config file.
+        /// The config file; else farebox.toml here, else /etc/farebox/farebox.toml.
         #[arg(long)]
-        config: PathBuf,
+        config: Option<PathBuf>,
     },
     /// Read the config and try each part; exits 0 only if all is well.
     Check {
-        /// The config file.
+        /// The config file; else farebox.toml here, else /etc/farebox/farebox.toml.
         #[arg(long)]
-        config: PathBuf,
+        config: Option<PathBuf>,
         /// A macaroon of LND's that may ask for its name and channels (`readonly.macaroon`, say),
         /// where the one in the config may not.
         #[arg(long)]
@@ -51,17 +50,17 @@ enum Command {
     },
     /// Look at tickets that were handed in, and say what became of them.
     Tickets {
-        /// The config file.
-        #[arg(long, global = true, default_value = "farebox.toml")]
-        config: PathBuf,
+        /// The config file; else farebox.toml here, else /etc/farebox/farebox.toml.
+        #[arg(long, global = true)]
+        config: Option<PathBuf>,
         #[command(subcommand)]
         command: TicketsCommand,
     },
     /// Copy the record of tickets, and say that a copy was put back.
     Ledger {
-        /// The config file.
-        #[arg(long, global = true, default_value = "farebox.toml")]
-        config: PathBuf,
+        /// The config file; else farebox.toml here, else /etc/farebox/farebox.toml.
+        #[arg(long, global = true)]
+        config: Option<PathBuf>,
         #[command(subcommand)]
         command: LedgerCommand,
     },
@@ -176,6 +175,19 @@ fn hash(text: &str) -> Result<PaymentHash, String> {
     PaymentHash::from_hex(text).ok_or_else(|| "a payment hash has 64 hex digits".to_owned())
 }
 
+/// Where the config is, if nothing else is said.
+const CONFIG_HERE: &str = "farebox.toml";
+const CONFIG_OF_SYSTEM: &str = "/etc/farebox/farebox.toml";
+
+/// The config file that was named, or the first that is there. Where none is, an error names both.
+fn config_file(named: Option<PathBuf>) -> PathBuf {
+    named.unwrap_or_else(|| {
+        let of_system = Path::new(CONFIG_OF_SYSTEM);
+        let is_here = Path::new(CONFIG_HERE).exists() || !of_system.exists();
+        if is_here { CONFIG_HERE.into() } else { of_system.to_owned() }
+    })
+}
+
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
@@ -187,10 +199,14 @@ pub fn run() -> ExitCode {
     };
     let ended = runtime.block_on(async {
         match arguments.command {
-            Command::Serve { config } => serve::run(&config).await,
-            Command::Check { config, macaroon } => check::run(&config, macaroon.as_deref()).await,
-            Command::Tickets { config, command } => tickets::run(&config, command.checked()).await,
-            Command::Ledger { config, command } => ledger::run(&config, command).await,
+            Command::Serve { config } => serve::run(&config_file(config)).await,
+            Command::Check { config, macaroon } => {
+                check::run(&config_file(config), macaroon.as_deref()).await
+            }
+            Command::Tickets { config, command } => {
+                tickets::run(&config_file(config), command.checked()).await
+            }
+            Command::Ledger { config, command } => ledger::run(&config_file(config), command).await,
             Command::Demo { gate, wallet, outbox, state_dir } => {
                 demo::run(gate, wallet, outbox, state_dir).await
             }
@@ -206,6 +222,6 @@ pub fn run() -> ExitCode {
 }
 
 fn fail(what: &str) -> ExitCode {
-    eprintln!("farebox: {what}");
+    complain!("farebox: {what}");
     ExitCode::FAILURE
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use crate::app::bind::bind;
 use crate::app::signal::stop_signal;
+use crate::cli::print::complain;
 use crate::lightning::play::{PlayNode, wallet};
 
 pub(super) async fn run(
@@ -21,11 +22,11 @@ pub(super) async fn run(
     let address = |listener: &tokio::net::TcpListener| {
         listener.local_addr().map_err(|error| error.to_string())
     };
-    eprintln!("Play node (play money, regtest): a simulated LND.");
-    eprintln!("  gRPC         {}", address(&grpc)?);
-    eprintln!("  certificate  {}", node.layout().certificate.display());
-    eprintln!("  macaroon     {}", node.layout().invoice_macaroon.display());
-    eprintln!("  wallet       http://{}/pay", address(&wallet)?);
+    complain!("Play node (play money, regtest): a simulated LND.");
+    complain!("  gRPC         {}", address(&grpc)?);
+    complain!("  certificate  {}", node.layout().certificate.display());
+    complain!("  macaroon     {}", node.layout().invoice_macaroon.display());
+    complain!("  wallet       http://{}/pay", address(&wallet)?);
     tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
     tokio::spawn(node.serve(grpc));
     stop_signal().await?;

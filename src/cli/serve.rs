@@ -8,22 +8,33 @@ use tracing::info;
 use super::failure::Failure;
 use crate::app::log;
 use crate::app::run::Server;
-use crate::app::signal::stop_signal;
+use crate::app::signal::ServeSignals;
 use crate::config::Config;
 use crate::record::access_log::AccessLog;
 use crate::record::lines::Lines;
 
 pub(super) async fn run(path: &Path) -> Result<ExitCode, Failure> {
+    // First, so that none ends a start-up in the middle.
+    let signals = ServeSignals::listen()?;
     let config = Config::read(path)?;
     let (lines, access) = log::init_log(&config.log)?;
-    let ended = serve(config, access, lines.clone()).await;
+    let ended = serve(config, access, lines.clone(), signals).await;
     lines.flush(log::FLUSH_MAX);
     ended
 }
 
-async fn serve(config: Config, access: AccessLog, lines: Lines) -> Result<ExitCode, Failure> {
+async fn serve(
+    config: Config,
+    access: AccessLog,
+    lines: Lines,
+    signals: ServeSignals,
+) -> Result<ExitCode, Failure> {
     let server = Server::start(config, access, Some(lines)).await?;
     let (gate, ops) = (server.gate_address, server.ops_address);
     info!(%gate, %ops, "farebox {} serves", env!("CARGO_PKG_VERSION"));
-    Ok(server.until(stop_signal()).await?)
+    let stopped = async {
+        signals.stopped().await;
+        Ok(())
+    };
+    Ok(server.until(stopped).await?)
 }

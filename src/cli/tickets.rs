@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 
 use super::failure::Failure;
 use crate::app::{log, master_secret};
+use crate::cli::print::say;
 use crate::config::{self, LedgerConfig, LedgerPlace, Log};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
@@ -41,7 +42,7 @@ pub(super) async fn run(path: &Path, command: TicketCommand) -> Result<ExitCode,
         }
         TicketCommand::ReleaseRestored(_) => {
             let released = answer.get("released").and_then(Value::as_u64).unwrap_or_default();
-            println!("{released} ticket(s) freed; those of that time that come in later are taken");
+            say!("{released} ticket(s) freed; those of that time that come in later are taken");
         }
         _ => print(&answer),
     }
@@ -131,12 +132,17 @@ async fn over_http(
 fn print_stats(answer: &Value) {
     let rows = answer.as_array().map_or(&[][..], Vec::as_slice);
     if rows.is_empty() {
-        println!("nothing was sold in these days");
+        say!("nothing was sold in these days");
         return;
     }
-    println!(
+    say!(
         "{:<10}  {:<20}  {:>20}  {:>20}  {:>20}  {:>20}",
-        "day (UTC)", "service", "minted", "paid", "delivered", "paid, not delivered"
+        "day (UTC)",
+        "service",
+        "minted",
+        "paid",
+        "delivered",
+        "paid, not delivered"
     );
     for row in rows {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
@@ -147,7 +153,7 @@ fn print_stats(answer: &Value) {
                 _ => "-".to_owned(),
             }
         };
-        println!(
+        say!(
             "{:<10}  {:<20}  {:>20}  {:>20}  {:>20}  {:>20}",
             text("day"),
             text("service"),
@@ -167,7 +173,7 @@ fn print(answer: &Value) {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
         let number = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or_default();
         let since = row.get("sinceRestore").and_then(Value::as_bool).unwrap_or_default();
-        println!(
+        say!(
             "{}  {:<9}  {:<20}  changed {}  valid until {}  {} msat  reference {}{}",
             text("ticket"),
             text("state"),
@@ -180,7 +186,7 @@ fn print(answer: &Value) {
         );
     }
     if rows.is_empty() {
-        println!("no tickets");
+        say!("no tickets");
     }
 }
 
@@ -206,17 +212,17 @@ fn print_one(row: &Value) {
         other => other.to_string(),
     };
     for (label, name) in lines {
-        println!("{label:<24}{}", said(row.get(name).unwrap_or(&Value::Null)));
+        say!("{label:<24}{}", said(row.get(name).unwrap_or(&Value::Null)));
     }
     match row.get("order") {
         Some(Value::Object(order)) => {
-            println!("order");
+            say!("order");
             for (name, value) in order {
-                println!("  {name:<22}{}", said(value));
+                say!("  {name:<22}{}", said(value));
             }
         }
-        Some(other) => println!("{:<24}{}", "order", said(other)),
-        None => println!("{:<24}{}", "order", why_not_kept(row)),
+        Some(other) => say!("{:<24}{}", "order", said(other)),
+        None => say!("{:<24}{}", "order", why_not_kept(row)),
     }
 }
 

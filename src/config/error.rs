@@ -27,7 +27,12 @@ impl fmt::Display for ConfigError {
 /// Reads a config's text.
 pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|error| {
-        Reporter { path, text: "" }.whole(format!("can't read the config: {error}"))
+        let hint = if error.kind() == std::io::ErrorKind::NotFound {
+            "; name it by `--config FILE`, or put it into the working folder or /etc/farebox"
+        } else {
+            ""
+        };
+        Reporter { path, text: "" }.whole(format!("can't read the config: {error}{hint}"))
     })
 }
 

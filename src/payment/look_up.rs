@@ -32,7 +32,7 @@ impl Payments {
                 Ok(Recorded::PastTheIndex(news)) => {
                     self.count_payment(&news);
                     warn!(
-                        "payments: the saved index of the stream is not this node's; it begins again"
+                        "payments: the saved index of the stream is another node's; it begins again"
                     );
                     self.begins_anew.store(true, Ordering::Relaxed);
                 }

@@ -28,7 +28,7 @@ impl TicketTimes {
         }
     }
 
-    /// Until when the invoice of a ticket can be paid at most, by when that was minted: where no row
+    /// Until when the invoice of a ticket can be paid at most, by when it was minted: where no row
     /// tells, or none yet.
     pub fn invoice_expires(&self, minted: UnixTime) -> UnixTime {
         minted.plus(self.invoice_expiry)

@@ -1,5 +1,6 @@
 //! Promise 9: `check` and `serve` say which part of a config is wrong, and what to do about it.
 
+use crate::support::process::Process;
 use crate::support::world::Play;
 use crate::support::{SMS, World};
 
@@ -69,7 +70,36 @@ fn serve_says_that_its_config_is_missing() {
     let (status, said) = world.farebox("serve --config no-such.toml");
     assert_eq!(status.code(), Some(1));
     assert!(said.contains("no-such.toml: can't read the config"), "{said}");
-    assert_eq!(world.farebox("serve").0.code(), Some(2));
+    let nowhere = tempfile::tempdir().unwrap();
+    let (status, said) = Process::run(&["serve"], nowhere.path());
+    assert_eq!(status.code(), Some(1));
+    assert!(said.contains("farebox.toml: can't read") && said.contains("/etc/farebox"), "{said}");
+}
+
+#[test]
+fn a_config_in_the_working_folder_needs_no_name() {
+    let mut world = World::new();
+    world.stop();
+    let (status, said) = world.farebox("tickets list");
+    assert!(status.success(), "{said}");
+    let (status, said) = world.farebox("check");
+    assert!(status.success() && said.contains("All is well"), "{said}");
+}
+
+/// As behind `| head -1`, once that has read enough.
+#[test]
+fn what_is_printed_to_nobody_is_no_panic() {
+    let mut world = World::new();
+    world.stop();
+    for command in ["check", "tickets list", "tickets stats", "ledger backup copy.db"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut farebox = std::process::Command::new(env!("CARGO_BIN_EXE_farebox"));
+        farebox.args(command.split(' ')).current_dir(world.folder.path()).stdout(writer);
+        let ended = farebox.env("SMS_BACKEND_TOKEN", "x").output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(said.is_empty() && ended.status.code() == Some(141), "{command}: {ended:?}");
+    }
 }
 
 #[test]

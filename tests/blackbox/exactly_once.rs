@@ -126,6 +126,19 @@ fn a_stop_that_takes_too_long_says_so_and_leaves_the_ticket_parked() {
 }
 
 #[test]
+fn a_signal_that_means_nothing_is_said_and_ends_nothing() {
+    let mut world = World::new();
+    for name in ["HUP", "USR1", "USR2"] {
+        world.gate.signal(name);
+        world.gate.wait_until_it_says(&format!("SIG{name} is ignored"));
+    }
+    let payer = world.payer();
+    payer.redeems(&payer.buys(SMS), SMS).is_delivered("Okay");
+    world.gate.signal("QUIT");
+    assert!(world.gate.wait().success(), "an orderly stop");
+}
+
+#[test]
 fn one_ledger_serves_one_process() {
     let world = World::new();
     let (status, said) = world.farebox("serve --config farebox.toml");

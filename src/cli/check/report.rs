@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use crate::cli::print::say;
+
 /// The lines, and how many of them are failures.
 #[derive(Default)]
 pub(super) struct Report {
@@ -11,26 +13,26 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn ok(&mut self, part: &str, what: impl Display) {
-        println!("ok       {part}: {what}");
+        say!("ok       {part}: {what}");
     }
 
     pub(super) fn note(&mut self, part: &str, what: impl Display) {
-        println!("note     {part}: {what}");
+        say!("note     {part}: {what}");
     }
 
     pub(super) fn failed(&mut self, part: &str, what: impl Display) {
         self.failed += 1;
-        println!("FAILED   {part}: {what}");
+        say!("FAILED   {part}: {what}");
     }
 
     pub(super) fn end(self) -> ExitCode {
         match self.failed {
             0 => {
-                println!("All is well.");
+                say!("All is well.");
                 ExitCode::SUCCESS
             }
             failed => {
-                println!("{failed} part(s) failed.");
+                say!("{failed} part(s) failed.");
                 ExitCode::FAILURE
             }
         }

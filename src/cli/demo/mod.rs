@@ -12,6 +12,7 @@ use crate::app::bind::bind;
 use crate::app::run::Server;
 use crate::app::signal::stop_signal;
 use crate::cli::failure::Failure;
+use crate::cli::print::say;
 use crate::config::Config;
 use crate::lightning::play::{PlayNode, wallet};
 use crate::record::access_log::AccessLog;
@@ -40,7 +41,7 @@ pub(super) async fn run(
     let server = Server::start(config, AccessLog::none(), None)
         .await
         .map_err(|error| format!("{error} (`--gate` changes the gate's address)"))?;
-    println!("{}", instructions(server.gate_address, wallet_address, outbox_address));
+    say!("{}", instructions(server.gate_address, wallet_address, outbox_address));
     Ok(server.until(stop_signal()).await?)
 }
 

@@ -15,6 +15,8 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::cli::print::say;
+
 /// Most messages that are remembered, and most bytes of one.
 const MESSAGES_MAX: usize = 1000;
 const BODY_MAX_BYTES: usize = 64 * 1024;
@@ -70,7 +72,7 @@ async fn answer(
 fn remember(messages: &Messages, path: &str, body: &[u8]) {
     let text = String::from_utf8_lossy(body);
     // Printed as JSON, so that a message can't play tricks on the terminal.
-    println!("outbox: {}", Value::from(&*text));
+    say!("outbox: {}", Value::from(&*text));
     let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(&*text));
     let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
     if messages.len() == MESSAGES_MAX {
