@@ -1,5 +1,6 @@
 //! A fault of the config, in words for who wrote it: file, line, what is wrong, what to do.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,7 @@ impl Reporter<'_> {
     /// The TOML reader's error, with a suggestion for a mistyped key. Its own display would print
     /// the line, and so perhaps a secret.
     pub(super) fn toml(&self, error: &toml::de::Error) -> ConfigError {
-        let mut what = error.message().trim().replace('\n', ", ");
+        let mut what = without_text(error.message().trim()).replace('\n', ", ");
         if let Some(suggestion) = suggestion(&what) {
             what = format!("{what}; did you mean `{suggestion}`?");
         }
@@ -66,6 +67,17 @@ impl Reporter<'_> {
             Some(span) => self.at(span, what),
             None => self.whole(what),
         }
+    }
+}
+
+/// serde repeats a text that stands where something else belongs. It may be a secret.
+fn without_text(message: &str) -> Cow<'_, str> {
+    let parts = message.split_once(": string \"").zip(message.rsplit_once("\", expected "));
+    match parts {
+        Some(((kind, _), (_, expected))) if kind.starts_with("invalid ") => {
+            format!("{kind}: a text, expected {expected}").into()
+        }
+        _ => message.into(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::error::{ConfigError, Reporter, read};
+use super::file_path::FilePath;
 use super::ledger::LedgerPlace;
 use super::tickets::TicketSettings;
 use super::{folder, ledger, ops, state_dir, tickets};
@@ -14,7 +15,7 @@ use super::{folder, ledger, ops, state_dir, tickets};
 /// These parts of the file, as they are written.
 #[derive(Deserialize)]
 struct Written {
-    state_dir: Option<PathBuf>,
+    state_dir: Option<FilePath>,
     #[serde(default)]
     ops: ops::Written,
     #[serde(default)]

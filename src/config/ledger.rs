@@ -7,15 +7,16 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::error::{ConfigError, Reporter};
+use super::file_path::FilePath;
 use super::secret::SecretSource;
 
 /// The section, as it is written.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Written {
-    pub(super) sqlite: Option<Spanned<PathBuf>>,
+    pub(super) sqlite: Option<Spanned<FilePath>>,
     pub(super) postgres: Option<SecretSource>,
-    pub(super) postgres_ca: Option<PathBuf>,
+    pub(super) postgres_ca: Option<FilePath>,
 }
 
 /// Where tickets are recorded.
@@ -55,9 +56,10 @@ impl Written {
                     ca: self.postgres_ca.map(|path| folder.join(path)),
                 })
             }
-            (None, sqlite) => Ok(LedgerPlace::Sqlite(
-                state_dir.join(sqlite.map_or_else(|| "ledger.db".into(), Spanned::into_inner)),
-            )),
+            (None, sqlite) => Ok(LedgerPlace::Sqlite(match sqlite {
+                Some(path) => state_dir.join(path.into_inner()),
+                None => state_dir.join("ledger.db"),
+            })),
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ConfigError, Reporter};
+use super::file_path::FilePath;
 use super::socket_address::socket_address;
 use super::units::ConfigDuration;
 
@@ -19,8 +20,8 @@ const DRAIN_DEFAULT: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields)]
 pub(super) struct Written {
     pub(super) address: Spanned<String>,
-    pub(super) certificate: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
+    pub(super) certificate: Option<FilePath>,
+    pub(super) key: Option<FilePath>,
     #[serde(default)]
     pub(super) plain_http: bool,
     pub(super) public_url: Option<Spanned<String>>,

@@ -1,12 +1,13 @@
 //! `[lnd]`: the Lightning node, and what is asked of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ConfigError, Reporter};
+use super::file_path::FilePath;
 use super::units::ConfigDuration;
 use crate::lightning::lnd::LndSettings;
 use crate::lightning::network::Network;
@@ -26,8 +27,8 @@ const MINT_AHEAD_MAX: u32 = 10_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct Written {
     pub(super) address: Spanned<String>,
-    pub(super) certificate: PathBuf,
-    pub(super) macaroon: PathBuf,
+    pub(super) certificate: FilePath,
+    pub(super) macaroon: FilePath,
     pub(super) network: Spanned<String>,
     pub(super) invoice_expiry: Option<Spanned<ConfigDuration>>,
     pub(super) timeout: Option<ConfigDuration>,

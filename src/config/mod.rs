@@ -3,6 +3,7 @@
 //! what is checked.
 
 mod error;
+mod file_path;
 mod for_tickets;
 mod ledger;
 mod limits;
@@ -25,6 +26,7 @@ use toml::Spanned;
 
 pub use self::error::ConfigError;
 use self::error::Reporter;
+use self::file_path::FilePath;
 pub use self::for_tickets::LedgerConfig;
 pub use self::ledger::LedgerPlace;
 pub use self::limits::Limits;
@@ -66,7 +68,7 @@ pub struct Config {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    state_dir: Option<PathBuf>,
+    state_dir: Option<FilePath>,
     listen: listen::Written,
     #[serde(default)]
     ops: ops::Written,
@@ -132,8 +134,11 @@ fn folder(config: &Path) -> &Path {
     }
 }
 
-fn state_dir(folder: &Path, written: Option<PathBuf>) -> PathBuf {
-    folder.join(written.unwrap_or_else(|| PathBuf::from("/var/lib/farebox")))
+fn state_dir(folder: &Path, written: Option<FilePath>) -> PathBuf {
+    match written {
+        Some(path) => folder.join(path),
+        None => PathBuf::from("/var/lib/farebox"),
+    }
 }
 
 #[cfg(test)]

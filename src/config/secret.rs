@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use zeroize::Zeroizing;
 
+use super::file_path::{FilePath, VariableName};
+
 /// Where a secret is to be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
@@ -30,6 +32,12 @@ pub enum SecretError {
     /// Its environment variable isn't there.
     #[error("the environment variable `{0}` is not set")]
     NotSet(String),
+    /// There is nothing in its file.
+    #[error("{} is empty, and the secret belongs in there", .0.display())]
+    EmptyFile(PathBuf),
+    /// There is nothing in its environment variable.
+    #[error("the environment variable `{0}` is set, but empty")]
+    EmptyVariable(String),
 }
 
 /// A text in the config that may be a secret.
@@ -47,12 +55,18 @@ impl SecretSource {
         match self {
             Self::File(path) => {
                 let path = folder.join(path);
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|source| SecretError::File { path, source })?;
-                Ok(Zeroizing::new(text.trim_end().to_owned()))
+                let text = match std::fs::read_to_string(&path) {
+                    Ok(text) => Zeroizing::new(text),
+                    Err(source) => return Err(SecretError::File { path, source }),
+                };
+                match text.trim_end() {
+                    "" => Err(SecretError::EmptyFile(path)),
+                    secret => Ok(Zeroizing::new(secret.to_owned())),
+                }
             }
             Self::Env(name) => match std::env::var(name) {
-                Ok(text) => Ok(Zeroizing::new(text)),
+                Ok(text) if !text.trim().is_empty() => Ok(Zeroizing::new(text)),
+                Ok(_) => Err(SecretError::EmptyVariable(name.clone())),
                 Err(_) => Err(SecretError::NotSet(name.clone())),
             },
         }
@@ -62,8 +76,8 @@ impl SecretSource {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
-    file: Option<PathBuf>,
-    env: Option<String>,
+    file: Option<FilePath>,
+    env: Option<VariableName>,
 }
 
 impl TryFrom<Fields> for SecretSource {
@@ -71,8 +85,8 @@ impl TryFrom<Fields> for SecretSource {
 
     fn try_from(fields: Fields) -> Result<Self, &'static str> {
         match (fields.file, fields.env) {
-            (Some(file), None) => Ok(Self::File(file)),
-            (None, Some(env)) => Ok(Self::Env(env)),
+            (Some(file), None) => Ok(Self::File(file.into())),
+            (None, Some(env)) => Ok(Self::Env(env.into())),
             _ => Err("a secret is { file = \"...\" } or { env = \"NAME\" }"),
         }
     }
@@ -130,5 +144,24 @@ impl<'de> Deserialize<'de> for Value {
             }
         }
         reader.deserialize_any(Either)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_secret_is_a_missing_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |text: &str| {
+            std::fs::write(folder.path().join("secret"), text).unwrap();
+            SecretSource::File("secret".into()).read(folder.path())
+        };
+        assert_eq!(&**read("a b\n").unwrap(), "a b");
+        for empty in ["", "\n", " \r\n"] {
+            let said = read(empty).unwrap_err().to_string();
+            assert!(said.contains("secret is empty"), "{said}");
+        }
     }
 }

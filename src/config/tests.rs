@@ -158,6 +158,22 @@ fn secrets_come_from_files_or_the_environment_and_never_into_a_message() {
     assert!(said.contains("did you mean `file`?"), "{said}");
     let said = fault(&format!("{SMALLEST}\n[tickets]\nmaster_secret = \"deadbeefsecret\"\n"));
     assert!(said.contains("never written into the config") && !said.contains("deadbeef"), "{said}");
+    for (line, belongs) in [
+        ("upstream_headers = \"Bearer deadbeefsecret\"", "expected a map"),
+        (
+            "upstream_headers = { A = { file = \"deadbeefsecretdeadbeefsecret012345AB\" } }",
+            "a file",
+        ),
+        ("upstream_headers = { A = { env = \"Bearer deadbeefsecret\" } }", "a variable"),
+        ("upstream_ca = \"-----BEGIN CERTIFICATE-----deadbeefsecret\"", "a file"),
+    ] {
+        let said = fault(&with(line));
+        assert!(said.contains(":18:") && !said.contains("deadbeef"), "{line}: {said}");
+        assert!(said.contains(belongs) || said.contains("belongs here"), "{line}: {said}");
+    }
+    let macaroon = format!("macaroon = \"{}\"", "0201036c6e64deadbeef".repeat(3));
+    let said = fault(&changed("macaroon = \"farebox.macaroon\"", &macaroon));
+    assert!(said.contains("belongs here") && !said.contains("deadbeef"), "{said}");
     let plain = parse(&with("upstream_headers = { X-Api = \"a\" }")).unwrap();
     assert_eq!(plain.services[0].backend.headers[0].1, "a");
 }

@@ -74,9 +74,10 @@ pub(super) fn path(report: &Reporter<'_>, path: &Spanned<String>) -> Result<Stri
     }
 }
 
-/// In lower case, without port.
+/// In lower case, without port and the dot of a fully qualified name.
 pub(super) fn host(report: &Reporter<'_>, host: &Spanned<String>) -> Result<String, ConfigError> {
     let text = host.get_ref().to_ascii_lowercase();
+    let text = text.strip_suffix('.').unwrap_or(&text).to_owned();
     let good = !text.is_empty()
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
     if good {

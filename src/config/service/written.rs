@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::config::file_path::FilePath;
 use crate::config::secret::Value;
 use crate::config::units::ConfigDuration;
 
@@ -29,7 +29,7 @@ pub(crate) struct Written {
     pub(super) upstream_headers: BTreeMap<Spanned<String>, Value>,
     #[serde(default)]
     pub(super) upstream_query: BTreeMap<Spanned<String>, Value>,
-    pub(super) upstream_ca: Option<PathBuf>,
+    pub(super) upstream_ca: Option<FilePath>,
     pub(super) timeout: Option<ConfigDuration>,
     #[serde(default)]
     pub(super) reuse: ReuseWord,
@@ -133,7 +133,7 @@ pub(super) enum BindWord {
 
 /// A JSON Schema, here or in a file.
 pub(super) enum Input {
-    File(PathBuf),
+    File(FilePath),
     Inline(toml::Table),
 }
 
@@ -147,8 +147,8 @@ impl<'de> Deserialize<'de> for Input {
                 f.write_str("a JSON Schema as a table, or the name of a file that holds one")
             }
 
-            fn visit_str<E>(self, path: &str) -> Result<Input, E> {
-                Ok(Input::File(path.into()))
+            fn visit_str<E: serde::de::Error>(self, path: &str) -> Result<Input, E> {
+                FilePath::try_from(path.to_owned()).map(Input::File).map_err(E::custom)
             }
 
             fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Input, A::Error> {
