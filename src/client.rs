@@ -5,21 +5,24 @@ use std::net::{IpAddr, Ipv6Addr};
 use hyper::header::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 
-/// An address, also written out once for all that show it.
+use crate::forwarded;
+
+/// An address, also written out once for all that show it, and how it reaches us.
 #[derive(Clone, Debug)]
 pub struct Client {
     address: IpAddr,
     text: HeaderValue,
+    is_https: bool,
 }
 
 impl Client {
     /// With an IPv4 address that was mapped into IPv6 taken out of it.
-    pub fn of(address: IpAddr) -> Self {
+    pub fn of(address: IpAddr, is_https: bool) -> Self {
         let address = address.to_canonical();
         // Digits, dots, colons: always a header value.
         let text = HeaderValue::from_str(&address.to_string())
             .unwrap_or(HeaderValue::from_static("unknown"));
-        Self { address, text }
+        Self { address, text, is_https }
     }
 
     /// What counts as one client: an IPv4 address, or an IPv6 /64.
@@ -42,41 +45,34 @@ impl Client {
     pub fn text(&self) -> &str {
         self.text.to_str().unwrap_or_default()
     }
+
+    /// The scheme of the URLs that it uses, `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.is_https { "https" } else { "http" }
+    }
 }
 
 /// Names a client where clients are counted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClientKey(IpAddr);
 
-/// The other end of a connection.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// Who it is.
-    pub client: Client,
-    /// Whether it speaks TLS with us.
-    pub tls: bool,
-}
-
-/// The client: the peer, or who trusted proxies say it is, read from the right.
-pub fn client(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
-    let mut address = peer.client.address;
+/// The client: the peer (the other end of the connection), or who trusted proxies say it is, read
+/// from the right. How it reaches us is what the peer says, if that is trusted.
+pub fn client(peer: &Client, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    let mut address = peer.address;
     if !is_trusted(&address) {
-        return peer.client.clone();
+        return peer.clone();
     }
-    let lines: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
-    for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-        match entry.trim().parse::<IpAddr>() {
-            Ok(named) => address = named.to_canonical(),
-            // What follows was written by somebody who can't be believed.
-            Err(_) => break,
-        }
+    for named in forwarded::from_the_right(headers) {
+        // What follows one that can't be read was written by somebody who can't be believed.
+        let Some(named) = named else { break };
+        address = named.to_canonical();
         if !is_trusted(&address) {
             break;
         }
     }
-    Client::of(address)
+    Client::of(address, forwarded::is_https(headers).unwrap_or(peer.is_https))
 }
 
 #[cfg(test)]
@@ -89,8 +85,8 @@ mod tests {
         for line in forwarded {
             headers.append("x-forwarded-for", HeaderValue::from_static(line));
         }
-        let peer = Client::of(peer.parse::<std::net::SocketAddr>().unwrap().ip());
-        client(&Peer { client: peer, tls: false }, &headers, &trusted).text().to_owned()
+        let peer = Client::of(peer.parse::<std::net::SocketAddr>().unwrap().ip(), false);
+        client(&peer, &headers, &trusted).text().to_owned()
     }
 
     #[test]
@@ -105,9 +101,32 @@ mod tests {
         assert_eq!(seen("[::ffff:10.0.0.1]:1", &["1.1.1.1"]), "1.1.1.1");
     }
 
+    /// As Azure's and IIS's proxies write it.
+    #[test]
+    fn a_port_is_no_part_of_the_address() {
+        assert_eq!(seen("10.0.0.1:1", &["198.51.100.7:50001"]), "198.51.100.7");
+        assert_eq!(seen("10.0.0.1:1", &["6.6.6.6, [2001:db8::7]:443, 10.0.0.2:9"]), "2001:db8::7");
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_how_its_client_came() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        let scheme = |peer: &str, headers: &HeaderMap, is_https| {
+            let peer = Client::of(peer.parse().unwrap(), is_https);
+            client(&peer, headers, &trusted).scheme()
+        };
+        assert_eq!(scheme("10.0.0.1", &headers, false), "https");
+        assert_eq!(scheme("9.9.9.9", &headers, false), "http");
+        assert_eq!(scheme("10.0.0.1", &HeaderMap::new(), true), "https");
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
+        assert_eq!(scheme("10.0.0.1", &headers, true), "http");
+    }
+
     #[test]
     fn an_ipv6_client_is_its_64() {
-        let key = |address: &str| Client::of(address.parse().unwrap()).key();
+        let key = |address: &str| Client::of(address.parse().unwrap(), false).key();
         assert_eq!(key("2001:db8:1:2:3:4:5:6"), key("2001:db8:1:2::1"));
         assert_ne!(key("2001:db8:1:3::1"), key("2001:db8:1:2::1"));
         assert_ne!(key("1.2.3.4"), key("1.2.3.5"));

@@ -22,6 +22,8 @@ pub mod config;
 mod crash_point;
 /// Which life of a ledger a ticket was minted in.
 pub mod era;
+/// Who spoke through a proxy, by the proxy's own word.
+pub mod forwarded;
 /// The way of a request.
 pub mod gate;
 /// HMAC-SHA256.

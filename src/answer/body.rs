@@ -5,7 +5,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::header::CONTENT_LENGTH;
 
 use crate::upstream::response_body::ResponseBody;
 use crate::upstream::stall::BodyError;
@@ -23,6 +25,16 @@ pub enum Body {
 }
 
 impl Body {
+    /// Takes our own body out of an answer to HEAD (RFC 9110 section 9.3.2), and leaves its length:
+    /// hyper does so over HTTP/1 alone.
+    pub fn leave_out(response: &mut Response<Self>) {
+        let Self::Whole(body) = response.body_mut() else { return };
+        let length = std::mem::take(body).size_hint().exact();
+        if let Some(length) = length {
+            response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+        }
+    }
+
     /// Whether a connection to an upstream is held for as long as it lives.
     pub fn holds_upstream(&self) -> bool {
         matches!(self, Self::Streamed(_) | Self::Continued(..))

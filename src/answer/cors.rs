@@ -4,24 +4,26 @@ use http_body_util::Full;
 use hyper::Response;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HeaderValue,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ALLOW,
+    HeaderMap, HeaderValue, VARY,
 };
 
 use super::Answer;
 use super::body::Body;
 use crate::code::Code;
 
-/// Lets a wallet in a browser ask with one of these methods.
-pub fn preflight(methods: HeaderValue) -> Answer {
+/// Lets a wallet in a browser ask with one of these methods, and with what fields it likes. There
+/// are no cookies, so no field of another page's is dangerous.
+pub fn preflight(methods: HeaderValue, asked: &HeaderMap) -> Answer {
     let mut response = Response::new(Body::Whole(Full::default()));
     *response.status_mut() = Code::Preflight.status();
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
     headers.insert(ALLOW, methods);
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Authorization, Content-Type, Accept, Accept-Language"),
-    );
+    for fields in asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.append(ACCESS_CONTROL_ALLOW_HEADERS, fields.clone());
+    }
+    headers.insert(VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     Answer { response, code: Code::Preflight }
 }

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::CONTENT_ENCODING;
+use hyper::header::{CONTENT_ENCODING, EXPECT};
 use hyper::http::request::Parts;
 use tokio::time::timeout;
 
@@ -33,7 +33,7 @@ pub(super) async fn whole(
     let (head, body) = request.into_parts();
     let longest = longest(&head, limits);
     if let Err(problem) = check_head(&head).and_then(|()| check_length(&body, longest)) {
-        drain(body, limits).await;
+        drain(&head, body, limits).await;
         return Err(problem);
     }
     match timeout(limits.body_time, copy(body, longest)).await {
@@ -70,8 +70,18 @@ async fn copy(mut body: Incoming, limit: usize) -> Result<Bytes, Fault> {
     Ok(whole.freeze())
 }
 
-/// Reads on for a while and throws it away.
-pub(super) async fn drain(mut body: Incoming, limits: &RequestLimits) {
+/// Reads what comes of a request that is refused, and throws it away.
+pub(super) async fn discard(request: Request<Incoming>, limits: &RequestLimits) {
+    let (head, body) = request.into_parts();
+    drain(&head, body, limits).await;
+}
+
+/// Reads on for a while. To read is to invite the body of a client that waits for that (RFC 9110
+/// section 10.1.1), and it would send it for nothing.
+async fn drain(head: &Parts, mut body: Incoming, limits: &RequestLimits) {
+    if head.headers.contains_key(EXPECT) {
+        return;
+    }
     let reading = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {

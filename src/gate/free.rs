@@ -12,7 +12,7 @@ use super::body;
 use crate::answer::body::Body;
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
-use crate::client::{Client, Peer};
+use crate::client::Client;
 use crate::code::Code;
 use crate::l402::authorization::has_l402;
 use crate::record::request_log::RequestLog;
@@ -25,20 +25,19 @@ use crate::upstream::request_body::BodyLimit;
 pub(super) async fn pass(
     service: &Service,
     limits: &RequestLimits,
-    peer: &Peer,
     client: &Client,
     request: Request<Incoming>,
     log: &mut RequestLog<'_>,
 ) -> Result<Answer, Problem> {
     let (upstream, body_max) = (&service.upstream, limits.body);
-    let proto = if peer.tls { "https" } else { "http" };
     if request.body().size_hint().lower() > body_max as u64 {
-        body::drain(request.into_body(), limits).await;
+        body::discard(request, limits).await;
         return Err(problems::body_too_large(body_max));
     }
     let limit = (!request.body().is_end_stream()).then(|| BodyLimit::new(body_max));
-    let request = request::free(upstream, request, client.header(), proto, limit.as_ref())
-        .ok_or_else(|| problems::bad_request("The query is too long."))?;
+    let request =
+        request::free(upstream, request, client.header(), client.scheme(), limit.as_ref())
+            .ok_or_else(|| problems::bad_request("The query is too long."))?;
     let started = Instant::now();
     let deadline = started + upstream.timeout;
     let sent = forward(upstream, request, service.reuse, deadline, None).await;

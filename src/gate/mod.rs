@@ -8,13 +8,13 @@ mod without_preimage;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 
 use self::route::Route;
 use crate::answer::body::Body;
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, cors, problems};
-use crate::client::{self, Client, Peer};
+use crate::client::{self, Client};
 use crate::code::Code;
 use crate::payment::Payments;
 use crate::record::request_log::{Recorder, RequestLog};
@@ -54,13 +54,17 @@ impl Gate {
 }
 
 /// Answers a request. Infallible: whatever goes wrong is an answer too, and is said here.
-pub async fn handle(gate: &Gate, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+pub async fn handle(gate: &Gate, peer: &Client, request: Request<Incoming>) -> Response<Body> {
+    let is_head = request.method() == Method::HEAD;
     let mut log = RequestLog::begin(request.method());
     let trusted_proxies = &gate.catalogue.limits.trusted_proxies;
     let client = client::client(peer, request.headers(), trusted_proxies);
-    let answer = serve(gate, peer, &client, request, &mut log).await;
+    let answer = serve(gate, &client, request, &mut log).await;
     let Answer { mut response, code } = answer.unwrap_or_else(Problem::into_answer);
     cors::allow(&mut response);
+    if is_head {
+        Body::leave_out(&mut response);
+    }
     log.finish(&gate.recorder, &client, response.status(), code);
     response
 }
@@ -68,7 +72,6 @@ pub async fn handle(gate: &Gate, peer: &Peer, request: Request<Incoming>) -> Res
 /// accept - route - read - validate - ticket - redeem or sell. `Err` ends the way early.
 async fn serve<'a>(
     gate: &'a Gate,
-    peer: &Peer,
     client: &Client,
     request: Request<Incoming>,
     log: &mut RequestLog<'a>,
@@ -82,17 +85,18 @@ async fn serve<'a>(
             return Box::pin(status.answer(&request, log)).await;
         }
         Ok(Route::Preflight(methods)) => {
-            body::drain(request.into_body(), limits).await;
-            return Ok(cors::preflight(methods));
+            let answer = cors::preflight(methods, request.headers());
+            body::discard(request, limits).await;
+            return Ok(answer);
         }
         Err(problem) => {
-            body::drain(request.into_body(), limits).await;
+            body::discard(request, limits).await;
             return Err(problem);
         }
     };
     log.service(&service.metrics);
     let Some(offer) = &service.offer else {
-        return free::pass(service, limits, peer, client, request, log).await;
+        return free::pass(service, limits, client, request, log).await;
     };
     // Boxed, so that a free request doesn't carry about what only a paid one needs.
     let paid = |whole: body::Whole| PaidRequest {
@@ -101,7 +105,6 @@ async fn serve<'a>(
         head: whole.head,
         body: whole.body,
         is_for_sale_here,
-        peer,
         client,
     };
     Box::pin(async move {

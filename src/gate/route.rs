@@ -72,8 +72,8 @@ pub(super) fn route<'a, B>(
     Err(problems::method_not_allowed(&methods, allow))
 }
 
-/// The host that is asked for, in lower case without port. Two that differ are refused (RFC 9112
-/// section 3.2).
+/// The host that is asked for, in lower case, without port and the dot of a fully qualified name.
+/// Two that differ are refused (RFC 9112 section 3.2).
 pub(super) fn host<B>(request: &Request<B>) -> Result<Option<Cow<'_, str>>, &'static str> {
     let mut lines = request.headers().get_all(HOST).iter();
     let line = lines.next();
@@ -112,10 +112,16 @@ fn bare_host(authority: &str) -> Option<Cow<'_, str>> {
     let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
     let has_port = (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
     if !host.is_empty() && host.bytes().all(is_plain) && has_port {
-        return Some(Cow::from(host));
+        return Some(Cow::from(unrooted(host)));
     }
     let authority = authority.parse::<Authority>().ok()?;
-    (!authority.as_str().contains('@')).then(|| Cow::from(authority.host().to_ascii_lowercase()))
+    let host = || Cow::from(unrooted(authority.host()).to_ascii_lowercase());
+    (!authority.as_str().contains('@')).then(host)
+}
+
+/// Without the dot at the end that says that a name is whole (RFC 1034 section 3.1).
+fn unrooted(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -135,6 +141,9 @@ mod tests {
     fn one_host_and_only_one() {
         assert_eq!(of("/", &["Example.com:8080"]), Ok(Some("example.com".into())));
         assert_eq!(of("http://example.com/", &["example.com"]), Ok(Some("example.com".into())));
+        for whole in ["example.com.", "example.com.:443", "EXAMPLE.com."] {
+            assert_eq!(of("/", &[whole]), Ok(Some("example.com".into())), "{whole}");
+        }
         assert_eq!(of("/", &["[::1]:80"]), Ok(Some("[::1]".into())));
         assert!(of("/", &[]).is_err());
         assert!(of("/", &["a", "b"]).is_err());

@@ -13,7 +13,8 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::connection::{Protocol, serve};
-use crate::client::{Client, Peer};
+use super::not_tls;
+use crate::client::Client;
 use crate::gate::Gate;
 
 /// Longest time for a TLS handshake.
@@ -76,16 +77,20 @@ async fn connect(
     stop: CancellationToken,
 ) {
     let _ = socket.set_nodelay(true);
-    let peer = Peer { client: Client::of(address.ip()), tls: acceptor.is_some() };
+    let peer = Client::of(address.ip(), acceptor.is_some());
     let Some(acceptor) = acceptor else {
         // Boxed, as is what follows: else each connection would have room for all that any could
         // need.
         return Box::pin(serve(socket, Protocol::Http1, peer, gate, stop)).await;
     };
-    let Ok(Ok(stream)) = Box::pin(timeout(HANDSHAKE_TIME_MAX, acceptor.accept(socket))).await
-    else {
-        return;
+    let handshake = async {
+        if not_tls::begins_as_http(&socket).await {
+            not_tls::answer(socket).await;
+            return None;
+        }
+        acceptor.accept(socket).await.ok()
     };
+    let Ok(Some(stream)) = Box::pin(timeout(HANDSHAKE_TIME_MAX, handshake)).await else { return };
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, TrackedBody};
 use super::write_timeout::WriteTimeout;
-use crate::client::Peer;
+use crate::client::Client;
 use crate::gate::{Gate, handle};
 use crate::upstream::stall::BodyError;
 
@@ -47,7 +47,7 @@ pub enum Protocol {
 /// What the requests of one connection share.
 struct Handling {
     gate: Arc<Gate>,
-    peer: Peer,
+    peer: Client,
     activity: Arc<Activity>,
 }
 
@@ -55,7 +55,7 @@ struct Handling {
 pub async fn serve<S>(
     socket: S,
     protocol: Protocol,
-    peer: Peer,
+    peer: Client,
     gate: Arc<Gate>,
     stop: CancellationToken,
 ) where

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod activity;
 pub mod connection;
+mod not_tls;
 mod stalled_streams;
 pub mod tls;
 pub mod write_timeout;

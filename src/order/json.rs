@@ -45,6 +45,18 @@ pub fn canonical(value: &Value) -> Result<Vec<u8>, JsonError> {
     Ok(serde_jcs::to_vec(value)?)
 }
 
+/// Whether U+0000 is in a text or a key.
+pub fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(members) => {
+            members.iter().any(|(key, value)| key.contains('\0') || has_nul(value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// Every string in the value that isn't a key, and every number as text.
 pub fn texts(value: &Value) -> Vec<String> {
     match value {

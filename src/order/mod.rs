@@ -81,6 +81,10 @@ pub enum Unfit {
     /// The query can't be read, or names a parameter twice.
     #[error("the query {0}")]
     Query(&'static str),
+    /// A text has a character in it at which many backends' texts end, so that less than what was
+    /// paid for would be sent.
+    #[error("the character U+0000 can't be sent; leave it out")]
+    Nul,
     /// There is a body where none is taken.
     #[error("this service takes no body")]
     UnexpectedBody,
@@ -112,7 +116,8 @@ impl Rules {
             Takes::Nothing => return Ok(Order::exact(body, None)),
             Takes::Query => {
                 let parameters = query::read(query.unwrap_or_default()).map_err(Unfit::Query)?;
-                self.check_schema(&query::as_json(&parameters))?;
+                let value = query::as_json(&parameters);
+                self.check_query(&value, query.unwrap_or_default())?;
                 let canonical = query::write(&parameters);
                 // Written canonically it may be three times as long, and a URL ends somewhere.
                 if canonical.len() > QUERY_MAX_BYTES {
@@ -128,6 +133,9 @@ impl Rules {
         let value = json::parse(&body)?;
         if self.needs_object && !value.is_object() {
             return Err(Unfit::NoObject);
+        }
+        if json::has_nul(&value) {
+            return Err(Unfit::Nul);
         }
         self.check_schema(&value)?;
         match bind {
@@ -165,6 +173,20 @@ impl Rules {
             Takes::Json(media, _) | Takes::Bytes(media) => media,
             Takes::Nothing | Takes::Query => "",
         }
+    }
+
+    fn check_query(&self, value: &serde_json::Value, written: &str) -> Result<(), Unfit> {
+        if json::has_nul(value) {
+            return Err(Unfit::Nul);
+        }
+        self.check_schema(value).map_err(|mut unfit| {
+            if let Unfit::Schema(faults) = &mut unfit
+                && written.contains('+')
+            {
+                faults.push("a + in a query stands for a blank; %2B stands for a +".to_owned());
+            }
+            unfit
+        })
     }
 
     fn check_schema(&self, value: &serde_json::Value) -> Result<(), Unfit> {
@@ -324,6 +346,22 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_ends_early_at_many_backends_is_refused() {
+        let body = |text: &str| {
+            let text = Bytes::from(text.to_owned());
+            json(Bind::Json).check(Some(b"application/json"), None, text)
+        };
+        for bad in [r#"{"a":"b\u0000c"}"#, r#"{"a\u0000":1}"#, r#"[{"a":["\u0000"]}]"#] {
+            assert!(matches!(body(bad), Err(Unfit::Nul)), "{bad}");
+        }
+        assert!(body(r#"{"a":"\\u0000"}"#).is_ok());
+        let query = |text| rules(Takes::Query).check(None, Some(text), Bytes::new());
+        for bad in ["a=b%00c", "a%00=b"] {
+            assert!(matches!(query(bad), Err(Unfit::Nul)), "{bad}");
+        }
+    }
+
+    #[test]
     fn a_query_has_one_form_and_is_checked_by_the_schema() {
         let schema = serde_json::json!({"required": ["to"], "additionalProperties": false,
         "properties": {
@@ -351,6 +389,8 @@ mod tests {
         ] {
             assert!(of(bad).is_err(), "{bad}");
         }
+        let said = of("to=+1234567890").unwrap_err().to_string();
+        assert!(said.contains("%2B stands for a +"), "{said}");
         assert!(
             of(&format!("to=%2B1234567890&text={}", "/".repeat(6000))).is_err(),
             "three times as long when written"

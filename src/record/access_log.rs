@@ -183,7 +183,7 @@ mod tests {
         method: &str,
         ticket: Option<PaymentHash>,
     ) -> String {
-        let client = Client::of("2001:db8::5".parse().unwrap());
+        let client = Client::of("2001:db8::5".parse().unwrap(), true);
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let (status, took) = (StatusCode::PAYMENT_REQUIRED, Duration::from_micros(12_900));
         let line = Line {

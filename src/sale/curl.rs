@@ -56,6 +56,6 @@ fn url(request: &PaidRequest<'_>, public_url: Option<&str>) -> String {
         (Some(authority), None) => authority.as_str(),
         (None, None) => "localhost",
     };
-    let scheme = if request.peer.tls { "https" } else { "http" };
+    let scheme = request.client.scheme();
     format!("{scheme}://{named}{path}")
 }

@@ -226,7 +226,7 @@ mod tests {
     const LIFETIME: Duration = Duration::from_secs(600);
 
     fn client(n: u8) -> ClientKey {
-        Client::of([127, 0, 0, n].into()).key()
+        Client::of([127, 0, 0, n].into(), true).key()
     }
 
     fn invoice(now: Instant) -> OpenInvoice {

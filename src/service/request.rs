@@ -7,7 +7,7 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
 use super::{Offer, Service};
-use crate::client::{Client, Peer};
+use crate::client::Client;
 use crate::keys::{KeyRing, Keys};
 use crate::l402::verify::Genuine;
 use crate::order::digest::{self, Bound};
@@ -26,8 +26,6 @@ pub struct PaidRequest<'a> {
     pub body: Bytes,
     /// Whether it came to the address that the service sells at, not to one that it had before.
     pub is_for_sale_here: bool,
-    /// The other end of the connection.
-    pub peer: &'a Peer,
     /// Who asks.
     pub client: &'a Client,
 }

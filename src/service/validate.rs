@@ -28,6 +28,7 @@ pub fn order(request: &PaidRequest<'_>, limits: &RequestLimits) -> Result<Order,
             Unfit::UnexpectedQuery => Code::UnexpectedQuery,
             Unfit::UnexpectedBody
             | Unfit::Query(_)
+            | Unfit::Nul
             | Unfit::Json(_)
             | Unfit::NoObject
             | Unfit::Schema(_) => Code::InvalidInput,

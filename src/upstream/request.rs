@@ -1,5 +1,7 @@
 //! What a request to an upstream looks like: what is stripped, what is set, what is pinned.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{
@@ -17,9 +19,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// Whether a field is about one connection only (RFC 9110 section 7.6.1), or an older one of that
 /// kind.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+fn is_hop_by_hop(name: &str) -> bool {
     matches!(
-        name.as_str(),
+        name,
         "connection"
             | "te"
             | "trailer"
@@ -37,24 +39,24 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// Whether a field is about the connection, or about where the body ends: what is sent by hyper
 /// can't have another's.
 pub fn is_framing(name: &HeaderName) -> bool {
-    is_hop_by_hop(name) || name == CONTENT_LENGTH
+    is_hop_by_hop(name.as_str()) || name == CONTENT_LENGTH
 }
 
 /// Whether by a field a client could pose as a proxy of ours, or hand a macaroon on; or whether it
 /// is written by us.
-fn is_never_from_clients(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "forwarded"
-            | "x-forwarded-for"
-            | "x-forwarded-host"
-            | "x-forwarded-proto"
-            | "x-forwarded-port"
-            | "x-real-ip"
-            | "macaroon"
-            | "grpc-metadata-macaroon"
-            | "content-length"
-    )
+fn is_never_from_clients(name: &str) -> bool {
+    name.starts_with("x-forwarded-")
+        || matches!(
+            name,
+            "forwarded" | "x-real-ip" | "macaroon" | "grpc-metadata-macaroon" | "content-length"
+        )
+}
+
+/// A name as backends over CGI or WSGI read it: `X_Token` is `X-Token` to them (RFC 3875 section
+/// 4.1.18).
+fn dashed(name: &HeaderName) -> Cow<'_, str> {
+    let name = name.as_str();
+    if name.contains('_') { name.replace('_', "-").into() } else { name.into() }
 }
 
 /// A paid service's request: only what was priced, the listed headers and the operator's own.
@@ -85,7 +87,7 @@ pub fn own(upstream: &Upstream, path: &str) -> Option<Request<Bytes>> {
     let path = match upstream.uri.query().filter(|query| !query.is_empty()) {
         Some(query) => {
             let joint = if path.contains('?') { '&' } else { '?' };
-            std::borrow::Cow::from(format!("{path}{joint}{query}"))
+            Cow::from(format!("{path}{joint}{query}"))
         }
         None => path.into(),
     };
@@ -139,7 +141,12 @@ pub fn free(
 ) -> Option<Request<RequestBody>> {
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
-    strip(&mut headers, is_never_from_clients);
+    strip(&mut headers, |name| {
+        let name = dashed(name);
+        is_never_from_clients(&name)
+            || is_hop_by_hop(&name)
+            || upstream.headers.iter().any(|(pinned, _)| dashed(pinned) == name)
+    });
     strip_credentials(&mut headers);
     headers.insert(X_FORWARDED_FOR, client.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
@@ -197,8 +204,11 @@ fn finish<B>(
 /// Removes what is about the connection, with every name in any `Connection` line, and what is
 /// `unwanted`, which is asked of every name.
 pub fn strip(headers: &mut HeaderMap, mut unwanted: impl FnMut(&HeaderName) -> bool) {
-    let mut gone: Vec<HeaderName> =
-        headers.keys().filter(|name| unwanted(name) || is_hop_by_hop(name)).cloned().collect();
+    let mut gone: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| unwanted(name) || is_hop_by_hop(name.as_str()))
+        .cloned()
+        .collect();
     if gone.contains(&CONNECTION) {
         for name in headers
             .get_all(CONNECTION)

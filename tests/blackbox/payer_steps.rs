@@ -162,3 +162,19 @@ fn the_demo_sells_a_message_with_the_commands_that_it_prints() {
     demo.signal("TERM");
     assert!(demo.wait().success());
 }
+
+/// The tests speak as a trusted proxy, which ends TLS here.
+#[test]
+fn behind_a_trusted_proxy_that_ends_tls_the_next_step_is_an_https_url() {
+    let world = World::new();
+    let payer = world.payer();
+    for (headers, url) in [
+        (&[("X-Forwarded-Proto", "https")][..], "'https://gate.test:8402/"),
+        (&[("Forwarded", "for=192.0.2.1;proto=https")], "'https://gate.test:8402/"),
+        (&[("X-Forwarded-Proto", "http")], "'http://gate.test:8402/"),
+        (&[], "'http://gate.test:8402/"),
+    ] {
+        let next = payer.sends(headers, SMS).json()["next"].as_str().unwrap().to_owned();
+        assert!(next.contains(url), "{headers:?}: {next}");
+    }
+}

@@ -64,6 +64,33 @@ fn a_body_of_another_type_or_coding_gets_no_invoice() {
     nothing_was_sold(&world);
 }
 
+/// curl waits for that with bodies over 1 MiB.
+#[test]
+fn a_body_that_will_be_refused_is_not_invited() {
+    let world = World::new();
+    for (path, status) in [(PATH, 413), ("/free", 413), ("/nothing", 404)] {
+        let mut client = http::Connection::open(world.address);
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: gate.test\r\nContent-Type: application/json\r\n\
+             Content-Length: 9000000\r\nExpect: 100-continue\r\n\r\n"
+        );
+        client.write(head.as_bytes());
+        client.read_interim().expect("an answer").in_case(path).has_status(status);
+    }
+    nothing_was_sold(&world);
+}
+
+/// Many backends' texts end there: less than what was paid for would be sent.
+#[test]
+fn a_text_with_the_character_nul_gets_no_invoice() {
+    let world = World::new();
+    let body = r#"{"phone_number":"+1234567890","message":"Hello\u0000, world"}"#;
+    let answer = world.payer().tries_to_buy(body);
+    assert!(answer.text().contains("U+0000"), "{}", answer.text());
+    answer.is(400, "invalid-input");
+    nothing_was_sold(&world);
+}
+
 #[test]
 fn another_query_method_or_path_gets_no_invoice() {
     let world = World::new();

@@ -11,6 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use crate::support::http;
 use crate::support::process::Process;
 use crate::support::world::{Options, PATH};
 use crate::support::{Behaviour, Challenge, Response, SMS, Ticket, World};
@@ -50,24 +51,31 @@ async fn send(
     path: &str,
     body: &'static str,
 ) -> Response {
+    let mut request = hyper::Request::post(path).header("content-type", "application/json");
+    if let Some(ticket) = ticket {
+        request = request.header("authorization", ticket.authorization());
+    }
+    let request = request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap();
+    exchange(address, ca, alpn, request).await
+}
+
+async fn exchange(
+    address: SocketAddr,
+    ca: &Path,
+    alpn: &[u8],
+    mut request: hyper::Request<Full<Bytes>>,
+) -> Response {
     let socket = tokio::net::TcpStream::connect(address).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(client(ca, alpn)));
     let stream =
         connector.connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(alpn));
-    let uri = if alpn == b"h2" {
-        format!("https://localhost:{}{path}", address.port())
+    let host = format!("localhost:{}", address.port());
+    if alpn == b"h2" {
+        *request.uri_mut() = format!("https://{host}{}", request.uri()).parse().unwrap();
     } else {
-        path.to_owned()
-    };
-    let mut request = hyper::Request::post(uri).header("content-type", "application/json");
-    if alpn != b"h2" {
-        request = request.header("host", format!("localhost:{}", address.port()));
+        request.headers_mut().insert("host", host.parse().unwrap());
     }
-    if let Some(ticket) = ticket {
-        request = request.header("authorization", ticket.authorization());
-    }
-    let request = request.body(Full::new(Bytes::from_static(body.as_bytes()))).unwrap();
     let response = if alpn == b"h2" {
         let (mut sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
@@ -124,6 +132,33 @@ async fn http2_sells_and_delivers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn http1_sells_and_delivers() {
     sells_and_delivers(b"http/1.1").await;
+}
+
+/// Else all that they get is an alert of seven bytes.
+#[test]
+fn a_client_that_speaks_plain_http_is_told_to_use_https() {
+    let (world, _folder) = tls_world();
+    for method in ["GET", "POST"] {
+        let answer = http::send(world.address, method, PATH, &[], SMS.as_bytes());
+        assert!(answer.text().contains("https://"), "{answer:?}");
+        answer.is(400, "bad-request");
+    }
+}
+
+/// hyper sends a body after the answer to HEAD over HTTP/2, which clients take for a fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_head_has_a_length_and_no_body() {
+    let (world, folder) = tokio::task::block_in_place(tls_world);
+    let ca = folder.path().join("gate.crt");
+    for (path, status) in [("/nothing", 404), (PATH, 405), ("/l402/status", 404)] {
+        for alpn in [&b"h2"[..], b"http/1.1"] {
+            let request = hyper::Request::head(path).body(Full::default()).unwrap();
+            let answer = exchange(world.address, &ca, alpn, request).await.in_case(path);
+            answer.has_status(status);
+            let length: usize = answer.header("content-length").unwrap().parse().unwrap();
+            assert!(length > 0 && answer.body.is_empty(), "{path}: {answer:?}");
+        }
+    }
 }
 
 /// hyper would drop the body of a request that comes with another HTTP version; nobody asked for

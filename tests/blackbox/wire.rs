@@ -130,13 +130,17 @@ fn a_browser_may_ask_from_any_page() {
         &[
             ("Origin", "https://wallet.test"),
             ("Access-Control-Request-Method", "POST"),
-            ("Access-Control-Request-Headers", "authorization"),
+            // The second is what Alby's client sends.
+            ("Access-Control-Request-Headers", "authorization,accept-authenticate"),
         ],
         b"",
     );
     preflight.has_status(204);
     assert_eq!(preflight.header("access-control-allow-origin"), Some("*"));
-    assert!(preflight.header("access-control-allow-headers").unwrap().contains("Authorization"));
+    assert_eq!(
+        preflight.header("access-control-allow-headers"),
+        Some("authorization,accept-authenticate")
+    );
     assert!(preflight.header("access-control-allow-methods").unwrap().contains("POST"));
     let challenge = world.payer().asks(SMS).response;
     assert!(

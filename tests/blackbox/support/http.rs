@@ -65,6 +65,11 @@ impl Connection {
         self.read_answer_to("any")
     }
 
+    /// The same, where an interim answer (`100 Continue`) counts as one.
+    pub fn read_interim(&mut self) -> Option<Response> {
+        self.read_one(false)
+    }
+
     fn read_answer_to(&mut self, method: &str) -> Option<Response> {
         loop {
             let response = self.read_one(method == "HEAD")?;
