@@ -1,5 +1,7 @@
 //! What proxies say of those who speak through them: `X-Forwarded-For`, `X-Forwarded-Proto`, and
-//! `Forwarded` (RFC 7239) where those are missing. Who may be believed is decided elsewhere.
+//! `Forwarded` (RFC 7239) where those are missing. Who may be believed is decided elsewhere. All is
+//! read from the right: a proxy appends its word to whatever its client has sent, so nothing on the
+//! left may change how that word is read.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,41 +13,55 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// Those that were spoken for, the last one first; `None` for one that isn't an address.
 pub fn from_the_right(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     if headers.contains_key(X_FORWARDED_FOR) {
-        return elements(headers, &X_FORWARDED_FOR).iter().rev().map(|text| node(text)).collect();
+        let elements = lines(headers, &X_FORWARDED_FOR).flat_map(|line| line.rsplit(','));
+        return elements.map(|element| node(element.trim())).collect();
     }
-    let named = |element: &&str| parameter(element, "for").and_then(node);
-    elements(headers, &FORWARDED).iter().rev().map(named).collect()
+    let named = |element: &str| parameter(element, "for").and_then(node);
+    lines(headers, &FORWARDED).flat_map(|line| parts(line, b',')).map(named).collect()
 }
 
-/// Whether the last proxy was spoken to over TLS, if it says so.
+/// Whether the last proxy was spoken to over TLS, if it says so. One that speaks by the older
+/// fields is likely to let its client's `Forwarded` pass.
 pub fn is_https(headers: &HeaderMap) -> Option<bool> {
-    let simple = elements(headers, &X_FORWARDED_PROTO).last().copied();
-    let last = || elements(headers, &FORWARDED).last().copied();
-    let scheme = simple.or_else(|| last().and_then(|element| parameter(element, "proto")))?;
-    Some(scheme.eq_ignore_ascii_case("https"))
+    let speaks_older = headers.contains_key(X_FORWARDED_FOR);
+    let scheme = match lines(headers, &X_FORWARDED_PROTO).next() {
+        Some(line) => line.rsplit(',').next()?.trim(),
+        None if speaks_older => return None,
+        None => parameter(parts(lines(headers, &FORWARDED).next()?, b',').first()?, "proto")?,
+    };
+    let is = |word: &str| scheme.eq_ignore_ascii_case(word);
+    (is("https") || is("http")).then(|| is("https"))
 }
 
-/// The elements of a field's lists, in order (RFC 9110 section 5.6.1). A comma within quotes is
-/// none of the list's, so that what a proxy quotes can't pose as an element of its own.
-fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
-    let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap_or_default());
-    lines.flat_map(|line| parts(line, ',')).collect()
+/// A field's lines, the last one first.
+fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
+    let lines: Vec<_> = headers.get_all(name).iter().collect();
+    lines.into_iter().rev().map(|line| line.to_str().unwrap_or_default())
 }
 
-fn parts(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped) = (false, false);
-    text.split(move |character| {
-        let is_text = escaped || (quoted && character != '"');
-        escaped = quoted && !escaped && character == '\\';
-        quoted ^= character == '"' && !is_text;
-        !is_text && character == separator
-    })
-    .map(str::trim)
+/// What stands between separators outside quotes (RFC 9110 section 5.6.4), from the right.
+fn parts(text: &str, separator: u8) -> Vec<&str> {
+    let (mut parts, mut end, mut quoted) = (Vec::new(), text.len(), false);
+    for (at, byte) in text.bytes().enumerate().rev() {
+        if byte == b'"' && !is_escaped(text, at) {
+            quoted = !quoted;
+        } else if byte == separator && !quoted {
+            parts.push(text.get(at + 1..end).unwrap_or_default().trim());
+            end = at;
+        }
+    }
+    parts.push(text.get(..end).unwrap_or_default().trim());
+    parts
+}
+
+fn is_escaped(text: &str, at: usize) -> bool {
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// A parameter of an element (RFC 7239 section 4), without the quotes.
 fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
-    parts(element, ';').find_map(|pair| {
+    parts(element, b';').into_iter().find_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         let value =
             value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
@@ -57,15 +73,22 @@ fn parameter<'a>(element: &'a str, name: &str) -> Option<&'a str> {
 /// IPv6 address also comes without brackets).
 fn node(text: &str) -> Option<IpAddr> {
     if let Some(bracketed) = text.strip_prefix('[') {
-        let (address, port) = bracketed.split_once(']')?;
-        let is_good = port.is_empty() || port.starts_with(':');
+        let (address, rest) = bracketed.split_once(']')?;
+        let is_good = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
         return address.parse::<Ipv6Addr>().ok().filter(|_| is_good).map(IpAddr::V6);
     }
     if let Ok(address) = text.parse() {
         return Some(address);
     }
-    let (address, _port) = text.split_once(':')?;
-    address.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
+    let (address, port) = text.split_once(':')?;
+    address.parse::<Ipv4Addr>().ok().filter(|_| is_port(port)).map(IpAddr::V4)
+}
+
+/// Digits, or a name that a proxy uses in their place, which begins with `_`.
+fn is_port(text: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let is_number = (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number || (text.len() > 1 && text.starts_with('_') && text.bytes().all(is_name))
 }
 
 #[cfg(test)]
@@ -90,8 +113,8 @@ mod tests {
         let list = "192.0.2.1, 192.0.2.2:4711, 2001:db8::1, [2001:db8::2], [2001:db8::3]:443";
         let all = ["2001:db8::3", "2001:db8::2", "2001:db8::1", "192.0.2.2", "192.0.2.1"];
         assert_eq!(said(&[("x-forwarded-for", list)]), all);
-        let bad = "unknown, , [192.0.2.1], [::1]x, 192.0.2.1.5:1, _hidden";
-        assert_eq!(said(&[("x-forwarded-for", bad)]), ["-"; 6]);
+        let bad = "unknown, , [192.0.2.1], [::1]x, 192.0.2.1.5:1, _hidden, 192.0.2.1:, 192.0.2.1:x";
+        assert_eq!(said(&[("x-forwarded-for", bad)]), ["-"; 8]);
         let two = [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-for", "192.0.2.2")];
         assert_eq!(said(&two), ["192.0.2.2", "192.0.2.1"]);
     }
@@ -113,11 +136,38 @@ mod tests {
         assert_eq!(said(&[("forwarded", list)]), ["192.0.2.2", "192.0.2.1"]);
     }
 
+    /// What stands on the left is what the client sent.
+    #[test]
+    fn no_client_can_swallow_what_its_proxy_appends() {
+        for sent in
+            ["6.6.6.6:\"", "\"", "[2001:db8::1]:\"", "a\\\"", "\\", "6.6.6.6;\"", "=\"\\", ",", ";"]
+        {
+            let list = format!("{sent}, 192.0.2.1");
+            assert_eq!(said(&[("x-forwarded-for", &list)])[0], "192.0.2.1", "{list}");
+            let list = format!("for={sent}, for=\"192.0.2.1:80\";proto=http");
+            assert_eq!(said(&[("forwarded", &list)])[0], "192.0.2.1", "{list}");
+            assert_eq!(is_https(&of(&[("forwarded", &list)])), Some(false), "{list}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_last_word_is_the_proxy_s(sent in "[ -~]{0,40}") {
+            let list = format!("{sent},192.0.2.1");
+            assert_eq!(said(&[("x-forwarded-for", &list)])[0], "192.0.2.1");
+            let list = format!("{sent}, for=192.0.2.1");
+            assert_eq!(said(&[("forwarded", &list)])[0], "192.0.2.1");
+        }
+    }
+
     #[test]
     fn the_last_proxy_s_word_on_the_scheme_counts() {
         assert_eq!(is_https(&of(&[])), None);
         assert_eq!(is_https(&of(&[("x-forwarded-proto", "https")])), Some(true));
         assert_eq!(is_https(&of(&[("x-forwarded-proto", "https, http")])), Some(false));
+        assert_eq!(is_https(&of(&[("x-forwarded-proto", "")])), None);
         assert_eq!(is_https(&of(&[("forwarded", "for=192.0.2.1")])), None);
+        let passed = [("x-forwarded-for", "192.0.2.1"), ("forwarded", "proto=https")];
+        assert_eq!(is_https(&of(&passed)), None);
     }
 }

@@ -30,7 +30,8 @@ impl Body {
     pub fn leave_out(response: &mut Response<Self>) {
         let Self::Whole(body) = response.body_mut() else { return };
         let length = std::mem::take(body).size_hint().exact();
-        if let Some(length) = length {
+        // An empty one may be that of a HEAD already, whose length nobody knows.
+        if let Some(length) = length.filter(|length| *length > 0) {
             response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
         }
     }

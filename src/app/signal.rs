@@ -50,7 +50,7 @@ impl ServeSignals {
     }
 
     /// Ends with the first SIGTERM, SIGINT or SIGQUIT; others are said and ignored.
-    pub async fn stopped(mut self) {
+    pub async fn stopped(&mut self) {
         loop {
             let ignored = tokio::select! {
                 () = self.stopping.received() => return,
@@ -63,14 +63,10 @@ impl ServeSignals {
     }
 }
 
-/// Ends with the first signal that ends a process, of those that can be heard: for programs that
-/// have nothing to drain, and belong to a terminal.
+/// Ends with the first SIGTERM, SIGINT or SIGQUIT: for programs that belong to a terminal, and end
+/// with it.
 pub async fn stop_signal() -> Result<(), StartError> {
-    let (mut stopping, mut hangup) = (Stopping::listen()?, listen(SignalKind::hangup())?);
-    tokio::select! {
-        () = stopping.received() => {}
-        _ = hangup.recv() => {}
-    }
+    Stopping::listen()?.received().await;
     Ok(())
 }
 

@@ -20,6 +20,11 @@ pub(crate) fn line(text: Arguments<'_>) {
     }
 }
 
+/// Prints a line to standard output, if somebody reads it: news of something that goes on.
+pub(crate) fn news(text: Arguments<'_>) {
+    let _ = writeln!(io::stdout().lock(), "{text}");
+}
+
 /// Prints a line to standard error, if somebody reads it.
 pub(crate) fn complaint(text: Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{text}");
@@ -30,9 +35,14 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::cli::print::line(format_args!($($text)*)) };
 }
 
+/// `println!` that doesn't mind whether anybody reads it.
+macro_rules! tell {
+    ($($text:tt)*) => { $crate::cli::print::news(format_args!($($text)*)) };
+}
+
 /// `eprintln!` that doesn't panic.
 macro_rules! complain {
     ($($text:tt)*) => { $crate::cli::print::complaint(format_args!($($text)*)) };
 }
 
-pub(crate) use {complain, say};
+pub(crate) use {complain, say, tell};

@@ -27,9 +27,15 @@ async fn serve(
     config: Config,
     access: AccessLog,
     lines: Lines,
-    signals: ServeSignals,
+    mut signals: ServeSignals,
 ) -> Result<ExitCode, Failure> {
-    let server = Server::start(config, access, Some(lines)).await?;
+    let server = tokio::select! {
+        server = Server::start(config, access, Some(lines)) => server?,
+        () = signals.stopped() => {
+            info!("stopped before it served");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let (gate, ops) = (server.gate_address, server.ops_address);
     info!(%gate, %ops, "farebox {} serves", env!("CARGO_PKG_VERSION"));
     let stopped = async {

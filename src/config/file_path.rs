@@ -20,7 +20,7 @@ impl TryFrom<String> for FilePath {
         if is_secret(&text) {
             return Err(
                 "the name of a file belongs here, and this looks like what is in one: write \
-                        it into a file, and name that here",
+                 it into a file, and name that here (a name that looks so begins with ./)",
             );
         }
         if text.is_empty() {
@@ -53,7 +53,8 @@ impl TryFrom<String> for VariableName {
     fn try_from(name: String) -> Result<Self, Self::Error> {
         let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if !is_name || is_secret(&name) {
+        // A key has no words in it.
+        if !is_name || (is_secret(&name) && !name.contains('_')) {
             return Err(
                 "the name of an environment variable belongs here (letters, digits and _), \
                         not what is in it",
@@ -69,19 +70,43 @@ impl From<VariableName> for String {
     }
 }
 
-/// Whether a text looks like a secret itself: PEM, or long and in hexadecimal or base64.
+/// Whether a text looks like a secret itself: PEM, a URL (of a database, with its password), the
+/// value of `Authorization`, or long and in hexadecimal, base64, or as a JWT. No name that begins
+/// with `/` or `./` does, but for PEM's.
 fn is_secret(text: &str) -> bool {
+    if text.contains('\n') || text.starts_with("-----BEGIN") {
+        return true;
+    }
+    if text.starts_with('/') || text.starts_with("./") {
+        return false;
+    }
+    text.contains("://")
+        || is_authorization(text)
+        || (text.len() >= SECRET_MIN && (is_hex(text) || is_base64(text)))
+        || (text.len() >= 2 * SECRET_MIN && is_mixed(text, b"._-"))
+}
+
+fn is_authorization(text: &str) -> bool {
+    let scheme = text.split_once(' ').map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("bearer" | "basic" | "token"))
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A slash alone may be one of a path's.
+fn is_base64(text: &str) -> bool {
+    is_mixed(text, b"+/-_=") && (!text.contains('/') || text.contains(['+', '=']))
+}
+
+/// Of digits, letters of both cases, and some of the `others`.
+fn is_mixed(text: &str, others: &[u8]) -> bool {
     let has = |kind: fn(&u8) -> bool| text.bytes().any(|byte| kind(&byte));
-    let all = |kind: fn(&u8) -> bool| text.bytes().all(|byte| kind(&byte));
-    let is_hex = all(u8::is_ascii_hexdigit);
-    let is_base64 = !text.starts_with('/')
-        && all(|byte| byte.is_ascii_alphanumeric() || b"+/-_=".contains(byte))
-        && has(u8::is_ascii_digit)
+    has(u8::is_ascii_digit)
         && has(u8::is_ascii_uppercase)
-        && has(u8::is_ascii_lowercase);
-    text.contains('\n')
-        || text.starts_with("-----BEGIN")
-        || (text.len() >= SECRET_MIN && (is_hex || is_base64))
+        && has(u8::is_ascii_lowercase)
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }
 
 #[cfg(test)]
@@ -90,15 +115,27 @@ mod tests {
 
     #[test]
     fn secrets_are_no_paths() {
+        let jwt =
+            format!("{}.{}", "eyJhbGciOiJIUzI1NiJ9".repeat(2), "eyJzdWIiOiIxMjM0In0".repeat(2));
         let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n";
         let hex = "0201036c6e640258030a10";
-        for secret in [pem, &hex.repeat(2), "AgEDbG5kAlgDChBXQJzMAz+6eWJkBnRlc3Q="] {
+        for secret in [
+            pem,
+            &hex.repeat(2),
+            "AgEDbG5kAlgDChBXQJzMAz+6eWJkBnRlc3Q=",
+            "postgres://farebox:pw@db/farebox",
+            "Bearer abc",
+            &jwt,
+        ] {
             assert!(FilePath::try_from(secret.to_owned()).is_err(), "{secret}");
         }
         for path in [
             "/root/.lnd/data/chain/bitcoin/mainnet/invoice.macaroon",
             "/run/secrets/0b1c2d3e4f5a60718293a4b5c6d7e8f9",
             "lnd-credentials-of-the-second-node/invoice",
+            "credentials/LND-Node1/invoice-macaroon",
+            "./AgEDbG5kAlgDChBXQJzMAz6eWJkBnRlc3Q",
+            "Farebox-Production-Node1.invoice.macaroon",
             "tls.cert",
             "beef",
         ] {

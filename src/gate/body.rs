@@ -2,10 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::Request;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_ENCODING, EXPECT};
+use hyper::header::{CONTENT_ENCODING, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
+use hyper::{Request, Version};
 use tokio::time::timeout;
 
 use crate::answer::problem::Problem;
@@ -79,7 +79,8 @@ pub(super) async fn discard(request: Request<Incoming>, limits: &RequestLimits) 
 /// Reads on for a while. To read is to invite the body of a client that waits for that (RFC 9110
 /// section 10.1.1), and it would send it for nothing.
 async fn drain(head: &Parts, mut body: Incoming, limits: &RequestLimits) {
-    if head.headers.contains_key(EXPECT) {
+    let waits = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if head.version == Version::HTTP_11 && head.headers.get(EXPECT).is_some_and(waits) {
         return;
     }
     let reading = async {

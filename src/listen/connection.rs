@@ -30,7 +30,7 @@ const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 const LINGER_MAX: Duration = Duration::from_secs(5);
 
 /// Longest head, in bytes; a macaroon with many caveats fits.
-const HEAD_MAX_BYTES: usize = 32 * 1024;
+pub(super) const HEAD_MAX_BYTES: usize = 32 * 1024;
 
 /// Most requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;

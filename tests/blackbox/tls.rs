@@ -138,8 +138,9 @@ async fn http1_sells_and_delivers() {
 #[test]
 fn a_client_that_speaks_plain_http_is_told_to_use_https() {
     let (world, _folder) = tls_world();
-    for method in ["GET", "POST"] {
-        let answer = http::send(world.address, method, PATH, &[], SMS.as_bytes());
+    let long = vec![b'x'; 1 << 20];
+    for (method, body) in [("GET", &b""[..]), ("POST", SMS.as_bytes()), ("POST", &long)] {
+        let answer = http::send(world.address, method, PATH, &[], body);
         assert!(answer.text().contains("https://"), "{answer:?}");
         answer.is(400, "bad-request");
     }

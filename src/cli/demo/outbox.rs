@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::cli::print::say;
+use crate::cli::print::tell;
 
 /// Most messages that are remembered, and most bytes of one.
 const MESSAGES_MAX: usize = 1000;
@@ -72,7 +72,7 @@ async fn answer(
 fn remember(messages: &Messages, path: &str, body: &[u8]) {
     let text = String::from_utf8_lossy(body);
     // Printed as JSON, so that a message can't play tricks on the terminal.
-    say!("outbox: {}", Value::from(&*text));
+    tell!("outbox: {}", Value::from(&*text));
     let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(&*text));
     let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
     if messages.len() == MESSAGES_MAX {
