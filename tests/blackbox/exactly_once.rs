@@ -1,8 +1,10 @@
 //! Promise 2: per ticket the upstream is asked at most once: under concurrency, a crash, a restart,
 //! a client that leaves, a stop.
 
+use std::net::TcpListener;
 use std::sync::Barrier;
 
+use crate::support::process::Process;
 use crate::support::world::Options;
 use crate::support::{Behaviour, SMS, World, ledger_file, wait_until};
 
@@ -136,6 +138,26 @@ fn a_signal_that_means_nothing_is_said_and_ends_nothing() {
     payer.redeems(&payer.buys(SMS), SMS).is_delivered("Okay");
     world.gate.signal("QUIT");
     assert!(world.gate.wait().success(), "an orderly stop");
+}
+
+/// Here it waits for a database that takes the connection and says nothing.
+#[test]
+fn a_stop_is_heard_before_it_serves() {
+    let mut world = World::new();
+    world.stop();
+    let database = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://farebox@{}/farebox", database.local_addr().unwrap());
+    let config = world.config() + "\n[ledger]\npostgres = { env = \"SILENT_DATABASE\" }\n";
+    std::fs::write(world.folder.path().join("silent.toml"), config).unwrap();
+    let mut farebox = Process::start_with(
+        &["serve", "--config", "silent.toml"],
+        world.folder.path(),
+        &[("SILENT_DATABASE", &url)],
+    );
+    let _connection = database.accept().unwrap();
+    farebox.signal("TERM");
+    assert!(farebox.wait().success(), "{}", farebox.output_to_its_end());
+    assert!(farebox.output_to_its_end().contains("stopped before it served"));
 }
 
 #[test]
