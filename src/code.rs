@@ -103,7 +103,7 @@ codes! {
     Moved = "moved", NOT_FOUND, Never;
     /// The path is there for other methods.
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, Never;
-    /// The request's head can't be taken.
+    /// The request's head can't be taken; or it came as plain HTTP to a port that takes HTTPS.
     BadRequest = "bad-request", BAD_REQUEST, Never;
     /// A query on a path that takes none.
     UnexpectedQuery = "unexpected-query", BAD_REQUEST, Never;

@@ -7,8 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hyper::header::{FORWARDED, HeaderMap, HeaderName};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Addresses, the client's first.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `https` or `http`.
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Those that were spoken for, the last one first; `None` for one that isn't an address.
 pub fn from_the_right(headers: &HeaderMap) -> Vec<Option<IpAddr>> {

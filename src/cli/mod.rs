@@ -1,4 +1,5 @@
 //! The subcommands: each a function from its arguments to how it ended.
+
 mod check;
 mod demo;
 mod failure;

@@ -78,21 +78,24 @@ pub(super) async fn discard(request: Request<Incoming>, limits: &RequestLimits) 
 
 /// Reads on for a while. To read is to invite the body of a client that waits for that (RFC 9110
 /// section 10.1.1), and it would send it for nothing.
-async fn drain(head: &Parts, mut body: Incoming, limits: &RequestLimits) {
+async fn drain(head: &Parts, body: Incoming, limits: &RequestLimits) {
     let waits = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
     if head.version == Version::HTTP_11 && head.headers.get(EXPECT).is_some_and(waits) {
         return;
     }
-    let reading = async {
-        let mut read = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            read += frame.data_ref().map_or(0, Bytes::len);
-            if read > limits.body.max(DRAIN_MAX_BYTES) {
-                return;
-            }
+    let most = limits.body.max(DRAIN_MAX_BYTES);
+    let _ = timeout(limits.body_time, read_on(body, most)).await;
+}
+
+/// Reads on until the end, or until more than `most` bytes were thrown away.
+pub(crate) async fn read_on(mut body: Incoming, most: usize) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read > most {
+            return;
         }
-    };
-    let _ = timeout(limits.body_time, reading).await;
+    }
 }
 
 fn check_head(head: &Parts) -> Result<(), Problem> {

@@ -1,6 +1,6 @@
 //! The way of a request, and the only place that knows its order.
 
-mod body;
+pub(crate) mod body;
 mod free;
 mod route;
 mod without_preimage;

@@ -2,8 +2,6 @@
 
 use std::convert::Infallible;
 
-use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -13,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::connection::HEAD_MAX_BYTES;
 use crate::answer::problems;
+use crate::gate::body::read_on;
 
 /// How much of a body is read to its end.
 const DRAIN_MAX_BYTES: usize = 2 * 1024 * 1024;
@@ -27,7 +26,8 @@ pub(super) async fn begins_as_http(socket: &TcpStream) -> bool {
 /// Answers the first request, whatever it is for, and closes the connection.
 pub(super) async fn answer(socket: TcpStream) {
     let service = service_fn(|request: Request<Incoming>| async {
-        drain(request.into_body()).await;
+        // Else a client that is still sending sees a reset in place of the answer.
+        read_on(request.into_body(), DRAIN_MAX_BYTES).await;
         let words = "This port takes HTTPS only: begin the URL with https://.";
         Ok::<_, Infallible>(problems::bad_request(words).into_answer().response)
     });
@@ -35,15 +35,4 @@ pub(super) async fn answer(socket: TcpStream) {
     let http = http.keep_alive(false).max_buf_size(HEAD_MAX_BYTES);
     // What such a client does to its connection is no error of ours.
     let _ = http.serve_connection(TokioIo::new(socket), service).await;
-}
-
-/// Else a client that is still sending sees a reset in place of the answer.
-async fn drain(mut body: Incoming) {
-    let mut read = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, Bytes::len);
-        if read > DRAIN_MAX_BYTES {
-            return;
-        }
-    }
 }

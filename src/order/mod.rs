@@ -134,10 +134,7 @@ impl Rules {
         if self.needs_object && !value.is_object() {
             return Err(Unfit::NoObject);
         }
-        if json::has_nul(&value) {
-            return Err(Unfit::Nul);
-        }
-        self.check_schema(&value)?;
+        self.check_value(&value)?;
         match bind {
             Bind::Exact => Ok(Order::exact(body, None)),
             Bind::Json => Ok(Order { bind, body: json::canonical(&value)?.into(), query: None }),
@@ -176,10 +173,7 @@ impl Rules {
     }
 
     fn check_query(&self, value: &serde_json::Value, written: &str) -> Result<(), Unfit> {
-        if json::has_nul(value) {
-            return Err(Unfit::Nul);
-        }
-        self.check_schema(value).map_err(|mut unfit| {
+        self.check_value(value).map_err(|mut unfit| {
             if let Unfit::Schema(faults) = &mut unfit
                 && written.contains('+')
             {
@@ -189,7 +183,10 @@ impl Rules {
         })
     }
 
-    fn check_schema(&self, value: &serde_json::Value) -> Result<(), Unfit> {
+    fn check_value(&self, value: &serde_json::Value) -> Result<(), Unfit> {
+        if json::has_nul(value) {
+            return Err(Unfit::Nul);
+        }
         self.schema.as_ref().map_or(Ok(()), |schema| schema.check(value).map_err(Unfit::Schema))
     }
 }

@@ -12,10 +12,8 @@ use hyper::{Method, Request, Uri, Version};
 
 use super::Upstream;
 use super::request_body::{BodyLimit, RequestBody};
+use crate::forwarded::{X_FORWARDED_FOR, X_FORWARDED_PROTO};
 use crate::l402::authorization::without_l402;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Whether a field is about one connection only (RFC 9110 section 7.6.1), or an older one of that
 /// kind.

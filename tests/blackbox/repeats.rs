@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::upstream::Request;
 use crate::support::world::Options;
-use crate::support::{Behaviour, SMS, World, wait_until};
+use crate::support::{Behaviour, Payer, SMS, Ticket, World, wait_until};
 
 /// What nobody knows is asked again, always with the same key.
 fn is_sent_again_with_one_key_per_ticket(service: &str, key: impl Fn(&Request) -> String) {
@@ -56,14 +56,21 @@ fn references(world: &World) -> Vec<String> {
     posts.iter().map(|post| post.header("x-reference").unwrap().to_owned()).collect()
 }
 
-#[test]
-fn a_look_up_that_finds_the_message_settles_what_is_parked() {
-    let mut world = World::with(Options { service: LOOKUP.into(), ..Options::default() });
-    let payer = world.payer();
+/// A ticket of which the backend took the request, and said nothing.
+#[track_caller]
+fn parked(world: &World, payer: &Payer) -> Ticket {
     world.upstream.behave(Behaviour::CloseAfterReading);
     let ticket = payer.buys(SMS);
     payer.redeems(&ticket, SMS).is(504, "outcome-unknown");
     assert_eq!(world.upstream.posts().len(), 1, "a name alone makes no repeat safe");
+    ticket
+}
+
+#[test]
+fn a_look_up_that_finds_the_message_settles_what_is_parked() {
+    let mut world = World::with(Options { service: LOOKUP.into(), ..Options::default() });
+    let payer = world.payer();
+    let ticket = parked(&world, &payer);
     world.crash_and_restart();
     world.upstream.behave(Behaviour::okay());
     wait_until("the ticket to be settled", || {
@@ -76,10 +83,7 @@ fn a_look_up_that_finds_the_message_settles_what_is_parked() {
 fn a_look_up_that_finds_nothing_frees_the_ticket_once_that_is_final() {
     let mut world = World::with(Options { service: LOOKUP.into(), ..Options::default() });
     let payer = world.payer();
-    world.upstream.behave(Behaviour::CloseAfterReading);
-    let ticket = payer.buys(SMS);
-    payer.redeems(&ticket, SMS).is(504, "outcome-unknown");
-    assert_eq!(world.upstream.posts().len(), 1, "a name alone makes no repeat safe");
+    let ticket = parked(&world, &payer);
     let reference = references(&world).remove(0);
     world.crash_and_restart();
     let parked = Instant::now();
