@@ -80,6 +80,20 @@ pub fn no_sale_upstream_down() -> Problem {
     no_sale(Code::UpstreamDown, detail)
 }
 
+/// What the upstream refuses to everybody isn't sold on.
+pub fn no_sale_upstream_refuses(retry_after: Duration) -> Problem {
+    let detail = "The service behind this gate refuses every request at the moment, which whoever \
+                  runs it has to set right, so nothing is sold. Paid tickets stay valid.";
+    no_sale(Code::UpstreamMisconfigured, detail).after(retry_after)
+}
+
+/// The upstream asks to be left alone for a while.
+pub fn no_sale_upstream_limited(retry_after: Duration) -> Problem {
+    let detail = "The service behind this gate takes no more requests for a while, so nothing is \
+                  sold. Paid tickets stay valid.";
+    no_sale(Code::UpstreamDown, detail).after(retry_after)
+}
+
 /// The node is known to be down.
 pub fn no_sale_node_down() -> Problem {
     let detail = "No invoices can be made at the moment, so nothing is sold. Paid tickets are \

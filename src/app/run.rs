@@ -16,10 +16,11 @@ use super::bind::{bind, local};
 use super::error::StartError;
 use super::open_ledger::SECRET_NOTE_INTERVAL;
 use super::supervise::supervise;
-use crate::config::Config;
+use crate::config::{Config, OpsSettings};
 use crate::listen::accept::Accept;
 use crate::listen::tls::server_config;
 use crate::ops::Ops;
+use crate::ops::guard::Guard;
 use crate::record::access_log::AccessLog;
 use crate::record::lines::Lines;
 use crate::tls;
@@ -33,6 +34,8 @@ pub struct Server {
     app: Arc<App>,
     accept: Accept,
     ops: TcpListener,
+    /// What is asked of operators there.
+    guard: Guard,
     /// Where log lines go, unless nothing is logged.
     lines: Option<Lines>,
     drain: Duration,
@@ -45,8 +48,9 @@ impl Server {
         access: AccessLog,
         lines: Option<Lines>,
     ) -> Result<Self, StartError> {
-        let (address, ops_address, drain, connections) =
-            (config.listen.address, config.ops, config.listen.drain, config.limits.connections);
+        let (address, drain, connections) =
+            (config.listen.address, config.listen.drain, config.limits.connections);
+        let OpsSettings { address: ops_address, token, hosts } = config.ops.clone();
         let tls = match &config.listen.tls {
             Some((certificate, key)) => Some(server_config(certificate, key, tls::provider())?),
             None => None,
@@ -60,6 +64,7 @@ impl Server {
             accept: Accept { listener, tls, gate: Arc::clone(&app.gate), connections },
             app,
             ops,
+            guard: Guard { token, hosts },
             lines,
             drain,
         })
@@ -70,10 +75,10 @@ impl Server {
         self,
         stopped: impl Future<Output = Result<(), StartError>>,
     ) -> Result<ExitCode, StartError> {
-        let Self { app, accept, ops, lines, drain, .. } = self;
+        let Self { app, accept, ops, guard, lines, drain, gate_address, .. } = self;
         let (stop, connections) = (app.stopping.clone(), TaskTracker::new());
         look_after(&app);
-        tokio::spawn(operators(&app, lines).serve(ops));
+        tokio::spawn(operators(&app, gate_address, guard, lines).serve(ops));
         let accepting = tokio::spawn(accept.run(connections.clone(), stop.clone()));
 
         let stopped = stopped.await;
@@ -133,8 +138,10 @@ fn look_after(app: &Arc<App>) {
     supervise("the minting secret", Arc::clone(app), |app| async move { note_secret(&app).await });
 }
 
-fn operators(app: &App, lines: Option<Lines>) -> Ops {
+fn operators(app: &App, gate: SocketAddr, guard: Guard, lines: Option<Lines>) -> Ops {
     Ops {
+        gate,
+        guard,
         catalogue: Arc::clone(&app.catalogue),
         ring: Arc::clone(&app.ring),
         ledger: Arc::clone(&app.ledger),

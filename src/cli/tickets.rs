@@ -1,7 +1,6 @@
 //! `farebox tickets`: looks at tickets and says what became of them. A running `serve` is asked
 //! over its second listener; without one, the ledger is opened here.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,7 +16,7 @@ use tokio::net::TcpStream;
 use super::failure::Failure;
 use crate::app::{log, master_secret};
 use crate::cli::print::say;
-use crate::config::{self, LedgerConfig, LedgerPlace, Log};
+use crate::config::{self, LedgerConfig, LedgerPlace, Log, OpsSettings};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
@@ -30,8 +29,8 @@ use crate::redeem::sealed_order;
 pub(super) async fn run(path: &Path, command: TicketCommand) -> Result<ExitCode, Failure> {
     let config = LedgerConfig::read(path)?;
     let ring = ring(&config.tickets);
-    let mut answer = match TcpStream::connect(config.ops).await {
-        Ok(socket) => over_http(socket, config.ops, command).await?,
+    let mut answer = match TcpStream::connect(config.ops.address).await {
+        Ok(socket) => over_http(socket, &config.ops, command).await?,
         Err(_) => here(config, ring.as_ref().ok(), command).await?,
     };
     match command {
@@ -56,7 +55,7 @@ async fn here(
     command: TicketCommand,
 ) -> Result<Value, Failure> {
     let terms = LedgerTerms { replay: config.tickets.replay };
-    let (ops, detects) = (config.ops, config.detects_payments);
+    let (ops, detects) = (config.ops.address, config.detects_payments);
     let LedgerPlace::Sqlite(path) = config.place()? else {
         return Err(format!(
             "no `serve` answers at `ops.address` {ops}; start one: it knows the database"
@@ -99,20 +98,22 @@ fn unseal(answer: &mut Value, hash: &PaymentHash, ring: Result<KeyRing, Failure>
 
 async fn over_http(
     socket: TcpStream,
-    ops: SocketAddr,
+    ops: &OpsSettings,
     command: TicketCommand,
 ) -> Result<Value, Failure> {
-    let fault = |error: &dyn std::fmt::Display| format!("`ops.address` {ops}: {error}");
+    let address = ops.address;
+    let fault = |error: &dyn std::fmt::Display| format!("`ops.address` {address}: {error}");
     let (method, target) = tickets::write(&command);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
         .await
         .map_err(|error| fault(&error))?;
     tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(target)
-        .header("host", ops.to_string())
-        .body(Empty::<Bytes>::new());
+    let mut request =
+        Request::builder().method(method).uri(target).header("host", address.to_string());
+    if let Some(token) = &ops.token {
+        request = request.header("authorization", format!("Bearer {}", token.trim()));
+    }
+    let request = request.body(Empty::<Bytes>::new());
     let response = sender
         .send_request(request.map_err(|error| fault(&error))?)
         .await

@@ -1,7 +1,6 @@
 //! What `farebox tickets` and `farebox ledger` need of a config: nothing of services and their
 //! secrets.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -9,6 +8,7 @@ use serde::Deserialize;
 use super::error::{ConfigError, Reporter, read};
 use super::file_path::FilePath;
 use super::ledger::LedgerPlace;
+use super::ops::OpsSettings;
 use super::tickets::TicketSettings;
 use super::{folder, ledger, ops, state_dir, tickets};
 
@@ -37,7 +37,7 @@ pub struct LedgerConfig {
     path: PathBuf,
     text: String,
     /// The listener for operators.
-    pub ops: SocketAddr,
+    pub ops: OpsSettings,
     /// What tickets are made of and how long they live.
     pub tickets: TicketSettings,
     /// Whether the node is asked for payments.
@@ -53,7 +53,7 @@ impl LedgerConfig {
         let report = Reporter { path, text: &text };
         let written: Written = toml::from_str(&text).map_err(|error| report.toml(&error))?;
         let state_dir = state_dir(folder(path), written.state_dir);
-        let ops = written.ops.address(&report)?;
+        let ops = written.ops.check(&report, folder(path))?;
         let tickets = written.tickets.check(&report, state_dir.clone())?;
         let (detects_payments, ledger) = (written.lnd.detect_payments, written.ledger);
         let path = path.to_owned();

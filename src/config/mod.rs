@@ -17,7 +17,6 @@ mod socket_address;
 mod tickets;
 mod units;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +31,7 @@ pub use self::ledger::LedgerPlace;
 pub use self::limits::Limits;
 pub use self::listen::Listen;
 pub use self::log::Log;
+pub use self::ops::OpsSettings;
 pub use self::tickets::TicketSettings;
 use crate::lightning::lnd::LndSettings;
 use crate::service::ServiceSpec;
@@ -43,7 +43,7 @@ pub struct Config {
     /// The listener for payers.
     pub listen: Listen,
     /// The listener for operators.
-    pub ops: SocketAddr,
+    pub ops: OpsSettings,
     /// The node.
     pub lnd: LndSettings,
     /// How long an invoice can be paid.
@@ -102,7 +102,7 @@ impl Config {
         Ok(Self {
             path: path.to_owned(),
             listen: written.listen.check(&report, folder)?,
-            ops: written.ops.address(&report)?,
+            ops: written.ops.check(&report, folder)?,
             invoice_expiry: written.lnd.invoice_expiry(&report)?,
             mint_ahead: written.lnd.mint_ahead(&report)?,
             detects_payments,

@@ -41,7 +41,7 @@ fn the_smallest_file_works_and_has_the_documented_defaults() {
         matches!(&config.ledger, LedgerPlace::Sqlite(path) if path == Path::new(default_ledger))
     );
     assert_eq!(config.lnd.certificate, Path::new("/etc/farebox/tls.cert"));
-    assert_eq!(config.ops.to_string(), "127.0.0.1:9402");
+    assert_eq!(config.ops.address.to_string(), "127.0.0.1:9402");
     assert_eq!(config.invoice_expiry.as_secs(), 600);
     assert_eq!(config.tickets.lifetime.as_secs(), 30 * 86_400);
     assert_eq!(

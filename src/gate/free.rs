@@ -14,10 +14,11 @@ use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
 use crate::client::Client;
 use crate::code::Code;
-use crate::l402::authorization::has_l402;
+use crate::l402::authorization::without_l402;
 use crate::record::request_log::RequestLog;
 use crate::service::{RequestLimits, Service};
 use crate::upstream::forward::{Sent, forward};
+use crate::upstream::inner_address;
 use crate::upstream::request::{self, strip};
 use crate::upstream::request_body::BodyLimit;
 
@@ -53,6 +54,7 @@ pub(super) async fn pass(
             *response.version_mut() = Version::HTTP_11;
             let is_whole = response.body().is_end_stream();
             strip_ours(response.headers_mut(), is_whole);
+            inner_address::hide(response.headers_mut(), upstream, &service.path);
             Ok(Answer { response, code: Code::Passed })
         }
         Sent::No(why) => {
@@ -62,7 +64,7 @@ pub(super) async fn pass(
         Sent::Unknown(_) if limit.is_some_and(|limit| limit.was_passed()) => {
             Err(problems::body_too_large(body_max))
         }
-        Sent::Unknown(why) => {
+        Sent::Unreadable(_, why) | Sent::Unknown(why) => {
             debug!(service = %service.name, "no answer: {why}");
             Err(problems::free_without_answer())
         }
@@ -97,11 +99,31 @@ fn strip_ours(headers: &mut HeaderMap, is_whole: bool) {
     {
         headers.insert(CONTENT_LENGTH, length.into());
     }
-    if challenges
-        && headers.get_all(WWW_AUTHENTICATE).iter().any(|value| has_l402(value.as_bytes()))
-    {
-        headers.remove(WWW_AUTHENTICATE);
+    if challenges {
+        strip_challenges(headers);
     }
+}
+
+/// Removes our scheme's challenges and leaves others'. Clients look for it by patterns, wherever it
+/// stands: so what still names it goes whole.
+fn strip_challenges(headers: &mut HeaderMap) {
+    let values: Vec<&[u8]> =
+        headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes).collect();
+    if !values.iter().any(|value| names_l402(value)) {
+        return;
+    }
+    let others = values.into_iter().filter_map(without_l402).filter(|other| !names_l402(other));
+    let others: Vec<_> = others.filter_map(|other| HeaderValue::from_bytes(&other).ok()).collect();
+    headers.remove(WWW_AUTHENTICATE);
+    for other in others {
+        headers.append(WWW_AUTHENTICATE, other);
+    }
+}
+
+fn names_l402(value: &[u8]) -> bool {
+    value
+        .windows(4)
+        .any(|word| word.eq_ignore_ascii_case(b"L402") || word.eq_ignore_ascii_case(b"LSAT"))
 }
 
 /// A length that may be written several times over, as in `5, 5`.

@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::Ops;
+use crate::code::Code;
 
 /// From here on it is said that the two clocks lie far apart.
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(3600);
@@ -21,8 +22,12 @@ impl Ops {
             .services
             .iter()
             .map(|service| {
-                let trouble = service.upstream.health.trouble();
-                (service.name.to_string(), part(trouble.as_ref().map(|why| ("down", why.clone()))))
+                let down = service.upstream.health.trouble().map(|why| ("down", why));
+                let refuses = || {
+                    let why = service.upstream.sale_stop.why()?;
+                    Some((Code::UpstreamMisconfigured.word(), why))
+                };
+                (service.name.to_string(), part(down.or_else(refuses)))
             })
             .collect();
         let payments = match &self.payments {
@@ -43,7 +48,9 @@ impl Ops {
         let degraded = clocks.is_some()
             || node.is_err()
             || self.payments.as_ref().is_some_and(|payments| payments.state().is_err())
-            || self.catalogue.services.iter().any(|service| service.upstream.health.is_down());
+            || self.catalogue.services.iter().any(|service| {
+                service.upstream.health.is_down() || service.upstream.sale_stop.why().is_some()
+            });
         let (status, word) = match (self.stopping.is_cancelled(), &ledger, degraded) {
             (true, _, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
             (false, Err(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "down"),

@@ -24,7 +24,9 @@ impl Ops {
             if let Some((there, wasted)) = self.sale.stock(service) {
                 service.metrics.stock_is(there, wasted);
             }
-            service.metrics.upstream_up.set((!service.upstream.health.is_down()).into());
+            let upstream = &service.upstream;
+            service.metrics.upstream_up.set((!upstream.health.is_down()).into());
+            service.metrics.misconfigured.set(upstream.sale_stop.why().is_some().into());
         }
         metrics.text()
     }

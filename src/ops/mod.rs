@@ -1,25 +1,29 @@
 //! The second listener, for operators: health, metrics, tickets. On the loopback unless the config
 //! says otherwise.
 
+pub mod guard;
 mod health;
 mod metrics;
 pub mod tickets;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
+use self::guard::Guard;
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::lightning::Node;
@@ -32,6 +36,10 @@ use crate::service::Catalogue;
 
 /// What operators are told of.
 pub struct Ops {
+    /// Where payers reach the gate.
+    pub gate: SocketAddr,
+    /// What is asked of whoever looks at tickets or changes them.
+    pub guard: Guard,
     /// What is served.
     pub catalogue: Arc<Catalogue>,
     /// Opens what was sealed for the operator.
@@ -59,9 +67,13 @@ impl Ops {
     pub async fn serve(self, listener: TcpListener) {
         let ops = Arc::new(self);
         loop {
-            let Ok((socket, _)) = listener.accept().await else {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
+            let socket = match listener.accept().await {
+                Ok((socket, _)) => socket,
+                Err(error) => {
+                    warn!(%error, "a connection of an operator's could not be accepted");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
             };
             let ops = Arc::clone(&ops);
             tokio::spawn(async move {
@@ -82,8 +94,9 @@ impl Ops {
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 async fn answer(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if request.uri().path().starts_with("/tickets") {
-        return about_tickets(ops, request).await;
+    let path = request.uri().path();
+    if path.starts_with("/tickets") || path.starts_with("/services") {
+        return guarded(ops, request).await;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let only = "this listener answers GET only\n";
@@ -100,29 +113,55 @@ async fn answer(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>>
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n")),
         },
         _ => {
-            let there = "there are /healthz, /readyz, /metrics and /tickets here\n";
+            let there = "there are /healthz, /readyz, /metrics, /tickets and /services here\n";
             text(StatusCode::NOT_FOUND, PLAIN, there)
         }
     }
 }
 
-async fn about_tickets(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let say = |status, what: String| {
-        text(status, "application/json", format!("{}\n", json!({ "error": what })))
-    };
-    // A page in the operator's own browser must not be able to resolve tickets.
-    if request.headers().contains_key("origin") {
-        return say(StatusCode::FORBIDDEN, "this listener is not for browsers".to_owned());
+fn say(status: StatusCode, what: impl Into<String>) -> Response<Full<Bytes>> {
+    text(status, "application/json", format!("{}\n", json!({ "error": what.into() })))
+}
+
+/// What looks into the business or changes it.
+async fn guarded(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if let Err((status, what)) = ops.guard.admit(request.headers()) {
+        let mut denied = say(status, what);
+        if status == StatusCode::UNAUTHORIZED {
+            denied.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        return denied;
     }
+    match request.uri().path().strip_prefix("/services") {
+        Some(rest) => about_services(ops, request.method(), rest),
+        None => about_tickets(ops, request).await,
+    }
+}
+
+/// `POST /services/NAME/open`: the operator has set right what stopped its sales.
+fn about_services(ops: &Ops, method: &Method, rest: &str) -> Response<Full<Bytes>> {
+    let name = rest.strip_prefix('/').and_then(|rest| rest.strip_suffix("/open"));
+    let Some(name) = name.filter(|_| method == Method::POST) else {
+        return say(StatusCode::BAD_REQUEST, "POST /services/<name>/open");
+    };
+    let Some(service) = ops.catalogue.services.iter().find(|service| &*service.name == name) else {
+        return say(StatusCode::NOT_FOUND, "there is no such service");
+    };
+    let was_stopped = service.upstream.sale_stop.open();
+    info!(service = name, was_stopped, "operator: opened the sale");
+    text(StatusCode::OK, "application/json", format!("{}\n", json!({ "opened": was_stopped })))
+}
+
+async fn about_tickets(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let is_post = request.method() == Method::POST;
     if !is_post && request.method() != Method::GET {
-        return say(StatusCode::METHOD_NOT_ALLOWED, "GET or POST".to_owned());
+        return say(StatusCode::METHOD_NOT_ALLOWED, "GET or POST");
     }
     let Some(command) = tickets::read(is_post, request.uri().path(), request.uri().query()) else {
         let ways = "GET /tickets?state=parked&limit=100, GET /tickets/<payment hash>, GET \
                     /tickets/stats?days=30, POST /tickets/<payment hash>/delivered | release | \
                     revoke, POST /tickets/release?minted_before=2026-11-28T09:30:00Z";
-        return say(StatusCode::BAD_REQUEST, ways.to_owned());
+        return say(StatusCode::BAD_REQUEST, ways);
     };
     let answered =
         tickets::answer(&ops.ledger, Some(&ops.ring), command, ops.payments.is_some()).await;

@@ -53,6 +53,7 @@ pub struct Metrics {
     /// Redemptions under way.
     pub in_flight: IntGauge,
     upstream_up: IntGaugeVec,
+    misconfigured: IntGaugeVec,
     log_lines_dropped: IntCounter,
 }
 
@@ -73,6 +74,8 @@ pub struct ServiceMetrics {
     unredeemed_msat: IntGauge,
     /// 1 unless the upstream is known to be down.
     pub upstream_up: IntGauge,
+    /// 1 while nothing is sold since its upstream refuses everybody.
+    pub misconfigured: IntGauge,
 }
 
 impl Metrics {
@@ -201,6 +204,11 @@ impl Metrics {
                 "0 while a service's upstream is known to be down.",
                 "service",
             )?,
+            misconfigured: gauges(
+                "farebox_upstream_misconfigured",
+                "1 while nothing is sold since a service's upstream refuses everybody.",
+                "service",
+            )?,
             log_lines_dropped: counters(
                 "farebox_log_lines_dropped_total",
                 "Log lines that were dropped, since nobody read them.",
@@ -236,6 +244,7 @@ impl Metrics {
             unredeemed: self.unredeemed.with_label_values(&[name]),
             unredeemed_msat: self.unredeemed_msat.with_label_values(&[name]),
             upstream_up: self.upstream_up.with_label_values(&[name]),
+            misconfigured: self.misconfigured.with_label_values(&[name]),
         }
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Request, Response};
+use hyper::header::HeaderMap;
+use hyper::{Request, Response, StatusCode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -15,10 +16,12 @@ use crate::answer::stored::Overflow;
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::order::Order;
 use crate::outcome::Outcome;
+use crate::payment_hash::PaymentHash;
 use crate::service::Service;
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::request_body::RequestBody;
 use crate::upstream::response_body::ResponseBody;
+use crate::upstream::sale_stop::Trouble;
 use crate::upstream::send_deadline::SendDeadline;
 
 /// Pauses before a request whose outcome nobody knows is sent again, where the upstream throws
@@ -55,6 +58,8 @@ impl Exchange {
 /// A service's upstream, asked with one order.
 pub(super) struct Asker<'a> {
     pub(super) service: &'a Service,
+    /// The ticket or pass that pays for it.
+    pub(super) ticket: PaymentHash,
     pub(super) order: &'a Order,
     /// Longest answer that is kept, in bytes.
     pub(super) answer_max: usize,
@@ -97,7 +102,8 @@ impl Asker<'_> {
     async fn ask(&self, request: Request<Bytes>, send_by: SendDeadline) -> Exchange {
         let deadline = Instant::now() + self.service.upstream.timeout;
         match send(self.service, request, Some(send_by), deadline).await {
-            Ok(response) => self.judge(response, deadline).await,
+            Ok(Reply::Answer(response)) => self.judge(response, deadline).await,
+            Ok(Reply::StatusOnly(status)) => self.judge_status(status),
             Err(outcome) => Exchange::nothing(outcome),
         }
     }
@@ -109,26 +115,79 @@ impl Asker<'_> {
         deadline: Instant,
     ) -> Exchange {
         let Self { service, order, .. } = self;
-        let Read { head, body, overflow } = read(response, self.answer_max, deadline).await;
-        let outcome = service.outcome_rules.of(head.status, &head.headers, body.as_deref());
-        let status = head.status.as_u16();
+        let Read { head, body, overflow, is_coded } =
+            read(response, self.answer_max, deadline).await;
+        let rules = &service.outcome_rules;
+        let outcome = if is_coded && rules.needs_body() {
+            warn!(service = %service.name, "the upstream's answer is in an encoding that nobody \
+                asked for: judged by its status");
+            rules.of_status_line(head.status)
+        } else {
+            rules.of(head.status, &head.headers, body.as_deref())
+        };
+        self.note(outcome, head.status, &head.headers, body.as_deref());
         match outcome {
             Outcome::Delivered => {
-                Exchange { answer: Some(keep(head, body)), overflow, ..Exchange::nothing(outcome) }
+                let answer = Some(keep(service, head, body));
+                Exchange { answer, overflow, ..Exchange::nothing(outcome) }
             }
-            Outcome::NotSent => {
-                warn!(service = %service.name, status, "the upstream refused: nothing was sent");
-                Exchange {
-                    refusal: Some(refusal(service, &head, body.as_ref(), order)),
-                    ..Exchange::nothing(outcome)
-                }
-            }
-            Outcome::Unknown => {
-                warn!(service = %service.name, status, "outcome unknown: by the upstream's answer");
-                Exchange::nothing(outcome)
-            }
+            Outcome::NotSent => Exchange {
+                refusal: Some(refusal(service, &head, body.as_ref(), order)),
+                ..Exchange::nothing(outcome)
+            },
+            Outcome::Unknown => Exchange::nothing(outcome),
         }
     }
+
+    /// Says what an answer means of which no more could be read than its status line.
+    pub(super) fn judge_status(&self, status: StatusCode) -> Exchange {
+        let outcome = self.service.outcome_rules.of_status_line(status);
+        self.note(outcome, status, &HeaderMap::new(), None);
+        let (code, words, retry_after) = (status.as_u16(), None, None);
+        let answer = StoredAnswer { status: code, headers: Vec::new(), body: None };
+        Exchange {
+            answer: (outcome == Outcome::Delivered).then_some(answer),
+            refusal: Some(UpstreamRefusal { status: code, words, retry_after }),
+            ..Exchange::nothing(outcome)
+        }
+    }
+
+    /// Logs what an answer means, and has the sales stopped where it is meant for everybody.
+    pub(super) fn note(
+        &self,
+        outcome: Outcome,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Option<&[u8]>,
+    ) {
+        let (service, upstream) = (&*self.service.name, &self.service.upstream);
+        match outcome {
+            Outcome::Delivered => return upstream.sale_stop.worked(),
+            Outcome::NotSent => {
+                let status = status.as_u16();
+                warn!(service, status, "the upstream refused: nothing was sent");
+            }
+            Outcome::Unknown => {
+                let status = status.as_u16();
+                warn!(service, status, "outcome unknown: by the upstream's answer");
+            }
+        }
+        let trouble = Trouble::of(status, headers, &upstream.origin()).or_else(|| {
+            let rules = &self.service.outcome_rules;
+            rules.is_trouble(status, headers, body).then_some(Trouble::Refuses)
+        });
+        if let Some(trouble) = trouble {
+            upstream.sale_stop.failed(self.ticket, status, trouble, Instant::now());
+        }
+    }
+}
+
+/// What came back.
+#[expect(clippy::large_enum_variant, reason = "a box would cost each request an allocation")]
+pub(super) enum Reply {
+    Answer(Response<ResponseBody>),
+    /// No more of it could be read than its status.
+    StatusOnly(StatusCode),
 }
 
 /// Sends a request, and waits for the head of the answer. `Err` is what it comes to without one.
@@ -137,10 +196,15 @@ pub(super) async fn send(
     request: Request<Bytes>,
     send_by: Option<SendDeadline>,
     deadline: Instant,
-) -> Result<Response<ResponseBody>, Outcome> {
+) -> Result<Reply, Outcome> {
     let request = request.map(|body| RequestBody::Whole(Full::new(body)));
     match forward(&service.upstream, request, service.reuse, deadline, send_by).await {
-        Sent::Yes(response) => Ok(response),
+        Sent::Yes(response) => Ok(Reply::Answer(response)),
+        Sent::Unreadable(status, why) => {
+            let status_only = status.as_u16();
+            warn!(service = %service.name, status = status_only, "the answer can't be read: {why}");
+            Ok(Reply::StatusOnly(status))
+        }
         Sent::No(why) => {
             warn!(service = %service.name, "not sent: {why}");
             Err(Outcome::NotSent)

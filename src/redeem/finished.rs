@@ -85,7 +85,8 @@ impl NotSent {
             Some(refusal) => problems::upstream_refused(
                 refusal.status,
                 refusal.words.as_deref(),
-                self.retry_after,
+                // Before either is over, another try does nothing.
+                self.retry_after.max(refusal.retry_after.unwrap_or_default()),
             ),
         }
     }

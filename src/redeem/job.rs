@@ -33,6 +33,8 @@ pub(super) enum KeepAnswer {
 /// What is claimed, and what is sent once it is.
 pub(super) struct Job {
     pub(super) service: Arc<Service>,
+    /// The ticket that pays for it: of a use of a pass, the pass.
+    pub(super) ticket: PaymentHash,
     pub(super) attempt: Attempt,
     pub(super) order: Order,
     pub(super) request: Request<Bytes>,
@@ -44,6 +46,7 @@ impl Job {
     pub(super) fn new(
         ring: &KeyRing,
         paid: &PaidRequest<'_>,
+        ticket: PaymentHash,
         order: &Order,
         mut attempt: Attempt,
         keep: KeepAnswer,
@@ -66,7 +69,7 @@ impl Job {
             attempt.place = attempt.place.filter(|_| is_named);
         }
         let (service, order) = (Arc::clone(paid.service), order.clone());
-        Some(Self { service, attempt, order, request, keep })
+        Some(Self { service, ticket, attempt, order, request, keep })
     }
 }
 

@@ -124,7 +124,8 @@ async fn question(
     else {
         return LookupAnswer::Nothing;
     };
-    let Read { head, body, .. } = read(response, runner.answer_max, deadline).await;
+    let Read { head, body, is_coded, .. } = read(response, runner.answer_max, deadline).await;
+    let body = body.filter(|_| !is_coded);
     let (found, not_found) = (&lookup.found, &lookup.not_found);
     match (
         found.holds(head.status, &head.headers, body.as_deref()),

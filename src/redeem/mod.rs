@@ -1,6 +1,7 @@
 //! From a verified ticket to one outcome: which of several requests redeems it, and what each of
 //! them is answered.
 
+mod decoded;
 mod exchange;
 mod finished;
 mod in_flight;
@@ -103,7 +104,8 @@ impl Redeem {
                 }
                 Entry::Leader(publish, finished) => {
                     let ring = &self.runner.ring;
-                    let job = |attempt| Job::new(ring, request, order, attempt, KeepAnswer::Yes);
+                    let job =
+                        |attempt| Job::new(ring, request, hash, order, attempt, KeepAnswer::Yes);
                     let job = self.attempt(request, &verified).and_then(job);
                     let (finished, overflow) =
                         self.runner.start(hash, job, publish, finished).await;

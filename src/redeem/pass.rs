@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::exchange::{Asker, Exchange, send};
+use super::exchange::{Asker, Exchange, Reply, send};
 use super::finished::{Ending, NotSent, Redeemed, WhoseTry, answer};
 use super::in_flight::Entry;
 use super::job::{Job, KeepAnswer, attempt_at, put_reference, upstream_request};
@@ -84,20 +84,20 @@ async fn uncounted(
     put_reference(paid.service, keys, &pass.ticket().payment_hash, &mut request);
     let (service, started) = (paid.service, Instant::now());
     let deadline = started + service.upstream.timeout;
-    let sent = send(service, request, None, deadline).await;
-    let done = match sent {
+    let (answer_max, stopping) = (runner.answer_max, &runner.stopping);
+    let asker = Asker { service, ticket: pass.ticket().payment_hash, order, answer_max, stopping };
+    let done = match send(service, request, None, deadline).await {
         // Nothing of it is kept, so it needn't be read to be passed on.
-        Ok(response)
+        Ok(Reply::Answer(response))
             if service.outcome_rules.is_delivered_by(response.status(), response.headers()) =>
         {
             log.upstream(started.elapsed());
             service.metrics.redemption(Outcome::Delivered, 0);
-            return Ok(Redeemed::Answer(passed_on(response)));
+            service.upstream.sale_stop.worked();
+            return Ok(Redeemed::Answer(passed_on(service, response)));
         }
-        Ok(response) => {
-            let (answer_max, stopping) = (runner.answer_max, &runner.stopping);
-            Asker { service, order, answer_max, stopping }.judge(response, deadline).await
-        }
+        Ok(Reply::Answer(response)) => asker.judge(response, deadline).await,
+        Ok(Reply::StatusOnly(status)) => asker.judge_status(status),
         Err(outcome) => Exchange::nothing(outcome),
     };
     let Exchange { outcome, answer, refusal, overflow } = done;
@@ -137,7 +137,8 @@ async fn counted(
             }
             Entry::Full => return Err(problems::too_many_redemptions()),
         };
-        let job = |attempt| Job::new(&runner.ring, request, order, attempt, KeepAnswer::No);
+        let (ring, hash) = (&runner.ring, pass.ticket().payment_hash);
+        let job = |attempt| Job::new(ring, request, hash, order, attempt, KeepAnswer::No);
         let job = attempt(runner, request, pass, name, number).and_then(job);
         let (finished, overflow) = runner.start(name, job, publish, finished).await;
         let finished = finished.ok_or_else(problems::internal)?;

@@ -1,15 +1,19 @@
 //! What becomes of an upstream's answer: it is passed on as it comes, or read to keep it for
 //! repeats or for the words of a refusal.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue,
 };
 use hyper::http::response::Parts;
 use hyper::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
+use super::decoded::{Decoded, decode};
 use crate::answer::Answer;
 use crate::answer::body::Body;
 use crate::answer::stored::Overflow;
@@ -17,9 +21,11 @@ use crate::code::Code;
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::order::Order;
 use crate::service::Service;
+use crate::upstream::inner_address;
 use crate::upstream::redact::redact;
 use crate::upstream::request::strip;
 use crate::upstream::response_body::ResponseBody;
+use crate::upstream::retry_after::retry_after;
 
 /// Most bytes of header fields that are kept with an answer.
 const HEADERS_MAX: usize = 8 * 1024;
@@ -31,6 +37,8 @@ pub(super) struct Read {
     pub(super) body: Option<Bytes>,
     /// What goes beyond, for the first asker.
     pub(super) overflow: Option<Overflow>,
+    /// Whether the body is in an encoding that can't be taken off.
+    pub(super) is_coded: bool,
 }
 
 /// Reads an answer, up to `limit` bytes and until `deadline`.
@@ -43,21 +51,38 @@ pub(super) async fn read(
     let mut read = BytesMut::new();
     loop {
         match timeout_at(deadline, body.frame()).await {
-            Ok(None) => return Read { head, body: Some(read.freeze()), overflow: None },
+            Ok(None) => return whole(head, read.freeze(), limit),
             Ok(Some(Ok(frame))) => {
                 let Ok(data) = frame.into_data() else { continue };
                 read.extend_from_slice(&data);
                 if read.len() > limit {
-                    return Read { head, body: None, overflow: Some((read.freeze(), body)) };
+                    let overflow = Some((read.freeze(), body));
+                    return Read { head, body: None, overflow, is_coded: false };
                 }
             }
-            Ok(Some(Err(_))) | Err(_) => return Read { head, body: None, overflow: None },
+            Ok(Some(Err(_))) | Err(_) => {
+                return Read { head, body: None, overflow: None, is_coded: false };
+            }
         }
     }
 }
 
+/// An answer that was read to its end, without an encoding that nobody asked for.
+fn whole(mut head: Parts, body: Bytes, limit: usize) -> Read {
+    let (body, is_coded) = match decode(&head.headers, &body, limit) {
+        Decoded::Plain => (body, false),
+        Decoded::Unreadable => (body, true),
+        Decoded::Unpacked(text) => {
+            head.headers.remove(CONTENT_ENCODING);
+            (text, false)
+        }
+    };
+    Read { head, body: Some(body), overflow: None, is_coded }
+}
+
 /// A delivered answer as it is stored.
-pub(super) fn keep(head: Parts, body: Option<Bytes>) -> StoredAnswer {
+pub(super) fn keep(service: &Service, mut head: Parts, body: Option<Bytes>) -> StoredAnswer {
+    inner_address::hide(&mut head.headers, &service.upstream, &service.path);
     StoredAnswer {
         status: delivered_status(head.status).as_u16(),
         headers: kept_headers(head.headers),
@@ -86,8 +111,9 @@ fn delivered_status(status: StatusCode) -> StatusCode {
 }
 
 /// A delivered answer that isn't kept, as it comes.
-pub(super) fn passed_on(response: Response<ResponseBody>) -> Answer {
+pub(super) fn passed_on(service: &Service, response: Response<ResponseBody>) -> Answer {
     let (mut head, body) = response.into_parts();
+    inner_address::hide(&mut head.headers, &service.upstream, &service.path);
     strip(&mut head.headers, is_not_for_payers);
     // The framing is ours: what the upstream says of its length may contradict itself, or belong to
     // another status.
@@ -119,6 +145,8 @@ fn kept_headers(mut headers: HeaderMap) -> Vec<(String, String)> {
 pub(super) struct UpstreamRefusal {
     pub(super) status: u16,
     pub(super) words: Option<String>,
+    /// How long it asks to wait.
+    pub(super) retry_after: Option<Duration>,
 }
 
 /// A refusal's status and redacted words, if they are text. Neither the operator's secrets nor the
@@ -141,5 +169,6 @@ pub(super) fn refusal(
         secrets.extend(service.upstream.secrets.iter().cloned());
         redact(body, &secrets)
     });
-    UpstreamRefusal { status: head.status.as_u16(), words }
+    let retry_after = retry_after(&head.headers);
+    UpstreamRefusal { status: head.status.as_u16(), words, retry_after }
 }

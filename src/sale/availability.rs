@@ -1,5 +1,7 @@
 //! Promise 5: what can't be delivered isn't sold.
 
+use tokio::time::Instant;
+
 use super::Sale;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
@@ -16,14 +18,17 @@ impl Sale {
             return Err(problems::no_sale_upstream_down());
         }
         match self.invoices.node_state() {
-            Ok(()) => Ok(()),
+            Ok(()) => {}
             // Invoices that are there needn't be waited for.
             Err(error)
-                if error.kind() == NodeErrorKind::Slow && self.stocks.has_any(request.service) =>
-            {
-                Ok(())
-            }
-            Err(_) => Err(problems::no_sale_node_down()),
+                if error.kind() == NodeErrorKind::Slow && self.stocks.has_any(request.service) => {}
+            Err(_) => return Err(problems::no_sale_node_down()),
         }
+        // The last: it may take one of the few that are left for trial.
+        let (stop, now) = (&request.service.upstream.sale_stop, Instant::now());
+        stop.take_challenge(now).map_err(|pause| match stop.is_limited(now) {
+            true => problems::no_sale_upstream_limited(pause),
+            false => problems::no_sale_upstream_refuses(pause),
+        })
     }
 }

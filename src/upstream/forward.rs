@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use super::pool::{PooledConnection, Reaction};
@@ -12,17 +12,22 @@ use super::send_deadline::SendDeadline;
 use super::{Reuse, Upstream};
 
 /// Whether a request reached the upstream.
+#[expect(clippy::large_enum_variant, reason = "a box would cost each request an allocation")]
 pub enum Sent {
     /// Certainly not a byte of it.
     No(String),
     /// It was sent and answered.
     Yes(Response<ResponseBody>),
+    /// It was sent and answered, but no more of the answer could be read than its status.
+    Unreadable(StatusCode, String),
     /// It may have been.
     Unknown(String),
 }
 
+#[expect(clippy::large_enum_variant, reason = "a box would cost each request an allocation")]
 enum Tried {
     Answered(Response<ResponseBody>),
+    Unreadable(StatusCode, String),
     NotSent(Box<Request<RequestBody>>),
     Lost(String),
 }
@@ -38,36 +43,45 @@ pub async fn forward(
     send_by: Option<SendDeadline>,
 ) -> Sent {
     let too_late = || send_by.is_some_and(|deadline| deadline.is_over());
-    let late = || {
-        Sent::No(
-            "it was too late to send it: the claim may have passed to somebody else".to_owned(),
-        )
-    };
     if too_late() {
         return late();
     }
     // Boxed, because it is moved from hand to hand.
     let mut request = Box::new(request);
-    if let Reuse::IdleFor(limit) = reuse
-        && let Some(connection) = upstream.pool.take(limit)
+    if let Reuse::IdleFor { at_least, at_most } = reuse
+        && let Some(connection) = upstream.pool.take(at_least, at_most)
     {
         match attempt(upstream, connection, request, deadline).await {
             Tried::Answered(response) => return Sent::Yes(response),
+            Tried::Unreadable(status, why) => return Sent::Unreadable(status, why),
             Tried::Lost(why) => return Sent::Unknown(why),
             Tried::NotSent(back) => request = back,
         }
     }
+    by_fresh_connection(upstream, request, deadline, too_late).await
+}
+
+fn late() -> Sent {
+    Sent::No("it was too late to send it: the claim may have passed to somebody else".to_owned())
+}
+
+async fn by_fresh_connection(
+    upstream: &Upstream,
+    request: Box<Request<RequestBody>>,
+    deadline: Instant,
+    too_late: impl Fn() -> bool,
+) -> Sent {
     let Some(permit) = upstream.permit() else {
         return Sent::No("as many connections to it are open as may be".to_owned());
     };
     // Boxed, because it is rare and would be most of what each request's future carries about.
-    let sender =
+    let connected =
         match Box::pin(upstream.target.connect(deadline.saturating_duration_since(Instant::now())))
             .await
         {
-            Ok(sender) => sender,
+            Ok(connected) => connected,
             Err(error) => {
-                upstream.health.failed(&error.to_string());
+                upstream.health.no_connection(&error);
                 return Sent::No(error.to_string());
             }
         };
@@ -75,10 +89,14 @@ pub async fn forward(
     if too_late() {
         return late();
     }
-    match attempt(upstream, PooledConnection::new(sender, permit), request, deadline).await {
+    match attempt(upstream, PooledConnection::new(connected, permit), request, deadline).await {
         Tried::Answered(response) => {
             upstream.health.worked();
             Sent::Yes(response)
+        }
+        Tried::Unreadable(status, why) => {
+            upstream.health.worked();
+            Sent::Unreadable(status, why)
         }
         Tried::Lost(why) => Sent::Unknown(why),
         Tried::NotSent(_) => {
@@ -98,7 +116,8 @@ async fn attempt(
             ResponseBody::new(body, connection, Arc::clone(&upstream.pool), upstream.timeout)
         })),
         Reaction::NotSent(request) => Tried::NotSent(request),
-        Reaction::Failed(error) => Tried::Lost(error.to_string()),
+        Reaction::Unreadable(status, why) => Tried::Unreadable(status, why),
+        Reaction::Failed(why) => Tried::Lost(why),
         Reaction::TooSlow => Tried::Lost(format!("no answer within {:?}", upstream.timeout)),
     }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
+use super::connect::ConnectError;
+
 /// How often an upstream is looked at while it is up, and while it isn't.
 const PROBE_UP: Duration = Duration::from_secs(30);
 const PROBE_DOWN: Duration = Duration::from_secs(2);
@@ -34,8 +36,15 @@ impl Health {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// There was no connection to be had.
-    pub fn failed(&self, why: &str) {
+    /// There was no connection to be had. Where this process can't open any, that says nothing of
+    /// the upstream.
+    pub(super) fn no_connection(&self, error: &ConnectError) {
+        if error.is_upstreams() {
+            self.failed(&error.to_string());
+        }
+    }
+
+    fn failed(&self, why: &str) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.is_none() {
             warn!(service = self.service, "upstream: {why}; sales stop until it answers");

@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod forward;
 pub mod health;
+pub mod inner_address;
 pub mod limit;
 pub mod outcome_rules;
 pub mod pool;
@@ -10,9 +11,13 @@ pub mod redact;
 pub mod request;
 pub mod request_body;
 pub mod response_body;
+pub mod retry_after;
+pub mod sale_stop;
 pub mod send_deadline;
 pub mod settings;
+mod socket;
 pub mod stall;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +31,7 @@ use self::connect::{CONNECT_MAX, Target};
 use self::health::Health;
 use self::limit::{ConnectionLimit, Permit};
 use self::pool::Pool;
+use self::sale_stop::SaleStop;
 use self::settings::{UpstreamError, UpstreamSettings};
 use crate::keys::Keys;
 use crate::place::Place;
@@ -33,8 +39,13 @@ use crate::place::Place;
 /// When a connection that was used before may carry a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reuse {
-    /// If it was idle for less than this.
-    IdleFor(Duration),
+    /// If it was idle for so long, and said nothing meanwhile.
+    IdleFor {
+        /// A backend that sends an answer too many mostly does so at once.
+        at_least: Duration,
+        /// Less than this: it may be about to close the connection.
+        at_most: Duration,
+    },
     /// Not at all.
     Never,
 }
@@ -60,6 +71,8 @@ pub struct Upstream {
     pub limit: Arc<ConnectionLimit>,
     /// Whether it is known to be down.
     pub health: Health,
+    /// Whether it refuses everybody.
+    pub sale_stop: SaleStop,
 }
 
 impl Upstream {
@@ -81,7 +94,14 @@ impl Upstream {
             pool: Arc::default(),
             limit: ConnectionLimit::new(connections_max),
             health: Health::new(service),
+            sale_stop: SaleStop::new(service),
         })
+    }
+
+    /// Scheme, host and port, as in `http://sms.example.com:8080`.
+    pub fn origin(&self) -> String {
+        let scheme = if self.target.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.target.authority.to_str().unwrap_or_default())
     }
 
     /// Names the place that requests are sent to, under a key; `name` says where in them the
@@ -103,7 +123,7 @@ impl Upstream {
         loop {
             match self.target.connect(CONNECT_MAX).await {
                 Ok(_) => self.health.worked(),
-                Err(error) => self.health.failed(&error.to_string()),
+                Err(error) => self.health.no_connection(&error),
             }
             let _ = timeout(self.health.pause(), self.health.changed()).await;
         }

@@ -14,6 +14,9 @@ pub struct OutcomeRules {
     pub delivered: Option<Predicate>,
     /// An answer that matches certainly did nothing, beside those that say so by their status.
     pub not_sent: Option<Predicate>,
+    /// An answer that matches is about the operator's own account or setup, and not about this
+    /// request; without it, some statuses are.
+    pub trouble: Option<Predicate>,
 }
 
 /// Conditions on an answer; all that are given must hold.
@@ -81,6 +84,34 @@ impl OutcomeRules {
         }
     }
 
+    /// What an answer means of which only the status line could be read: conditions on the rest
+    /// are left out of `delivered`, and met by nothing in `not_sent`.
+    pub fn of_status_line(&self, status: StatusCode) -> Outcome {
+        let not_sent = |rule: &Predicate| {
+            rule.headers.is_empty() && !rule.needs_body() && rule.has_status(status)
+        };
+        let is_not_sent = self.not_sent.as_ref().is_some_and(not_sent);
+        let delivered = |rule: &Predicate| match rule.status.is_empty() {
+            true => by_status(status) == Outcome::Delivered,
+            false => rule.has_status(status),
+        };
+        match (self.delivered.as_ref().map(delivered), is_not_sent) {
+            (Some(true), true) => Outcome::Unknown,
+            (Some(true), false) => Outcome::Delivered,
+            (_, true) => Outcome::NotSent,
+            (Some(false), false) if by_status(status) == Outcome::Delivered => Outcome::Unknown,
+            (_, false) => by_status(status),
+        }
+    }
+
+    /// Whether an answer is about the operator's own account or setup.
+    pub fn is_trouble(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
+        match &self.trouble {
+            Some(predicate) => predicate.holds(status, headers, body),
+            None => matches!(status.as_u16(), 401..=405 | 407),
+        }
+    }
+
     /// Whether an answer's head alone says that it was delivered, whatever comes after it.
     pub fn is_delivered_by(&self, status: StatusCode, headers: &HeaderMap) -> bool {
         !self.needs_body() && self.of(status, headers, None) == Outcome::Delivered
@@ -92,16 +123,18 @@ impl Predicate {
         !self.json.is_empty() || self.body.is_some()
     }
 
+    fn has_status(&self, status: StatusCode) -> bool {
+        let status = status.as_u16();
+        self.status.iter().any(|(first, last)| (*first..=*last).contains(&status))
+    }
+
     /// Whether an answer matches. `body` is `None` if it could not be read to its end: then no
     /// condition on it holds.
     pub fn holds(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
-        let status = status.as_u16();
-        let status_fits = self.status.is_empty()
-            || self.status.iter().any(|(first, last)| (*first..=*last).contains(&status));
         let header_fits = |(name, pattern): &(HeaderName, Regex)| {
             headers.get_all(name).iter().any(|v| pattern.is_match(v.as_bytes()))
         };
-        status_fits
+        (self.status.is_empty() || self.has_status(status))
             && self.headers.iter().all(header_fits)
             && self
                 .body
@@ -111,6 +144,8 @@ impl Predicate {
     }
 
     fn json_holds(&self, body: &[u8]) -> bool {
+        // Some write a byte order mark first, which no JSON has (RFC 8259 section 8.1).
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         serde_json::from_slice(body).is_ok_and(|value: Value| {
             self.json.iter().all(|condition| {
                 let segments: Vec<&str> = condition.pointer.split('/').skip(1).collect();
@@ -172,7 +207,8 @@ mod tests {
             }],
             ..Predicate::default()
         };
-        let rules = OutcomeRules { delivered: Some(parts("0")), not_sent: Some(parts("4")) };
+        let rules =
+            OutcomeRules { delivered: Some(parts("0")), not_sent: Some(parts("4")), trouble: None };
         assert!(rules.needs_body());
         let of = |body: Value| {
             rules.of(status(200), &HeaderMap::new(), Some(body.to_string().as_bytes()))
@@ -209,8 +245,8 @@ mod tests {
             status: vec![(202, 202)],
             ..Predicate::default()
         };
-        let rules =
-            OutcomeRules { delivered: Some(body("^0:")), not_sent: Some(body("^0: but not")) };
+        let not_sent = Some(body("^0: but not"));
+        let rules = OutcomeRules { delivered: Some(body("^0:")), not_sent, trouble: None };
         let of =
             |code, text: &str| rules.of(status(code), &HeaderMap::new(), Some(text.as_bytes()));
         assert_eq!(of(202, "0: Accepted for delivery"), Outcome::Delivered);
@@ -225,7 +261,7 @@ mod tests {
             headers: vec![(HeaderName::from_static("x-state"), Regex::new("^queued$").unwrap())],
             ..Predicate::default()
         };
-        let rules = OutcomeRules { not_sent: Some(predicate), delivered: None };
+        let rules = OutcomeRules { not_sent: Some(predicate), ..OutcomeRules::default() };
         let mut headers = HeaderMap::new();
         assert_eq!(rules.of(status(200), &headers, None), Outcome::Delivered);
         headers.insert("x-state", "queued".parse().unwrap());

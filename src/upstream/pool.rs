@@ -8,10 +8,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::connect::Connected;
 use super::limit::Permit;
 use super::request_body::RequestBody;
 
@@ -24,7 +24,7 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(4);
 /// A connection and the limit on its answers, which is set again for each: that costs less than a
 /// timer for each.
 pub struct PooledConnection {
-    sender: SendRequest<RequestBody>,
+    connected: Connected,
     patience: Pin<Box<Sleep>>,
     _permit: Permit,
 }
@@ -35,16 +35,18 @@ pub(super) enum Reaction {
     Answered(Response<Incoming>, PooledConnection),
     /// Not a byte was written.
     NotSent(Box<Request<RequestBody>>),
+    /// It was sent and answered, but only the status line of its answer could be read.
+    Unreadable(StatusCode, String),
     /// It may have been sent.
-    Failed(hyper::Error),
+    Failed(String),
     /// No answer in time.
     TooSlow,
 }
 
 impl PooledConnection {
     /// Fresh.
-    pub fn new(sender: SendRequest<RequestBody>, permit: Permit) -> Self {
-        Self { sender, patience: Box::pin(sleep_until(Instant::now())), _permit: permit }
+    pub(super) fn new(connected: Connected, permit: Permit) -> Self {
+        Self { connected, patience: Box::pin(sleep_until(Instant::now())), _permit: permit }
     }
 
     /// Sends a request and waits for the head of its answer until `deadline`.
@@ -54,20 +56,37 @@ impl PooledConnection {
         deadline: Instant,
     ) -> Reaction {
         self.patience.as_mut().reset(deadline);
-        let mut asking = pin!(self.sender.try_send_request(*request));
+        self.connected.exchange.begin(request.body().bytes_before_answer());
+        let mut asking = pin!(self.connected.sender.try_send_request(*request));
         let patience = &mut self.patience;
         let asked = poll_fn(|cx| match asking.as_mut().poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
             Poll::Pending => patience.as_mut().poll(cx).map(|()| None),
         });
-        match asked.await {
-            Some(Ok(response)) => Reaction::Answered(response, self),
+        let asked = asked.await;
+        let exchange = &self.connected.exchange;
+        let (why, unreadable) = match asked {
+            Some(Ok(response)) if exchange.is_answered() => {
+                return Reaction::Answered(response, self);
+            }
+            Some(Ok(_)) => {
+                let why = "an answer came before the request was sent: nobody knows whose it is";
+                return Reaction::Failed(why.to_owned());
+            }
             Some(Err(mut error)) => match error.take_message() {
                 // hyper gives a request back only if it wrote nothing of it.
-                Some(request) => Reaction::NotSent(Box::new(request)),
-                None => Reaction::Failed(error.into_error()),
+                Some(request) => return Reaction::NotSent(Box::new(request)),
+                None => (Some(error.into_error().to_string()), exchange.status()),
             },
-            None => Reaction::TooSlow,
+            None => (None, exchange.status()),
+        };
+        match (why, unreadable) {
+            (why, Some(status)) => {
+                let why = why.unwrap_or_else(|| "its head didn't end in time".to_owned());
+                Reaction::Unreadable(status, why)
+            }
+            (Some(why), None) => Reaction::Failed(why),
+            (None, None) => Reaction::TooSlow,
         }
     }
 }
@@ -84,22 +103,31 @@ struct Idle {
 }
 
 impl Pool {
-    /// The connection that was used last, if it was idle for less than `max_idle` and shows no end.
-    pub fn take(&self, max_idle: Duration) -> Option<PooledConnection> {
-        let max_idle = max_idle.min(IDLE_TIME_MAX);
+    /// The connection that was used last of those that were idle for less than `idle_max` and at
+    /// least `idle_min`, show no end, and are silent: what came on one without being asked for
+    /// would be taken for the next answer.
+    pub fn take(&self, idle_min: Duration, idle_max: Duration) -> Option<PooledConnection> {
+        let idle_max = idle_max.min(IDLE_TIME_MAX);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let age = |one: &Idle| now.saturating_duration_since(one.since);
         // The oldest are in front. One that closed in the middle is met there in the end.
         while idle.front().is_some_and(|oldest| {
-            oldest.connection.sender.is_closed() || age(oldest) >= IDLE_TIME_MAX
+            oldest.connection.connected.sender.is_closed() || age(oldest) >= IDLE_TIME_MAX
         }) {
             idle.pop_front();
         }
-        // One whose answer was read just now may still be finishing; it is left for the next.
-        let at =
-            idle.iter().rposition(|one| one.connection.sender.is_ready() && age(one) < max_idle)?;
-        idle.remove(at).map(|one| one.connection)
+        loop {
+            // One whose answer was read just now may still be finishing; it is left for the next.
+            let at = idle.iter().rposition(|one| {
+                one.connection.connected.sender.is_ready()
+                    && (idle_min..idle_max).contains(&age(one))
+            })?;
+            let found = idle.remove(at)?.connection;
+            if found.connected.socket.is_silent() {
+                return Some(found);
+            }
+        }
     }
 
     /// Closes the connection that was idle for the longest time, if there is one.
@@ -109,7 +137,7 @@ impl Pool {
 
     /// Keeps a connection whose answer was read to its end.
     pub fn put(&self, connection: PooledConnection) {
-        if connection.sender.is_closed() {
+        if connection.connected.sender.is_closed() {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);

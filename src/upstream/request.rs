@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap,
-    HeaderName, HeaderValue,
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST,
+    HeaderMap, HeaderName, HeaderValue,
 };
 use hyper::{Method, Request, Uri, Version};
 
@@ -76,6 +76,7 @@ pub fn paid(
     if let Some(content_type) = content_type {
         headers.insert(CONTENT_TYPE, content_type.clone());
     }
+    join_cookies(&mut headers);
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     Some(finish(upstream, method, with_query(upstream, query)?, headers, body))
 }
@@ -146,6 +147,7 @@ pub fn free(
             || upstream.headers.iter().any(|(pinned, _)| dashed(pinned) == name)
     });
     strip_credentials(&mut headers);
+    join_cookies(&mut headers);
     headers.insert(X_FORWARDED_FOR, client.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     let uri = with_query(upstream, parts.uri.query())?;
@@ -170,7 +172,7 @@ fn with_query(upstream: &Upstream, query: Option<&str>) -> Option<Uri> {
 }
 
 /// The pairs of `query` whose names are none of `fixed`, as they are written.
-fn without<'a>(query: &'a str, fixed: &[String]) -> Vec<&'a str> {
+pub(super) fn without<'a>(query: &'a str, fixed: &[String]) -> Vec<&'a str> {
     let is_fixed = |pair: &str| {
         form_urlencoded::parse(pair.as_bytes())
             .next()
@@ -222,6 +224,16 @@ pub fn strip(headers: &mut HeaderMap, mut unwanted: impl FnMut(&HeaderName) -> b
     }
     for name in gone {
         headers.remove(name);
+    }
+}
+
+/// HTTP/2 may cut cookies into several lines, which HTTP/1.1 has in one (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(b"; ".as_slice()))
+    {
+        headers.insert(COOKIE, joined);
     }
 }
 

@@ -53,6 +53,15 @@ impl RequestBody {
         Self::Whole(Full::default())
     }
 
+    /// How much of it is sent before its answer may come, in bytes. One that is streamed may be
+    /// answered in its middle, since nobody is charged for it.
+    pub(super) fn bytes_before_answer(&self) -> u64 {
+        match self {
+            Self::Whole(body) => body.size_hint().lower(),
+            Self::Streamed(_) => 0,
+        }
+    }
+
     /// `stall`: longest time in which nothing comes.
     pub fn streamed(body: Incoming, limit: BodyLimit, stall: Duration) -> Self {
         Self::Streamed(Box::new(StreamedRequest {

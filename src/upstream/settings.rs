@@ -50,9 +50,17 @@ impl UpstreamSettings {
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             Ok::<_, UpstreamError>(Arc::new(config))
         });
+        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        // Always http here: TLS is laid over the connection afterwards.
+        let address = Uri::builder()
+            .scheme("http")
+            .authority(format!("{}:{port}", authority.host()))
+            .path_and_query("/")
+            .build();
         Ok(Target {
             host: authority.host().trim_matches(['[', ']']).to_owned(),
-            port: authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+            port,
+            address: address.map_err(|_| UpstreamError::Address("names no host"))?,
             authority: HeaderValue::from_str(authority.as_str())
                 .map_err(|_| UpstreamError::Address("can't stand in a Host header field"))?,
             tls: tls.transpose()?,

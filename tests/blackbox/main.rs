@@ -15,6 +15,7 @@ mod support;
 // Early in the alphabet, because it takes minutes.
 mod abandoned_answers;
 mod accounts;
+mod always_refused;
 mod answers;
 mod backup;
 mod by_query;
@@ -40,6 +41,7 @@ mod postgres;
 mod repeats;
 mod sale;
 mod secrets;
+mod sloppy_backends;
 mod slow_clients;
 mod smuggling;
 mod stock;

@@ -118,7 +118,7 @@ fn the_pasted_command_is_safe_and_complete_whatever_the_message() {
             (flags, x, method, h1, h2, d),
             ("-sS", "-X", "POST", "-H", "-H", "--data-binary")
         );
-        assert_eq!(url, format!("http://gate.test:8402{PATH}"));
+        assert_eq!(url, format!("http://localhost:8402{PATH}"));
         assert_eq!(content_type, "Content-Type: application/json");
         assert_eq!(authorization, format!("Authorization: {}", ticket.authorization()));
         // The identical request.
@@ -169,10 +169,10 @@ fn behind_a_trusted_proxy_that_ends_tls_the_next_step_is_an_https_url() {
     let world = World::new();
     let payer = world.payer();
     for (headers, url) in [
-        (&[("X-Forwarded-Proto", "https")][..], "'https://gate.test:8402/"),
-        (&[("Forwarded", "for=192.0.2.1;proto=https")], "'https://gate.test:8402/"),
-        (&[("X-Forwarded-Proto", "http")], "'http://gate.test:8402/"),
-        (&[], "'http://gate.test:8402/"),
+        (&[("X-Forwarded-Proto", "https")][..], "'https://localhost:8402/"),
+        (&[("Forwarded", "for=192.0.2.1;proto=https")], "'https://localhost:8402/"),
+        (&[("X-Forwarded-Proto", "http")], "'http://localhost:8402/"),
+        (&[], "'http://localhost:8402/"),
     ] {
         let next = payer.sends(headers, SMS).json()["next"].as_str().unwrap().to_owned();
         assert!(next.contains(url), "{headers:?}: {next}");

@@ -52,12 +52,13 @@ fn what_nobody_knows_is_parked_and_never_sent_again() {
     for behaviour in [
         Behaviour::status(500, "oops"),
         Behaviour::status(503, "oops"),
-        Behaviour::status(302, ""),
         Behaviour::status(408, ""),
         Behaviour::status(409, ""),
         Behaviour::status(425, ""),
         Behaviour::CloseAfterReading,
         Behaviour::Stall,
+        // The last, since nothing is sold after it.
+        Behaviour::status(302, ""),
     ] {
         world.upstream.behave(behaviour);
         let ticket = payer.buys(SMS);

@@ -196,7 +196,7 @@ async fn upstream(report: &mut Report, service: &ServiceSpec) {
         Err(error) => return report.failed(&part, error),
     };
     let place = format!("{}:{}", upstream.target.host, upstream.target.port);
-    match upstream.target.connect(CONNECT_MAX).await {
+    match upstream.target.try_connect(CONNECT_MAX).await {
         Ok(_) => report.ok(&part, format!("its upstream at {place} takes connections")),
         Err(error) => report.failed(
             &part,

@@ -19,6 +19,7 @@ pub(super) fn outcome_rules(
     Ok(OutcomeRules {
         delivered: read("delivered", &written.delivered)?,
         not_sent: read("not_sent", &written.not_sent)?,
+        trouble: read("trouble", &written.trouble)?,
     })
 }
 

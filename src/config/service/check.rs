@@ -17,6 +17,22 @@ use crate::upstream::Reuse;
 /// upstream's own idle limit would park its ticket.
 const PAID_IDLE_MAX: Duration = Duration::from_secs(1);
 
+/// How long it must have been silent first: an answer too many mostly comes at once, and would be
+/// kept for the next payer as its own. Where nothing is kept it isn't worth the connections.
+const PAID_SILENT_MIN: Duration = Duration::from_millis(10);
+
+fn reuse(written: ReuseWord, kind: Option<TicketKind>) -> Reuse {
+    let (at_least, at_most) = match (written, kind) {
+        (ReuseWord::Never, _) => return Reuse::Never,
+        (ReuseWord::Recent, None) => (Duration::ZERO, Duration::MAX),
+        (ReuseWord::Recent, Some(TicketKind::Pass { uses: None, .. })) => {
+            (Duration::ZERO, PAID_IDLE_MAX)
+        }
+        (ReuseWord::Recent, Some(_)) => (PAID_SILENT_MIN, PAID_IDLE_MAX),
+    };
+    Reuse::IdleFor { at_least, at_most }
+}
+
 pub(super) fn check(
     report: &Reporter<'_>,
     folder: &Path,
@@ -27,14 +43,10 @@ pub(super) fn check(
     let path = path(report, &written.path)?;
     let offer = offer(report, folder, written, &method, detects_payments)?;
     let is_free = offer.is_none();
-    let reuse = match (written.reuse, is_free) {
-        (ReuseWord::Never, _) => Reuse::Never,
-        (ReuseWord::Recent, false) => Reuse::IdleFor(PAID_IDLE_MAX),
-        (ReuseWord::Recent, true) => Reuse::IdleFor(Duration::MAX),
-    };
     let naming = naming(report, written, offer.as_ref().map(|offer| &offer.rules))?;
     let Naming { key, remembered, lookup } = naming;
     let kind = offer.as_ref().map(|offer| offer.kind);
+    let reuse = reuse(written.reuse, kind);
     if let (Some(TicketKind::Pass { uses: None, .. }), Some(given)) = (kind, &written.idempotency) {
         return Err(report.at(
             given.span(),

@@ -39,6 +39,7 @@ pub(crate) struct Written {
     pub(super) input: Option<Spanned<Input>>,
     pub(super) delivered: Option<Spanned<PredicateWords>>,
     pub(super) not_sent: Option<Spanned<PredicateWords>>,
+    pub(super) trouble: Option<Spanned<PredicateWords>>,
     pub(super) idempotency: Option<Spanned<Idempotency>>,
     pub(super) lookup: Option<Spanned<LookupWords>>,
     pub(super) without_preimage: Option<Spanned<bool>>,

@@ -125,7 +125,8 @@ impl Connection {
     }
 }
 
-/// One request on a connection of its own. `Host`, `Connection` and the length are added.
+/// One request on a connection of its own. `Host` (if none is given), `Connection` and the
+/// length are added.
 #[track_caller]
 pub fn send(
     address: SocketAddr,
@@ -155,11 +156,12 @@ pub fn try_send(
 }
 
 pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut head = format!(
-        "{method} {target} HTTP/1.1\r\nHost: gate.test:8402\r\nConnection: \
-         close\r\nContent-Length: {}\r\n",
-        body.len()
-    );
+    let length = body.len();
+    let mut head =
+        format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {length}\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str("Host: localhost:8402\r\n");
+    }
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -21,6 +21,10 @@ pub enum Behaviour {
     CutShort,
     /// Exactly these bytes, and closes.
     Raw(&'static str),
+    /// Exactly these bytes, and goes on.
+    Bytes(Vec<u8>),
+    /// Answers, and after this time once more, without being asked.
+    Twice(Duration),
     /// By turns: takes it soon or a little later, refuses it, takes it and closes. What it refuses
     /// it marks with `x-refused`.
     Moody,
@@ -226,6 +230,12 @@ fn answer(
         Behaviour::CutShort => {
             let _ = stream.write_all(CUT);
             return None;
+        }
+        Behaviour::Bytes(bytes) => stream.write_all(&bytes),
+        Behaviour::Twice(pause) => {
+            let _ = stream.write_all(OKAY);
+            std::thread::sleep(pause);
+            stream.write_all(b"HTTP/1.1 201 Unasked\r\nContent-Length: 7\r\n\r\nunasked")
         }
         Behaviour::Raw(bytes) => {
             let _ = stream.write_all(bytes.as_bytes());
