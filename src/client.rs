@@ -36,6 +36,22 @@ impl Client {
         })
     }
 
+    /// What a client may have all addresses of: an IPv6 /48. An IPv4 address is a client by itself.
+    pub fn site(&self) -> Option<SiteKey> {
+        match self.address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => {
+                let [a, b, c, ..] = v6.segments();
+                Some(SiteKey([a, b, c]))
+            }
+        }
+    }
+
+    /// The address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// The address as a header value.
     pub fn header(&self) -> &HeaderValue {
         &self.text
@@ -55,6 +71,10 @@ impl Client {
 /// Names a client where clients are counted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClientKey(IpAddr);
+
+/// Names a site where many clients of it are counted together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SiteKey([u16; 3]);
 
 /// The client: the peer (the other end of the connection), or who trusted proxies say it is, read
 /// from the right. How it reaches us is what the peer says, if that is trusted.

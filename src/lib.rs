@@ -66,6 +66,8 @@ pub mod sale;
 pub mod seal;
 /// What is for sale.
 pub mod service;
+/// Places that all share, and the part of one.
+pub mod shares;
 /// Our own path that says how a ticket stands.
 pub mod status;
 /// What a client hands in.

@@ -9,6 +9,7 @@ use hyper::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::CONTENT_LENGTH;
 
+use crate::shares::{ClientShare, Share};
 use crate::upstream::response_body::ResponseBody;
 use crate::upstream::stall::BodyError;
 
@@ -17,14 +18,45 @@ pub enum Body {
     /// Ours, or an upstream's that was read whole.
     Whole(Full<Bytes>),
     /// An upstream's as it comes.
-    Streamed(Box<ResponseBody>),
+    Streamed(Box<Streamed>),
     /// Server-sent events as they happen.
     Events(tokio::sync::mpsc::Receiver<Bytes>),
     /// An upstream's of which the first part was read before.
-    Continued(Option<Bytes>, Box<ResponseBody>),
+    Continued(Option<Bytes>, Box<Streamed>),
+}
+
+/// An upstream's body, and the part of its connections that it takes of its asker's.
+pub struct Streamed {
+    body: ResponseBody,
+    share: Option<Held>,
+}
+
+/// A share that is held.
+pub enum Held {
+    /// A client's.
+    OfClient(ClientShare),
+    /// A pass's.
+    OfTicket(Share),
 }
 
 impl Body {
+    /// An upstream's as it comes.
+    pub fn streamed(body: ResponseBody) -> Self {
+        Self::Streamed(Box::new(Streamed { body, share: None }))
+    }
+
+    /// An upstream's of which the first part was read before.
+    pub fn continued(first: Bytes, rest: ResponseBody) -> Self {
+        Self::Continued(Some(first), Box::new(Streamed { body: rest, share: None }))
+    }
+
+    /// Has it hold a share for as long as it holds a connection to an upstream.
+    pub fn hold(&mut self, share: Held) {
+        if let Self::Streamed(streamed) | Self::Continued(_, streamed) = self {
+            streamed.share = Some(share);
+        }
+    }
+
     /// Takes our own body out of an answer to HEAD (RFC 9110 section 9.3.2), and leaves its length:
     /// hyper does so over HTTP/1 alone.
     pub fn leave_out(response: &mut Response<Self>) {
@@ -52,13 +84,13 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Whole(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Self::Streamed(body) => Pin::new(body.as_mut()).poll_frame(cx),
+            Self::Streamed(streamed) => Pin::new(&mut streamed.body).poll_frame(cx),
             Self::Events(events) => {
                 events.poll_recv(cx).map(|event| event.map(|text| Ok(Frame::data(text))))
             }
             Self::Continued(first, rest) => match first.take() {
                 Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
-                None => Pin::new(rest.as_mut()).poll_frame(cx),
+                None => Pin::new(&mut rest.body).poll_frame(cx),
             },
         }
     }
@@ -66,16 +98,16 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(body) => body.is_end_stream(),
-            Self::Streamed(body) => body.is_end_stream(),
+            Self::Streamed(streamed) => streamed.body.is_end_stream(),
             Self::Events(_) => false,
-            Self::Continued(first, rest) => first.is_none() && rest.is_end_stream(),
+            Self::Continued(first, rest) => first.is_none() && rest.body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(body) => body.size_hint(),
-            Self::Streamed(body) => body.size_hint(),
+            Self::Streamed(streamed) => streamed.body.size_hint(),
             // Longer than what is kept; the client is told by the framing when it ends.
             Self::Continued(..) | Self::Events(_) => SizeHint::default(),
         }

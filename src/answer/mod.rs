@@ -5,6 +5,7 @@ pub mod cors;
 pub mod problem;
 pub mod problems;
 pub mod stored;
+pub mod why_to_pay;
 
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};

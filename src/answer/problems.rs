@@ -6,6 +6,7 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue};
 
 use super::problem::Problem;
+use super::why_to_pay::{WhichInvoice, why_to_pay};
 use crate::code::{Code, Retry};
 
 /// How soon a client should come back when something is down.
@@ -31,6 +32,19 @@ pub fn bad_request(what: impl Into<String>) -> Problem {
 pub fn no_such_service() -> Problem {
     let detail = "There is no such service here. Paths are matched exactly.";
     Problem::new(Code::NotFound, detail)
+}
+
+/// The head has more fields than it may.
+pub fn too_many_fields(most: usize) -> Problem {
+    Problem::new(Code::BadRequest, format!("A request has at most {most} header fields."))
+        .status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+}
+
+/// There is no place for one more body that isn't here yet.
+pub fn too_many_bodies() -> Problem {
+    let detail = "Too many requests are being read at once. Send the same request again, with its \
+                  body at once.";
+    Problem::new(Code::TooBusy, detail).after(BUSY_RETRY_AFTER)
 }
 
 /// The path is there for other methods. `allow` lists all that it answers.
@@ -293,6 +307,13 @@ pub fn free_without_answer() -> Problem {
     Problem::new(Code::OutcomeUnknown, detail).retry(Retry::Never)
 }
 
+/// This client has as many requests under way at a free service as it may.
+pub fn free_too_many() -> Problem {
+    let detail = "Too many of your requests are under way here at once. Nothing was sent: send it \
+                  again once one of them has ended.";
+    Problem::new(Code::TooBusy, detail).after(BUSY_RETRY_AFTER).retry(Retry::Never)
+}
+
 // How a ticket stands.
 
 /// Payments are not watched for.
@@ -326,67 +347,16 @@ pub fn status_node_down() -> Problem {
     Problem::new(Code::NodeDown, detail).after(DOWN_RETRY_AFTER)
 }
 
+/// This pass has as many requests under way as it may.
+pub fn too_many_of_pass() -> Problem {
+    let detail = "Too many requests on this pass are under way at once. Nothing was sent: send \
+                  the same request again once one of them has ended.";
+    Problem::new(Code::TooBusy, detail).after(BUSY_RETRY_AFTER)
+}
+
 /// There is no place for one more stream of events.
 pub fn too_many_streams() -> Problem {
     let detail = "Too many wait to hear of tickets at once. Ask again later, or without asking \
                   for events.";
     Problem::new(Code::TooBusy, detail).after(BUSY_RETRY_AFTER)
-}
-
-/// The invoice that a 402 offers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WhichInvoice {
-    /// That of the ticket which was handed in.
-    Own,
-    /// A new one.
-    New,
-}
-
-/// Why a 402 offers a ticket: what is wrong with the one that was handed in, if there was one.
-pub fn why_to_pay(code: Code, invoice: WhichInvoice) -> &'static str {
-    match code {
-        Code::TicketNotPaid if invoice == WhichInvoice::New => {
-            "The ticket was handed in without a preimage, and its invoice is not at hand any more. \
-             If you have paid it, send its preimage along; else here is a new one to pay."
-        }
-        Code::TicketUnreadable => {
-            "What was handed in is no ticket that can be read. Here is a new one to pay."
-        }
-        Code::TicketForged => {
-            "The ticket that was handed in is not one of this gate's. Here is a new one to pay."
-        }
-        Code::TicketForAnotherService => {
-            "The ticket that was handed in was bought for another service. Here is one for this."
-        }
-        Code::TicketCaveats => {
-            "The ticket that was handed in has restrictions that can't be met here. Here is a new \
-             one to pay."
-        }
-        Code::TicketNotPaid => {
-            "The ticket was handed in without a preimage. Pay the invoice, then send the preimage \
-             along."
-        }
-        Code::WrongPreimage => {
-            "The preimage is not that of the ticket's own invoice. Look for the right one before \
-             you pay again."
-        }
-        Code::PreimageUnreadable => {
-            "What stands behind the colon is no preimage: that is 32 bytes, in hexadecimal digits \
-             or base64. Look for it in your wallet before you pay again."
-        }
-        Code::TicketExpired => {
-            "The ticket that was handed in has expired. Here is a new one to pay."
-        }
-        Code::TicketSpent => "The ticket that was handed in is spent. Here is a new one to pay.",
-        Code::TicketUsed => {
-            "The ticket that was handed in belongs to another request. Here is one for this."
-        }
-        Code::TicketRevoked => {
-            "The ticket that was handed in was revoked. Here is a new one to pay."
-        }
-        _ => {
-            "Pay the invoice, then send the identical request again with `Authorization: L402 \
-             <macaroon>:<preimage>`."
-        }
-    }
 }

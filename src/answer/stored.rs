@@ -24,7 +24,7 @@ pub type Overflow = (Bytes, ResponseBody);
 pub fn delivered(answer: &StoredAnswer, overflow: Option<Overflow>) -> Result<Answer, Problem> {
     let body = match (&answer.body, overflow) {
         (Some(body), _) => Body::Whole(Full::new(body.clone())),
-        (None, Some((first, rest))) => Body::Continued(Some(first), Box::new(rest)),
+        (None, Some((first, rest))) => Body::continued(first, rest),
         (None, None) => return Err(problems::answer_not_kept(status(answer))),
     };
     Ok(Answer { response: response(answer, body), code: Code::Delivered })

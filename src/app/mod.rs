@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod bind;
 pub mod error;
+pub mod files;
 pub mod log;
 pub mod master_secret;
 pub mod open_ledger;

@@ -14,10 +14,12 @@ use tracing::{info, warn};
 use super::assemble::{self, App};
 use super::bind::{bind, local};
 use super::error::StartError;
+use super::files;
 use super::open_ledger::SECRET_NOTE_INTERVAL;
 use super::supervise::supervise;
-use crate::config::{Config, OpsSettings};
+use crate::config::{Config, Limits, OpsSettings};
 use crate::listen::accept::Accept;
+use crate::listen::places::Places;
 use crate::listen::tls::server_config;
 use crate::ops::Ops;
 use crate::ops::guard::Guard;
@@ -44,12 +46,17 @@ pub struct Server {
 impl Server {
     /// Checks everything that can be wrong before a port is bound.
     pub async fn start(
-        config: Config,
+        mut config: Config,
         access: AccessLog,
         lines: Option<Lines>,
     ) -> Result<Self, StartError> {
-        let (address, drain, connections) =
-            (config.listen.address, config.listen.drain, config.limits.connections);
+        if let Some(files) = files::raise_limit() {
+            files::fit(&mut config.limits, files, config.services.len());
+        }
+        let (address, drain) = (config.listen.address, config.listen.drain);
+        let Limits { connections, connections_per_client, trusted_proxies, .. } =
+            config.limits.clone();
+        let places = Places::new(connections, connections_per_client, trusted_proxies);
         let OpsSettings { address: ops_address, token, hosts } = config.ops.clone();
         let tls = match &config.listen.tls {
             Some((certificate, key)) => Some(server_config(certificate, key, tls::provider())?),
@@ -61,7 +68,7 @@ impl Server {
         Ok(Self {
             gate_address: local(&listener)?,
             ops_address: local(&ops)?,
-            accept: Accept { listener, tls, gate: Arc::clone(&app.gate), connections },
+            accept: Accept { listener, tls, gate: Arc::clone(&app.gate), places },
             app,
             ops,
             guard: Guard { token, hosts },

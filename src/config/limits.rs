@@ -15,6 +15,7 @@ const UNPAID_PER_CLIENT_DEFAULT: u32 = 30;
 const UNPAID_TOTAL_DEFAULT: u32 = 10_000;
 const STORED_ANSWER_DEFAULT: usize = 64 * 1024;
 const CONNECTIONS_DEFAULT: usize = 10_000;
+const CONNECTIONS_PER_CLIENT_DEFAULT: usize = 200;
 const REDEMPTIONS_DEFAULT: usize = 1024;
 
 /// The section, as it is written.
@@ -26,12 +27,14 @@ pub(super) struct Written {
     pub(super) body: Option<Size>,
     pub(super) stored_answer: Option<Size>,
     pub(super) connections: Option<Spanned<u32>>,
+    pub(super) connections_per_client: Option<Spanned<u32>>,
     pub(super) redemptions: Option<Spanned<u32>>,
     #[serde(default)]
     pub(super) trusted_proxies: Vec<Spanned<String>>,
 }
 
 /// Bounds on what strangers can use up.
+#[derive(Clone, Default)]
 pub struct Limits {
     /// Unpaid challenges per client.
     pub unpaid_per_client: usize,
@@ -43,6 +46,8 @@ pub struct Limits {
     pub stored_answer: usize,
     /// Most connections at once.
     pub connections: usize,
+    /// Most connections of one client at once; trusted proxies have no such limit.
+    pub connections_per_client: usize,
     /// Most redemptions under way at once, and connections to each backend.
     pub redemptions: usize,
     /// Peers whose `X-Forwarded-For` is believed.
@@ -79,6 +84,11 @@ impl Written {
             body: self.body.map_or(BODY_DEFAULT, |size| size.0),
             stored_answer: self.stored_answer.map_or(STORED_ANSWER_DEFAULT, |size| size.0),
             connections: at_least_one("connections", self.connections, CONNECTIONS_DEFAULT)?,
+            connections_per_client: at_least_one(
+                "connections_per_client",
+                self.connections_per_client,
+                CONNECTIONS_PER_CLIENT_DEFAULT,
+            )?,
             redemptions: at_least_one("redemptions", self.redemptions, REDEMPTIONS_DEFAULT)?,
             trusted_proxies,
         })

@@ -1,15 +1,23 @@
 //! Reads a paid service's request whole, within bounds, and refuses what could be read in two ways.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_ENCODING, EXPECT, HeaderValue};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+};
 use hyper::http::request::Parts;
 use hyper::{Request, Version};
 use tokio::time::timeout;
 
+use super::reading::Reading;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
+use crate::client::Client;
 use crate::service::{BODY_DEFAULT, RequestLimits};
 use crate::ticket;
 
@@ -25,23 +33,62 @@ pub(super) struct Whole {
     pub(super) body: Bytes,
 }
 
+/// Who asks, and what is needed of the head once the body is there.
+pub(super) struct Asking<'a> {
+    pub(super) client: &'a Client,
+    pub(super) reading: &'a Reading,
+    /// The fields that go upstream.
+    pub(super) forward_headers: &'a [HeaderName],
+}
+
 /// Reads within `limits`.
 pub(super) async fn whole(
     request: Request<Incoming>,
     limits: &RequestLimits,
+    asking: Asking<'_>,
 ) -> Result<Whole, Problem> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let longest = longest(&head, limits);
     if let Err(problem) = check_head(&head).and_then(|()| check_length(&body, longest)) {
-        drain(&head, body, limits).await;
+        drain(head, body, limits).await;
         return Err(problem);
     }
-    match timeout(limits.body_time, copy(body, longest)).await {
+    let mut copying = pin!(copy(body, longest));
+    // Nearly always it came with its head.
+    let copied = match poll_fn(|cx| Poll::Ready(copying.as_mut().poll(cx))).await {
+        Poll::Ready(copied) => Ok(copied),
+        Poll::Pending => {
+            let place = asking.reading.place(asking.client);
+            let _place = place.ok_or_else(problems::too_many_bodies)?;
+            keep_needed(&mut head, asking.forward_headers);
+            timeout(limits.body_time, copying).await
+        }
+    };
+    match copied {
         Ok(Ok(body)) => Ok(Whole { head, body }),
         Ok(Err(Fault::TooLong)) => Err(problems::body_too_large(longest)),
         Ok(Err(Fault::Broken)) => Err(problems::body_broken()),
         Err(_) => Err(problems::body_too_slow(limits.body_time)),
     }
+}
+
+/// Drops what isn't needed any more while the body is waited for. Values are copied: those of one
+/// head share a buffer.
+fn keep_needed(head: &mut Parts, forward_headers: &[HeaderName]) {
+    let is_needed = |name: &HeaderName| {
+        name == HOST
+            || name == CONTENT_TYPE
+            || ticket::is_credential(name)
+            || forward_headers.contains(name)
+    };
+    let mut kept = HeaderMap::new();
+    for (name, value) in head.headers.iter().filter(|(name, _)| is_needed(name)) {
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            kept.append(name.clone(), copy);
+        }
+    }
+    head.headers = kept;
+    head.extensions.clear();
 }
 
 /// A limit that was lowered judges sales only: what comes with a ticket may be as long as the limit
@@ -73,16 +120,20 @@ async fn copy(mut body: Incoming, limit: usize) -> Result<Bytes, Fault> {
 /// Reads what comes of a request that is refused, and throws it away.
 pub(super) async fn discard(request: Request<Incoming>, limits: &RequestLimits) {
     let (head, body) = request.into_parts();
-    drain(&head, body, limits).await;
+    drain(head, body, limits).await;
 }
 
 /// Reads on for a while. To read is to invite the body of a client that waits for that (RFC 9110
-/// section 10.1.1), and it would send it for nothing.
-async fn drain(head: &Parts, body: Incoming, limits: &RequestLimits) {
+/// section 10.1.1), and it would send it for nothing; and over HTTP/2 a client sees the answer
+/// while it is still sending.
+async fn drain(head: Parts, body: Incoming, limits: &RequestLimits) {
     let waits = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if head.version == Version::HTTP_11 && head.headers.get(EXPECT).is_some_and(waits) {
+    let is_invited =
+        head.version == Version::HTTP_11 && head.headers.get(EXPECT).is_some_and(waits);
+    if is_invited || head.version == Version::HTTP_2 {
         return;
     }
+    drop(head);
     let most = limits.body.max(DRAIN_MAX_BYTES);
     let _ = timeout(limits.body_time, read_on(body, most)).await;
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::body;
-use crate::answer::body::Body;
+use crate::answer::body::{Body, Held};
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
 use crate::client::Client;
@@ -36,6 +36,7 @@ pub(super) async fn pass(
         return Err(problems::body_too_large(body_max));
     }
     let limit = (!request.body().is_end_stream()).then(|| BodyLimit::new(body_max));
+    let share = upstream.shares.of_client(client).ok_or_else(problems::free_too_many)?;
     let request =
         request::free(upstream, request, client.header(), client.scheme(), limit.as_ref())
             .ok_or_else(|| problems::bad_request("The query is too long."))?;
@@ -48,7 +49,8 @@ pub(super) async fn pass(
             if has_other_coding(response.headers()) {
                 return Err(problems::free_without_answer());
             }
-            let mut response = response.map(|body| Body::Streamed(Box::new(body)));
+            let mut response = response.map(Body::streamed);
+            response.body_mut().hold(Held::OfClient(share));
             // Else a client of ours would be answered by the upstream's version, without a sign of
             // the end.
             *response.version_mut() = Version::HTTP_11;

@@ -2,6 +2,7 @@
 
 pub(crate) mod body;
 mod free;
+mod reading;
 mod route;
 mod without_preimage;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
+use self::reading::Reading;
 use self::route::Route;
 use crate::answer::body::Body;
 use crate::answer::problem::Problem;
@@ -36,7 +38,12 @@ pub struct Gate {
     /// `None` where payments aren't detected.
     status: Option<Arc<Status>>,
     recorder: Recorder,
+    /// Places for requests whose bodies are waited for.
+    reading: Reading,
 }
+
+/// Most header fields of a request, as hyper has it for HTTP/1: in HTTP/2 one may be a byte.
+const FIELDS_MAX: usize = 100;
 
 impl Gate {
     /// From the rooms. `payments` and `status` are `None` where payments aren't detected.
@@ -49,7 +56,8 @@ impl Gate {
         status: Option<Arc<Status>>,
         recorder: Recorder,
     ) -> Self {
-        Self { catalogue, tickets, payments, redeem, sale, status, recorder }
+        let reading = Reading::default();
+        Self { catalogue, tickets, payments, redeem, sale, status, recorder, reading }
     }
 }
 
@@ -77,12 +85,16 @@ async fn serve<'a>(
     log: &mut RequestLog<'a>,
 ) -> Result<Answer, Problem> {
     let limits = &gate.catalogue.limits;
-    let (service, is_for_sale_here) = match route::route(&gate.catalogue, &request) {
+    let routed = match request.headers().len() {
+        0..=FIELDS_MAX => route::route(&gate.catalogue, &request),
+        _ => Err(problems::too_many_fields(FIELDS_MAX)),
+    };
+    let (service, is_for_sale_here) = match routed {
         Ok(Route::Service(service)) => (service, true),
         Ok(Route::Formerly(service)) => (service, false),
         Ok(Route::Status) => {
             let status = gate.status.as_ref().ok_or_else(problems::no_status_here)?;
-            return Box::pin(status.answer(&request, log)).await;
+            return Box::pin(status.answer(&request, client, log)).await;
         }
         Ok(Route::Preflight(methods)) => {
             let answer = cors::preflight(methods, request.headers());
@@ -108,7 +120,9 @@ async fn serve<'a>(
         client,
     };
     Box::pin(async move {
-        let whole = body::whole(request, limits).await?;
+        let (reading, forward_headers) = (&gate.reading, &offer.forward_headers);
+        let asking = body::Asking { client, reading, forward_headers };
+        let whole = body::whole(request, limits, asking).await?;
         serve_paid(gate, &paid(whole), log).await
     })
     .await

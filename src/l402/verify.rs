@@ -148,6 +148,16 @@ pub fn ticket(
     }
 }
 
+/// The service that a credential says it is for, by the name that it was minted with; not verified.
+/// Saves a signature for each of the others.
+pub fn named_service(credential: &Credential) -> Option<String> {
+    let read = macaroon::read(&credential.macaroon)?;
+    let minted = |caveat: &Vec<u8>| Some(caveat.strip_prefix(b"services=")?.to_vec());
+    let name = read.unverified.caveats.iter().find_map(minted)?;
+    let name = name.split(|byte| *byte == b':').next()?;
+    String::from_utf8(name.to_vec()).ok()
+}
+
 /// What the caveats say of the service, by the name that they know it by.
 fn terms(names: Names<'_>, caveats: &[Vec<u8>]) -> Result<(NameIndex, caveat::Terms), Refusal> {
     for (index, name) in names.all().enumerate() {

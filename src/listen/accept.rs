@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,11 +13,15 @@ use tracing::warn;
 
 use super::connection::{Protocol, serve};
 use super::not_tls;
+use super::places::{MakeRoom, Place, Places};
 use crate::client::Client;
 use crate::gate::Gate;
 
 /// Longest time for a TLS handshake.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is said at most that connections can't be accepted.
+const SAY_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A listener and what it needs.
 pub struct Accept {
@@ -28,60 +31,88 @@ pub struct Accept {
     pub tls: Option<Arc<ServerConfig>>,
     /// Where requests go.
     pub gate: Arc<Gate>,
-    /// Most connections at once.
-    pub connections: usize,
+    /// For how many connections there is room.
+    pub places: Arc<Places>,
 }
 
 impl Accept {
     /// Accepts until `stop`; the connections are tasks of `tracker`.
     pub async fn run(self, tracker: TaskTracker, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.connections));
-        let acceptor = self.tls.map(TlsAcceptor::from);
+        let acceptor = self.tls.clone().map(TlsAcceptor::from);
+        let mut trouble = Trouble::default();
         loop {
+            let next = self.next(acceptor.is_some(), &mut trouble);
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
-                // A place first: beyond the limit connections wait in the kernel's queue.
-                accepted = next(&self.listener, &places) => accepted,
+                accepted = next => accepted,
             };
-            let Some((socket, peer, place)) = accepted else { continue };
+            let Some((socket, peer, place, make_room)) = accepted else { continue };
             let (acceptor, gate, stop) = (acceptor.clone(), Arc::clone(&self.gate), stop.clone());
             tracker.spawn(async move {
-                let _place = place;
-                connect(socket, peer, acceptor, gate, stop).await;
+                tokio::select! {
+                    // A connection that has sent a whole head isn't asked any more.
+                    Ok(()) = make_room => {}
+                    () = connect(socket, peer, place, acceptor, gate, stop) => {}
+                }
             });
+        }
+    }
+
+    /// The next connection and its place. Beyond the limit it waits, and others in the kernel's
+    /// queue.
+    async fn next(
+        &self,
+        has_tls: bool,
+        trouble: &mut Trouble,
+    ) -> Option<(TcpStream, Client, Place, MakeRoom)> {
+        match self.listener.accept().await {
+            Ok((socket, address)) => {
+                let peer = Client::of(address.ip(), has_tls);
+                let (place, make_room) = self.places.take(&peer).await?;
+                Some((socket, peer, place, make_room))
+            }
+            Err(error) => {
+                // Out of files, mostly: there is no use in trying at full speed.
+                trouble.say(&error);
+                self.places.close_oldest_silent();
+                sleep(Duration::from_millis(50)).await;
+                None
+            }
         }
     }
 }
 
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, std::net::SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((socket, peer)) => Some((socket, peer, place)),
-        Err(error) => {
-            // Out of file descriptors, mostly: there is no use in trying at full speed.
-            warn!(%error, "a connection could not be accepted");
-            sleep(Duration::from_millis(50)).await;
-            None
+/// What was said of connections that could not be accepted: not of each, which would fill the log.
+#[derive(Default)]
+struct Trouble {
+    said: Option<Instant>,
+    unsaid: u64,
+}
+
+impl Trouble {
+    fn say(&mut self, error: &std::io::Error) {
+        self.unsaid += 1;
+        if self.said.is_none_or(|said| said.elapsed() >= SAY_INTERVAL) {
+            let times = std::mem::take(&mut self.unsaid);
+            self.said = Some(Instant::now());
+            warn!(%error, times, "a connection could not be accepted");
         }
     }
 }
 
 async fn connect(
     socket: TcpStream,
-    address: std::net::SocketAddr,
+    peer: Client,
+    place: Place,
     acceptor: Option<TlsAcceptor>,
     gate: Arc<Gate>,
     stop: CancellationToken,
 ) {
     let _ = socket.set_nodelay(true);
-    let peer = Client::of(address.ip(), acceptor.is_some());
     let Some(acceptor) = acceptor else {
         // Boxed, as is what follows: else each connection would have room for all that any could
         // need.
-        return Box::pin(serve(socket, Protocol::Http1, peer, gate, stop)).await;
+        return Box::pin(serve(socket, Protocol::Http1, peer, place, gate, stop)).await;
     };
     let handshake = async {
         if not_tls::begins_as_http(&socket).await {
@@ -95,5 +126,5 @@ async fn connect(
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
-    Box::pin(serve(stream, protocol, peer, gate, stop)).await;
+    Box::pin(serve(stream, protocol, peer, place, gate, stop)).await;
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::Request;
@@ -15,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, TrackedBody};
+use super::places::Place;
 use super::write_timeout::WriteTimeout;
 use crate::client::Client;
 use crate::gate::{Gate, handle};
@@ -35,6 +37,9 @@ pub(super) const HEAD_MAX_BYTES: usize = 32 * 1024;
 /// Most requests at once on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
 
+/// How much of a body, and of each answer, waits in memory for whoever is to take it, in bytes.
+const WINDOW_BYTES: u32 = 64 * 1024;
+
 /// What ALPN agreed on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -49,6 +54,19 @@ struct Handling {
     gate: Arc<Gate>,
     peer: Client,
     activity: Arc<Activity>,
+    place: Place,
+    /// Whether a whole head came.
+    was_heard: AtomicBool,
+}
+
+impl Handling {
+    /// A whole head came.
+    fn heard(&self) {
+        if !self.was_heard.load(Ordering::Relaxed) {
+            self.was_heard.store(true, Ordering::Relaxed);
+            self.place.heard();
+        }
+    }
 }
 
 /// Serves a connection until it ends, or until `stop` and then the end of what is under way.
@@ -56,6 +74,7 @@ pub async fn serve<S>(
     socket: S,
     protocol: Protocol,
     peer: Client,
+    place: Place,
     gate: Arc<Gate>,
     stop: CancellationToken,
 ) where
@@ -65,9 +84,12 @@ pub async fn serve<S>(
     let io = TokioIo::new(WriteTimeout::new(socket, WRITE_STALL_MAX, Arc::clone(&activity)));
     // Counted by this connection alone: all connections on all processors would pass the gate's own
     // count from one to the other.
-    let shared = Arc::new(Handling { gate, peer, activity: Arc::clone(&activity) });
+    let was_heard = AtomicBool::new(false);
+    let shared = Handling { gate, peer, activity: Arc::clone(&activity), place, was_heard };
+    let shared = Arc::new(shared);
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
+        shared.heard();
         let under_way = shared.activity.begin();
         async move {
             let response = handle(&shared.gate, &shared.peer, request).await;
@@ -111,6 +133,9 @@ where
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(2 * WINDOW_BYTES)
+        .max_send_buf_size(WINDOW_BYTES as usize)
         .max_header_list_size(HEAD_MAX_BYTES as u32)
         .keep_alive_interval(HEAD_TIME_MAX)
         .keep_alive_timeout(HEAD_TIME_MAX)

@@ -4,6 +4,7 @@ pub mod accept;
 pub mod activity;
 pub mod connection;
 mod not_tls;
+pub mod places;
 mod stalled_streams;
 pub mod tls;
 pub mod write_timeout;

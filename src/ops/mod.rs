@@ -20,6 +20,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -62,11 +63,15 @@ pub struct Ops {
     pub stopping: CancellationToken,
 }
 
+/// Most connections of operators at once.
+const CONNECTIONS_MAX: usize = 32;
+
 impl Ops {
     /// Answers until the end of the process: a stop wants to be watched too.
     pub async fn serve(self, listener: TcpListener) {
-        let ops = Arc::new(self);
+        let (ops, places) = (Arc::new(self), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
         loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let socket = match listener.accept().await {
                 Ok((socket, _)) => socket,
                 Err(error) => {
@@ -77,6 +82,7 @@ impl Ops {
             };
             let ops = Arc::clone(&ops);
             tokio::spawn(async move {
+                let _place = place;
                 let service = service_fn(|request| {
                     let ops = &ops;
                     async move { Ok::<_, Infallible>(answer(ops, &request).await) }

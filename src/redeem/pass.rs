@@ -15,6 +15,7 @@ use super::in_flight::Entry;
 use super::job::{Job, KeepAnswer, attempt_at, put_reference, upstream_request};
 use super::run::Runner;
 use super::stored_answer::passed_on;
+use crate::answer::body::Held;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::answer::stored::delivered;
@@ -59,7 +60,9 @@ pub(super) async fn redeem(
         return Ok(Redeemed::rejected(Code::TicketExpired));
     }
     ledger.pass_served(hash);
-    match pass.uses() {
+    let share = request.service.upstream.shares.of_ticket(hash);
+    let share = share.ok_or_else(problems::too_many_of_pass)?;
+    let mut redeemed = match pass.uses() {
         None => uncounted(runner, request, &order, pass, log).await,
         Some(uses_in_all) => {
             let life = ledger.life().ok_or_else(problems::ledger_down)?;
@@ -69,7 +72,11 @@ pub(super) async fn redeem(
             let uses = uses.of(hash);
             counted(runner, &uses, request, &order, pass, uses_in_all, log).await
         }
+    }?;
+    if let Redeemed::Answer(answer) = &mut redeemed {
+        answer.response.body_mut().hold(Held::OfTicket(share));
     }
+    Ok(redeemed)
 }
 
 async fn uncounted(

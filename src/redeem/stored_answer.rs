@@ -119,7 +119,7 @@ pub(super) fn passed_on(service: &Service, response: Response<ResponseBody>) -> 
     // another status.
     head.headers.remove(CONTENT_LENGTH);
     head.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let mut response = Response::new(Body::Streamed(Box::new(body)));
+    let mut response = Response::new(Body::streamed(body));
     *response.status_mut() = delivered_status(head.status);
     *response.headers_mut() = head.headers;
     Answer { response, code: Code::Delivered }

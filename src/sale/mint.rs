@@ -41,7 +41,7 @@ impl Sale {
         log: &mut RequestLog<'_>,
     ) -> Result<Reservation<'_>, Problem> {
         let asked = Instant::now();
-        let place = match self.unpaid.reserve(request.client.key(), asked) {
+        let place = match self.unpaid.reserve(request.client, asked) {
             Ok(place) if place.pause().is_zero() => return Ok(place),
             Ok(place) => {
                 tokio::time::sleep(place.pause()).await;

@@ -18,6 +18,7 @@ use self::offer::{Offered, payment_required};
 use self::stock::Stocks;
 use self::unpaid_limit::UnpaidLimit;
 use crate::answer::problem::Problem;
+use crate::answer::why_to_pay::WhichInvoice;
 use crate::answer::{Answer, problems};
 use crate::code::Code;
 use crate::keys::KeyRing;
@@ -94,7 +95,7 @@ impl Sale {
                     macaroon: &pending.macaroon,
                     invoice: &open.bolt11,
                     hash: pending.hash,
-                    which: problems::WhichInvoice::Own,
+                    which: WhichInvoice::Own,
                     expires: open.expires,
                     price: Msat::new(pending.ticket.price_msat).unwrap_or(request.offer.price),
                     kind: pending.ticket.kind,
@@ -116,7 +117,7 @@ impl Sale {
             macaroon: &minted.macaroon,
             invoice: &minted.invoice.bolt11,
             hash: minted.invoice.payment_hash,
-            which: problems::WhichInvoice::New,
+            which: WhichInvoice::New,
             expires: minted.expires,
             price: request.offer.price,
             kind: minted.kind,

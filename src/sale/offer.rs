@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::curl;
 use crate::answer::problem::{Charged, Members, WithMembers};
-use crate::answer::{self, Answer, problems};
+use crate::answer::why_to_pay::{WhichInvoice, why_to_pay};
+use crate::answer::{self, Answer};
 use crate::code::Code;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
@@ -25,7 +26,7 @@ pub(super) struct Offered<'a> {
     /// Payment hash of the invoice.
     pub(super) hash: PaymentHash,
     /// Whose invoice it is.
-    pub(super) which: problems::WhichInvoice,
+    pub(super) which: WhichInvoice,
     /// Until when the invoice can be paid.
     pub(super) expires: UnixTime,
     /// What the ticket costs.
@@ -62,8 +63,7 @@ pub(super) fn payment_required(
     why: Code,
     offered: &Offered<'_>,
 ) -> Answer {
-    let (status, detail, retry) =
-        (why.status(), problems::why_to_pay(why, offered.which), why.retry());
+    let (status, detail, retry) = (why.status(), why_to_pay(why, offered.which), why.retry());
     let members = Members { status, code: why, detail, charged: Charged::No, retry };
     let token = encode_base64(offered.macaroon);
     let (pass_until, pass_uses) = match offered.kind {

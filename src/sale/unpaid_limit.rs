@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use crate::client::ClientKey;
+use crate::client::{Client, ClientKey, SiteKey};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -16,6 +16,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Most of those who are refused that are kept waiting for it; the others are refused at once.
 const WAITING_MAX: usize = 1000;
+
+/// How many clients of one site count together.
+const CLIENTS_PER_SITE: usize = 8;
 
 /// The unpaid challenges. One counts from before its invoice is asked for until it is redeemed or
 /// its invoice has run out.
@@ -34,11 +37,14 @@ struct Open {
     challenges: BTreeMap<u64, OpenChallenge>,
     by_hash: HashMap<PaymentHash, u64>,
     clients: HashMap<ClientKey, BTreeSet<u64>>,
+    /// How many a site has.
+    sites: HashMap<SiteKey, usize>,
     next: u64,
 }
 
 struct OpenChallenge {
     client: ClientKey,
+    site: Option<SiteKey>,
     /// Until when it counts.
     until: Instant,
     sold: Option<Sold>,
@@ -86,11 +92,7 @@ impl UnpaidLimit {
     }
 
     /// Takes a place for a client's challenge.
-    pub fn reserve(
-        &self,
-        client: ClientKey,
-        now: Instant,
-    ) -> Result<Reservation<'_>, LimitReached> {
+    pub fn reserve(&self, client: &Client, now: Instant) -> Result<Reservation<'_>, LimitReached> {
         let mut open = self.open(now);
         let wait = |challenge: &OpenChallenge| {
             LimitReached(challenge.until.saturating_duration_since(now))
@@ -100,6 +102,12 @@ impl UnpaidLimit {
                 .challenges
                 .first_key_value()
                 .map_or(LimitReached(self.lifetime), |(_, oldest)| wait(oldest)));
+        }
+        let (client, site) = (client.key(), client.site());
+        let of_site = site.and_then(|site| open.sites.get(&site)).copied().unwrap_or_default();
+        if of_site >= self.per_site() {
+            // Whichever of it runs out first: not looked for, since it is no client's own.
+            return Err(LimitReached(self.lifetime));
         }
         let own = open.clients.get(&client);
         if own.map_or(0, BTreeSet::len) >= self.per_client {
@@ -111,9 +119,18 @@ impl UnpaidLimit {
         let number = open.next;
         open.next += 1;
         open.clients.entry(client).or_default().insert(number);
+        if let Some(site) = site {
+            *open.sites.entry(site).or_default() += 1;
+        }
         open.challenges
-            .insert(number, OpenChallenge { client, until: now + self.lifetime, sold: None });
+            .insert(number, OpenChallenge { client, site, until: now + self.lifetime, sold: None });
         Ok(Reservation { unpaid: self, number, asked: false, pause })
+    }
+
+    /// How many an IPv6 /48 may have, of which somebody may have every address: a few clients'
+    /// share, and a quarter of all at most.
+    fn per_site(&self) -> usize {
+        (self.per_client * CLIENTS_PER_SITE).min(self.total / 4).max(self.per_client)
     }
 
     /// How long the next one is delayed while `taken` of all places are in use, but not all.
@@ -168,6 +185,14 @@ impl Open {
         if let Some(sold) = challenge.sold {
             self.by_hash.remove(&sold.hash);
         }
+        if let Some(site) = challenge.site
+            && let Some(of_site) = self.sites.get_mut(&site)
+        {
+            *of_site -= 1;
+            if *of_site == 0 {
+                self.sites.remove(&site);
+            }
+        }
         if let Some(own) = self.clients.get_mut(&challenge.client) {
             own.remove(&number);
             if own.is_empty() {
@@ -221,12 +246,11 @@ impl Drop for Reservation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Client;
 
     const LIFETIME: Duration = Duration::from_secs(600);
 
-    fn client(n: u8) -> ClientKey {
-        Client::of([127, 0, 0, n].into(), true).key()
+    fn client(n: u8) -> Client {
+        Client::of([127, 0, 0, n].into(), true)
     }
 
     fn invoice(now: Instant) -> OpenInvoice {
@@ -238,7 +262,7 @@ mod tests {
     }
 
     fn buy(unpaid: &UnpaidLimit, who: u8, hash: u8, now: Instant) -> Result<(), LimitReached> {
-        let mut place = unpaid.reserve(client(who), now)?;
+        let mut place = unpaid.reserve(&client(who), now)?;
         place.asking();
         place.fill(PaymentHash::from_bytes([hash; 32]), invoice(now));
         Ok(())
@@ -264,15 +288,30 @@ mod tests {
     }
 
     #[test]
+    fn a_48_does_not_take_the_places_of_all() {
+        let (unpaid, now) = (UnpaidLimit::new(2, 16, LIFETIME), Instant::now());
+        let of = |site: u16, n: u16| {
+            let address = format!("2001:db8:{site:x}:{n:x}::1").parse().unwrap();
+            let mut place = unpaid.reserve(&Client::of(address, true), now)?;
+            place.asking();
+            Ok::<_, LimitReached>(())
+        };
+        assert_eq!((0..9).filter(|n| of(1, *n).is_ok()).count(), 4, "a quarter of all");
+        assert!(of(2, 1).is_ok() && unpaid.reserve(&client(1), now).is_ok());
+        assert_eq!(unpaid.count(now + LIFETIME), 0);
+        assert!(unpaid.open.lock().unwrap().sites.is_empty());
+    }
+
+    #[test]
     fn the_fewer_places_are_left_the_longer_the_next_is_delayed() {
         let (unpaid, now) = (UnpaidLimit::new(10, 10, LIFETIME), Instant::now());
-        let held: Vec<_> = (0..10).map(|_| unpaid.reserve(client(1), now).unwrap()).collect();
+        let held: Vec<_> = (0..10).map(|_| unpaid.reserve(&client(1), now).unwrap()).collect();
         let pauses: Vec<_> = held.iter().map(|place| place.pause().as_millis()).collect();
         assert_eq!(pauses, [0, 0, 0, 0, 0, 0, 200, 400, 600, 800], "one that is put off counts");
         drop(held);
-        assert_eq!(unpaid.reserve(client(1), now).unwrap().pause(), Duration::ZERO);
+        assert_eq!(unpaid.reserve(&client(1), now).unwrap().pause(), Duration::ZERO);
         assert_eq!(
-            UnpaidLimit::new(1, 1, LIFETIME).reserve(client(1), now).unwrap().pause(),
+            UnpaidLimit::new(1, 1, LIFETIME).reserve(&client(1), now).unwrap().pause(),
             Duration::ZERO
         );
     }
@@ -296,14 +335,14 @@ mod tests {
     #[test]
     fn a_place_is_free_again_unless_the_node_was_asked() {
         let (unpaid, now) = (UnpaidLimit::new(1, 1, LIFETIME), Instant::now());
-        drop(unpaid.reserve(client(1), now).unwrap());
-        let mut place = unpaid.reserve(client(1), now).unwrap();
+        drop(unpaid.reserve(&client(1), now).unwrap());
+        let mut place = unpaid.reserve(&client(1), now).unwrap();
         place.asking();
         place.give_up();
-        let mut place = unpaid.reserve(client(1), now).unwrap();
+        let mut place = unpaid.reserve(&client(1), now).unwrap();
         place.asking();
         drop(place);
-        assert!(unpaid.reserve(client(1), now).is_err(), "a client that left in the middle");
+        assert!(unpaid.reserve(&client(1), now).is_err(), "a client that left in the middle");
     }
 
     #[test]
@@ -317,7 +356,7 @@ mod tests {
         );
         assert_eq!(unpaid.pending(&hash, now + LIFETIME), None);
         let (slept, mut place) =
-            (PaymentHash::from_bytes([2; 32]), unpaid.reserve(client(1), now).unwrap());
+            (PaymentHash::from_bytes([2; 32]), unpaid.reserve(&client(1), now).unwrap());
         place.asking();
         place.fill(slept, OpenInvoice { expires: UnixTime::now(), ..invoice(now) });
         assert_eq!(

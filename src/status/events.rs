@@ -16,6 +16,7 @@ use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
 use crate::code::Code;
 use crate::ledger::changes::Subscription;
+use crate::shares::ClientShare;
 use crate::ticket::HeldTicket;
 
 /// Longest life of a stream of events; a client that wants more asks again.
@@ -26,7 +27,11 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 impl Status {
     /// An event for each state from now on, until one after which nothing comes.
-    pub(super) async fn events(self: &Arc<Self>, held: HeldTicket) -> Result<Answer, Problem> {
+    pub(super) async fn events(
+        self: &Arc<Self>,
+        held: HeldTicket,
+        share: ClientShare,
+    ) -> Result<Answer, Problem> {
         let changes = self.ledger.subscribe(held.ticket.payment_hash);
         let changes = changes.ok_or_else(problems::too_many_streams)?;
         let first = self.ticket_status(&held).await?;
@@ -36,7 +41,11 @@ impl Status {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self.hand_over(&held, first, headers).await;
-        tokio::spawn(Arc::clone(self).send_events(held, first, changes, sender));
+        let sending = Arc::clone(self).send_events(held, first, changes, sender);
+        tokio::spawn(async move {
+            let _share = share;
+            sending.await;
+        });
         Ok(Answer { response, code: Code::Status })
     }
 

@@ -20,6 +20,7 @@ use self::query::StatusQuery;
 use self::state::TicketStatus;
 use crate::answer::problem::Problem;
 use crate::answer::{self, Answer, problems};
+use crate::client::Client;
 use crate::code::Code;
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
@@ -28,6 +29,7 @@ use crate::payment::Payments;
 use crate::payment_hash::Preimage;
 use crate::record::request_log::RequestLog;
 use crate::service::Catalogue;
+use crate::shares::Shares;
 use crate::ticket::{HeldTicket, NotHeld, Tickets};
 
 /// The header field that carries the preimage: never a URL or a body, which others may keep.
@@ -36,6 +38,9 @@ pub const PREIMAGE: HeaderName = HeaderName::from_static("l402-preimage");
 /// How soon it is looked again for what another instance did.
 const OTHER_INSTANCE_POLL: Duration = Duration::from_secs(5);
 
+/// Most that one client may wait for at once.
+const WAITING_PER_CLIENT_MAX: usize = 100;
+
 /// Tells holders how their tickets stand.
 pub struct Status {
     catalogue: Arc<Catalogue>,
@@ -43,6 +48,8 @@ pub struct Status {
     ring: Arc<KeyRing>,
     ledger: Arc<Ledger>,
     payments: Arc<Payments>,
+    /// Each client's part of the places of those who wait.
+    shares: Arc<Shares>,
     /// Cancelled once the process is to stop.
     stopping: CancellationToken,
 }
@@ -57,13 +64,15 @@ impl Status {
         payments: Arc<Payments>,
         stopping: CancellationToken,
     ) -> Self {
-        Self { catalogue, tickets, ring, ledger, payments, stopping }
+        let shares = Shares::new(WAITING_PER_CLIENT_MAX);
+        Self { catalogue, tickets, ring, ledger, payments, shares, stopping }
     }
 
     /// Answers a request for the path.
     pub async fn answer<'a, B>(
         self: &'a Arc<Self>,
         request: &Request<B>,
+        client: &Client,
         log: &mut RequestLog<'a>,
     ) -> Result<Answer, Problem> {
         if request.method() != Method::GET {
@@ -82,9 +91,10 @@ impl Status {
         }
         log.ticket(held.ticket.payment_hash);
         if wants_events(request.headers()) {
-            return self.events(held).await;
+            let share = self.shares.of_client(client).ok_or_else(problems::too_many_streams)?;
+            return self.events(held, share).await;
         }
-        let status = self.status_after(&held, &query).await?;
+        let status = self.status_after(&held, &query, client).await?;
         let body = self.body(&held, status);
         let mut response = answer::json(StatusCode::OK, "application/json", &body);
         self.hand_over(&held, status, response.headers_mut()).await;
@@ -96,13 +106,16 @@ impl Status {
         &self,
         held: &HeldTicket,
         query: &StatusQuery,
+        client: &Client,
     ) -> Result<TicketStatus, Problem> {
         let mut status = self.ticket_status(held).await?;
         let Some(wait) = query.wait else { return Ok(status) };
         let until = Instant::now() + wait;
         let known = query.known.unwrap_or(status);
         // Where there is no place to wait, the answer comes at once.
-        if let Some(mut changes) = self.ledger.subscribe(held.ticket.payment_hash) {
+        if let Some(_share) = self.shares.of_client(client)
+            && let Some(mut changes) = self.ledger.subscribe(held.ticket.payment_hash)
+        {
             status = self.ticket_status(held).await?;
             while status == known && !self.stopping.is_cancelled() && Instant::now() < until {
                 self.wait_for_more(&mut changes, until).await;

@@ -5,14 +5,14 @@ pub mod verify;
 
 use std::sync::Arc;
 
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use self::verify::Verifier;
 use crate::code::Code;
 use crate::keys::KeyRing;
 use crate::l402::credential::{self, Credential, Handed, Proof};
 use crate::l402::mint;
-use crate::l402::verify::{Genuine, Kind, Paid, Refusal};
+use crate::l402::verify::{Genuine, Kind, Paid, Refusal, named_service};
 use crate::order::Order;
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::request_digest::RequestDigest;
@@ -210,10 +210,10 @@ impl Tickets {
             return Err(NotHeld::Nothing);
         };
         let genuine = |credential| {
-            services.iter().find_map(|service| {
-                let offer = service.offer.as_ref()?;
-                self.genuine(service, offer, times, credential)
-            })
+            let name = named_service(credential)?;
+            let is_named = |service: &&Arc<Service>| service.names().all().any(|own| own == name);
+            let service = services.iter().find(is_named)?;
+            self.genuine(service, service.offer.as_ref()?, times, credential)
         };
         credentials.iter().find_map(genuine).ok_or(NotHeld::Foreign)
     }
@@ -306,6 +306,11 @@ const MACAROON_FIELDS: [&str; 2] = ["macaroon", "grpc-metadata-macaroon"];
 pub fn may_be_handed_in(headers: &HeaderMap) -> bool {
     headers.contains_key(AUTHORIZATION)
         || MACAROON_FIELDS.iter().any(|name| headers.contains_key(*name))
+}
+
+/// Whether a header field may hold a ticket.
+pub fn is_credential(name: &HeaderName) -> bool {
+    name == AUTHORIZATION || MACAROON_FIELDS.contains(&name.as_str())
 }
 
 fn handed_in(headers: &HeaderMap) -> Handed {

@@ -35,6 +35,7 @@ use self::sale_stop::SaleStop;
 use self::settings::{UpstreamError, UpstreamSettings};
 use crate::keys::Keys;
 use crate::place::Place;
+use crate::shares::Shares;
 
 /// When a connection that was used before may carry a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +50,9 @@ pub enum Reuse {
     /// Not at all.
     Never,
 }
+
+/// So many clients or passes at least it takes to have all connections to a backend.
+const HOLDERS_MIN: usize = 4;
 
 /// One service's backend.
 pub struct Upstream {
@@ -69,6 +73,8 @@ pub struct Upstream {
     pub pool: Arc<Pool>,
     /// Connections that may still be opened; a stranger's free requests have no other limit.
     pub limit: Arc<ConnectionLimit>,
+    /// The part of these that one client of a free service, or one pass, may have.
+    pub shares: Arc<Shares>,
     /// Whether it is known to be down.
     pub health: Health,
     /// Whether it refuses everybody.
@@ -93,6 +99,7 @@ impl Upstream {
             timeout: settings.timeout,
             pool: Arc::default(),
             limit: ConnectionLimit::new(connections_max),
+            shares: Shares::new((connections_max / HOLDERS_MIN).max(1)),
             health: Health::new(service),
             sale_stop: SaleStop::new(service),
         })

@@ -41,6 +41,7 @@ mod postgres;
 mod repeats;
 mod sale;
 mod secrets;
+mod shares;
 mod sloppy_backends;
 mod slow_clients;
 mod smuggling;

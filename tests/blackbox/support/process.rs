@@ -9,6 +9,9 @@ use std::thread::JoinHandle;
 
 use super::{send_signal, wait_for, wait_until};
 
+/// The environment variable that says how many files a process may open.
+pub const FILES: &str = "FILES_OF_TEST";
+
 pub struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
@@ -22,7 +25,15 @@ impl Process {
     }
 
     pub fn start_with(arguments: &[&str], folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_farebox"));
+        let mut command = match environment.iter().find(|(name, _)| *name == FILES) {
+            None => Command::new(env!("CARGO_BIN_EXE_farebox")),
+            Some((_, files)) => {
+                let mut shell = Command::new("sh");
+                let script = "ulimit -n \"$1\"; shift; exec \"$@\"";
+                shell.args(["-c", script, "sh", files, env!("CARGO_BIN_EXE_farebox")]);
+                shell
+            }
+        };
         command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
         Self::spawn(command, folder)
     }
