@@ -1,7 +1,13 @@
 //! Whose a new file is.
 
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
 use std::path::Path;
+
+/// Makes a folder that is for its owner only, with those above it; one that is there stays as it
+/// is.
+pub fn make_private_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
 
 /// Gives a file that was just made to the owner of its folder: what root makes with a subcommand,
 /// `serve` has to read as its own user. Does nothing where that isn't allowed, or needed.
@@ -21,6 +27,15 @@ pub fn as_its_folder(file: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_folder_is_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let private = folder.path().join("a/b");
+        make_private_folder(&private).unwrap();
+        assert_eq!(std::fs::metadata(&private).unwrap().mode() & 0o777, 0o700);
+        make_private_folder(&private).unwrap();
+    }
 
     #[test]
     fn what_root_makes_is_its_folders_owners() {

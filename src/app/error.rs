@@ -81,7 +81,7 @@ pub enum StartError {
         source: UpstreamError,
     },
     /// An address that can't be listened on.
-    #[error("{what} can't listen on {address}: {source}")]
+    #[error("{what} can't listen on {address}: {source}{}", listen_hint(source, *address))]
     Listen {
         /// Which listener, by the key or option that names its address.
         what: &'static str,
@@ -104,4 +104,21 @@ pub enum StartError {
     /// Two metrics of one name.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+}
+
+/// What to do about an address that can't be listened on.
+fn listen_hint(source: &io::Error, address: SocketAddr) -> String {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "; a port below 1024 needs the capability CAP_NET_BIND_SERVICE, by \
+             `AmbientCapabilities=CAP_NET_BIND_SERVICE` in a systemd unit or `setcap \
+             cap_net_bind_service=+ep` on the binary; or choose another than {}",
+            address.port()
+        ),
+        io::ErrorKind::AddrInUse => {
+            format!("; `ss -ltnp 'sport = :{}'` names the process that has it", address.port())
+        }
+        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has it".to_owned(),
+        _ => String::new(),
+    }
 }

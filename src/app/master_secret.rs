@@ -129,7 +129,7 @@ pub fn no_secret() -> StartError {
 
 /// Written beside its place, synced, and only then given its name, which must not be taken.
 fn make(path: &Path, ledger: LedgerId) -> std::io::Result<()> {
-    fs::create_dir_all(folder_of(path))?;
+    owner::make_private_folder(folder_of(path))?;
     let mut secret = Zeroizing::new([0_u8; 32]);
     getrandom::fill(secret.as_mut_slice())
         .map_err(|error| std::io::Error::other(error.to_string()))?;
@@ -146,9 +146,11 @@ fn make(path: &Path, ledger: LedgerId) -> std::io::Result<()> {
 
 /// For its owner only.
 fn write_beside(path: &Path, text: &str) -> std::io::Result<PathBuf> {
-    let beside = path.with_extension(format!("new-{}", std::process::id()));
-    // One of ours that a crash has left: in a container all processes have one number.
-    let _ = fs::remove_file(&beside);
+    let mut number = [0_u8; 8];
+    getrandom::fill(&mut number).map_err(|error| std::io::Error::other(error.to_string()))?;
+    // Never one that a crash has left, of whatever user: in a container all processes have one
+    // number.
+    let beside = path.with_extension(format!("new-{}", hex::encode(number)));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
@@ -196,6 +198,14 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         let second = load(&tickets(folder.path()), &[], Some(LEDGER)).unwrap();
         assert_eq!(fingerprint(&first.secrets[0]), fingerprint(&second.secrets[0]));
+    }
+
+    #[test]
+    fn what_an_earlier_start_has_left_is_in_nobody_s_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let leftover = folder.path().join(format!("master.new-{}", std::process::id()));
+        fs::create_dir_all(leftover.join("full")).unwrap();
+        assert!(load(&tickets(folder.path()), &[], Some(LEDGER)).is_ok());
     }
 
     #[test]

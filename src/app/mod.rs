@@ -1,5 +1,6 @@
 //! Builds the parts from the config, looks after them, and ends them in order.
 
+pub mod advice;
 pub mod assemble;
 pub mod bind;
 pub mod error;

@@ -17,6 +17,7 @@ use crate::ledger::postgres::{PostgresLedger, SecretTerms};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ledger::state::FIRST_CLAIM_GRACE;
 use crate::ledger::store::{CommitObserver, LedgerStore as _, LedgerTerms};
+use crate::owner;
 use crate::record::metrics::Metrics;
 use crate::tls::client_config;
 
@@ -63,7 +64,7 @@ impl LedgerOpening {
         path: &Path,
     ) -> Result<(Ledger, Vec<MasterSecret>), StartError> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
+            owner::make_private_folder(folder)
                 .map_err(|source| StartError::StateDir { path: folder.to_owned(), source })?;
         }
         let is_new = fits(tickets, path)?;

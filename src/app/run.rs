@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
+use super::advice::advice;
 use super::assemble::{self, App};
 use super::bind::{bind, local};
 use super::error::StartError;
@@ -52,6 +53,9 @@ impl Server {
     ) -> Result<Self, StartError> {
         if let Some(files) = files::raise_limit() {
             files::fit(&mut config.limits, files, config.services.len());
+        }
+        for (part, what) in advice(&config) {
+            warn!(part, "{what}");
         }
         let (address, drain) = (config.listen.address, config.listen.drain);
         let Limits { connections, connections_per_client, trusted_proxies, .. } =

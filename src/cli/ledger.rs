@@ -15,6 +15,7 @@ use crate::config::{LedgerConfig, LedgerPlace};
 use crate::ledger::id::LedgerId;
 use crate::ledger::postgres::Admin;
 use crate::ledger::sqlite;
+use crate::owner;
 use crate::tls;
 
 /// What is done with it.
@@ -98,7 +99,7 @@ async fn make(place: &LedgerPlace) -> Result<LedgerId, StartError> {
     match place {
         LedgerPlace::Sqlite(path) => {
             if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)
+                owner::make_private_folder(folder)
                     .map_err(|source| StartError::StateDir { path: folder.to_owned(), source })?;
             }
             Ok(sqlite::make(path)?)

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::check::send::Sending;
 use self::ledger::LedgerCommand;
 use self::print::complain;
 
@@ -48,6 +49,13 @@ enum Command {
         /// where the one in the config may not.
         #[arg(long)]
         macaroon: Option<PathBuf>,
+        /// Send one real request with this body (or query) to a service's backend: a message that
+        /// goes out.
+        #[arg(long, value_name = "FILE")]
+        send: Option<PathBuf>,
+        /// The service that it is sent to, where several sell.
+        #[arg(long, value_name = "NAME", requires = "send")]
+        service: Option<String>,
     },
     /// Look at tickets that were handed in, and say what became of them.
     Tickets {
@@ -201,8 +209,9 @@ pub fn run() -> ExitCode {
     let ended = runtime.block_on(async {
         match arguments.command {
             Command::Serve { config } => serve::run(&config_file(config)).await,
-            Command::Check { config, macaroon } => {
-                check::run(&config_file(config), macaroon.as_deref()).await
+            Command::Check { config, macaroon, send, service } => {
+                let sending = send.map(|file| Sending { file, service });
+                check::run(&config_file(config), macaroon.as_deref(), sending).await
             }
             Command::Tickets { config, command } => {
                 tickets::run(&config_file(config), command.checked()).await

@@ -11,6 +11,8 @@ mod listen;
 mod lnd;
 mod log;
 mod ops;
+mod own_addresses;
+mod readable;
 pub mod secret;
 mod service;
 mod socket_address;
@@ -62,6 +64,8 @@ pub struct Config {
     pub log: Log,
     /// What is sold, and what is free.
     pub services: Vec<ServiceSpec>,
+    /// Files with secrets that every user of the machine may read.
+    pub readable_secrets: Vec<PathBuf>,
 }
 
 /// The whole file, as it is written. Unknown keys are refused, here and in each section.
@@ -99,10 +103,15 @@ impl Config {
         let state_dir = state_dir(folder, written.state_dir);
         let detects_payments = written.lnd.detect_payments;
         let services = service::check_all(&report, folder, written.service, detects_payments)?;
+        let readable_secrets = readable::readable_by_all(text, folder, &state_dir);
+        let listen = written.listen.check(&report, folder)?;
+        let ops = written.ops.check(&report, folder)?;
+        own_addresses::check(&report, &listen, &ops, &services)?;
         Ok(Self {
             path: path.to_owned(),
-            listen: written.listen.check(&report, folder)?,
-            ops: written.ops.check(&report, folder)?,
+            listen,
+            ops,
+            readable_secrets,
             invoice_expiry: written.lnd.invoice_expiry(&report)?,
             mint_ahead: written.lnd.mint_ahead(&report)?,
             detects_payments,

@@ -57,8 +57,14 @@ impl Ops {
             (false, Ok(()), true) => (StatusCode::OK, "degraded"),
             (false, Ok(()), false) => (StatusCode::OK, "ok"),
         };
+        // By which `check` knows its own `serve`.
+        let instance = json!({
+            "gate": self.gate.to_string(),
+            "secret": hex::encode(self.ring.minting().fingerprint().as_bytes()),
+        });
         let body = json!({
             "status": word,
+            "instance": instance,
             "ledger": part(ledger.as_ref().err().map(|why| ("down", why.to_string()))),
             "node": part(node.as_ref().err().map(|why| (why.word(), why.to_string()))),
             "clocks": part(clocks),

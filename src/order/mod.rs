@@ -3,6 +3,7 @@
 
 pub mod digest;
 pub mod json;
+pub mod keywords;
 pub mod phone_number;
 pub mod query;
 pub mod schema;

@@ -43,6 +43,8 @@ fn repeats(is_repeatable: bool) -> &'static [Duration] {
 /// What the upstream did.
 pub(super) struct Exchange {
     pub(super) outcome: Outcome,
+    /// What the upstream answered with, if it did.
+    pub(super) status: Option<StatusCode>,
     pub(super) answer: Option<StoredAnswer>,
     pub(super) refusal: Option<UpstreamRefusal>,
     pub(super) overflow: Option<Overflow>,
@@ -51,7 +53,7 @@ pub(super) struct Exchange {
 impl Exchange {
     /// Without an answer.
     pub(super) fn nothing(outcome: Outcome) -> Self {
-        Self { outcome, answer: None, refusal: None, overflow: None }
+        Self { outcome, status: None, answer: None, refusal: None, overflow: None }
     }
 }
 
@@ -126,16 +128,17 @@ impl Asker<'_> {
             rules.of(head.status, &head.headers, body.as_deref())
         };
         self.note(outcome, head.status, &head.headers, body.as_deref());
+        let done = Exchange { status: Some(head.status), ..Exchange::nothing(outcome) };
         match outcome {
             Outcome::Delivered => {
                 let answer = Some(keep(service, head, body));
-                Exchange { answer, overflow, ..Exchange::nothing(outcome) }
+                Exchange { answer, overflow, ..done }
             }
-            Outcome::NotSent => Exchange {
-                refusal: Some(refusal(service, &head, body.as_ref(), order)),
-                ..Exchange::nothing(outcome)
-            },
-            Outcome::Unknown => Exchange::nothing(outcome),
+            Outcome::NotSent => {
+                let refusal = Some(refusal(service, &head, body.as_ref(), order));
+                Exchange { refusal, ..done }
+            }
+            Outcome::Unknown => done,
         }
     }
 
@@ -146,6 +149,7 @@ impl Asker<'_> {
         let (code, words, retry_after) = (status.as_u16(), None, None);
         let answer = StoredAnswer { status: code, headers: Vec::new(), body: None };
         Exchange {
+            status: Some(status),
             answer: (outcome == Outcome::Delivered).then_some(answer),
             refusal: Some(UpstreamRefusal { status: code, words, retry_after }),
             ..Exchange::nothing(outcome)

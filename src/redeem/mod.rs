@@ -12,6 +12,7 @@ mod recent;
 mod run;
 pub mod sealed_order;
 mod stored_answer;
+pub mod trial;
 
 use std::sync::Arc;
 use std::time::Duration;

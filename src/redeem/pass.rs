@@ -107,7 +107,7 @@ async fn uncounted(
         Ok(Reply::StatusOnly(status)) => asker.judge_status(status),
         Err(outcome) => Exchange::nothing(outcome),
     };
-    let Exchange { outcome, answer, refusal, overflow } = done;
+    let Exchange { outcome, answer, refusal, overflow, .. } = done;
     log.upstream(started.elapsed());
     service.metrics.redemption(outcome, 0);
     match (outcome, answer) {

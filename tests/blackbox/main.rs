@@ -30,6 +30,7 @@ mod log;
 mod master_secret;
 mod node;
 mod operator;
+mod ordinary_mistakes;
 mod paid_without_preimage;
 mod passed_on;
 mod passes;

@@ -164,3 +164,50 @@ fn a_parked_ticket_can_be_matched_to_its_message() {
     let (_, said) = tickets(&world, &show);
     assert!(!said.contains("+1234567890"), "{said}");
 }
+
+#[test]
+fn a_token_is_asked_of_whoever_changes_something() {
+    let mut world = World::new();
+    world.stop();
+    std::fs::write(world.folder.path().join("ops.token"), "open-sesame\n").unwrap();
+    let ops = "[ops]\naddress = \"127.0.0.1:0\"";
+    let with_token = format!("{ops}\ntoken = {{ file = \"ops.token\" }}\nhosts = [\"gate.test\"]");
+    world.write_config("farebox.toml", &[(ops, &with_token)]);
+    world.restart();
+    for open in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(http::get(world.ops, open).status, 200, "{open}");
+    }
+    for (method, path) in [
+        ("GET", "/tickets"),
+        ("GET", "/tickets/stats"),
+        ("POST", "/tickets/release?minted_before=2026-11-28T09:30:00Z"),
+        ("POST", "/services/send-sms/open"),
+    ] {
+        let ask = |headers: &[(&str, &str)]| http::send(world.ops, method, path, headers, b"");
+        let token = ("Authorization", "Bearer open-sesame");
+        let denied = ask(&[]);
+        assert_eq!((denied.status, denied.header("www-authenticate")), (401, Some("Bearer")));
+        assert_eq!(ask(&[("Authorization", "Bearer open-sesam")]).status, 401, "{path}");
+        assert_eq!(ask(&[token]).status, 200, "{path}");
+        assert_eq!(ask(&[token, ("Host", "evil.example.com")]).status, 421, "{path}");
+        assert_eq!(ask(&[token, ("Host", "gate.test:9402")]).status, 200, "{path}");
+        assert_eq!(ask(&[token, ("Origin", "null")]).status, 403, "{path}");
+    }
+    // The command knows it.
+    let address = format!("[ops]\naddress = \"{}\"", world.ops);
+    world.write_config("ops.toml", &[(ops, &address)]);
+    let (status, said) = world.farebox("tickets --config ops.toml list");
+    assert!(status.success() && said.contains("no tickets"), "{said}");
+    world.write_config("ops.toml", &[(ops, &address), ("token =", "# token =")]);
+    let (status, said) = world.farebox("tickets --config ops.toml list");
+    assert!(!status.success() && said.contains("ops.token"), "{said}");
+}
+
+#[test]
+fn a_name_that_leads_here_by_somebody_else_s_will_changes_nothing() {
+    let world = World::new();
+    let evil = [("Host", "evil.example.com:9402")];
+    assert_eq!(http::send(world.ops, "GET", "/tickets", &evil, b"").status, 421);
+    assert_eq!(http::send(world.ops, "POST", "/services/send-sms/open", &evil, b"").status, 421);
+    assert_eq!(http::send(world.ops, "GET", "/metrics", &evil, b"").status, 200);
+}

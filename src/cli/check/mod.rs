@@ -2,13 +2,17 @@
 //! a failure.
 
 mod node;
+mod ports;
 mod report;
+pub(super) mod send;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use self::report::Report;
+use self::send::Sending;
+use crate::app::advice::advice;
 use crate::app::sold::{self, Redeems};
 use crate::app::{master_secret, open_ledger};
 use crate::cli::failure::Failure;
@@ -28,7 +32,11 @@ use crate::upstream::connect::CONNECT_MAX;
 const CLIENTS_PAY: u64 = 1000;
 
 /// `asking` is a macaroon that may ask the node about itself, if the one that mints may not.
-pub(super) async fn run(path: &Path, asking: Option<&Path>) -> Result<ExitCode, Failure> {
+pub(super) async fn run(
+    path: &Path,
+    asking: Option<&Path>,
+    sending: Option<Sending>,
+) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
     let config = match Config::read(path) {
         Ok(config) => config,
@@ -38,12 +46,19 @@ pub(super) async fn run(path: &Path, asking: Option<&Path>) -> Result<ExitCode, 
         }
     };
     report.ok("config", format!("{}: {} service(s)", path.display(), config.services.len()));
+    for (part, what) in advice(&config) {
+        report.note(&part, what);
+    }
     certificate(&mut report, &config);
+    ports::check(&mut report, &config).await;
     node::check(&mut report, &config, asking).await;
     ledger(&mut report, &config).await;
     secret(&mut report, &config);
     for service in &config.services {
-        upstream(&mut report, service).await;
+        upstream(&mut report, &config, service).await;
+    }
+    if let Some(sending) = sending {
+        send::check(&mut report, config, &sending).await;
     }
     Ok(report.end())
 }
@@ -178,7 +193,7 @@ fn secret(report: &mut Report, config: &Config) {
     }
 }
 
-async fn upstream(report: &mut Report, service: &ServiceSpec) {
+async fn upstream(report: &mut Report, config: &Config, service: &ServiceSpec) {
     let part = format!("service {}", service.name);
     if let Some(Offer { price, .. }) = &service.offer
         && price.sat() > CLIENTS_PAY
@@ -195,6 +210,10 @@ async fn upstream(report: &mut Report, service: &ServiceSpec) {
         Ok(upstream) => upstream,
         Err(error) => return report.failed(&part, error),
     };
+    if let Some(key) = ports::own_listener(config, service).await {
+        let what = format!("its `upstream` leads to Farebox itself (`{key}`)");
+        return report.failed(&part, what);
+    }
     let place = format!("{}:{}", upstream.target.host, upstream.target.port);
     match upstream.target.try_connect(CONNECT_MAX).await {
         Ok(_) => report.ok(&part, format!("its upstream at {place} takes connections")),

@@ -10,7 +10,7 @@ use super::upstream::fixed_names;
 use super::written::{BindWord, Input, Written};
 use crate::config::error::{ConfigError, Reporter};
 use crate::order::schema::Schema;
-use crate::order::{Bind, Rules, Takes};
+use crate::order::{Bind, Rules, Takes, keywords};
 
 pub(super) fn rules(
     report: &Reporter<'_>,
@@ -49,6 +49,12 @@ pub(super) fn rules(
     };
     let fault = |what: String| report.at(input.span(), format!("`input`: {what}"));
     let source = schema_source(folder, input.get_ref()).map_err(fault)?;
+    let unknown = keywords::unknown(&source);
+    if let Some((pointer, meant)) = unknown.iter().find_map(|one| Some((&one.pointer, one.meant?)))
+    {
+        let what = format!("{pointer} is no keyword of JSON Schema; is `{meant}` meant?");
+        return Err(fault(what));
+    }
     let schema = Schema::compile(source).map_err(|error| fault(error.to_string()))?;
     if takes == Takes::Query {
         for fixed in fixed_names(written) {

@@ -6,10 +6,12 @@ use rustls::ClientConfig;
 use tokio_postgres::Client;
 use zeroize::Zeroizing;
 
-use super::connection::{connect, has_tables, migrate, read_url};
+use super::connect::connect;
+use super::connection::{has_tables, migrate};
 use super::error::PostgresError;
 use super::life::{Queries as _, begin_life, id, unusable};
 use super::statements::{FORGET_PARKED, PARK_RESTORED};
+use super::url::read_url;
 use crate::ledger::id::LedgerId;
 
 /// A connection for that.

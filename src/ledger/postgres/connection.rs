@@ -1,6 +1,7 @@
 //! A connection that comes back: connected, checked and prepared by a task of its own, and cut when
 //! the server doesn't answer.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,11 +10,11 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
-use zeroize::Zeroizing;
 
+use super::connect::{CONNECT_TIMEOUT, connect};
 use super::error::{PostgresError, words};
-use super::life;
 use super::statements::{COUNT, NOTE_SECRET, Prepared, SECRETS_IN_USE};
+use super::{life, session};
 use crate::ledger::id::LedgerId;
 use crate::ledger::sql::{fill, signed};
 use crate::time::UnixTime;
@@ -28,7 +29,6 @@ const MIGRATION_LOCK: i64 = 0x6661_7265_626f_7800;
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// What the ledger has to know of the master secrets, since it may be reached only after the start.
@@ -48,6 +48,8 @@ pub(super) struct ConnectOptions {
     pub(super) config: Config,
     pub(super) tls: Arc<ClientConfig>,
     pub(super) secrets: SecretTerms,
+    /// Whether it is known that sessions are our own.
+    pub(super) has_sessions: AtomicBool,
 }
 
 /// A connection that is ready.
@@ -111,33 +113,12 @@ pub(super) struct Opened {
     driver: tokio::task::JoinHandle<()>,
 }
 
-/// The server's address, as libpq takes it.
-pub(super) fn read_url(url: &Zeroizing<String>) -> Result<Config, PostgresError> {
-    url.parse().map_err(|_| {
-        let example = "such as \"postgresql://user@host/database\"";
-        PostgresError::Unusable(format!("`ledger.postgres` is no PostgreSQL address, {example}"))
-    })
-}
-
-/// A connection, and the task that drives it.
-pub(super) async fn connect(
-    config: &Config,
-    tls: &Arc<ClientConfig>,
-) -> Result<(Client, tokio::task::JoinHandle<()>), PostgresError> {
-    let connecting = config.connect(MakeRustlsConnect::new((**tls).clone()));
-    let (client, connection) = match timeout(CONNECT_TIMEOUT, connecting).await {
-        Ok(connected) => connected?,
-        Err(_) => return Err(PostgresError::silent(CONNECT_TIMEOUT)),
-    };
-    let driver = tokio::spawn(async move {
-        // Its end shows in the ping.
-        let _ = connection.await;
-    });
-    Ok((client, driver))
-}
-
 /// Connects, makes or checks the layout, and compares the secrets. `Err` is for the operator.
 pub(super) async fn open(options: &ConnectOptions) -> Result<Opened, PostgresError> {
+    if !options.has_sessions.load(Ordering::Relaxed) {
+        session::check(&options.config, &options.tls).await?;
+        options.has_sessions.store(true, Ordering::Relaxed);
+    }
     let (mut client, driver) = connect(&options.config, &options.tls).await?;
     let ready = timeout(CONNECT_TIMEOUT, prepare(&mut client, &options.secrets)).await;
     match ready.unwrap_or_else(|_| Err(PostgresError::silent(CONNECT_TIMEOUT))) {
@@ -156,6 +137,7 @@ pub(super) async fn look(
     config: &Config,
     tls: &Arc<ClientConfig>,
 ) -> Result<String, PostgresError> {
+    session::check(config, tls).await?;
     let looking = async {
         let (client, connection) = config.connect(MakeRustlsConnect::new((**tls).clone())).await?;
         let driver = tokio::spawn(connection);

@@ -5,12 +5,15 @@
 mod account_statements;
 mod accounts;
 mod admin;
+mod connect;
 mod connection;
 mod error;
 mod housekeep;
 mod life;
 mod rows;
+mod session;
 mod statements;
+mod url;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,13 +26,14 @@ use zeroize::Zeroizing;
 
 pub use self::admin::Admin;
 pub use self::connection::SecretTerms;
-use self::connection::{ConnectOptions, Connection, Opened, Slot, open, read_url};
+use self::connection::{ConnectOptions, Connection, Opened, Slot, open};
 pub use self::error::PostgresError;
 use self::error::down;
 use self::rows::{read_claim, read_row};
 use self::statements::{
     NOTE_SECRET, RELEASE_RESTORED, RESOLVE, REVOKE, REVOKED, ROW, SEALED, SECRETS_IN_USE,
 };
+use self::url::read_url;
 use super::clock::{LedgerClock, Moment};
 use super::error::{LedgerError, Reply};
 use super::limits::LIST_MAX;
@@ -80,7 +84,7 @@ impl PostgresLedger {
         let mut owner = [0_u8; 16];
         let no_randomness = |error: getrandom::Error| PostgresError::Unusable(error.to_string());
         getrandom::fill(&mut owner).map_err(no_randomness)?;
-        let options = ConnectOptions { config, tls, secrets };
+        let options = ConnectOptions { config, tls, secrets, has_sessions: AtomicBool::new(false) };
         let first = match open(&options).await {
             Ok(opened) => Some(opened),
             Err(why @ PostgresError::Unusable(_)) => return Err(why),

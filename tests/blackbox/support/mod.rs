@@ -8,6 +8,7 @@ pub mod kannel;
 pub mod ledger_file;
 pub mod payer;
 mod play;
+pub mod pooler;
 pub mod postgres;
 pub mod process;
 pub mod signal;

@@ -148,12 +148,12 @@ fn serve(folder: &Path, port: u16) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n")
 }
 
 /// PostgreSQL refuses to run as root; Debian's package has made a user for it.
-fn postgres_user() -> (u32, u32) {
+pub fn postgres_user() -> (u32, u32) {
     let id = |flag| {
         let said = Command::new("id").args([flag, "postgres"]).output().unwrap();
         String::from_utf8(said.stdout).unwrap().trim().parse().unwrap()
@@ -161,7 +161,7 @@ fn postgres_user() -> (u32, u32) {
     (id("-u"), id("-g"))
 }
 
-fn give_to_postgres(folder: &Path) {
+pub fn give_to_postgres(folder: &Path) {
     if is_root() {
         program("psql");
         let (user, group) = postgres_user();

@@ -1,0 +1,36 @@
+//! What works, and isn't as it should be: a note of `check`, a warning of `serve`.
+
+use std::path::Path;
+
+use crate::config::Config;
+use crate::order::keywords;
+
+/// Each with the part of the config that it is about.
+pub fn advice(config: &Config) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    if config.listen.tls.is_none() && config.limits.trusted_proxies.is_empty() {
+        let what = "`plain_http = true`, and `limits.trusted_proxies` is empty: is there a proxy \
+                    in front? Then name its address there, or all payers count as one client, \
+                    and one of them can use up what all share";
+        all.push(("limits".to_owned(), what.to_owned()));
+    }
+    for path in &config.readable_secrets {
+        all.push(("secrets".to_owned(), readable_by_all(path)));
+    }
+    for service in &config.services {
+        let rules = service.offer.as_ref().and_then(|offer| offer.rules.schema.as_ref());
+        for unknown in rules.map(|schema| keywords::unknown(schema.source())).unwrap_or_default() {
+            let what = format!(
+                "`input`: {} is no keyword of JSON Schema, and changes nothing",
+                unknown.pointer
+            );
+            all.push((format!("service {}", service.name), what));
+        }
+    }
+    all
+}
+
+fn readable_by_all(path: &Path) -> String {
+    let path = path.display();
+    format!("every user of this machine may read {path}: `chmod o= {path}`")
+}

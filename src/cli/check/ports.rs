@@ -1,0 +1,88 @@
+//! Whether both listeners may be bound. A port that our own `serve` on this ledger holds is well.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::report::Report;
+use crate::app::bind::bind;
+use crate::app::error::StartError;
+use crate::app::master_secret;
+use crate::config::Config;
+use crate::keys::KeyRing;
+use crate::service::ServiceSpec;
+
+/// How long our own `serve` may take to say that it is there.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(3);
+
+pub(super) async fn check(report: &mut Report, config: &Config) {
+    let own = Running::find(config).await;
+    let (gate, ops) = (config.listen.address, config.ops.address);
+    let gate_held = own.as_ref().is_some_and(|own| own.gate == Some(gate));
+    one(report, "`listen.address`: the gate", gate, gate_held).await;
+    one(report, "`ops.address`: the operator's listener", ops, own.is_some()).await;
+}
+
+async fn one(report: &mut Report, what: &'static str, address: SocketAddr, is_ours: bool) {
+    match bind(what, address).await {
+        Ok(_) => report.ok("port", format!("{address} is free, and may be bound")),
+        Err(StartError::Listen { source, .. })
+            if is_ours && source.kind() == std::io::ErrorKind::AddrInUse =>
+        {
+            report.ok("port", format!("{address} is held by the `serve` of this ledger"));
+        }
+        Err(error) => report.failed("port", error),
+    }
+}
+
+/// A `serve` that answers at the operator's address, with our own master secret.
+struct Running {
+    gate: Option<SocketAddr>,
+}
+
+impl Running {
+    async fn find(config: &Config) -> Option<Self> {
+        let loaded = master_secret::load(&config.tickets, &[], None).ok()?;
+        let ring = KeyRing::new(&loaded.secrets, config.lnd.network.name())?;
+        let own = hex::encode(ring.minting().fingerprint().as_bytes());
+        let asked = timeout(ANSWER_TIME_MAX, readiness(config.ops.address)).await.ok()??;
+        let instance = asked.get("instance")?;
+        let text = |name: &str| instance.get(name).and_then(Value::as_str);
+        (text("secret")? == own)
+            .then(|| Self { gate: text("gate").and_then(|gate| gate.parse().ok()) })
+    }
+}
+
+async fn readiness(ops: SocketAddr) -> Option<Value> {
+    let socket = TcpStream::connect(ops).await.ok()?;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await;
+    let (mut sender, connection) = handshake.ok()?;
+    tokio::spawn(connection);
+    let request = Request::get("/readyz").header("host", ops.to_string());
+    let response = sender.send_request(request.body(Empty::<Bytes>::new()).ok()?).await.ok()?;
+    let body = response.into_body().collect().await.ok()?.to_bytes();
+    serde_json::from_slice(&body).ok()
+}
+
+/// The key of our own listener that an upstream's name leads to, if it does.
+pub(super) async fn own_listener(config: &Config, service: &ServiceSpec) -> Option<&'static str> {
+    let url = &service.backend.url;
+    let is_https = url.scheme_str() == Some("https");
+    let port = url.port_u16().unwrap_or(if is_https { 443 } else { 80 });
+    let own = [("listen.address", config.listen.address), ("ops.address", config.ops.address)];
+    let (key, own) = own.into_iter().find(|(_, own)| own.port() == port)?;
+    let host = url.host()?.trim_matches(['[', ']']);
+    let mut addresses = tokio::net::lookup_host((host, port)).await.ok()?;
+    let is_ours = |address: SocketAddr| {
+        let is_here = UdpSocket::bind((address.ip(), 0)).is_ok();
+        is_here && (own.ip().is_unspecified() || own.ip() == address.ip())
+    };
+    addresses.any(is_ours).then_some(key)
+}

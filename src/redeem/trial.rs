@@ -1,0 +1,63 @@
+//! One real request of the operator's own, without ticket or ledger, to see what a backend makes of
+//! it.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::exchange::{Asker, Exchange, Reply, send};
+use super::job::put_reference;
+use crate::keys::Keys;
+use crate::order::Order;
+use crate::outcome::Outcome;
+use crate::payment_hash::PaymentHash;
+use crate::service::{BODY_DEFAULT, Offer, Service};
+use crate::upstream::redact::redact;
+use crate::upstream::request;
+
+/// What came of it.
+pub struct Trial {
+    /// What it would be for a ticket.
+    pub outcome: Outcome,
+    /// The upstream's status, if it answered.
+    pub status: Option<StatusCode>,
+    /// Its words, without secrets.
+    pub words: Option<String>,
+}
+
+/// Sends an order as for a ticket that nobody bought. `None` if its request can't be written.
+pub async fn send_once(
+    service: &Arc<Service>,
+    offer: &Offer,
+    keys: &Keys,
+    order: &Order,
+) -> Option<Trial> {
+    let mut name = [0; 32];
+    getrandom::fill(&mut name).ok()?;
+    let ticket = PaymentHash::from_bytes(name);
+    let content_type = offer.content_type.as_ref().filter(|_| order.query().is_none());
+    let (upstream, body) = (&service.upstream, order.body().clone());
+    let (client, method) = (HeaderMap::new(), &service.method);
+    let query = order.query();
+    let mut request = request::paid(upstream, method, &client, &[], content_type, query, body)?;
+    put_reference(service, keys, &ticket, &mut request);
+    if let Some(place) = &service.key {
+        place.put(&mut request, &keys.idempotency_key(&ticket))?;
+    }
+    let stopping = &CancellationToken::new();
+    let asker = Asker { service, ticket, order, answer_max: BODY_DEFAULT, stopping };
+    let deadline = Instant::now() + upstream.timeout;
+    let done = match send(service, request, None, deadline).await {
+        Ok(Reply::Answer(response)) => asker.judge(response, deadline).await,
+        Ok(Reply::StatusOnly(status)) => asker.judge_status(status),
+        Err(outcome) => Exchange::nothing(outcome),
+    };
+    let Exchange { outcome, status, answer, refusal, .. } = done;
+    let mut secrets = order.private_texts();
+    secrets.extend(upstream.secrets.iter().cloned());
+    let said = answer.and_then(|answer| redact(&answer.body?, &secrets));
+    Some(Trial { outcome, status, words: said.or(refusal.and_then(|refusal| refusal.words)) })
+}
