@@ -64,6 +64,8 @@ pub mod request_digest;
 pub mod sale;
 /// What only the operator may read.
 pub mod seal;
+/// Whether a client has ended its side of a connection.
+pub mod send_end;
 /// What is for sale.
 pub mod service;
 /// Places that all share, and the part of one.

@@ -22,6 +22,7 @@ use crate::payment::Payments;
 use crate::record::request_log::{Recorder, RequestLog};
 use crate::redeem::{Redeem, Redeemed};
 use crate::sale::Sale;
+use crate::send_end::SendEnd;
 use crate::service::Catalogue;
 use crate::service::request::PaidRequest;
 use crate::status::Status;
@@ -62,12 +63,17 @@ impl Gate {
 }
 
 /// Answers a request. Infallible: whatever goes wrong is an answer too, and is said here.
-pub async fn handle(gate: &Gate, peer: &Client, request: Request<Incoming>) -> Response<Body> {
+pub async fn handle(
+    gate: &Gate,
+    peer: &Client,
+    send_end: &SendEnd,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let is_head = request.method() == Method::HEAD;
     let mut log = RequestLog::begin(request.method());
     let trusted_proxies = &gate.catalogue.limits.trusted_proxies;
     let client = client::client(peer, request.headers(), trusted_proxies);
-    let answer = serve(gate, &client, request, &mut log).await;
+    let answer = serve(gate, &client, send_end, request, &mut log).await;
     let Answer { mut response, code } = answer.unwrap_or_else(Problem::into_answer);
     cors::allow(&mut response);
     if is_head {
@@ -81,6 +87,7 @@ pub async fn handle(gate: &Gate, peer: &Client, request: Request<Incoming>) -> R
 async fn serve<'a>(
     gate: &'a Gate,
     client: &Client,
+    send_end: &SendEnd,
     request: Request<Incoming>,
     log: &mut RequestLog<'a>,
 ) -> Result<Answer, Problem> {
@@ -94,7 +101,7 @@ async fn serve<'a>(
         Ok(Route::Formerly(service)) => (service, false),
         Ok(Route::Status) => {
             let status = gate.status.as_ref().ok_or_else(problems::no_status_here)?;
-            return Box::pin(status.answer(&request, client, log)).await;
+            return Box::pin(status.answer(&request, client, send_end, log)).await;
         }
         Ok(Route::Preflight(methods)) => {
             let answer = cors::preflight(methods, request.headers());
@@ -123,6 +130,7 @@ async fn serve<'a>(
         let (reading, forward_headers) = (&gate.reading, &offer.forward_headers);
         let asking = body::Asking { client, reading, forward_headers };
         let whole = body::whole(request, limits, asking).await?;
+        send_end.owe_answer();
         serve_paid(gate, &paid(whole), log).await
     })
     .await

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::stalled_streams::{StalledStream, StalledStreams};
 use crate::answer::body::Body;
+use crate::send_end::SendEnd;
 use crate::upstream::stall::BodyError;
 
 /// Longest pause of an upstream in the middle of its answer that keeps a connection.
@@ -25,7 +26,6 @@ const UNTAKEN_MAX: Duration = Duration::from_secs(120);
 const IDLE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Requests that are being handled, and a count of everything that moves.
-#[derive(Default)]
 pub struct Activity {
     handled: AtomicU32,
     events: AtomicU64,
@@ -35,12 +35,26 @@ pub struct Activity {
     blocked: AtomicBool,
     /// Answers that hold a connection to an upstream.
     streams: StalledStreams,
+    /// Whether the client has ended its side.
+    pub send_end: SendEnd,
 }
 
 /// A request that is being handled, until this goes.
 pub struct UnderWay(Arc<Activity>);
 
 impl Activity {
+    /// Of a connection of which one side can end before the other, or not.
+    pub fn new(can_half_close: bool) -> Self {
+        Self {
+            handled: AtomicU32::default(),
+            events: AtomicU64::default(),
+            waiting: AtomicU32::default(),
+            blocked: AtomicBool::default(),
+            streams: StalledStreams::default(),
+            send_end: SendEnd::new(can_half_close),
+        }
+    }
+
     /// A request came.
     pub fn begin(self: &Arc<Self>) -> UnderWay {
         self.handled.fetch_add(1, Ordering::Relaxed);
@@ -147,6 +161,7 @@ impl TrackedBody {
 impl Drop for TrackedBody {
     fn drop(&mut self) {
         self.set_waits(false);
+        self.activity.send_end.answered();
     }
 }
 

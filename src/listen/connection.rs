@@ -80,7 +80,7 @@ pub async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let activity = Arc::new(Activity::default());
+    let activity = Arc::new(Activity::new(protocol == Protocol::Http1));
     let io = TokioIo::new(WriteTimeout::new(socket, WRITE_STALL_MAX, Arc::clone(&activity)));
     // Counted by this connection alone: all connections on all processors would pass the gate's own
     // count from one to the other.
@@ -92,7 +92,8 @@ pub async fn serve<S>(
         shared.heard();
         let under_way = shared.activity.begin();
         async move {
-            let response = handle(&shared.gate, &shared.peer, request).await;
+            let send_end = &shared.activity.send_end;
+            let response = handle(&shared.gate, &shared.peer, send_end, request).await;
             drop(under_way);
             Ok::<_, Infallible>(response.map(|body| {
                 TrackedBody::new(body, Arc::clone(&shared.activity), protocol == Protocol::Http2)

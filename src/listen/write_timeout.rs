@@ -1,9 +1,10 @@
-//! A socket that doesn't wait for ever for a client that reads nothing.
+//! A socket that doesn't wait for ever for a client that reads nothing, and isn't closed because
+//! one has nothing more to send.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -55,7 +56,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, into)
+        let before = into.filled().len();
+        let read = ready!(Pin::new(&mut self.socket).poll_read(cx, into));
+        let is_end = read.is_ok() && into.filled().len() == before && into.remaining() > 0;
+        if is_end && self.activity.send_end.keeps_end(cx) {
+            return Poll::Pending;
+        }
+        Poll::Ready(read)
     }
 }
 

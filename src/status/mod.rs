@@ -28,6 +28,7 @@ use crate::ledger::changes::Subscription;
 use crate::payment::Payments;
 use crate::payment_hash::Preimage;
 use crate::record::request_log::RequestLog;
+use crate::send_end::SendEnd;
 use crate::service::Catalogue;
 use crate::shares::Shares;
 use crate::ticket::{HeldTicket, NotHeld, Tickets};
@@ -73,6 +74,7 @@ impl Status {
         self: &'a Arc<Self>,
         request: &Request<B>,
         client: &Client,
+        send_end: &SendEnd,
         log: &mut RequestLog<'a>,
     ) -> Result<Answer, Problem> {
         if request.method() != Method::GET {
@@ -94,7 +96,8 @@ impl Status {
             let share = self.shares.of_client(client).ok_or_else(problems::too_many_streams)?;
             return self.events(held, share).await;
         }
-        let status = self.status_after(&held, &query, client).await?;
+        send_end.owe_answer();
+        let status = self.status_after(&held, &query, client, send_end).await?;
         let body = self.body(&held, status);
         let mut response = answer::json(StatusCode::OK, "application/json", &body);
         self.hand_over(&held, status, response.headers_mut()).await;
@@ -107,6 +110,7 @@ impl Status {
         held: &HeldTicket,
         query: &StatusQuery,
         client: &Client,
+        send_end: &SendEnd,
     ) -> Result<TicketStatus, Problem> {
         let mut status = self.ticket_status(held).await?;
         let Some(wait) = query.wait else { return Ok(status) };
@@ -117,8 +121,14 @@ impl Status {
             && let Some(mut changes) = self.ledger.subscribe(held.ticket.payment_hash)
         {
             status = self.ticket_status(held).await?;
-            while status == known && !self.stopping.is_cancelled() && Instant::now() < until {
-                self.wait_for_more(&mut changes, until).await;
+            // A client that sends no more may be gone: it isn't waited for.
+            let is_over =
+                || self.stopping.is_cancelled() || Instant::now() >= until || send_end.has_ended();
+            while status == known && !is_over() {
+                tokio::select! {
+                    () = self.wait_for_more(&mut changes, until) => {}
+                    () = send_end.ended() => {}
+                }
                 status = self.ticket_status(held).await?;
             }
         }
