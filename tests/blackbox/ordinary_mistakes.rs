@@ -192,3 +192,28 @@ fn a_pooler_that_gives_each_transaction_another_session() {
         payer.redeems(&payer.buys(SMS), SMS).is_delivered("Okay");
     }
 }
+
+/// What `serve` would meet in the database, `check` looks at.
+#[test]
+fn a_database_that_belongs_to_another_secret() {
+    let postgres = Postgres::start();
+    let mut world = World::with(Options::postgres(&postgres.url()));
+    world.payer().redeems(&world.payer().buys(SMS), SMS).is_delivered("Okay");
+    world.stop();
+    std::fs::write(world.folder.path().join("state/master.secret"), "ab".repeat(32)).unwrap();
+    let (status, said) = world.farebox("check --config farebox.toml");
+    assert!(status.code() == Some(1) && said.contains("FAILED   ledger"), "{said}");
+    assert!(said.contains("1 master secret(s) that tickets are still signed with"), "{said}");
+}
+
+#[test]
+fn a_word_for_the_log_that_means_nothing() {
+    let mut world = World::new();
+    world.stop();
+    for command in ["check", "serve"] {
+        let arguments = [command, "--config", "farebox.toml"];
+        let environment = [("RUST_LOG", "farebox=loud")];
+        let (status, said) = Process::run_with(&arguments, world.folder.path(), &environment);
+        assert!(status.code() == Some(1) && said.contains("RUST_LOG"), "{command}: {said}");
+    }
+}

@@ -10,15 +10,18 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use self::report::Report;
 use self::send::Sending;
 use crate::app::advice::advice;
 use crate::app::sold::{self, Redeems};
-use crate::app::{master_secret, open_ledger};
+use crate::app::{log, master_secret, open_ledger};
 use crate::cli::failure::Failure;
 use crate::config::secret::SecretSource;
 use crate::config::{Config, LedgerPlace};
-use crate::ledger::postgres;
+use crate::keys::{Keys, MasterSecret};
+use crate::ledger::postgres::{self, KnownSecrets, PostgresError};
 use crate::ledger::sqlite::error::OpenError;
 use crate::ledger::sqlite::{SqliteLedger, Summary};
 use crate::listen::tls::server_config;
@@ -48,6 +51,9 @@ pub(super) async fn run(
     report.ok("config", format!("{}: {} service(s)", path.display(), config.services.len()));
     for (part, what) in advice(&config) {
         report.note(&part, what);
+    }
+    if let Err(error) = log::variable() {
+        report.failed("log", error);
     }
     certificate(&mut report, &config);
     ports::check(&mut report, &config).await;
@@ -84,20 +90,9 @@ async fn ledger(report: &mut Report, config: &Config) {
     let path = match &config.ledger {
         LedgerPlace::Sqlite(path) => path,
         LedgerPlace::Postgres { url, ca } => {
-            let config = tls::client_config("ledger.postgres_ca", ca.as_deref(), &tls::provider());
-            let tls = match config {
-                Ok(tls) => Arc::new(tls),
-                Err(error) => return report.failed("ledger", error),
-            };
-            match postgres::look(url, &tls).await {
+            match postgres_ledger(config, url, ca.as_deref()).await {
                 Ok(said) => report.ok("ledger", said),
-                Err(error) => report.failed(
-                    "ledger",
-                    format!(
-                        "{error}; is `ledger.postgres` right, and may \
-                                                     this user make a schema there?"
-                    ),
-                ),
+                Err(what) => report.failed("ledger", what),
             }
             return;
         }
@@ -110,6 +105,28 @@ async fn ledger(report: &mut Report, config: &Config) {
             format!("{error}; run this as the user that runs `serve`, or correct `state_dir`"),
         ),
     }
+}
+
+async fn postgres_ledger(
+    config: &Config,
+    url: &Zeroizing<String>,
+    ca: Option<&Path>,
+) -> Result<String, String> {
+    let tls = tls::client_config("ledger.postgres_ca", ca, &tls::provider());
+    let tls = Arc::new(tls.map_err(|error| error.to_string())?);
+    // Without it `serve` doesn't start: that is told of the secret.
+    let loaded = master_secret::load(&config.tickets, &[], None).ok();
+    let fingerprint = |secret: &MasterSecret| *Keys::derive(secret, "").fingerprint().as_bytes();
+    let secrets = loaded.map(|loaded| KnownSecrets {
+        fingerprints: loaded.secrets.iter().map(fingerprint).collect(),
+        ledgers: loaded.ledgers,
+    });
+    postgres::look(url, &tls, secrets.as_ref()).await.map_err(|error| match error {
+        PostgresError::Unusable(what) => what,
+        PostgresError::Unavailable(what) => {
+            format!("{what}; is it there, and is `ledger.postgres` right?")
+        }
+    })
 }
 
 fn sqlite_ledger(report: &mut Report, config: &Config, path: &Path) {
@@ -178,7 +195,7 @@ fn secret(report: &mut Report, config: &Config) {
             );
         }
         LedgerPlace::Sqlite(path) => SqliteLedger::secrets_needed(path).unwrap_or_default(),
-        // `serve` compares them when it connects.
+        // Compared where the ledger is looked at.
         LedgerPlace::Postgres { .. } => Vec::new(),
     };
     match master_secret::load(&config.tickets, &in_use, None) {

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Client, Config, Error};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Config};
 use tracing::{info, warn};
 
 use super::connect::{CONNECT_TIMEOUT, connect};
 use super::error::{PostgresError, words};
-use super::statements::{COUNT, NOTE_SECRET, Prepared, SECRETS_IN_USE};
+use super::statements::{NOTE_SECRET, Prepared, SECRETS_IN_USE};
 use super::{life, session};
 use crate::ledger::id::LedgerId;
 use crate::ledger::sql::{fill, signed};
@@ -132,32 +131,6 @@ pub(super) async fn open(options: &ConnectOptions) -> Result<Opened, PostgresErr
     }
 }
 
-/// Connects, reads and goes.
-pub(super) async fn look(
-    config: &Config,
-    tls: &Arc<ClientConfig>,
-) -> Result<String, PostgresError> {
-    session::check(config, tls).await?;
-    let looking = async {
-        let (client, connection) = config.connect(MakeRustlsConnect::new((**tls).clone())).await?;
-        let driver = tokio::spawn(connection);
-        let row = client.query_one(HAS_TABLES, &[]).await?;
-        let said = if row.get(0) {
-            let row = client.query_one(COUNT.as_str(), &[]).await?;
-            let (tickets, parked): (i64, i64) = (row.get(0), row.get(1));
-            format!("PostgreSQL: {tickets} ticket(s), {parked} parked")
-        } else {
-            "PostgreSQL answers; the schema `farebox` will be made at the first start".to_owned()
-        };
-        driver.abort();
-        Ok::<_, Error>(said)
-    };
-    match timeout(CONNECT_TIMEOUT, looking).await {
-        Ok(said) => said.map_err(PostgresError::from),
-        Err(_) => Err(PostgresError::silent(CONNECT_TIMEOUT)),
-    }
-}
-
 async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared, PostgresError> {
     // Weaker settings would lose claims in a crash of the server; stronger ones are the operator's
     // wish.
@@ -166,10 +139,21 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
     client.batch_execute(durable).await?;
     migrate(client, &secrets.ledgers).await?;
     life::check(client, &secrets.ledgers).await?;
+    check_secrets(client, &secrets.known).await?;
     let (wall, clock) = (UnixTime::now(), life::clock(client).await?);
-    let now = wall.min(clock);
+    let until = signed(wall.max(clock).plus(secrets.needed_for).seconds());
+    client.execute(NOTE_SECRET, &[&secrets.minting.as_slice(), &until]).await?;
+    Ok(Prepared::on(client).await?)
+}
+
+/// Whether every master secret that a ticket is signed with is known.
+pub(super) async fn check_secrets(
+    client: &Client,
+    known: &[[u8; 16]],
+) -> Result<(), PostgresError> {
+    let now = UnixTime::now().min(life::clock(client).await?);
     let in_use = client.query(SECRETS_IN_USE.as_str(), &[&signed(now.seconds())]).await?;
-    let is_known = |fingerprint: &[u8]| secrets.known.iter().any(|known| known == fingerprint);
+    let is_known = |fingerprint: &[u8]| known.iter().any(|known| known == fingerprint);
     let missing = in_use.iter().filter(|row| !is_known(row.get(0))).count();
     if missing > 0 {
         return Err(PostgresError::Unusable(format!(
@@ -177,9 +161,7 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
              `tickets.master_secret`; paid tickets would be worthless"
         )));
     }
-    let until = signed(wall.max(clock).plus(secrets.needed_for).seconds());
-    client.execute(NOTE_SECRET, &[&secrets.minting.as_slice(), &until]).await?;
-    Ok(Prepared::on(client).await?)
+    Ok(())
 }
 
 const HAS_TABLES: &str = "SELECT to_regclass('farebox.marks') IS NOT NULL";
@@ -189,26 +171,38 @@ pub(super) async fn has_tables(client: &Client) -> Result<bool, PostgresError> {
     Ok(client.query_one(HAS_TABLES, &[]).await?.get(0))
 }
 
+pub(super) const LAYOUT_MARK: &str = "SELECT value FROM farebox.marks WHERE name = 'layout'";
+
+/// Whether the layout is the one that we know; `mark` is what was found.
+pub(super) fn check_layout(mark: &tokio_postgres::Row) -> Result<(), PostgresError> {
+    let found: i64 = mark.get(0);
+    if found == LAYOUT {
+        return Ok(());
+    }
+    Err(PostgresError::Unusable(format!(
+        "the database has the layout {found}, and this Farebox knows {LAYOUT}; run the version \
+         that made it"
+    )))
+}
+
+/// The master secret names a ledger, and there is none.
+pub(super) fn no_ledger(named: LedgerId) -> PostgresError {
+    PostgresError::Unusable(format!(
+        "the master secret belongs to the ledger {named}, and the database has none: put it back \
+         (then run `farebox ledger --config FILE restored`), or begin an empty one with `farebox \
+         ledger --config FILE new`"
+    ))
+}
+
 /// Makes the layout, or checks that it is ours. Where the master secret names a ledger (`named`),
 /// none is made.
 pub(super) async fn migrate(client: &mut Client, named: &[LedgerId]) -> Result<(), PostgresError> {
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
     if transaction.query_one(HAS_TABLES, &[]).await?.get(0) {
-        let layout = "SELECT value FROM farebox.marks WHERE name = 'layout'";
-        let found: i64 = transaction.query_one(layout, &[]).await?.get(0);
-        if found != LAYOUT {
-            return Err(PostgresError::Unusable(format!(
-                "the database has the layout {found}, and this Farebox knows {LAYOUT}; run the \
-                 version that made it"
-            )));
-        }
+        check_layout(&transaction.query_one(LAYOUT_MARK, &[]).await?)?;
     } else if let Some(id) = named.first() {
-        return Err(PostgresError::Unusable(format!(
-            "the master secret belongs to the ledger {id}, and the database has none: put it back \
-             (then run `farebox ledger --config FILE restored`), or begin an empty one with \
-             `farebox ledger --config FILE new`"
-        )));
+        return Err(no_ledger(*id));
     } else {
         transaction.batch_execute(&fill(include_str!("migrations/0001.sql"))).await?;
         let noted = "INSERT INTO farebox.marks VALUES ('layout', $1)";

@@ -10,6 +10,7 @@ mod connection;
 mod error;
 mod housekeep;
 mod life;
+mod look;
 mod rows;
 mod session;
 mod statements;
@@ -29,6 +30,7 @@ pub use self::connection::SecretTerms;
 use self::connection::{ConnectOptions, Connection, Opened, Slot, open};
 pub use self::error::PostgresError;
 use self::error::down;
+pub use self::look::KnownSecrets;
 use self::rows::{read_claim, read_row};
 use self::statements::{
     NOTE_SECRET, RELEASE_RESTORED, RESOLVE, REVOKE, REVOKED, ROW, SEALED, SECRETS_IN_USE,
@@ -209,8 +211,9 @@ impl PostgresLedger {
 pub async fn look(
     url: &Zeroizing<String>,
     tls: &Arc<ClientConfig>,
+    secrets: Option<&KnownSecrets>,
 ) -> Result<String, PostgresError> {
-    connection::look(&read_url(url)?, tls).await
+    look::look(&read_url(url)?, tls, secrets).await
 }
 
 impl LedgerStore for PostgresLedger {
