@@ -16,7 +16,7 @@ use super::limit::Permit;
 use super::request_body::RequestBody;
 
 /// Most idle connections that are kept to one upstream.
-const IDLE_MAX: usize = 128;
+const IDLE_MAX: usize = 512;
 
 /// Longest that one is kept, whatever its user allows: below the idle limit of most servers.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(4);
@@ -118,10 +118,11 @@ impl Pool {
             idle.pop_front();
         }
         loop {
+            // The oldest are in front: these were idle for long enough.
+            let old_enough = idle.partition_point(|one| age(one) >= idle_min);
             // One whose answer was read just now may still be finishing; it is left for the next.
-            let at = idle.iter().rposition(|one| {
-                one.connection.connected.sender.is_ready()
-                    && (idle_min..idle_max).contains(&age(one))
+            let at = idle.iter().take(old_enough).rposition(|one| {
+                one.connection.connected.sender.is_ready() && age(one) < idle_max
             })?;
             let found = idle.remove(at)?.connection;
             if found.connected.socket.is_silent() {

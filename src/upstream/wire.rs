@@ -46,6 +46,10 @@ impl Unwritten {
     }
 
     fn wrote(&mut self, bytes: &[u8]) {
+        if self.is_all(bytes) {
+            *self = Self::Body(0);
+            return;
+        }
         let mut bytes = bytes.iter();
         if let Self::Head { end_bytes, body_bytes } = self {
             for byte in bytes.by_ref() {
@@ -63,6 +67,14 @@ impl Unwritten {
         if let Self::Body(left) = self {
             *left = left.saturating_sub(bytes.len() as u64);
         }
+    }
+
+    /// Whether a whole head and a whole body were written at once, as nearly always.
+    fn is_all(&self, bytes: &[u8]) -> bool {
+        let Self::Head { end_bytes: 0, body_bytes } = self else { return false };
+        let body = usize::try_from(*body_bytes).unwrap_or(usize::MAX);
+        let head = bytes.len().checked_sub(body).and_then(|length| bytes.get(..length));
+        head.is_some_and(|head| head.ends_with(b"\r\n\r\n"))
     }
 }
 
@@ -169,25 +181,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
         self.exchange.state().unwritten.wrote(bytes.get(..written).unwrap_or_default());
         Poll::Ready(Ok(written))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, parts))?;
-        let (mut state, mut left) = (self.exchange.state(), written);
-        for part in parts {
-            let part = part.get(..left).unwrap_or(part);
-            state.unwritten.wrote(part);
-            left -= part.len();
-        }
-        Poll::Ready(Ok(written))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

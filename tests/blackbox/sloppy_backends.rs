@@ -15,14 +15,12 @@ fn bytes(answer: impl AsRef<[u8]>) -> Behaviour {
 fn header_lines_that_are_not_to_the_letter_are_read() {
     let world = World::new();
     let payer = world.payer();
-    let fields: String = (0..150).map(|n| format!("X-Field-{n}: {n}\r\n")).collect();
     for lines in [
         "X-Foo : a\r\n",
         "X-Folded: a\r\n  b\r\n",
         "X-Bad\u{1}Name: a\r\n",
         "no colon at all\r\n",
         ": no name\r\n",
-        &fields,
     ] {
         world
             .upstream
@@ -37,7 +35,7 @@ fn header_lines_that_are_not_to_the_letter_are_read() {
 fn what_can_not_be_read_is_judged_by_its_status_line() {
     let world = World::new();
     let payer = world.payer();
-    let fields: String = (0..2000).map(|n| format!("X-Field-{n}: {n}\r\n")).collect();
+    let fields: String = (0..150).map(|n| format!("X-Field-{n}: {n}\r\n")).collect();
     for rest in [
         "Content-Length: 4\r\nContent-Length: 5\r\n\r\nOkay",
         "Content-Length: four\r\n\r\nOkay",
