@@ -32,5 +32,5 @@ pub fn advice(config: &Config) -> Vec<(String, String)> {
 
 fn readable_by_all(path: &Path) -> String {
     let path = path.display();
-    format!("every user of this machine may read {path}: `chmod o= {path}`")
+    format!("every user of this machine may read {path}: `chmod o= '{path}'`, or mount it so")
 }

@@ -12,6 +12,9 @@ const OTHER_FILES: usize = 128;
 /// Fewest connections of payers, and to each backend, with which a start makes sense.
 const CONNECTIONS_MIN: usize = 16;
 
+/// So many clients at least it takes to have all connections, where they are fewer than configured.
+const CLIENTS_MIN: usize = 4;
+
 /// Raises the limit as far as the system lets it, and gives it; `None` if there is none.
 pub fn raise_limit() -> Option<usize> {
     let limit = getrlimit(Resource::Nofile);
@@ -36,9 +39,12 @@ pub fn fit(limits: &mut Limits, files: usize, services: usize) {
         redemptions = each_backend,
         "the system lets this process open so many files only, so that `limits.connections` and \
          `limits.redemptions` are lower than configured: raise the limit (LimitNOFILE= in a \
-         systemd unit, `ulimit -n` in a shell), or lower these"
+         systemd unit, `ulimit -n` in a shell), or lower these; one client gets a quarter at most"
     );
     (limits.connections, limits.redemptions) = (payers, each_backend);
+    // One client may not have them all.
+    let one_client = (payers / CLIENTS_MIN).max(1);
+    limits.connections_per_client = limits.connections_per_client.min(one_client);
 }
 
 /// Connections of payers, and to each backend.

@@ -22,14 +22,6 @@ pub(super) fn check(
     }
     for service in services {
         let url = &service.backend.url;
-        let is_public = listen.public_url.as_ref().is_some_and(|public| {
-            let origin = format!(
-                "{}://{}",
-                url.scheme_str().unwrap_or_default(),
-                url.authority().map_or("", |authority| authority.as_str())
-            );
-            origin.eq_ignore_ascii_case(public)
-        });
         let own = [("listen.address", listen.address), ("ops.address", ops.address)];
         let own = own.into_iter().find(|(_, own)| {
             let host = url.host().unwrap_or_default();
@@ -37,8 +29,7 @@ pub(super) fn check(
             let port = url.port_u16().unwrap_or(if https { 443 } else { 80 });
             port == own.port() && names_address(host, own.ip())
         });
-        let key = own.map(|(key, _)| key).or(is_public.then_some("listen.public_url"));
-        if let Some(key) = key {
+        if let Some((key, _)) = own {
             return Err(report.whole(format!(
                 "service `{}`: its `upstream` is Farebox itself (`{key}`), which would ask itself \
                  for ever; it should be where your backend listens",

@@ -20,12 +20,19 @@ pub(super) fn readable_by_all(text: &str, folder: &Path, state_dir: &Path) -> Ve
         let path = config.get(section).and_then(|section| section.get(key)).and_then(Value::as_str);
         named.extend(path.map(|path| folder.join(path)));
     }
-    named.retain(|path| {
-        std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o004 != 0)
-    });
+    named.retain(|path| is_readable_by_all(path));
     named.sort();
     named.dedup();
     named
+}
+
+/// Whether everybody may read it, and come to it.
+fn is_readable_by_all(path: &Path) -> bool {
+    let allows = |path: &Path, bit: u32| {
+        std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & bit != 0)
+    };
+    let Ok(whole) = path.canonicalize() else { return false };
+    allows(&whole, 0o004) && whole.ancestors().skip(1).all(|folder| allows(folder, 0o001))
 }
 
 fn secret_files(value: &Value, base: &Path, named: &mut Vec<PathBuf>) {
@@ -50,6 +57,9 @@ mod tests {
     #[test]
     fn secrets_that_all_may_read_are_found_wherever_they_are_named() {
         let (folder, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for open in [&folder, &state] {
+            fs::set_permissions(open.path(), Permissions::from_mode(0o755)).unwrap();
+        }
         let make = |base: &Path, name: &str, mode| {
             let path = base.join(name);
             fs::write(&path, "secret").unwrap();
@@ -80,5 +90,8 @@ mod tests {
         "#;
         open.sort();
         assert_eq!(readable_by_all(text, folder, state), open);
+        fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap();
+        let found = readable_by_all(text, folder, state);
+        assert_eq!(found, [state.join("master.secret")], "nobody comes to the others");
     }
 }

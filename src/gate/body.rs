@@ -14,7 +14,7 @@ use hyper::http::request::Parts;
 use hyper::{Request, Version};
 use tokio::time::timeout;
 
-use super::reading::Reading;
+use super::reading::ReadingPlaces;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::client::Client;
@@ -36,7 +36,7 @@ pub(super) struct Whole {
 /// Who asks, and what is needed of the head once the body is there.
 pub(super) struct Asking<'a> {
     pub(super) client: &'a Client,
-    pub(super) reading: &'a Reading,
+    pub(super) reading: &'a ReadingPlaces,
     /// The fields that go upstream.
     pub(super) forward_headers: &'a [HeaderName],
 }
@@ -58,7 +58,12 @@ pub(super) async fn whole(
     let copied = match poll_fn(|cx| Poll::Ready(copying.as_mut().poll(cx))).await {
         Poll::Ready(copied) => Ok(copied),
         Poll::Pending => {
-            let place = asking.reading.place(asking.client);
+            // Strangers don't keep those who have paid from being read.
+            let reading = match ticket::may_be_handed_in(&head.headers) {
+                true => &asking.reading.of_holders,
+                false => &asking.reading.of_strangers,
+            };
+            let place = reading.place(asking.client);
             let _place = place.ok_or_else(problems::too_many_bodies)?;
             keep_needed(&mut head, asking.forward_headers);
             timeout(limits.body_time, copying).await

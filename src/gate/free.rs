@@ -19,6 +19,7 @@ use crate::record::request_log::RequestLog;
 use crate::service::{RequestLimits, Service};
 use crate::upstream::forward::{Sent, forward};
 use crate::upstream::inner_address;
+use crate::upstream::pool::StatusLine;
 use crate::upstream::request::{self, strip};
 use crate::upstream::request_body::BodyLimit;
 
@@ -66,7 +67,7 @@ pub(super) async fn pass(
         Sent::Unknown(_) if limit.is_some_and(|limit| limit.was_passed()) => {
             Err(problems::body_too_large(body_max))
         }
-        Sent::Unreadable(_, why) | Sent::Unknown(why) => {
+        Sent::Unreadable(StatusLine { why, .. }) | Sent::Unknown(why) => {
             debug!(service = %service.name, "no answer: {why}");
             Err(problems::free_without_answer())
         }

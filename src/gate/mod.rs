@@ -11,7 +11,7 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
-use self::reading::Reading;
+use self::reading::ReadingPlaces;
 use self::route::Route;
 use crate::answer::body::Body;
 use crate::answer::problem::Problem;
@@ -40,7 +40,7 @@ pub struct Gate {
     status: Option<Arc<Status>>,
     recorder: Recorder,
     /// Places for requests whose bodies are waited for.
-    reading: Reading,
+    reading: ReadingPlaces,
 }
 
 /// Most header fields of a request, as hyper has it for HTTP/1: in HTTP/2 one may be a byte.
@@ -57,7 +57,7 @@ impl Gate {
         status: Option<Arc<Status>>,
         recorder: Recorder,
     ) -> Self {
-        let reading = Reading::default();
+        let reading = ReadingPlaces::default();
         Self { catalogue, tickets, payments, redeem, sale, status, recorder, reading }
     }
 }

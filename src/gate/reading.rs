@@ -12,7 +12,14 @@ use crate::shares::{ClientShare, Shares};
 const READING_MAX: usize = 1024;
 const READING_PER_CLIENT_MAX: usize = 128;
 
-/// The places.
+/// The places, of requests that come with a ticket, or what looks like one, and of others.
+#[derive(Default)]
+pub(super) struct ReadingPlaces {
+    pub(super) of_holders: Reading,
+    pub(super) of_strangers: Reading,
+}
+
+/// Some of them.
 pub(super) struct Reading {
     places: Semaphore,
     shares: Arc<Shares>,

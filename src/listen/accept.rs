@@ -68,8 +68,16 @@ impl Accept {
         match self.listener.accept().await {
             Ok((socket, address)) => {
                 let peer = Client::of(address.ip(), has_tls);
-                let (place, make_room) = self.places.take(&peer).await?;
-                Some((socket, peer, place, make_room))
+                match self.places.take(&peer).await {
+                    Some((place, make_room)) => Some((socket, peer, place, make_room)),
+                    None => {
+                        let what = "this client has its share of connections \
+                                    (`limits.connections_per_client`); is it a proxy that belongs \
+                                    into `limits.trusted_proxies`?";
+                        trouble.say(&format!("{}: {what}", peer.text()));
+                        None
+                    }
+                }
             }
             Err(error) => {
                 // Out of files, mostly: there is no use in trying at full speed.
@@ -90,7 +98,7 @@ struct Trouble {
 }
 
 impl Trouble {
-    fn say(&mut self, error: &std::io::Error) {
+    fn say(&mut self, error: &dyn std::fmt::Display) {
         self.unsaid += 1;
         if self.said.is_none_or(|said| said.elapsed() >= SAY_INTERVAL) {
             let times = std::mem::take(&mut self.unsaid);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::Ops;
 use crate::code::Code;
@@ -17,19 +18,6 @@ impl Ops {
     pub(super) fn readiness(&self) -> (StatusCode, Value) {
         let ledger = self.ledger.health();
         let node = self.node.state();
-        let upstreams: Map<String, Value> = self
-            .catalogue
-            .services
-            .iter()
-            .map(|service| {
-                let down = service.upstream.health.trouble().map(|why| ("down", why));
-                let refuses = || {
-                    let why = service.upstream.sale_stop.why()?;
-                    Some((Code::UpstreamMisconfigured.word(), why))
-                };
-                (service.name.to_string(), part(down.or_else(refuses)))
-            })
-            .collect();
         let payments = match &self.payments {
             None => json!({ "status": "off" }),
             Some(payments) => {
@@ -69,9 +57,31 @@ impl Ops {
             "node": part(node.as_ref().err().map(|why| (why.word(), why.to_string()))),
             "clocks": part(clocks),
             "payments": payments,
-            "upstreams": upstreams,
+            "upstreams": self.upstreams(),
         });
         (status, body)
+    }
+}
+
+impl Ops {
+    fn upstreams(&self) -> Map<String, Value> {
+        self.catalogue
+            .services
+            .iter()
+            .map(|service| {
+                let down = service.upstream.health.trouble().map(|why| ("down", why));
+                let refuses = || {
+                    let why = service.upstream.sale_stop.why()?;
+                    Some((Code::UpstreamMisconfigured.word(), why))
+                };
+                let limited = || {
+                    let is_limited = service.upstream.sale_stop.is_limited(Instant::now());
+                    let why = "it takes no more for a while, by its own `Retry-After`";
+                    is_limited.then(|| ("limited", why.to_owned()))
+                };
+                (service.name.to_string(), part(down.or_else(refuses).or_else(limited)))
+            })
+            .collect()
     }
 }
 

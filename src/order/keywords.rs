@@ -141,8 +141,14 @@ fn nearest(name: &str) -> Option<&'static str> {
     };
     let nearest = KEYWORDS.iter().copied().min_by_key(|keyword| distance(keyword))?;
     let mistakes = distance(nearest);
-    // Of a short word two wrong letters are another word.
-    (mistakes <= MISTAKES_MAX && mistakes * 3 <= name.len()).then_some(nearest)
+    let letters = |text: &str| {
+        let mut letters: Vec<char> = text.to_ascii_lowercase().chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    // A wrong letter in a short word is another word, but for one that changed its place.
+    let is_near = mistakes <= MISTAKES_MAX && mistakes * 5 <= name.len();
+    (is_near || (mistakes == 1 && letters(name) == letters(nearest))).then_some(nearest)
 }
 
 #[cfg(test)]
@@ -161,10 +167,12 @@ mod tests {
             (json!({"require": []}), "/require", Some("required")),
             (json!({"minimun": 1}), "/minimun", Some("minimum")),
             (json!({"ref": "a"}), "/ref", Some("$ref")),
-            (json!({"properties": {"a": {"typ": "a"}}}), "/properties/a/typ", Some("type")),
+            (json!({"properties": {"a": {"tpye": "a"}}}), "/properties/a/tpye", Some("type")),
+            (json!({"note": "a"}), "/note", None),
+            (json!({"name": "a"}), "/name", None),
             (json!({"items": {"formt": "a"}}), "/items/formt", Some("format")),
             (json!({"anyOf": [{}, {"not": {"enums": []}}]}), "/anyOf/1/not/enums", Some("enum")),
-            (json!({"$defs": {"a/b": {"itms": {}}}}), "/$defs/a~1b/itms", Some("items")),
+            (json!({"$defs": {"a/b": {"itmes": {}}}}), "/$defs/a~1b/itmes", Some("items")),
             (
                 json!({"additionalProperties": {"titel": 1}}),
                 "/additionalProperties/titel",

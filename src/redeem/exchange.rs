@@ -19,10 +19,11 @@ use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
 use crate::service::Service;
 use crate::upstream::forward::{Sent, forward};
+use crate::upstream::pool::StatusLine;
 use crate::upstream::request_body::RequestBody;
 use crate::upstream::response_body::ResponseBody;
-use crate::upstream::sale_stop::Trouble;
 use crate::upstream::send_deadline::SendDeadline;
+use crate::upstream::trouble::Trouble;
 
 /// Pauses before a request whose outcome nobody knows is sent again, where the upstream throws
 /// repeats away.
@@ -105,7 +106,7 @@ impl Asker<'_> {
         let deadline = Instant::now() + self.service.upstream.timeout;
         match send(self.service, request, Some(send_by), deadline).await {
             Ok(Reply::Answer(response)) => self.judge(response, deadline).await,
-            Ok(Reply::StatusOnly(status)) => self.judge_status(status),
+            Ok(Reply::StatusOnly(line)) => self.judge_status(&line),
             Err(outcome) => Exchange::nothing(outcome),
         }
     }
@@ -135,7 +136,8 @@ impl Asker<'_> {
                 Exchange { answer, overflow, ..done }
             }
             Outcome::NotSent => {
-                let refusal = Some(refusal(service, &head, body.as_ref(), order));
+                let words = body.as_ref().filter(|_| !is_coded);
+                let refusal = Some(refusal(service, &head, words, order));
                 Exchange { refusal, ..done }
             }
             Outcome::Unknown => done,
@@ -143,8 +145,13 @@ impl Asker<'_> {
     }
 
     /// Says what an answer means of which no more could be read than its status line.
-    pub(super) fn judge_status(&self, status: StatusCode) -> Exchange {
-        let outcome = self.service.outcome_rules.of_status_line(status);
+    pub(super) fn judge_status(&self, line: &StatusLine) -> Exchange {
+        let (rules, status) = (&self.service.outcome_rules, line.status);
+        let outcome = match line.is_cut && rules.looks_past_status() {
+            // The rest didn't come: a backend that says there what it did hasn't said it.
+            true => Outcome::Unknown,
+            false => rules.of_status_line(status),
+        };
         self.note(outcome, status, &HeaderMap::new(), None);
         let (code, words, retry_after) = (status.as_u16(), None, None);
         let answer = StoredAnswer { status: code, headers: Vec::new(), body: None };
@@ -176,10 +183,14 @@ impl Asker<'_> {
                 warn!(service, status, "outcome unknown: by the upstream's answer");
             }
         }
-        let trouble = Trouble::of(status, headers, &upstream.origin()).or_else(|| {
-            let rules = &self.service.outcome_rules;
-            rules.is_trouble(status, headers, body).then_some(Trouble::Refuses)
+        let rules = &self.service.outcome_rules;
+        let is_trouble = rules.is_trouble(status, headers, body);
+        let by_answer = Trouble::of(status, headers, &upstream.origin());
+        // What the service itself says its trouble is goes before a limit.
+        let by_answer = by_answer.filter(|trouble| {
+            is_trouble || rules.trouble.is_none() || matches!(trouble, Trouble::Redirects(_))
         });
+        let trouble = by_answer.or(is_trouble.then_some(Trouble::Refuses));
         if let Some(trouble) = trouble {
             upstream.sale_stop.failed(self.ticket, status, trouble, Instant::now());
         }
@@ -191,7 +202,7 @@ impl Asker<'_> {
 pub(super) enum Reply {
     Answer(Response<ResponseBody>),
     /// No more of it could be read than its status.
-    StatusOnly(StatusCode),
+    StatusOnly(StatusLine),
 }
 
 /// Sends a request, and waits for the head of the answer. `Err` is what it comes to without one.
@@ -204,10 +215,10 @@ pub(super) async fn send(
     let request = request.map(|body| RequestBody::Whole(Full::new(body)));
     match forward(&service.upstream, request, service.reuse, deadline, send_by).await {
         Sent::Yes(response) => Ok(Reply::Answer(response)),
-        Sent::Unreadable(status, why) => {
-            let status_only = status.as_u16();
-            warn!(service = %service.name, status = status_only, "the answer can't be read: {why}");
-            Ok(Reply::StatusOnly(status))
+        Sent::Unreadable(line) => {
+            let (status, why) = (line.status.as_u16(), &line.why);
+            warn!(service = %service.name, status, "the answer can't be read: {why}");
+            Ok(Reply::StatusOnly(line))
         }
         Sent::No(why) => {
             warn!(service = %service.name, "not sent: {why}");

@@ -104,7 +104,7 @@ async fn uncounted(
             return Ok(Redeemed::Answer(passed_on(service, response)));
         }
         Ok(Reply::Answer(response)) => asker.judge(response, deadline).await,
-        Ok(Reply::StatusOnly(status)) => asker.judge_status(status),
+        Ok(Reply::StatusOnly(line)) => asker.judge_status(&line),
         Err(outcome) => Exchange::nothing(outcome),
     };
     let Exchange { outcome, answer, refusal, overflow, .. } = done;

@@ -52,7 +52,7 @@ pub async fn send_once(
     let deadline = Instant::now() + upstream.timeout;
     let done = match send(service, request, None, deadline).await {
         Ok(Reply::Answer(response)) => asker.judge(response, deadline).await,
-        Ok(Reply::StatusOnly(status)) => asker.judge_status(status),
+        Ok(Reply::StatusOnly(line)) => asker.judge_status(&line),
         Err(outcome) => Exchange::nothing(outcome),
     };
     let Exchange { outcome, status, answer, refusal, .. } = done;

@@ -1,5 +1,7 @@
 //! Promise 5: what can't be delivered isn't sold.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::Sale;
@@ -7,6 +9,7 @@ use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::lightning::error::NodeErrorKind;
 use crate::service::request::PaidRequest;
+use crate::upstream::sale_stop::SaleStop;
 
 impl Sale {
     /// `Err` while something is known to be down.
@@ -24,11 +27,15 @@ impl Sale {
                 if error.kind() == NodeErrorKind::Slow && self.stocks.has_any(request.service) => {}
             Err(_) => return Err(problems::no_sale_node_down()),
         }
-        // The last: it may take one of the few that are left for trial.
-        let (stop, now) = (&request.service.upstream.sale_stop, Instant::now());
-        stop.take_challenge(now).map_err(|pause| match stop.is_limited(now) {
-            true => problems::no_sale_upstream_limited(pause),
-            false => problems::no_sale_upstream_refuses(pause),
-        })
+        let stop = &request.service.upstream.sale_stop;
+        stop.may_sell(Instant::now()).map_err(|pause| stopped(stop, pause))
+    }
+}
+
+/// Sales are stopped by what the upstream answers, for so long.
+pub(super) fn stopped(stop: &SaleStop, pause: Duration) -> Problem {
+    match stop.is_limited(Instant::now()) {
+        true => problems::no_sale_upstream_limited(pause),
+        false => problems::no_sale_upstream_refuses(pause),
     }
 }

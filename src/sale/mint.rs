@@ -6,6 +6,7 @@ use std::time::Instant;
 use tracing::error;
 
 use super::Sale;
+use super::availability::stopped;
 use super::invoices::ReadyInvoice;
 use super::unpaid_limit::{OpenInvoice, Reservation};
 use crate::answer::problem::Problem;
@@ -96,7 +97,11 @@ impl Sale {
         log: &mut RequestLog<'_>,
     ) -> Result<NewChallenge, Problem> {
         let place = self.reserve(request, log).await?;
+        let (stop, now) = (&request.service.upstream.sale_stop, tokio::time::Instant::now());
+        let trial = stop.take_challenge(request.client.key(), now);
+        let trial = trial.map_err(|pause| stopped(stop, pause))?;
         let (invoice, expires) = self.invoice(request, place).await?;
+        trial.sold();
         let (times, offer) = (&self.catalogue.times, request.offer);
         let minted = self.ledger.now();
         // By the later of the two clocks, so that the ledger refuses nothing that is sold.

@@ -83,6 +83,7 @@ impl Stocks {
             }
             let is_sold = self.invoices.node_state().is_ok()
                 && !service.upstream.health.is_down()
+                && service.upstream.sale_stop.may_sell(tokio::time::Instant::now()).is_ok()
                 && self.ledger.health().is_ok();
             if !is_sold {
                 continue;

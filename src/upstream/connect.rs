@@ -1,6 +1,7 @@
 //! A fresh connection to an upstream: TCP, TLS where the address says https, HTTP/1.1.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hyper::Uri;
@@ -17,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service as _;
 
 use super::request_body::RequestBody;
-use super::socket::Socket;
+use super::socket::{Socket, SocketWatch};
 use super::wire::{Exchange, Wire};
 
 /// Longest that a connection may take, whatever the service's own limit is.
@@ -37,6 +38,8 @@ pub struct Target {
     pub address: Uri,
     /// What goes into the `Host` header.
     pub authority: HeaderValue,
+    /// Whether it has ever said something that nobody asked for.
+    pub says_unasked: Arc<AtomicBool>,
     /// How its certificate is verified; `None` for plain http.
     pub tls: Option<Arc<ClientConfig>>,
 }
@@ -67,7 +70,7 @@ pub enum ConnectError {
 /// A connection with HTTP/1.1 on it.
 pub(super) struct Connected {
     pub(super) sender: SendRequest<RequestBody>,
-    pub(super) socket: Socket,
+    pub(super) socket: SocketWatch,
     pub(super) exchange: Exchange,
 }
 
@@ -95,9 +98,10 @@ impl ConnectError {
     }
 }
 
-/// Files, memory for sockets and local ports are this machine's.
+/// Files and memory for sockets are this machine's. That there is no address to connect from may be
+/// the upstream's: of a family that this machine doesn't have.
 fn is_own_limit(code: i32) -> bool {
-    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL]
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
         .contains(&Errno::from_raw_os_error(code))
 }
 
@@ -123,7 +127,7 @@ impl Target {
         let stream = connected.map_err(|error| ConnectError::of_tcp(&error))?.into_inner();
         let socket = Socket::new(stream);
         match &self.tls {
-            None => begin(socket.clone(), socket).await,
+            None => begin(socket.clone(), socket, &self.says_unasked).await,
             Some(config) => {
                 let name =
                     ServerName::try_from(self.host.clone()).map_err(|_| ConnectError::Name)?;
@@ -131,7 +135,7 @@ impl Target {
                     .connect(name, socket.clone())
                     .await
                     .map_err(ConnectError::Tls)?;
-                begin(stream, socket).await
+                begin(stream, socket, &self.says_unasked).await
             }
         }
     }
@@ -142,8 +146,9 @@ impl Target {
 async fn begin<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     stream: S,
     socket: Socket,
+    says_unasked: &Arc<AtomicBool>,
 ) -> Result<Connected, ConnectError> {
-    let (wire, exchange) = Wire::new(stream);
+    let (wire, exchange) = Wire::new(stream, Arc::clone(says_unasked));
     let begun = http1::Builder::new()
         .max_buf_size(BUFFER_MAX_BYTES)
         // Nearly all requests are so short that a copy costs less.
@@ -157,5 +162,5 @@ async fn begin<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
     let (sender, connection) = begun.map_err(ConnectError::Http)?;
     // Its end shows in the sender.
     tokio::spawn(connection);
-    Ok(Connected { sender, socket, exchange })
+    Ok(Connected { sender, socket: socket.watch(), exchange })
 }

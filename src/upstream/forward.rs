@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response};
 use tokio::time::Instant;
 
-use super::pool::{PooledConnection, Reaction};
+use super::pool::{PooledConnection, Reaction, StatusLine};
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use super::send_deadline::SendDeadline;
@@ -19,7 +19,7 @@ pub enum Sent {
     /// It was sent and answered.
     Yes(Response<ResponseBody>),
     /// It was sent and answered, but no more of the answer could be read than its status.
-    Unreadable(StatusCode, String),
+    Unreadable(StatusLine),
     /// It may have been.
     Unknown(String),
 }
@@ -27,7 +27,7 @@ pub enum Sent {
 #[expect(clippy::large_enum_variant, reason = "a box would cost each request an allocation")]
 enum Tried {
     Answered(Response<ResponseBody>),
-    Unreadable(StatusCode, String),
+    Unreadable(StatusLine),
     NotSent(Box<Request<RequestBody>>),
     Lost(String),
 }
@@ -49,11 +49,12 @@ pub async fn forward(
     // Boxed, because it is moved from hand to hand.
     let mut request = Box::new(request);
     if let Reuse::IdleFor { at_least, at_most } = reuse
+        && !upstream.says_unasked()
         && let Some(connection) = upstream.pool.take(at_least, at_most)
     {
         match attempt(upstream, connection, request, deadline).await {
             Tried::Answered(response) => return Sent::Yes(response),
-            Tried::Unreadable(status, why) => return Sent::Unreadable(status, why),
+            Tried::Unreadable(line) => return Sent::Unreadable(line),
             Tried::Lost(why) => return Sent::Unknown(why),
             Tried::NotSent(back) => request = back,
         }
@@ -94,9 +95,9 @@ async fn by_fresh_connection(
             upstream.health.worked();
             Sent::Yes(response)
         }
-        Tried::Unreadable(status, why) => {
+        Tried::Unreadable(line) => {
             upstream.health.worked();
-            Sent::Unreadable(status, why)
+            Sent::Unreadable(line)
         }
         Tried::Lost(why) => Sent::Unknown(why),
         Tried::NotSent(_) => {
@@ -116,7 +117,7 @@ async fn attempt(
             ResponseBody::new(body, connection, Arc::clone(&upstream.pool), upstream.timeout)
         })),
         Reaction::NotSent(request) => Tried::NotSent(request),
-        Reaction::Unreadable(status, why) => Tried::Unreadable(status, why),
+        Reaction::Unreadable(line) => Tried::Unreadable(line),
         Reaction::Failed(why) => Tried::Lost(why),
         Reaction::TooSlow => Tried::Lost(format!("no answer within {:?}", upstream.timeout)),
     }

@@ -26,6 +26,11 @@ impl Health {
         Self { service: service.to_owned(), trouble: Mutex::new(None), changed: Notify::new() }
     }
 
+    /// Whose upstream it is.
+    pub(super) fn service(&self) -> &str {
+        &self.service
+    }
+
     /// What is wrong, for the operator.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()

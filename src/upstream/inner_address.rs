@@ -9,6 +9,10 @@ use hyper::header::{CONTENT_LOCATION, HeaderMap, HeaderValue, LOCATION};
 use super::Upstream;
 use super::request::without;
 
+/// Ends of names that mean something inside a network only (RFC 6762, RFC 8375, ICANN, habit).
+const INNER_SUFFIXES: [&str; 6] =
+    [".local", ".home.arpa", ".internal", ".lan", ".intranet", ".corp"];
+
 /// Makes an inner `Location` or `Content-Location` one of ours: where it names what was asked, that
 /// is `public_path`; else its path is left, without host, and without the operator's parameters.
 pub fn hide(headers: &mut HeaderMap, upstream: &Upstream, public_path: &str) {
@@ -34,14 +38,18 @@ enum Outer {
 }
 
 fn outer(place: &str, upstream: &Upstream, public_path: &str) -> Outer {
-    if !place.contains("//") && !place.starts_with('/') {
+    if !place.contains("://") && !place.starts_with('/') {
         return Outer::Same;
     }
     let absolute = match place.strip_prefix("//") {
         Some(rest) => format!("http://{rest}"),
         None => place.to_owned(),
     };
-    let Ok(uri) = absolute.parse::<Uri>() else { return Outer::None };
+    let Ok(uri) = absolute.parse::<Uri>() else {
+        // A path that is written loosely names no host.
+        let is_path = place.starts_with('/') && !place.starts_with("//");
+        return if is_path { Outer::Same } else { Outer::None };
+    };
     if uri.host().is_some_and(|host| !is_inner(host, upstream)) {
         return Outer::Same;
     }
@@ -67,7 +75,14 @@ fn is_inner(host: &str, upstream: &Upstream) -> bool {
     }
     match host.parse::<IpAddr>() {
         Ok(IpAddr::V4(address)) => {
-            address.is_private() || address.is_loopback() || address.is_link_local()
+            let [first, second, ..] = address.octets();
+            // Shared address space (RFC 6598): 100.64.0.0/10.
+            let is_shared = first == 100 && second & 0xc0 == 64;
+            address.is_private()
+                || address.is_loopback()
+                || address.is_link_local()
+                || address.is_unspecified()
+                || is_shared
         }
         Ok(IpAddr::V6(address)) => {
             address.is_loopback()
@@ -75,6 +90,9 @@ fn is_inner(host: &str, upstream: &Upstream) -> bool {
                 || address.is_unicast_link_local()
                 || address.to_ipv4_mapped().is_some()
         }
-        Err(_) => !host.trim_end_matches('.').contains('.') || host.ends_with(".internal"),
+        Err(_) => {
+            let name = host.trim_end_matches('.').to_ascii_lowercase();
+            !name.contains('.') || INNER_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+        }
     }
 }

@@ -17,15 +17,18 @@ pub mod send_deadline;
 pub mod settings;
 mod socket;
 pub mod stall;
+pub mod trouble;
 mod wire;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
 use rustls::crypto::CryptoProvider;
 use tokio::time::timeout;
+use tracing::warn;
 
 use self::connect::{CONNECT_MAX, Target};
 use self::health::Health;
@@ -79,6 +82,7 @@ pub struct Upstream {
     pub health: Health,
     /// Whether it refuses everybody.
     pub sale_stop: SaleStop,
+    is_unasked_told: AtomicBool,
 }
 
 impl Upstream {
@@ -102,7 +106,22 @@ impl Upstream {
             shares: Shares::new((connections_max / HOLDERS_MIN).max(1)),
             health: Health::new(service),
             sale_stop: SaleStop::new(service),
+            is_unasked_told: AtomicBool::new(false),
         })
+    }
+
+    /// Whether it has said something that nobody asked for: none of its connections is used twice
+    /// from then on.
+    fn says_unasked(&self) -> bool {
+        let says = self.target.says_unasked.load(Ordering::Relaxed);
+        if says && !self.is_unasked_told.swap(true, Ordering::Relaxed) {
+            warn!(
+                service = self.health.service(),
+                "the upstream sent an answer that nobody asked for: none of its connections is \
+                 used twice any more; set `reuse = \"never\"`"
+            );
+        }
+        says
     }
 
     /// Scheme, host and port, as in `http://sms.example.com:8080`.

@@ -100,8 +100,20 @@ impl OutcomeRules {
             (Some(true), false) => Outcome::Delivered,
             (_, true) => Outcome::NotSent,
             (Some(false), false) if by_status(status) == Outcome::Delivered => Outcome::Unknown,
+            // It might have said, where nobody can look, that it was taken before.
+            (Some(_), false)
+                if self.delivered.as_ref().is_some_and(|rule| rule.may_hold(status)) =>
+            {
+                Outcome::Unknown
+            }
             (_, false) => by_status(status),
         }
+    }
+
+    /// Whether a rule looks further than the status.
+    pub fn looks_past_status(&self) -> bool {
+        let looks = |rule: &Predicate| rule.needs_body() || !rule.headers.is_empty();
+        [&self.delivered, &self.not_sent].into_iter().flatten().any(looks)
     }
 
     /// Whether an answer is about the operator's own account or setup.
@@ -121,6 +133,12 @@ impl OutcomeRules {
 impl Predicate {
     fn needs_body(&self) -> bool {
         !self.json.is_empty() || self.body.is_some()
+    }
+
+    /// Whether it holds for some answer of this status, and not for each.
+    fn may_hold(&self, status: StatusCode) -> bool {
+        (self.needs_body() || !self.headers.is_empty())
+            && (self.status.is_empty() || self.has_status(status))
     }
 
     fn has_status(&self, status: StatusCode) -> bool {
@@ -253,6 +271,36 @@ mod tests {
         assert_eq!(of(200, "0: Accepted for delivery"), Outcome::Unknown);
         assert_eq!(of(202, "3: Queued for later delivery"), Outcome::Unknown);
         assert_eq!(of(202, "0: but not"), Outcome::Unknown);
+    }
+
+    #[test]
+    fn of_a_status_line_alone_no_more_is_certain_than_of_a_cut_body() {
+        let taken = Predicate {
+            json: vec![JsonCondition { pointer: "/state".into(), equals: json!("queued") }],
+            ..Predicate::default()
+        };
+        let rules = OutcomeRules { delivered: Some(taken), ..OutcomeRules::default() };
+        for (code, outcome) in [
+            (200, Outcome::Delivered),
+            (422, Outcome::Unknown),
+            (307, Outcome::Unknown),
+            (500, Outcome::Unknown),
+        ] {
+            assert_eq!(rules.of_status_line(status(code)), outcome, "{code}");
+        }
+        assert!(rules.looks_past_status());
+        let plain = OutcomeRules::default();
+        for code in [200, 201, 400, 403, 409, 500] {
+            assert_eq!(plain.of_status_line(status(code)), by_status(status(code)), "{code}");
+        }
+        let exact = |code| Predicate { status: vec![(code, code)], ..Predicate::default() };
+        let (delivered, not_sent) = (Some(exact(202)), Some(exact(503)));
+        let rules = OutcomeRules { delivered, not_sent, trouble: None };
+        assert!(!rules.looks_past_status());
+        for code in [200, 202, 422, 503, 500] {
+            let whole = rules.of(status(code), &HeaderMap::new(), Some(b""));
+            assert_eq!(rules.of_status_line(status(code)), whole, "{code}");
+        }
     }
 
     #[test]

@@ -29,6 +29,16 @@ pub struct PooledConnection {
     _permit: Permit,
 }
 
+/// An answer of which no more could be read than its status line.
+pub struct StatusLine {
+    /// What it says.
+    pub status: StatusCode,
+    /// Whether the rest didn't come, rather than being no HTTP.
+    pub is_cut: bool,
+    /// Why no more could be read.
+    pub why: String,
+}
+
 /// What came of a request.
 pub(super) enum Reaction {
     /// The head of an answer, and the connection that its body comes on.
@@ -36,7 +46,7 @@ pub(super) enum Reaction {
     /// Not a byte was written.
     NotSent(Box<Request<RequestBody>>),
     /// It was sent and answered, but only the status line of its answer could be read.
-    Unreadable(StatusCode, String),
+    Unreadable(StatusLine),
     /// It may have been sent.
     Failed(String),
     /// No answer in time.
@@ -65,7 +75,7 @@ impl PooledConnection {
         });
         let asked = asked.await;
         let exchange = &self.connected.exchange;
-        let (why, unreadable) = match asked {
+        let (why, is_cut) = match asked {
             Some(Ok(response)) if exchange.is_answered() => {
                 return Reaction::Answered(response, self);
             }
@@ -76,14 +86,17 @@ impl PooledConnection {
             Some(Err(mut error)) => match error.take_message() {
                 // hyper gives a request back only if it wrote nothing of it.
                 Some(request) => return Reaction::NotSent(Box::new(request)),
-                None => (Some(error.into_error().to_string()), exchange.status()),
+                None => {
+                    let error = error.into_error();
+                    (Some(error.to_string()), !error.is_parse())
+                }
             },
-            None => (None, exchange.status()),
+            None => (None, true),
         };
-        match (why, unreadable) {
+        match (why, exchange.status()) {
             (why, Some(status)) => {
                 let why = why.unwrap_or_else(|| "its head didn't end in time".to_owned());
-                Reaction::Unreadable(status, why)
+                Reaction::Unreadable(StatusLine { status, is_cut, why })
             }
             (Some(why), None) => Reaction::Failed(why),
             (None, None) => Reaction::TooSlow,
@@ -141,6 +154,7 @@ impl Pool {
         if connection.connected.sender.is_closed() {
             return;
         }
+        connection.connected.exchange.rest();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() >= IDLE_MAX {
             idle.pop_front();

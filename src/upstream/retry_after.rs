@@ -4,14 +4,20 @@ use std::time::{Duration, SystemTime};
 
 use hyper::header::{HeaderMap, RETRY_AFTER};
 
+/// Longest that is believed.
+const WAIT_MAX: Duration = Duration::from_secs(86_400);
+
 /// How long an answer asks to wait: seconds, or a date (RFC 9110 section 10.2.3).
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = httpdate::parse_http_date(text).ok()?;
+            date.duration_since(SystemTime::now()).unwrap_or_default()
+        }
+    };
+    Some(wait.min(WAIT_MAX))
 }
 
 #[cfg(test)]
@@ -26,6 +32,7 @@ mod tests {
             retry_after(&headers)
         };
         assert_eq!(of(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(of("18446744073709551615"), Some(WAIT_MAX));
         assert_eq!(of("soon"), None);
         assert_eq!(of("-1"), None);
         assert_eq!(of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO), "over by now");

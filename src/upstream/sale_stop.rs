@@ -5,19 +5,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, LOCATION};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::retry_after::retry_after;
+use super::trouble::Trouble;
+use crate::client::ClientKey;
 use crate::payment_hash::PaymentHash;
 
 /// So many different tickets that were refused without a success between stop the sales: a single
 /// buyer may be at fault itself.
 const REFUSED_TICKETS: usize = 3;
 
+/// How long a refusal counts, and how many are remembered: one ticket may be handed in often.
+const REFUSED_FOR: Duration = Duration::from_secs(86_400);
+const REFUSED_MAX: usize = 1000;
+
 /// How many challenges are handed out at a time while it isn't known whether the trouble is over.
-const TRIAL_CHALLENGES: u32 = 3;
+const TRIAL_CHALLENGES: usize = 3;
 
 /// How long nothing is sold at first, and at most.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
@@ -26,30 +30,22 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Longest that an upstream's own `Retry-After` stops the sales.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
-/// What an upstream's answer says of how it is set up.
-pub enum Trouble {
-    /// It refused as it would refuse everybody, such as by a wrong password.
-    Refuses,
-    /// It is asked too much, and says when it may be asked again.
-    Limits(Duration),
-    /// It sends whoever asks to another place.
-    Redirects(Option<String>),
-}
-
 /// What is known of one upstream.
 pub struct SaleStop {
     service: String,
     state: Mutex<State>,
 }
 
-enum State {
-    /// These were refused since the last success.
-    Open(Vec<PaymentHash>),
-    Stopped(Stopped),
-    /// Until the operator opens it: each try parks a ticket.
-    Redirected(String),
-    /// Until then, by the upstream's word.
-    Limited(Instant),
+#[derive(Default)]
+struct State {
+    /// Tickets that were refused since the last success, and when first.
+    refused: Vec<(PaymentHash, Instant)>,
+    /// Since so many were refused.
+    stopped: Option<Stopped>,
+    /// By the upstream's word that it is asked too much.
+    limited: Option<Limited>,
+    /// Until the operator opens it, since each try parks a ticket: why.
+    redirected: Option<String>,
 }
 
 struct Stopped {
@@ -57,112 +53,151 @@ struct Stopped {
     /// From here on a few challenges are handed out.
     until: Instant,
     pause: Duration,
-    challenges_left: u32,
+    /// To whom, since then.
+    trials: Vec<ClientKey>,
+}
+
+struct Limited {
+    until: Instant,
+    /// Whose it was: handed in again, it stops nobody else again.
+    ticket: PaymentHash,
+}
+
+/// One of the few challenges of a trial, or any while nothing is stopped. Dropped without `sold`,
+/// it is given back.
+pub struct Trial<'a> {
+    stop: &'a SaleStop,
+    taken_by: Option<ClientKey>,
+}
+
+impl Trial<'_> {
+    /// It was handed out.
+    pub fn sold(mut self) {
+        self.taken_by = None;
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if let Some(client) = self.taken_by
+            && let Some(stopped) = &mut self.stop.state().stopped
+        {
+            stopped.trials.retain(|taken| *taken != client);
+        }
+    }
 }
 
 impl SaleStop {
     /// Nothing is known to be wrong.
     pub fn new(service: &str) -> Self {
-        Self { service: service.to_owned(), state: Mutex::new(State::Open(Vec::new())) }
+        Self { service: service.to_owned(), state: Mutex::default() }
     }
 
-    /// For one more challenge; `Err` is how long until there may be one.
-    pub fn take_challenge(&self, now: Instant) -> Result<(), Duration> {
+    /// Whether something may be sold; `Err` is how long until that may be.
+    pub fn may_sell(&self, now: Instant) -> Result<(), Duration> {
+        self.state().may_sell(now)
+    }
+
+    /// For one more challenge of a client's.
+    pub fn take_challenge(&self, client: ClientKey, now: Instant) -> Result<Trial<'_>, Duration> {
         let mut state = self.state();
-        match &mut *state {
-            State::Open(_) => Ok(()),
-            State::Redirected(_) => Err(PAUSE_MAX),
-            State::Limited(until) if *until > now => Err(*until - now),
-            State::Limited(_) => {
-                *state = State::Open(Vec::new());
-                Ok(())
-            }
-            State::Stopped(stopped) if stopped.until > now => Err(stopped.until - now),
-            State::Stopped(stopped) => {
-                stopped.challenges_left -= 1;
-                if stopped.challenges_left == 0 {
-                    stopped.wait_longer(now);
-                }
-                Ok(())
-            }
+        state.may_sell(now)?;
+        let Some(stopped) = &mut state.stopped else {
+            return Ok(Trial { stop: self, taken_by: None });
+        };
+        // One buyer doesn't have them all.
+        if stopped.trials.contains(&client) {
+            return Err(stopped.pause);
         }
+        stopped.trials.push(client);
+        if stopped.trials.len() >= TRIAL_CHALLENGES {
+            stopped.wait_longer(now);
+        }
+        Ok(Trial { stop: self, taken_by: Some(client) })
     }
 
     /// A request was delivered.
     pub fn worked(&self) {
         let mut state = self.state();
-        // The operator's own word is asked for where it redirected.
-        match &*state {
-            State::Redirected(_) => return,
-            State::Open(refused) if refused.is_empty() => return,
-            State::Open(_) | State::Limited(_) => {}
-            State::Stopped(_) => {
-                info!(service = self.service, "the upstream delivers again: sales go on");
-            }
+        if state.stopped.is_some() {
+            info!(service = self.service, "the upstream delivers again: sales go on");
         }
-        *state = State::Open(Vec::new());
+        state.refused.clear();
+        state.stopped = None;
+        state.limited = None;
     }
 
     /// A ticket's request, or one on a pass, came to this.
     pub fn failed(&self, ticket: PaymentHash, status: StatusCode, trouble: Trouble, now: Instant) {
         let mut state = self.state();
-        match (&mut *state, trouble) {
-            (State::Redirected(_), _) => {}
-            (_, Trouble::Redirects(place)) => {
-                let why = redirects(status, place.as_deref());
-                warn!(service = self.service, "{why}; sales stop until you open them again");
-                *state = State::Redirected(why);
-            }
-            (State::Stopped(_), Trouble::Limits(_)) => {}
-            (_, Trouble::Limits(pause)) => {
-                *state = State::Limited(now + pause.min(RETRY_AFTER_MAX));
-            }
-            (State::Open(refused), Trouble::Refuses) => {
-                if !refused.contains(&ticket) {
-                    refused.push(ticket);
-                }
-                if refused.len() >= REFUSED_TICKETS {
-                    let why = format!(
-                        "the upstream refuses every request with {status}: are its credentials \
-                         and its address right?"
-                    );
-                    warn!(service = self.service, "{why} Sales stop until one is delivered");
-                    *state = State::Stopped(Stopped {
-                        why,
-                        until: now + PAUSE_FIRST,
-                        pause: PAUSE_FIRST,
-                        challenges_left: TRIAL_CHALLENGES,
-                    });
+        match trouble {
+            Trouble::Redirects(place) => {
+                if state.redirected.is_none() {
+                    let why = redirects(status, place.as_deref());
+                    warn!(service = self.service, "{why}; sales stop until you open them again");
+                    state.redirected = Some(why);
                 }
             }
-            (State::Limited(_), Trouble::Refuses) => *state = State::Open(vec![ticket]),
-            (State::Stopped(stopped), Trouble::Refuses) => {
-                if stopped.until <= now {
-                    stopped.wait_longer(now);
-                }
+            Trouble::Limits(pause) => self.limited(&mut state, ticket, pause, now),
+            Trouble::Refuses => self.refused(&mut state, ticket, status, now),
+        }
+    }
+
+    fn limited(&self, state: &mut State, ticket: PaymentHash, pause: Duration, now: Instant) {
+        let before = state.limited.as_ref();
+        if before.is_some_and(|limited| limited.ticket == ticket) {
+            return;
+        }
+        // Of one ticket alone it may be about that: many limit each recipient.
+        let is_several = before.is_some_and(|limited| limited.until > now);
+        let pause = pause.min(if is_several { RETRY_AFTER_MAX } else { PAUSE_MAX });
+        warn!(
+            service = self.service,
+            "the upstream takes no more for a while: no sales for {pause:?}"
+        );
+        state.limited = Some(Limited { until: now + pause, ticket });
+    }
+
+    fn refused(&self, state: &mut State, ticket: PaymentHash, status: StatusCode, now: Instant) {
+        state.refused.retain(|(_, since)| now.saturating_duration_since(*since) < REFUSED_FOR);
+        if state.refused.iter().any(|(refused, _)| *refused == ticket)
+            || state.refused.len() >= REFUSED_MAX
+        {
+            return;
+        }
+        state.refused.push((ticket, now));
+        match &mut state.stopped {
+            Some(stopped) if stopped.until <= now => stopped.wait_longer(now),
+            Some(_) => {}
+            None if state.refused.len() >= REFUSED_TICKETS => {
+                let why = format!(
+                    "the upstream refuses every request with {status}: are its credentials and \
+                     its address right?"
+                );
+                warn!(service = self.service, "{why} Sales stop until one is delivered");
+                let (until, trials) = (now + PAUSE_FIRST, Vec::new());
+                state.stopped = Some(Stopped { why, until, pause: PAUSE_FIRST, trials });
             }
+            None => {}
         }
     }
 
     /// The operator says that it is set right. Gives whether sales were stopped.
     pub fn open(&self) -> bool {
-        let mut state = self.state();
-        let was_open = matches!(&*state, State::Open(_));
-        *state = State::Open(Vec::new());
-        !was_open
+        let before = std::mem::take(&mut *self.state());
+        before.stopped.is_some() || before.redirected.is_some() || before.limited.is_some()
     }
 
     /// What the upstream does to everybody, for the operator, while sales are stopped by that.
     pub fn why(&self) -> Option<String> {
-        match &*self.state() {
-            State::Stopped(Stopped { why, .. }) | State::Redirected(why) => Some(why.clone()),
-            State::Open(_) | State::Limited(_) => None,
-        }
+        let state = self.state();
+        let refuses = state.stopped.as_ref().map(|stopped| &stopped.why);
+        state.redirected.as_ref().or(refuses).cloned()
     }
 
     /// Whether only a limit of the upstream's own stops the sales.
     pub fn is_limited(&self, now: Instant) -> bool {
-        matches!(&*self.state(), State::Limited(until) if *until > now)
+        self.why().is_none() && self.state().is_limited(now)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -170,11 +205,29 @@ impl SaleStop {
     }
 }
 
+impl State {
+    fn may_sell(&self, now: Instant) -> Result<(), Duration> {
+        if self.redirected.is_some() {
+            return Err(PAUSE_MAX);
+        }
+        let stopped = self.stopped.as_ref().map(|stopped| stopped.until);
+        let limited = self.limited.as_ref().map(|limited| limited.until);
+        match stopped.max(limited).filter(|until| *until > now) {
+            Some(until) => Err(until - now),
+            None => Ok(()),
+        }
+    }
+
+    fn is_limited(&self, now: Instant) -> bool {
+        self.limited.as_ref().is_some_and(|limited| limited.until > now)
+    }
+}
+
 impl Stopped {
     fn wait_longer(&mut self, now: Instant) {
         self.pause = (self.pause * 2).min(PAUSE_MAX);
         self.until = now + self.pause;
-        self.challenges_left = TRIAL_CHALLENGES;
+        self.trials.clear();
     }
 }
 
@@ -191,64 +244,45 @@ fn redirects(status: StatusCode, place: Option<&str>) -> String {
     }
 }
 
-impl Trouble {
-    /// Of an answer that sends elsewhere, or asks to wait. `base` is the origin that was asked.
-    pub fn of(status: StatusCode, headers: &HeaderMap, base: &str) -> Option<Self> {
-        match status {
-            StatusCode::MOVED_PERMANENTLY
-            | StatusCode::FOUND
-            | StatusCode::SEE_OTHER
-            | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT => {
-                let place = headers.get(LOCATION).and_then(|place| place.to_str().ok());
-                Some(Self::Redirects(place.and_then(|place| place_without_secrets(place, base))))
-            }
-            StatusCode::TOO_MANY_REQUESTS => retry_after(headers).map(Self::Limits),
-            _ => None,
-        }
-    }
-}
-
-/// Scheme, host and path: what stands in a query or before an `@` may be a password.
-fn place_without_secrets(place: &str, base: &str) -> Option<String> {
-    let place = place.split(['?', '#']).next()?;
-    let absolute = if place.starts_with('/') && !place.starts_with("//") {
-        format!("{base}{place}")
-    } else {
-        place.to_owned()
-    };
-    let uri: hyper::Uri = absolute.parse().ok()?;
-    let authority = uri.authority()?.as_str();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    Some(format!("{}://{host}{}", uri.scheme_str()?, uri.path()))
-}
-
 #[cfg(test)]
 mod tests {
+    use hyper::header::{HeaderMap, LOCATION};
+
     use super::*;
+    use crate::client::Client;
 
     fn ticket(n: u8) -> PaymentHash {
         PaymentHash::from_bytes([n; 32])
+    }
+
+    fn client(n: u8) -> ClientKey {
+        Client::of([192, 0, 2, n].into(), false).key()
     }
 
     fn refuse(stop: &SaleStop, n: u8, now: Instant) {
         stop.failed(ticket(n), StatusCode::FORBIDDEN, Trouble::Refuses, now);
     }
 
+    /// Whether a client may buy, and does.
+    fn buys(stop: &SaleStop, n: u8, now: Instant) -> bool {
+        stop.take_challenge(client(n), now).map(Trial::sold).is_ok()
+    }
+
     #[test]
     fn several_tickets_without_a_success_between_stop_the_sales() {
         let (stop, now) = (SaleStop::new("s"), Instant::now());
-        for _ in 0..9 {
-            refuse(&stop, 1, now);
-        }
+        (0..9).for_each(|_| refuse(&stop, 1, now));
         refuse(&stop, 2, now);
-        assert!(stop.take_challenge(now).is_ok(), "one buyer may be at fault itself");
+        assert!(buys(&stop, 1, now), "one buyer may be at fault itself");
         stop.worked();
         refuse(&stop, 3, now);
         refuse(&stop, 4, now);
-        assert!(stop.take_challenge(now).is_ok() && stop.why().is_none());
-        refuse(&stop, 5, now);
-        assert_eq!(stop.take_challenge(now), Err(PAUSE_FIRST));
+        assert!(buys(&stop, 1, now) && stop.why().is_none());
+        refuse(&stop, 5, now + REFUSED_FOR);
+        assert!(buys(&stop, 1, now + REFUSED_FOR), "the others were long ago");
+        refuse(&stop, 6, now + REFUSED_FOR);
+        refuse(&stop, 7, now + REFUSED_FOR);
+        assert_eq!(stop.may_sell(now + REFUSED_FOR), Err(PAUSE_FIRST));
         assert!(stop.why().unwrap().contains("403"));
     }
 
@@ -257,32 +291,52 @@ mod tests {
         let (stop, mut now) = (SaleStop::new("s"), Instant::now());
         (0..3).for_each(|n| refuse(&stop, n, now));
         for pause in [5, 10, 20, 40, 60, 60] {
-            assert_eq!(stop.take_challenge(now), Err(Duration::from_secs(pause)));
+            assert_eq!(stop.may_sell(now), Err(Duration::from_secs(pause)));
             now += Duration::from_secs(pause);
-            for _ in 0..TRIAL_CHALLENGES {
-                assert!(stop.take_challenge(now).is_ok());
-            }
+            assert!((0..3).all(|n| buys(&stop, n, now)));
         }
         now += PAUSE_MAX;
-        assert!(stop.take_challenge(now).is_ok());
+        refuse(&stop, 1, now);
+        assert!(buys(&stop, 1, now), "a ticket that counted before lengthens no pause");
         refuse(&stop, 9, now);
-        assert_eq!(stop.take_challenge(now), Err(PAUSE_MAX), "refused again");
+        assert_eq!(stop.may_sell(now), Err(PAUSE_MAX), "another was refused again");
         stop.worked();
-        assert!(stop.why().is_none());
-        for _ in 0..9 {
-            assert!(stop.take_challenge(now).is_ok());
+        assert!(stop.why().is_none() && (0..9).all(|n| buys(&stop, n, now)));
+    }
+
+    #[test]
+    fn one_buyer_or_what_is_not_sold_uses_no_trial_up() {
+        let (stop, mut now) = (SaleStop::new("s"), Instant::now());
+        (0..3).for_each(|n| refuse(&stop, n, now));
+        now += PAUSE_FIRST;
+        assert!(buys(&stop, 1, now));
+        assert!((0..9).all(|_| !buys(&stop, 1, now)), "it had one");
+        for n in 2..99 {
+            assert!(stop.take_challenge(client(n), now).is_ok(), "given back each time");
         }
+        assert!(buys(&stop, 2, now));
     }
 
     #[test]
     fn a_limit_of_the_upstreams_is_waited_for() {
         let (stop, now) = (SaleStop::new("s"), Instant::now());
         let wait = Duration::from_secs(7);
-        let status = StatusCode::TOO_MANY_REQUESTS;
-        stop.failed(ticket(1), status, Trouble::Limits(wait), now);
-        assert_eq!(stop.take_challenge(now), Err(wait));
+        let limit = |n, wait, now| {
+            stop.failed(ticket(n), StatusCode::TOO_MANY_REQUESTS, Trouble::Limits(wait), now);
+        };
+        limit(1, wait, now);
+        assert_eq!(stop.may_sell(now), Err(wait));
         assert!(stop.is_limited(now) && stop.why().is_none());
-        assert!(stop.take_challenge(now + wait).is_ok());
+        refuse(&stop, 5, now);
+        assert_eq!(stop.may_sell(now), Err(wait), "a refusal doesn't open it");
+        assert!(buys(&stop, 1, now + wait));
+        limit(1, wait, now + wait);
+        assert!(buys(&stop, 1, now + wait), "the same ticket stops nobody twice");
+        let long = RETRY_AFTER_MAX * 9;
+        limit(2, long, now + wait);
+        assert_eq!(stop.may_sell(now + wait), Err(PAUSE_MAX), "one ticket doesn't for long");
+        limit(3, long, now + wait);
+        assert_eq!(stop.may_sell(now + wait), Err(RETRY_AFTER_MAX), "several do");
     }
 
     #[test]
@@ -296,10 +350,8 @@ mod tests {
         let why = stop.why().unwrap();
         assert!(why.contains("write `upstream = \"https://sms.example.com/v2/send\"`"), "{why}");
         stop.worked();
-        assert!(stop.take_challenge(now + PAUSE_MAX * 9).is_err());
+        assert!(stop.may_sell(now + PAUSE_MAX * 9).is_err());
         assert!(stop.open() && !stop.open());
-        assert!(stop.take_challenge(now).is_ok());
-        let place = place_without_secrets("/v2?key=k", "http://a:1").unwrap();
-        assert_eq!(place, "http://a:1/v2");
+        assert!(buys(&stop, 1, now));
     }
 }

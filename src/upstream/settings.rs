@@ -64,6 +64,7 @@ impl UpstreamSettings {
             authority: HeaderValue::from_str(authority.as_str())
                 .map_err(|_| UpstreamError::Address("can't stand in a Host header field"))?,
             tls: tls.transpose()?,
+            says_unasked: Arc::default(),
         })
     }
 

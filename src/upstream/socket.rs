@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use rustix::net::{RecvFlags, recv};
@@ -18,11 +18,9 @@ impl Socket {
         Self(Arc::new(stream))
     }
 
-    /// Whether neither a byte nor its end came that nobody has read. The system is asked itself:
-    /// the runtime hears of what came only at its next turn.
-    pub(super) fn is_silent(&self) -> bool {
-        let seen = recv(&self.0, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        seen.is_err_and(|error| error == rustix::io::Errno::WOULDBLOCK)
+    /// To look at it for as long as hyper has it.
+    pub(super) fn watch(&self) -> SocketWatch {
+        SocketWatch(Arc::downgrade(&self.0))
     }
 
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -34,6 +32,19 @@ impl Socket {
             if read > 0 && read < room { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         if read > 0 { Ok(read) } else { tried.map(|()| 0) }
+    }
+}
+
+/// Looks at a connection, and doesn't keep it.
+pub(super) struct SocketWatch(Weak<TcpStream>);
+
+impl SocketWatch {
+    /// Whether it is open, and neither a byte nor its end came that nobody has read. The system is
+    /// asked itself: the runtime hears of what came only at its next turn.
+    pub(super) fn is_silent(&self) -> bool {
+        let Some(socket) = self.0.upgrade() else { return false };
+        let seen = recv(&socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        seen.is_err_and(|error| error == rustix::io::Errno::WOULDBLOCK)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -15,19 +16,28 @@ const BEGINNING_MAX_BYTES: usize = 1024;
 
 /// What is known of the exchange that is under way on a connection.
 #[derive(Clone, Default)]
-pub(super) struct Exchange(Arc<Mutex<State>>);
+pub(super) struct Exchange {
+    state: Arc<Mutex<State>>,
+    /// Whether the upstream has ever said something that nobody asked for.
+    says_unasked: Arc<AtomicBool>,
+}
 
 #[derive(Default)]
 struct State {
     unwritten: Unwritten,
-    /// Something came before the request was written whole.
+    /// Something came before the request was written, whole or at all.
     came_early: bool,
+    /// Whether it carries a request, or waits for one.
+    is_resting: bool,
     /// The first bytes that came after that.
     beginning: Vec<u8>,
 }
 
 /// What of a request wasn't written yet.
 enum Unwritten {
+    /// All of it, where it is the first on its connection: what comes after its first byte can be
+    /// meant for nothing else, such as a refusal that doesn't wait for the body.
+    First,
     /// Some of its head, of whose last bytes so many were written (of CR LF CR LF); then its body.
     Head { end_bytes: u8, body_bytes: u64 },
     /// So many bytes of its body.
@@ -46,7 +56,7 @@ impl Unwritten {
     }
 
     fn wrote(&mut self, bytes: &[u8]) {
-        if self.is_all(bytes) {
+        if self.is_all(bytes) || (matches!(self, Self::First) && !bytes.is_empty()) {
             *self = Self::Body(0);
             return;
         }
@@ -79,13 +89,27 @@ impl Unwritten {
 }
 
 impl Exchange {
+    /// `says_unasked` is set once something comes that nobody asked for.
+    fn new(says_unasked: Arc<AtomicBool>) -> Self {
+        Self { state: Arc::default(), says_unasked }
+    }
+
     /// Begins with a request whose body has so many bytes; one that is streamed may be answered
     /// before its end, and counts as if it had none.
     pub(super) fn begin(&self, body_bytes: u64) {
         let mut state = self.state();
-        state.unwritten = Unwritten::Head { end_bytes: 0, body_bytes };
+        state.unwritten = match state.is_resting {
+            true => Unwritten::Head { end_bytes: 0, body_bytes },
+            false => Unwritten::First,
+        };
+        state.is_resting = false;
         state.came_early = false;
         state.beginning.clear();
+    }
+
+    /// The answer was read to its end.
+    pub(super) fn rest(&self) {
+        self.state().is_resting = true;
     }
 
     /// Whether what came is the answer to this request: it came after it, and nothing came before.
@@ -101,13 +125,17 @@ impl Exchange {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn came(&self, bytes: &[u8]) {
         let mut state = self.state();
-        if !state.unwritten.is_nothing() {
-            state.came_early |= !bytes.is_empty();
+        if bytes.is_empty() {
+            return;
+        }
+        if state.is_resting || !state.unwritten.is_nothing() {
+            state.came_early = true;
+            self.says_unasked.store(true, Ordering::Relaxed);
             return;
         }
         let room = BEGINNING_MAX_BYTES - state.beginning.len();
@@ -153,8 +181,8 @@ pub(super) struct Wire<S> {
 
 impl<S> Wire<S> {
     /// Around `stream`.
-    pub(super) fn new(stream: S) -> (Self, Exchange) {
-        let exchange = Exchange::default();
+    pub(super) fn new(stream: S, says_unasked: Arc<AtomicBool>) -> (Self, Exchange) {
+        let exchange = Exchange::new(says_unasked);
         (Self { stream, exchange: exchange.clone() }, exchange)
     }
 }
@@ -225,6 +253,7 @@ mod tests {
         let exchange = Exchange::default();
         let write = |bytes: &[u8]| exchange.state().unwritten.wrote(bytes);
         for cut in 1..24 {
+            exchange.rest();
             exchange.begin(3);
             let request = b"POST / HTTP/1.1\r\n\r\r\n\r\nabc";
             write(&request[..cut]);
@@ -235,15 +264,32 @@ mod tests {
             assert!(exchange.is_answered(), "{cut}");
             assert_eq!(exchange.status(), Some(StatusCode::OK));
         }
+        assert!(!exchange.says_unasked.load(Ordering::Relaxed));
+        exchange.rest();
         exchange.begin(1);
         write(b"POST / HTTP/1.1\r\n\r\n");
         exchange.came(b"HTTP/1.1 200 OK\r\n\r\n");
         write(b"a");
         exchange.came(b"HTTP/1.1 403 No\r\n\r\n");
-        assert!(!exchange.is_answered());
+        assert!(!exchange.is_answered() && exchange.says_unasked.load(Ordering::Relaxed));
         assert_eq!(exchange.status(), None);
+        exchange.rest();
         exchange.begin(0);
         write(b"GET / HTTP/1.1\r\n\r\n");
         assert!(!exchange.is_answered(), "what was read before answers nothing");
+    }
+
+    #[test]
+    fn a_first_request_may_be_refused_before_its_end() {
+        let exchange = Exchange::default();
+        exchange.begin(9);
+        exchange.state().unwritten.wrote(b"POST / HTTP/1.1\r\n\r\n");
+        exchange.came(b"HTTP/1.1 413 No\r\n\r\n");
+        assert!(exchange.is_answered());
+        let greeted = Exchange::default();
+        greeted.begin(9);
+        greeted.came(b"220 smtp\r\n");
+        greeted.state().unwritten.wrote(b"POST / HTTP/1.1\r\n\r\n");
+        assert!(!greeted.is_answered());
     }
 }

@@ -54,10 +54,12 @@ fn it_opens_half_for_a_few_and_wholly_by_a_new_ticket() {
     world.upstream.behave(refuses(403));
     refuse_buyers(&world, 3);
     assert_eq!(payer.tries_to_buy(SMS).status, 503);
-    wait_until("a few challenges", || payer.tries_to_buy(SMS).status == 402);
-    assert_eq!(payer.tries_to_buy(SMS).status, 402);
+    let ask = |client: &str| payer.sends(&[("X-Forwarded-For", client)], SMS);
+    wait_until("a few challenges", || ask("192.0.2.1").status == 402);
+    ask("192.0.2.1").is(503, "upstream-misconfigured");
+    assert_eq!(ask("192.0.2.2").status, 402, "one buyer doesn't have them all");
     let ticket = payer.buys(SMS);
-    payer.tries_to_buy(SMS).is(503, "upstream-misconfigured");
+    ask("192.0.2.3").is(503, "upstream-misconfigured");
     world.upstream.behave(Behaviour::okay());
     payer.redeems(&ticket, SMS).is_delivered("Okay");
     (0..5).for_each(|_| assert_eq!(payer.tries_to_buy(SMS).status, 402));
@@ -113,6 +115,7 @@ fn a_limit_of_the_backend_s_is_waited_for() {
     let refused = payer.redeems(&ticket, SMS);
     assert_eq!(refused.is(502, "upstream-refused").header("retry-after"), Some("2"));
     payer.tries_to_buy(SMS).is(503, "upstream-down");
+    assert_eq!(world.ready()["upstreams"]["send-sms"]["status"], "limited");
     world.upstream.behave(Behaviour::okay());
     wait_until("the sale to open", || payer.tries_to_buy(SMS).status == 402);
     payer.redeems_in_the_end(&ticket, SMS);

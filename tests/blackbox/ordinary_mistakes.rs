@@ -40,7 +40,7 @@ fn a_port_that_another_process_has() {
     for (from, key) in [(LISTEN, "`listen.address`"), (OPS, "`ops.address`")] {
         let to = from.replace("127.0.0.1:0", &address.to_string());
         let said = refused(&world, &[(from, &to)]);
-        assert_eq!(said.matches(key).count(), 2, "{said}");
+        assert!(said.matches(key).count() >= 2, "{said}");
         assert!(said.contains("FAILED   port") && said.contains("ss -ltnp"), "{said}");
     }
     let said = refused(&world, &[(LISTEN, "[listen]\naddress = \"192.0.2.1:8402\"")]);
@@ -128,7 +128,9 @@ fn a_secret_that_every_user_may_read() {
     let (_, said) = checked(&world, &[]);
     assert!(!said.contains("master.secret: `chmod"), "{said}");
     let changes = [("[tickets]", "[tickets]\nmaster_secret = { file = \"master.secret\" }")];
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
+    for (path, mode) in [(&*secret, 0o644), (state, 0o755), (world.folder.path(), 0o755)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
     let (fine, said) = checked(&world, &changes);
     assert!(fine && said.contains("every user of this machine may read"), "{said}");
     world.write_config("farebox.toml", &changes);

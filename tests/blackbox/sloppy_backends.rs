@@ -120,6 +120,49 @@ fn a_predicate_sees_through_an_encoding_and_a_byte_order_mark() {
     payer.redeems(&payer.buys(SMS), SMS).has_status(200);
 }
 
+const VONAGE: &str = "delivered = { json = { \"/ok\" = true } }\nnot_sent = { json = { \"/ok\" = \
+                      false } }\ntimeout = \"700ms\"";
+
+/// A backend that says in its body what it did hasn't said it.
+#[test]
+fn of_a_head_that_is_cut_nobody_knows_where_the_body_says_what_it_means() {
+    let world = World::with(Options { service: VONAGE.into(), ..Options::default() });
+    let payer = world.payer();
+    let cut = "HTTP/1.1 200 OK\r\nContent-Ty";
+    for behaviour in [Behaviour::Raw(cut), bytes(cut), Behaviour::CutShort] {
+        world.upstream.behave(behaviour);
+        payer.redeems(&payer.buys(SMS), SMS).is(504, "outcome-unknown");
+    }
+    // It might have said that it was taken before.
+    world
+        .upstream
+        .behave(bytes("HTTP/1.1 422 No\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nxx"));
+    payer.redeems(&payer.buys(SMS), SMS).is(504, "outcome-unknown");
+}
+
+const PASS: &str = r#"
+[[service]]
+name = "by-time"
+method = "GET"
+path = "/by-time"
+ticket = "pass"
+pass_time = "1h"
+price_sat = 50
+upstream = "http://UPSTREAM/data"
+"#;
+
+#[test]
+fn an_answer_too_many_is_no_other_pass_s() {
+    let world = World::with(Options { more: PASS.into(), ..Options::default() });
+    let payer = world.payer_at("GET", "/by-time");
+    let passes = [payer.buys(""), payer.buys("")];
+    world.upstream.behave(Behaviour::Twice(Duration::from_millis(2)));
+    for turn in 0..40 {
+        let answer = payer.redeems(&passes[turn % 2], "");
+        assert_ne!(answer.text(), "unasked", "turn {turn}");
+    }
+}
+
 #[test]
 fn an_answer_too_many_is_nobody_s() {
     let world = World::new();

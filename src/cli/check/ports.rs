@@ -38,8 +38,17 @@ async fn one(report: &mut Report, what: &'static str, address: SocketAddr, is_ou
         {
             report.ok("port", format!("{address} is held by the `serve` of this ledger"));
         }
+        Err(error @ StartError::Listen { .. }) if is_in_use(&error) => report.failed(
+            "port",
+            format!("{error}. It may be our own `serve`, which was looked for at `ops.address`"),
+        ),
         Err(error) => report.failed("port", error),
     }
+}
+
+fn is_in_use(error: &StartError) -> bool {
+    matches!(error, StartError::Listen { source, .. }
+        if source.kind() == std::io::ErrorKind::AddrInUse)
 }
 
 /// A `serve` that answers at the operator's address, with our own master secret.

@@ -18,16 +18,13 @@ use crate::upstream::Reuse;
 const PAID_IDLE_MAX: Duration = Duration::from_secs(1);
 
 /// How long it must have been silent first: an answer too many mostly comes at once, and would be
-/// kept for the next payer as its own. Where nothing is kept it isn't worth the connections.
+/// the next payer's. A free service's answers are nobody's own.
 const PAID_SILENT_MIN: Duration = Duration::from_millis(10);
 
 fn reuse(written: ReuseWord, kind: Option<TicketKind>) -> Reuse {
     let (at_least, at_most) = match (written, kind) {
         (ReuseWord::Never, _) => return Reuse::Never,
         (ReuseWord::Recent, None) => (Duration::ZERO, Duration::MAX),
-        (ReuseWord::Recent, Some(TicketKind::Pass { uses: None, .. })) => {
-            (Duration::ZERO, PAID_IDLE_MAX)
-        }
         (ReuseWord::Recent, Some(_)) => (PAID_SILENT_MIN, PAID_IDLE_MAX),
     };
     Reuse::IdleFor { at_least, at_most }

@@ -2,6 +2,7 @@
 //! another one, as PgBouncer does in transaction mode, loses what we prepare and set.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::time::timeout;
@@ -12,6 +13,9 @@ use super::error::PostgresError;
 
 /// How often it is looked whether a session changes.
 const LOOKS: usize = 8;
+
+/// Longest that an idle server takes for one word.
+const SHARED_WAIT: Duration = Duration::from_secs(2);
 
 /// `Err` if one server process serves several of our connections by turns.
 pub(super) async fn check(config: &Config, tls: &Arc<ClientConfig>) -> Result<(), PostgresError> {
@@ -40,7 +44,9 @@ async fn are_own(one: &Client, other: &Client) -> Result<bool, tokio_postgres::E
     for _ in 0..LOOKS {
         other.batch_execute("BEGIN").await?;
         let others = process(other).await?;
-        let again = process(one).await?;
+        // Of a pooler with one session the other has it now.
+        let Ok(again) = timeout(SHARED_WAIT, process(one)).await else { return Ok(false) };
+        let again = again?;
         other.batch_execute("ROLLBACK").await?;
         if others == first || again != first {
             return Ok(false);

@@ -1,13 +1,10 @@
 //! The server's address, as libpq takes it, as far as it means something here.
 
+use regex::Regex;
 use tokio_postgres::Config;
 use zeroize::Zeroizing;
 
 use super::error::PostgresError;
-
-/// Ways to say that the certificate is verified, with the name in it or not. Here it always is,
-/// with the name.
-const VERIFYING: [&str; 2] = ["sslmode=verify-full", "sslmode=verify-ca"];
 
 /// Parameters of libpq's that mean nothing here, and what does instead.
 const OTHERS: [(&str, &str); 7] = [
@@ -22,10 +19,10 @@ const OTHERS: [(&str, &str); 7] = [
 
 /// Reads it. No part of it, which may be the password, is in the error.
 pub(super) fn read_url(url: &Zeroizing<String>) -> Result<Config, PostgresError> {
-    let mut text = url.clone();
-    for verifying in VERIFYING {
-        text = Zeroizing::new(text.replace(verifying, "sslmode=require"));
-    }
+    // The certificate is always verified here, with the name in it.
+    let verifying = Regex::new(r"(sslmode\s*=\s*)'?verify-(?:full|ca)'?");
+    let verifying = verifying.map_err(|error| PostgresError::Unusable(error.to_string()))?;
+    let text = Zeroizing::new(verifying.replace_all(url, "${1}require").into_owned());
     text.parse().map_err(|_| {
         let parameters = text.split(['?', '&', ' ', '\n']);
         let named = |parameter: &str| {
@@ -63,6 +60,7 @@ mod tests {
             "postgresql://u:p@h/d?sslmode=verify-full",
             "postgresql://u:p@h/d?application_name=a&sslmode=verify-ca",
             "host=h user=u dbname=d sslmode=verify-full",
+            "host = h sslmode = 'verify-full' user = u",
             "postgresql://u:p@h/d?sslmode=require",
         ] {
             assert_eq!(read(url).unwrap().get_ssl_mode(), SslMode::Require, "{url}");
