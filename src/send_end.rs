@@ -12,8 +12,9 @@ use tokio::sync::Notify;
 pub struct SendEnd {
     /// Whether one side of it can end before the other: not with HTTP/2, which says so by itself.
     can_end: bool,
-    /// Whether a request was read whole that isn't answered yet.
-    is_owed: AtomicBool,
+    /// Whether an end is kept from whoever reads: from the head of a request on, until it is known
+    /// that nobody is owed an answer, or the answer went out.
+    is_kept: AtomicBool,
     has_ended: AtomicBool,
     ended: Notify,
     /// Who would have been told of the end, had no answer been owed.
@@ -25,21 +26,22 @@ impl SendEnd {
     pub fn new(can_end: bool) -> Self {
         Self {
             can_end,
-            is_owed: AtomicBool::new(false),
+            is_kept: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
             ended: Notify::new(),
             untold: Mutex::default(),
         }
     }
 
-    /// The request was read whole: it will be answered, whether its client sends more or not.
-    pub fn owe_answer(&self) {
-        self.is_owed.store(self.can_end, Ordering::Release);
+    /// A request's head came. Whoever then reads its body asks for the end here; who doesn't wait
+    /// for one that has ended its side says so by `let_go`.
+    pub fn begin(&self) {
+        self.is_kept.store(self.can_end, Ordering::Release);
     }
 
-    /// The answer went out.
-    pub fn answered(&self) {
-        self.is_owed.store(false, Ordering::Release);
+    /// The answer went out, or nobody who has ended its side is owed one.
+    pub fn let_go(&self) {
+        self.is_kept.store(false, Ordering::Release);
         if self.has_ended.load(Ordering::Acquire)
             && let Some(untold) = self.untold.lock().unwrap_or_else(PoisonError::into_inner).take()
         {
@@ -47,22 +49,21 @@ impl SendEnd {
         }
     }
 
-    /// The client has ended its side. Whether that is to be kept from whoever reads: until the
-    /// answer went out.
+    /// The client has ended its side. Whether that is to be kept from whoever reads.
     pub fn keeps_end(&self, cx: &Context<'_>) -> bool {
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_owed.load(Ordering::Acquire) {
+        if !self.is_kept.load(Ordering::Acquire) {
             return false;
         }
         *untold = Some(cx.waker().clone());
         drop(untold);
         self.has_ended.store(true, Ordering::Release);
         self.ended.notify_waiters();
-        // It may have gone out in between.
-        self.is_owed.load(Ordering::Acquire)
+        // It may have been let go in between.
+        self.is_kept.load(Ordering::Acquire)
     }
 
-    /// Whether the client has ended its side while an answer was owed.
+    /// Whether the client has ended its side while that was kept.
     pub fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Acquire)
     }
@@ -85,14 +86,14 @@ mod tests {
         let cx = Context::from_waker(Waker::noop());
         let end = SendEnd::new(true);
         assert!(!end.keeps_end(&cx) && !end.has_ended(), "nothing is owed");
-        end.owe_answer();
+        end.begin();
         let ((), kept) = tokio::join!(end.ended(), async { end.keeps_end(&cx) });
         assert!(kept && end.has_ended());
         end.ended().await;
-        end.answered();
+        end.let_go();
         assert!(!end.keeps_end(&cx));
         let http2 = SendEnd::new(false);
-        http2.owe_answer();
+        http2.begin();
         assert!(!http2.keeps_end(&cx));
     }
 }

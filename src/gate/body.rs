@@ -18,6 +18,7 @@ use super::reading::ReadingPlaces;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::client::Client;
+use crate::send_end::SendEnd;
 use crate::service::{BODY_DEFAULT, RequestLimits};
 use crate::ticket;
 
@@ -36,6 +37,8 @@ pub(super) struct Whole {
 /// Who asks, and what is needed of the head once the body is there.
 pub(super) struct Asking<'a> {
     pub(super) client: &'a Client,
+    /// Whether it sends more.
+    pub(super) send_end: &'a SendEnd,
     pub(super) reading: &'a ReadingPlaces,
     /// The fields that go upstream.
     pub(super) forward_headers: &'a [HeaderName],
@@ -50,6 +53,7 @@ pub(super) async fn whole(
     let (mut head, body) = request.into_parts();
     let longest = longest(&head, limits);
     if let Err(problem) = check_head(&head).and_then(|()| check_length(&body, longest)) {
+        asking.send_end.let_go();
         drain(head, body, limits).await;
         return Err(problem);
     }
@@ -66,7 +70,14 @@ pub(super) async fn whole(
             let place = reading.place(asking.client);
             let _place = place.ok_or_else(problems::too_many_bodies)?;
             keep_needed(&mut head, asking.forward_headers);
-            timeout(limits.body_time, copying).await
+            let sent = async {
+                tokio::select! {
+                    biased;
+                    copied = &mut copying => copied,
+                    () = asking.send_end.ended() => Err(Fault::Broken),
+                }
+            };
+            timeout(limits.body_time, sent).await
         }
     };
     match copied {

@@ -104,17 +104,20 @@ async fn serve<'a>(
             return Box::pin(status.answer(&request, client, send_end, log)).await;
         }
         Ok(Route::Preflight(methods)) => {
+            send_end.let_go();
             let answer = cors::preflight(methods, request.headers());
             body::discard(request, limits).await;
             return Ok(answer);
         }
         Err(problem) => {
+            send_end.let_go();
             body::discard(request, limits).await;
             return Err(problem);
         }
     };
     log.service(&service.metrics);
     let Some(offer) = &service.offer else {
+        send_end.let_go();
         return free::pass(service, limits, client, request, log).await;
     };
     // Boxed, so that a free request doesn't carry about what only a paid one needs.
@@ -128,9 +131,8 @@ async fn serve<'a>(
     };
     Box::pin(async move {
         let (reading, forward_headers) = (&gate.reading, &offer.forward_headers);
-        let asking = body::Asking { client, reading, forward_headers };
+        let asking = body::Asking { client, send_end, reading, forward_headers };
         let whole = body::whole(request, limits, asking).await?;
-        send_end.owe_answer();
         serve_paid(gate, &paid(whole), log).await
     })
     .await

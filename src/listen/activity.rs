@@ -161,7 +161,7 @@ impl TrackedBody {
 impl Drop for TrackedBody {
     fn drop(&mut self) {
         self.set_waits(false);
-        self.activity.send_end.answered();
+        self.activity.send_end.let_go();
     }
 }
 

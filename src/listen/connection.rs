@@ -90,6 +90,7 @@ pub async fn serve<S>(
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
         shared.heard();
+        shared.activity.send_end.begin();
         let under_way = shared.activity.begin();
         async move {
             let send_end = &shared.activity.send_end;

@@ -93,10 +93,11 @@ impl Status {
         }
         log.ticket(held.ticket.payment_hash);
         if wants_events(request.headers()) {
+            // Its end is how a client leaves a stream.
+            send_end.let_go();
             let share = self.shares.of_client(client).ok_or_else(problems::too_many_streams)?;
             return self.events(held, share).await;
         }
-        send_end.owe_answer();
         let status = self.status_after(&held, &query, client, send_end).await?;
         let body = self.body(&held, status);
         let mut response = answer::json(StatusCode::OK, "application/json", &body);
