@@ -14,7 +14,6 @@ use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
 use crate::client::Client;
 use crate::code::Code;
-use crate::l402::authorization::without_l402;
 use crate::record::request_log::RequestLog;
 use crate::service::{RequestLimits, Service};
 use crate::upstream::forward::{Sent, forward};
@@ -108,18 +107,11 @@ fn strip_ours(headers: &mut HeaderMap, is_whole: bool) {
 }
 
 /// Removes our scheme's challenges and leaves others'. Clients look for it by patterns, wherever it
-/// stands: so what still names it goes whole.
+/// stands: so a line that still names it goes whole.
 fn strip_challenges(headers: &mut HeaderMap) {
-    let values: Vec<&[u8]> =
-        headers.get_all(WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes).collect();
-    if !values.iter().any(|value| names_l402(value)) {
-        return;
-    }
-    let others = values.into_iter().filter_map(without_l402).filter(|other| !names_l402(other));
-    let others: Vec<_> = others.filter_map(|other| HeaderValue::from_bytes(&other).ok()).collect();
-    headers.remove(WWW_AUTHENTICATE);
-    for other in others {
-        headers.append(WWW_AUTHENTICATE, other);
+    let mut lines = headers.get_all(WWW_AUTHENTICATE).iter();
+    if lines.any(|line| names_l402(line.as_bytes())) {
+        request::strip_l402(headers, WWW_AUTHENTICATE, |line| !names_l402(line));
     }
 }
 

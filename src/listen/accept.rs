@@ -39,7 +39,7 @@ impl Accept {
     /// Accepts until `stop`; the connections are tasks of `tracker`.
     pub async fn run(self, tracker: TaskTracker, stop: CancellationToken) {
         let acceptor = self.tls.clone().map(TlsAcceptor::from);
-        let mut trouble = Trouble::default();
+        let mut trouble = AcceptErrors::default();
         loop {
             let next = self.next(acceptor.is_some(), &mut trouble);
             let accepted = tokio::select! {
@@ -63,7 +63,7 @@ impl Accept {
     async fn next(
         &self,
         has_tls: bool,
-        trouble: &mut Trouble,
+        trouble: &mut AcceptErrors,
     ) -> Option<(TcpStream, Client, Place, MakeRoom)> {
         match self.listener.accept().await {
             Ok((socket, address)) => {
@@ -92,12 +92,12 @@ impl Accept {
 
 /// What was said of connections that could not be accepted: not of each, which would fill the log.
 #[derive(Default)]
-struct Trouble {
+struct AcceptErrors {
     said: Option<Instant>,
     unsaid: u64,
 }
 
-impl Trouble {
+impl AcceptErrors {
     fn say(&mut self, error: &dyn std::fmt::Display) {
         self.unsaid += 1;
         if self.said.is_none_or(|said| said.elapsed() >= SAY_INTERVAL) {

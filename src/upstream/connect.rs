@@ -19,7 +19,7 @@ use tower_service::Service as _;
 
 use super::request_body::RequestBody;
 use super::socket::{Socket, SocketWatch};
-use super::wire::{Exchange, Wire};
+use super::wire::{Traffic, Wire};
 
 /// Longest that a connection may take, whatever the service's own limit is.
 pub const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ pub enum ConnectError {
 pub(super) struct Connected {
     pub(super) sender: SendRequest<RequestBody>,
     pub(super) socket: SocketWatch,
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Traffic,
 }
 
 impl ConnectError {

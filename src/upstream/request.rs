@@ -146,7 +146,7 @@ pub fn free(
             || is_hop_by_hop(&name)
             || upstream.headers.iter().any(|(pinned, _)| dashed(pinned) == name)
     });
-    strip_credentials(&mut headers);
+    strip_l402(&mut headers, AUTHORIZATION, |_| true);
     join_cookies(&mut headers);
     headers.insert(X_FORWARDED_FOR, client.clone());
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
@@ -237,19 +237,21 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes our own credentials and leaves another scheme's.
-fn strip_credentials(headers: &mut HeaderMap) {
-    if !headers.contains_key(AUTHORIZATION) {
+/// Removes our own credentials (or challenges) from all lines of a field and leaves other schemes'
+/// that are to be kept.
+pub fn strip_l402(headers: &mut HeaderMap, name: HeaderName, keeps: impl Fn(&[u8]) -> bool) {
+    if !headers.contains_key(&name) {
         return;
     }
     let others: Vec<HeaderValue> = headers
-        .get_all(AUTHORIZATION)
+        .get_all(&name)
         .iter()
-        .filter_map(|value| HeaderValue::from_bytes(&without_l402(value.as_bytes())?).ok())
+        .filter_map(|value| without_l402(value.as_bytes()))
+        .filter_map(|other| HeaderValue::from_bytes(&other).ok().filter(|_| keeps(&other)))
         .collect();
-    headers.remove(AUTHORIZATION);
+    headers.remove(&name);
     for other in others {
-        headers.append(AUTHORIZATION, other);
+        headers.append(name.clone(), other);
     }
 }
 
@@ -290,7 +292,7 @@ mod tests {
             ("authorization", "lsat a:b"),
             ("authorization", "Basic y, L402 a:b, Bearer z"),
         ]);
-        strip_credentials(&mut headers);
+        strip_l402(&mut headers, AUTHORIZATION, |_| true);
         let others = [("authorization", "Bearer x"), ("authorization", "Basic y, Bearer z")];
         assert_eq!(headers, map(&others));
     }

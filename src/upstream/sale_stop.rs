@@ -65,19 +65,19 @@ struct Limited {
 
 /// One of the few challenges of a trial, or any while nothing is stopped. Dropped without `sold`,
 /// it is given back.
-pub struct Trial<'a> {
+pub struct ChallengePermit<'a> {
     stop: &'a SaleStop,
     taken_by: Option<ClientKey>,
 }
 
-impl Trial<'_> {
+impl ChallengePermit<'_> {
     /// It was handed out.
     pub fn sold(mut self) {
         self.taken_by = None;
     }
 }
 
-impl Drop for Trial<'_> {
+impl Drop for ChallengePermit<'_> {
     fn drop(&mut self) {
         if let Some(client) = self.taken_by
             && let Some(stopped) = &mut self.stop.state().stopped
@@ -99,11 +99,15 @@ impl SaleStop {
     }
 
     /// For one more challenge of a client's.
-    pub fn take_challenge(&self, client: ClientKey, now: Instant) -> Result<Trial<'_>, Duration> {
+    pub fn take_challenge(
+        &self,
+        client: ClientKey,
+        now: Instant,
+    ) -> Result<ChallengePermit<'_>, Duration> {
         let mut state = self.state();
         state.may_sell(now)?;
         let Some(stopped) = &mut state.stopped else {
-            return Ok(Trial { stop: self, taken_by: None });
+            return Ok(ChallengePermit { stop: self, taken_by: None });
         };
         // One buyer doesn't have them all.
         if stopped.trials.contains(&client) {
@@ -113,7 +117,7 @@ impl SaleStop {
         if stopped.trials.len() >= TRIAL_CHALLENGES {
             stopped.wait_longer(now);
         }
-        Ok(Trial { stop: self, taken_by: Some(client) })
+        Ok(ChallengePermit { stop: self, taken_by: Some(client) })
     }
 
     /// A request was delivered.
@@ -265,7 +269,7 @@ mod tests {
 
     /// Whether a client may buy, and does.
     fn buys(stop: &SaleStop, n: u8, now: Instant) -> bool {
-        stop.take_challenge(client(n), now).map(Trial::sold).is_ok()
+        stop.take_challenge(client(n), now).map(ChallengePermit::sold).is_ok()
     }
 
     #[test]

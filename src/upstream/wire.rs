@@ -16,7 +16,7 @@ const BEGINNING_MAX_BYTES: usize = 1024;
 
 /// What is known of the exchange that is under way on a connection.
 #[derive(Clone, Default)]
-pub(super) struct Exchange {
+pub(super) struct Traffic {
     state: Arc<Mutex<State>>,
     /// Whether the upstream has ever said something that nobody asked for.
     says_unasked: Arc<AtomicBool>,
@@ -88,7 +88,7 @@ impl Unwritten {
     }
 }
 
-impl Exchange {
+impl Traffic {
     /// `says_unasked` is set once something comes that nobody asked for.
     fn new(says_unasked: Arc<AtomicBool>) -> Self {
         Self { state: Arc::default(), says_unasked }
@@ -176,13 +176,13 @@ fn after_empty_line(answer: &[u8]) -> Option<&[u8]> {
 /// A connection that tells an exchange what passes.
 pub(super) struct Wire<S> {
     stream: S,
-    exchange: Exchange,
+    exchange: Traffic,
 }
 
 impl<S> Wire<S> {
     /// Around `stream`.
-    pub(super) fn new(stream: S, says_unasked: Arc<AtomicBool>) -> (Self, Exchange) {
-        let exchange = Exchange::new(says_unasked);
+    pub(super) fn new(stream: S, says_unasked: Arc<AtomicBool>) -> (Self, Traffic) {
+        let exchange = Traffic::new(says_unasked);
         (Self { stream, exchange: exchange.clone() }, exchange)
     }
 }
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn only_what_comes_after_the_whole_request_is_its_answer() {
-        let exchange = Exchange::default();
+        let exchange = Traffic::default();
         let write = |bytes: &[u8]| exchange.state().unwritten.wrote(bytes);
         for cut in 1..24 {
             exchange.rest();
@@ -281,12 +281,12 @@ mod tests {
 
     #[test]
     fn a_first_request_may_be_refused_before_its_end() {
-        let exchange = Exchange::default();
+        let exchange = Traffic::default();
         exchange.begin(9);
         exchange.state().unwritten.wrote(b"POST / HTTP/1.1\r\n\r\n");
         exchange.came(b"HTTP/1.1 413 No\r\n\r\n");
         assert!(exchange.is_answered());
-        let greeted = Exchange::default();
+        let greeted = Traffic::default();
         greeted.begin(9);
         greeted.came(b"220 smtp\r\n");
         greeted.state().unwritten.wrote(b"POST / HTTP/1.1\r\n\r\n");

@@ -11,6 +11,7 @@ use http_body_util::StreamBody;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 
+use crate::support::config::PASS;
 use crate::support::payer::Holder as _;
 use crate::support::process::FILES;
 use crate::support::world::Options;
@@ -190,16 +191,7 @@ fn a_48_does_not_take_the_unpaid_places_of_all() {
     assert_eq!(ask("2001:db8:8::1"), 402);
 }
 
-const PASS: &str = r#"
-[[service]]
-name = "by-time"
-method = "GET"
-path = "/by-time"
-ticket = "pass"
-pass_time = "1h"
-price_sat = 50
-upstream = "http://UPSTREAM/data"
-
+const COUNTED: &str = r#"
 [[service]]
 name = "by-uses"
 method = "GET"
@@ -216,7 +208,8 @@ fn one_pass_does_not_take_all_places_at_the_backend() {
     let limits = "redemptions = 8".into();
     for path in ["/by-time", "/by-uses"] {
         let limits = String::clone(&limits);
-        let world = World::with(Options { limits, more: PASS.into(), ..Options::default() });
+        let more = [PASS, COUNTED].concat();
+        let world = World::with(Options { limits, more, ..Options::default() });
         let payer = world.payer_at("GET", path);
         let (greedy, other) = (payer.buys(""), payer.buys(""));
         world.upstream.behave(Behaviour::Stall);

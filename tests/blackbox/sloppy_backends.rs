@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use crate::support::config::PASS;
 use crate::support::world::Options;
 use crate::support::{Behaviour, SMS, World, http};
 
@@ -139,17 +140,6 @@ fn of_a_head_that_is_cut_nobody_knows_where_the_body_says_what_it_means() {
         .behave(bytes("HTTP/1.1 422 No\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nxx"));
     payer.redeems(&payer.buys(SMS), SMS).is(504, "outcome-unknown");
 }
-
-const PASS: &str = r#"
-[[service]]
-name = "by-time"
-method = "GET"
-path = "/by-time"
-ticket = "pass"
-pass_time = "1h"
-price_sat = 50
-upstream = "http://UPSTREAM/data"
-"#;
 
 #[test]
 fn an_answer_too_many_is_no_other_pass_s() {

@@ -135,3 +135,15 @@ upstream = "http://UPSTREAM/status"
 
 MORE
 "#;
+
+/// A pass for an hour, as a further section.
+pub const PASS: &str = r#"
+[[service]]
+name = "by-time"
+method = "GET"
+path = "/by-time"
+ticket = "pass"
+pass_time = "1h"
+price_sat = 50
+upstream = "http://UPSTREAM/data"
+"#;

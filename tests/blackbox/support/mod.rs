@@ -2,7 +2,7 @@
 //! nothing behind.
 
 mod answer;
-mod config;
+pub mod config;
 pub mod http;
 pub mod kannel;
 pub mod ledger_file;
