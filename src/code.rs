@@ -15,6 +15,9 @@ pub enum Retry {
 }
 
 impl Retry {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::SameTicket, Self::NewTicket, Self::Never];
+
     /// The word in the body.
     pub const fn word(self) -> &'static str {
         match self {
@@ -69,6 +72,12 @@ codes! {
     DeliveredAnswerNotKept = "delivered-answer-not-kept", OK, Never;
     /// How a ticket stands.
     Status = "status", OK, Never;
+    /// One of our own pages, descriptions or files.
+    Page = "page", OK, Never;
+    /// What a request would cost.
+    Quoted = "quoted", OK, Never;
+    /// A browser that opened a paid path is sent to the page that sells there.
+    SeeOther = "see-other", SEE_OTHER, Never;
     /// The answer to a browser's question beforehand.
     Preflight = "preflight", NO_CONTENT, Never;
 
@@ -130,6 +139,8 @@ codes! {
     RetryLater = "retry-later", TOO_MANY_REQUESTS, SameTicket;
     /// This client, or all together, have too many unpaid challenges.
     TooManyUnpaid = "too-many-unpaid", TOO_MANY_REQUESTS, NewTicket;
+    /// This client asks for prices, or pictures of invoices, too often.
+    TooManyQuestions = "too-many-questions", TOO_MANY_REQUESTS, NewTicket;
     /// More at once than Farebox takes.
     TooBusy = "too-busy", SERVICE_UNAVAILABLE, SameTicket;
     /// The node makes no invoices, or can't say whether one was paid.

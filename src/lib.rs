@@ -46,6 +46,8 @@ pub mod order;
 pub mod outcome;
 /// Whose a new file is.
 pub mod owner;
+/// What people, programs and directories read.
+pub mod pages;
 /// What the node says was paid.
 pub mod payment;
 /// A payment's hash and its preimage.
@@ -54,6 +56,8 @@ pub mod payment_hash;
 pub mod place;
 /// What it costs.
 pub mod price;
+/// How often a client may ask.
+pub mod rate_limit;
 /// What happened, without secrets.
 pub mod record;
 /// From a verified ticket to one outcome.

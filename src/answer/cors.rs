@@ -37,7 +37,7 @@ pub fn allow(response: &mut Response<Body>) {
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(
-                "WWW-Authenticate, Retry-After, Idempotent-Replayed, L402-Preimage",
+                "WWW-Authenticate, Link, Retry-After, Idempotent-Replayed, L402-Preimage",
             ),
         );
     }

@@ -2,8 +2,11 @@
 
 pub mod body;
 pub mod cors;
+pub mod html;
+pub mod page_settings;
 pub mod problem;
 pub mod problems;
+pub mod qr;
 pub mod stored;
 pub mod why_to_pay;
 

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
+use super::body::Body;
 use super::{Answer, json};
 use crate::code::{Code, Retry};
 
@@ -86,12 +87,44 @@ impl Problem {
         self
     }
 
+    /// The status that it is said with.
+    pub fn status_code(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// What is wrong.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The same in words.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// What to do with the ticket.
+    pub fn retry_advice(&self) -> Retry {
+        self.0.retry
+    }
+
+    /// Whether it may be gone later.
+    pub fn may_be_tried_again(&self) -> bool {
+        self.0.retry_after.is_some()
+    }
+
     /// As programs read it: `application/problem+json`.
     pub fn into_answer(self) -> Answer {
-        let Parts { status, code, detail, charged, retry, retry_after, header, more } = *self.0;
-        let members = Members { status, code, detail: &detail, charged, retry };
-        let body = WithMembers { members, more: &more };
-        let mut response = json(status, "application/problem+json", &body);
+        let Parts { status, code, detail, charged, retry, more, .. } = &*self.0;
+        let members =
+            Members { status: *status, code: *code, detail, charged: *charged, retry: *retry };
+        let body = WithMembers { members, more };
+        let response = json(*status, "application/problem+json", &body);
+        self.into_answer_with(response)
+    }
+
+    /// As whoever has written `response` says it: with its own header fields.
+    pub fn into_answer_with(self, mut response: Response<Body>) -> Answer {
+        let Parts { code, retry_after, header, .. } = *self.0;
         if let Some(pause) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, seconds(pause));
         }

@@ -80,6 +80,20 @@ pub fn not_for_sale(code: Code, what: impl Into<String>) -> Problem {
     Problem::new(code, what)
 }
 
+// Prices and pictures.
+
+/// This client has asked for as much as it may in a while.
+pub fn too_many_questions(retry_after: Duration) -> Problem {
+    let detail = "You ask too often. Wait as long as `Retry-After` says.";
+    Problem::new(Code::TooManyQuestions, detail).after(retry_after)
+}
+
+/// No paid service has this name, or none that answers at this host.
+pub fn nothing_to_quote() -> Problem {
+    let detail = "Nothing of this name is sold here; /.well-known/l402-services lists what is.";
+    Problem::new(Code::NotFound, detail)
+}
+
 // Nothing can be sold.
 
 /// What can't be recorded isn't sold.

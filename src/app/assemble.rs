@@ -192,6 +192,9 @@ fn catalogue(
             trusted_proxies: config.limits.trusted_proxies,
         },
         times,
+        pages: config.pages,
+        network: config.lnd.network,
+        detects_payments: config.detects_payments,
     })
 }
 

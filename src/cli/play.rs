@@ -26,7 +26,7 @@ pub(super) async fn run(
     complain!("  gRPC         {}", address(&grpc)?);
     complain!("  certificate  {}", node.layout().certificate.display());
     complain!("  macaroon     {}", node.layout().invoice_macaroon.display());
-    complain!("  wallet       http://{}/pay", address(&wallet)?);
+    complain!("  wallet       http://{0}/pay, and in a browser http://{0}/", address(&wallet)?);
     tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
     tokio::spawn(node.serve(grpc));
     stop_signal().await?;

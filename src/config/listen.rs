@@ -34,7 +34,8 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Certificate and key files; `None` for plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// How payers reach us, without a slash at the end.
+    /// How payers reach us, without a slash at the end. It may have a path, which what stands in
+    /// front takes off.
     pub public_url: Option<String>,
     /// How long requests under way may take at a stop.
     pub drain: Duration,
@@ -73,22 +74,24 @@ impl Written {
     }
 }
 
+/// What stands in front may have us below a path, which it takes off.
 fn public_url(report: &Reporter<'_>, url: &Spanned<String>) -> Result<String, ConfigError> {
     let text = url.get_ref().trim_end_matches('/');
     let good = text.parse::<hyper::Uri>().is_ok_and(|uri| {
+        let is_plain = !uri.path().contains("//") && !uri.path().contains("/.");
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.authority().is_some()
-            && uri.path() == "/"
+            && is_plain
             && uri.query().is_none()
     });
-    let safe = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-[]".contains(&byte));
-    if good && safe {
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b":/.-_~[]".contains(&byte);
+    if good && text.bytes().all(safe) {
         Ok(text.to_owned())
     } else {
         Err(report.at(
             url.span(),
             "`public_url` should be how payers reach this gate, such as \
-                                   \"https://sms.example.com\"",
+             \"https://sms.example.com\" or \"https://example.com/sms\"",
         ))
     }
 }

@@ -12,6 +12,7 @@ mod lnd;
 mod log;
 mod ops;
 mod own_addresses;
+mod pages;
 mod readable;
 pub mod secret;
 mod service;
@@ -35,6 +36,7 @@ pub use self::listen::Listen;
 pub use self::log::Log;
 pub use self::ops::OpsSettings;
 pub use self::tickets::TicketSettings;
+use crate::answer::page_settings::PageSettings;
 use crate::lightning::lnd::LndSettings;
 use crate::service::ServiceSpec;
 
@@ -62,6 +64,8 @@ pub struct Config {
     pub limits: Limits,
     /// How log lines look, and which are written.
     pub log: Log,
+    /// What people see in a browser.
+    pub pages: PageSettings,
     /// What is sold, and what is free.
     pub services: Vec<ServiceSpec>,
     /// Files with secrets that every user of the machine may read.
@@ -85,6 +89,8 @@ struct Written {
     limits: limits::Written,
     #[serde(default)]
     log: log::Written,
+    #[serde(default)]
+    pages: pages::Written,
     #[serde(default)]
     service: Vec<Spanned<service::Written>>,
 }
@@ -120,6 +126,7 @@ impl Config {
             tickets: written.tickets.check(&report, state_dir)?,
             limits: written.limits.check(&report)?,
             log: written.log.check(&report)?,
+            pages: written.pages.check(&report, folder)?,
             services,
         })
     }

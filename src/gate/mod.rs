@@ -2,6 +2,8 @@
 
 pub(crate) mod body;
 mod free;
+mod navigation;
+mod own_paths;
 mod reading;
 mod route;
 mod without_preimage;
@@ -11,13 +13,17 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
+use self::navigation::is_navigation;
+use self::own_paths::Asked;
 use self::reading::ReadingPlaces;
 use self::route::Route;
 use crate::answer::body::Body;
+use crate::answer::html::sandbox;
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, cors, problems};
 use crate::client::{self, Client};
 use crate::code::Code;
+use crate::pages::Pages;
 use crate::payment::Payments;
 use crate::record::request_log::{Recorder, RequestLog};
 use crate::redeem::{Redeem, Redeemed};
@@ -38,6 +44,7 @@ pub struct Gate {
     sale: Arc<Sale>,
     /// `None` where payments aren't detected.
     status: Option<Arc<Status>>,
+    pages: Pages,
     recorder: Recorder,
     /// Places for requests whose bodies are waited for.
     reading: ReadingPlaces,
@@ -57,8 +64,8 @@ impl Gate {
         status: Option<Arc<Status>>,
         recorder: Recorder,
     ) -> Self {
-        let reading = ReadingPlaces::default();
-        Self { catalogue, tickets, payments, redeem, sale, status, recorder, reading }
+        let (reading, pages) = (ReadingPlaces::default(), Pages::new(Arc::clone(&catalogue)));
+        Self { catalogue, tickets, payments, redeem, sale, status, pages, recorder, reading }
     }
 }
 
@@ -73,8 +80,15 @@ pub async fn handle(
     let mut log = RequestLog::begin(request.method());
     let trusted_proxies = &gate.catalogue.limits.trusted_proxies;
     let client = client::client(peer, request.headers(), trusted_proxies);
+    // What a browser shows is a page, also where something is wrong.
+    let page =
+        (gate.pages.are_on() && is_navigation(&request)).then(|| request.uri().path().to_owned());
     let answer = serve(gate, &client, send_end, request, &mut log).await;
-    let Answer { mut response, code } = answer.unwrap_or_else(Problem::into_answer);
+    let answer = answer.unwrap_or_else(|problem| match page {
+        Some(path) => gate.pages.problem(problem, &path),
+        None => problem.into_answer(),
+    });
+    let Answer { mut response, code } = answer;
     cors::allow(&mut response);
     if is_head {
         Body::leave_out(&mut response);
@@ -99,9 +113,22 @@ async fn serve<'a>(
     let (service, is_for_sale_here) = match routed {
         Ok(Route::Service(service)) => (service, true),
         Ok(Route::Formerly(service)) => (service, false),
-        Ok(Route::Status) => {
-            let status = gate.status.as_ref().ok_or_else(problems::no_status_here)?;
-            return Box::pin(status.answer(&request, client, send_end, log)).await;
+        Ok(Route::Own(own)) => {
+            let asked = Asked { own, client, send_end, request };
+            return Box::pin(gate.own(asked, log)).await;
+        }
+        Ok(Route::SeeService(service)) => {
+            send_end.let_go();
+            let answer = gate.pages.see_service(service, request.uri().path());
+            body::discard(request, limits).await;
+            return Ok(answer);
+        }
+        Ok(Route::Probe(service)) => {
+            return Box::pin(gate.probe(service, client, send_end, request, log)).await;
+        }
+        Ok(Route::Elsewhere) => {
+            send_end.let_go();
+            return Box::pin(gate.elsewhere(client, request)).await;
         }
         Ok(Route::Preflight(methods)) => {
             send_end.let_go();
@@ -118,8 +145,13 @@ async fn serve<'a>(
     log.service(&service.metrics);
     let Some(offer) = &service.offer else {
         send_end.let_go();
-        return free::pass(service, limits, client, request, log).await;
+        let mut answer = free::pass(service, limits, client, request, log).await?;
+        if gate.pages.are_on() && !service.trusts_html {
+            sandbox(answer.response.headers_mut());
+        }
+        return Ok(answer);
     };
+    let accepts_page = gate.pages.are_on() && is_navigation(&request);
     // Boxed, so that a free request doesn't carry about what only a paid one needs.
     let paid = |whole: body::Whole| PaidRequest {
         service,
@@ -128,6 +160,7 @@ async fn serve<'a>(
         body: whole.body,
         is_for_sale_here,
         client,
+        accepts_page,
     };
     Box::pin(async move {
         let (reading, forward_headers) = (&gate.reading, &offer.forward_headers);
@@ -143,6 +176,9 @@ async fn serve_paid(
     request: &PaidRequest<'_>,
     log: &mut RequestLog<'_>,
 ) -> Result<Answer, Problem> {
+    if Gate::is_probe(request) {
+        return gate.sale.probe(request, log).await;
+    }
     let mut first = None;
     for presented in gate.tickets.present(request, &gate.catalogue.times) {
         let (tickets, sale, payments) = (&gate.tickets, &gate.sale, gate.payments.as_deref());
@@ -154,7 +190,12 @@ async fn serve_paid(
             Presented::Pass(pass) => gate.redeem.pass(request, &pass, log).await?,
         };
         match redeemed {
-            Redeemed::Answer(answer) => return Ok(answer),
+            Redeemed::Answer(mut answer) => {
+                if gate.pages.are_on() {
+                    sandbox(answer.response.headers_mut());
+                }
+                return Ok(answer);
+            }
             // The next one may be good.
             Redeemed::Rejected(rejected) => drop(first.get_or_insert(rejected)),
         }

@@ -8,9 +8,11 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Version};
 
+use super::navigation::is_navigation;
+use super::own_paths::OwnPath;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
-use crate::service::{Catalogue, STATUS_PATH, Service};
+use crate::service::{Catalogue, Service};
 
 /// Whom a request is for.
 pub(super) enum Route<'a> {
@@ -18,8 +20,15 @@ pub(super) enum Route<'a> {
     Service(&'a Arc<Service>),
     /// One of them, at an address that it had before.
     Formerly(&'a Arc<Service>),
-    /// Ourselves: how a ticket stands.
-    Status,
+    /// Ourselves.
+    Own(OwnPath),
+    /// A browser, at a paid path that takes another method than it can ask by: the page of the
+    /// service is shown.
+    SeeService(&'a Arc<Service>),
+    /// Somebody who looks whether a service lives, by a method that it doesn't take.
+    Probe(&'a Arc<Service>),
+    /// Nobody that is known: a file of the operator's, if there is one.
+    Elsewhere,
     /// A browser that asks beforehand: the methods that the path takes.
     Preflight(HeaderValue),
 }
@@ -52,22 +61,34 @@ pub(super) fn route<'a, B>(
         return Ok(Route::Formerly(service));
     }
     let is_preflight = request.method() == Method::OPTIONS;
-    if path == STATUS_PATH {
-        let methods = HeaderValue::from_static("GET, OPTIONS");
-        return Ok(if is_preflight { Route::Preflight(methods) } else { Route::Status });
-    }
     let formerly = catalogue.services.iter().flat_map(|service| &service.former_addresses);
     let formerly = formerly.filter(|(_, at)| at == path).map(|(method, _)| method.as_str());
     let methods: Vec<&str> =
         here().map(|service| service.method.as_str()).chain(formerly).collect();
+    // Ours yields to a service, whatever its method.
     if methods.is_empty() {
-        return Err(problems::no_such_service());
+        return Ok(match OwnPath::at(path) {
+            Some(own) if is_preflight => Route::Preflight(own.allowed()),
+            Some(own) => Route::Own(own),
+            None => Route::Elsewhere,
+        });
     }
     let methods = methods.join(", ");
     let allow = HeaderValue::from_str(&format!("{methods}, OPTIONS"))
         .unwrap_or(HeaderValue::from_static("OPTIONS"));
     if is_preflight {
         return Ok(Route::Preflight(allow));
+    }
+    let mut sold = here().filter(|service| service.offer.is_some());
+    if catalogue.pages.is_enabled
+        && is_navigation(request)
+        && let Some(service) = sold.clone().next()
+    {
+        return Ok(Route::SeeService(service));
+    }
+    let looks = *request.method() == Method::GET || *request.method() == Method::HEAD;
+    if let Some(service) = sold.find(|service| service.answers_probes && looks) {
+        return Ok(Route::Probe(service));
     }
     Err(problems::method_not_allowed(&methods, allow))
 }

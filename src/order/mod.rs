@@ -2,6 +2,7 @@
 //! forwarded. Pure.
 
 pub mod digest;
+pub mod example;
 pub mod json;
 pub mod keywords;
 pub mod phone_number;
@@ -9,9 +10,10 @@ pub mod query;
 pub mod schema;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use self::json::JsonError;
-use self::schema::Schema;
+use self::schema::{Fault, Schema};
 
 /// Longest canonical query, in bytes.
 const QUERY_MAX_BYTES: usize = 16 * 1024;
@@ -96,8 +98,11 @@ pub enum Unfit {
     #[error("the body has to be a JSON object")]
     NoObject,
     /// The JSON isn't what the service's schema asks for.
-    #[error("{}", .0.join("; "))]
-    Schema(Vec<String>),
+    #[error("{}", .0.first().map_or("", |fault| &fault.sentence))]
+    Schema(Vec<Fault>),
+    /// What is wanted is said in a form in which this service can't be asked.
+    #[error("the request has to be {0}")]
+    Form(&'static str),
 }
 
 impl Rules {
@@ -142,6 +147,26 @@ impl Rules {
         }
     }
 
+    /// The order that asks for `wanted`: JSON for a JSON body, an object of texts for a query, a
+    /// text for another body, null where a service takes nothing.
+    pub fn order_of(&self, wanted: &Value) -> Result<Order, Unfit> {
+        let content_type = Some(self.content_type().as_bytes());
+        match (&self.takes, wanted) {
+            (Takes::Nothing, Value::Null) => self.check(None, None, Bytes::new()),
+            (Takes::Nothing, _) => Err(Unfit::Form("left out: this service takes nothing")),
+            (Takes::Json(..), wanted) => self.check(content_type, None, wanted.to_string().into()),
+            (Takes::Bytes(_), Value::String(text)) => {
+                self.check(content_type, None, text.clone().into())
+            }
+            (Takes::Bytes(_), _) => Err(Unfit::Form("a text, which is this service's body")),
+            (Takes::Query, wanted) => {
+                let pairs = query::from_json(wanted);
+                let pairs = pairs.ok_or(Unfit::Form("an object of texts, for the query"))?;
+                self.check(None, Some(&query::write(&pairs)), Bytes::new())
+            }
+        }
+    }
+
     /// How a request's body is read.
     pub fn bind(&self) -> Bind {
         match self.takes {
@@ -173,18 +198,19 @@ impl Rules {
         }
     }
 
-    fn check_query(&self, value: &serde_json::Value, written: &str) -> Result<(), Unfit> {
+    fn check_query(&self, value: &Value, written: &str) -> Result<(), Unfit> {
         self.check_value(value).map_err(|mut unfit| {
             if let Unfit::Schema(faults) = &mut unfit
+                && let Some(first) = faults.first_mut()
                 && written.contains('+')
             {
-                faults.push("a + in a query stands for a blank; %2B stands for a +".to_owned());
+                first.sentence.push_str("; a + in a query stands for a blank, %2B for a +");
             }
             unfit
         })
     }
 
-    fn check_value(&self, value: &serde_json::Value) -> Result<(), Unfit> {
+    fn check_value(&self, value: &Value) -> Result<(), Unfit> {
         if json::has_nul(value) {
             return Err(Unfit::Nul);
         }
@@ -388,7 +414,7 @@ mod tests {
             assert!(of(bad).is_err(), "{bad}");
         }
         let said = of("to=+1234567890").unwrap_err().to_string();
-        assert!(said.contains("%2B stands for a +"), "{said}");
+        assert!(said.contains("%2B for a +"), "{said}");
         assert!(
             of(&format!("to=%2B1234567890&text={}", "/".repeat(6000))).is_err(),
             "three times as long when written"

@@ -32,3 +32,9 @@ pub fn as_json(parameters: &Parameters) -> Value {
 pub fn write(parameters: &Parameters) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
 }
+
+/// The parameters that an object of texts stands for; `None` if it is none.
+pub fn from_json(value: &Value) -> Option<Parameters> {
+    let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+    value.as_object()?.iter().map(text).collect()
+}

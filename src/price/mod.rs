@@ -1,5 +1,7 @@
 //! From an order to the amount that it costs. Pure. So far a service has one flat price.
 
+pub mod quote;
+
 use std::fmt;
 
 /// An amount in millisatoshi (1 sat = 1000 msat) that can be asked for in an invoice.

@@ -8,26 +8,25 @@ use super::Sale;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::lightning::error::NodeErrorKind;
-use crate::service::request::PaidRequest;
+use crate::service::Service;
 use crate::upstream::sale_stop::SaleStop;
 
 impl Sale {
     /// `Err` while something is known to be down.
-    pub(super) fn refuse_if_down(&self, request: &PaidRequest<'_>) -> Result<(), Problem> {
+    pub(super) fn refuse_if_down(&self, service: &Service) -> Result<(), Problem> {
         if self.ledger.health().is_err() {
             return Err(problems::no_sale_ledger_down());
         }
-        if request.service.upstream.health.is_down() {
+        if service.upstream.health.is_down() {
             return Err(problems::no_sale_upstream_down());
         }
         match self.invoices.node_state() {
             Ok(()) => {}
             // Invoices that are there needn't be waited for.
-            Err(error)
-                if error.kind() == NodeErrorKind::Slow && self.stocks.has_any(request.service) => {}
+            Err(error) if error.kind() == NodeErrorKind::Slow && self.stocks.has_any(service) => {}
             Err(_) => return Err(problems::no_sale_node_down()),
         }
-        let stop = &request.service.upstream.sale_stop;
+        let stop = &service.upstream.sale_stop;
         stop.may_sell(Instant::now()).map_err(|pause| stopped(stop, pause))
     }
 }

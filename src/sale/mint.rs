@@ -17,8 +17,8 @@ use crate::l402::verify::Kind;
 use crate::ledger::accounts::{JournalEntry, Minted};
 use crate::lightning::Invoice;
 use crate::lightning::error::NodeErrorKind;
-use crate::order::Order;
 use crate::record::request_log::RequestLog;
+use crate::request_digest::RequestDigest;
 use crate::service::TicketKind;
 use crate::service::request::PaidRequest;
 use crate::time::UnixTime;
@@ -47,7 +47,7 @@ impl Sale {
             Ok(place) => {
                 tokio::time::sleep(place.pause()).await;
                 // Much may have happened since it was looked last.
-                self.refuse_if_down(request).map(|()| place)
+                self.refuse_if_down(request.service).map(|()| place)
             }
             Err(limit_reached) => {
                 self.unpaid.delay().await;
@@ -89,11 +89,12 @@ impl Sale {
         }
     }
 
-    /// An invoice of the node's, and the macaroon over it.
+    /// An invoice of the node's, and the macaroon over it. `bound` is what it is bound to, if it is
+    /// for one request.
     pub(super) async fn mint(
         &self,
         request: &PaidRequest<'_>,
-        order: &Order,
+        bound: RequestDigest,
         log: &mut RequestLog<'_>,
     ) -> Result<NewChallenge, Problem> {
         let place = self.reserve(request, log).await?;
@@ -124,7 +125,7 @@ impl Sale {
         })?;
         let era = self.ledger.life().ok_or_else(problems::no_sale_ledger_down)?.era;
         let kind = match offer.kind {
-            TicketKind::SingleUse => Kind::SingleUse { request: request.digest(&self.ring, order) },
+            TicketKind::SingleUse => Kind::SingleUse { request: bound },
             TicketKind::Pass { uses, .. } => Kind::Pass { uses },
         };
         let terms = mint::Ticket {

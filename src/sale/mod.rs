@@ -2,11 +2,13 @@
 //! isn't sold.
 
 mod availability;
-mod curl;
 mod invoices;
 mod mint;
 mod offer;
+mod page;
 mod pending;
+mod probe;
+mod quote;
 mod stock;
 pub mod unpaid_limit;
 
@@ -15,6 +17,8 @@ use std::time::Instant;
 
 use self::invoices::Invoices;
 use self::offer::{Offered, payment_required};
+use self::probe::Probed;
+use self::quote::{QUESTIONS_MAX, QUESTIONS_WINDOW};
 use self::stock::Stocks;
 use self::unpaid_limit::UnpaidLimit;
 use crate::answer::problem::Problem;
@@ -28,6 +32,7 @@ use crate::order::Order;
 use crate::payment::Payments;
 use crate::payment_hash::PaymentHash;
 use crate::price::Msat;
+use crate::rate_limit::RateLimit;
 use crate::record::request_log::RequestLog;
 use crate::service::request::PaidRequest;
 use crate::service::{Catalogue, Service, validate};
@@ -44,6 +49,10 @@ pub struct Sale {
     unpaid: Arc<UnpaidLimit>,
     invoices: Arc<Invoices>,
     stocks: Arc<Stocks>,
+    /// How often clients ask for prices and pictures.
+    questions: RateLimit,
+    /// What is shown to who asks for nothing.
+    probed: Probed,
 }
 
 impl Sale {
@@ -62,7 +71,9 @@ impl Sale {
         let (services, stock_invoices) = (&catalogue.services, Arc::clone(&invoices));
         let stocks = Stocks::new(services, mint_ahead, stock_invoices, Arc::clone(&ledger));
         let stocks = Arc::new(stocks);
-        Self { catalogue, ring, ledger, payments, unpaid, invoices, stocks }
+        let questions = RateLimit::new(QUESTIONS_MAX, QUESTIONS_WINDOW);
+        let probed = Probed::new(&catalogue.services);
+        Self { catalogue, ring, ledger, payments, unpaid, invoices, stocks, questions, probed }
     }
 
     /// Offers a ticket: a new one, or the same pending one again to whoever holds it.
@@ -79,7 +90,7 @@ impl Sale {
         // What was sold before isn't judged again.
         let sold = rejected.pending.as_ref().and_then(|pending| pending.order.clone());
         let order = sold.clone().map_or_else(|| validate::for_sale(request, limits), Ok)?;
-        self.refuse_if_down(request)?;
+        self.refuse_if_down(request.service)?;
         let is_revoked = |pending: &&Pending| self.ledger.is_revoked(&pending.hash);
         if let Some(pending) = rejected.pending.as_ref().filter(is_revoked) {
             // What its payment would buy was taken back: its invoice is not offered again.
@@ -100,6 +111,7 @@ impl Sale {
                     price: Msat::new(pending.ticket.price_msat).unwrap_or(request.offer.price),
                     kind: pending.ticket.kind,
                     valid_until: pending.ticket.minted_valid_until,
+                    detail: None,
                 };
                 return Ok(self.payment_required(request, &order, rejected.why, &offered));
             }
@@ -110,7 +122,7 @@ impl Sale {
             }
         }
         let order = if sold.is_some() { validate::for_sale(request, limits)? } else { order };
-        let minted = self.mint(request, &order, log).await?;
+        let minted = self.mint(request, request.digest(&self.ring, &order), log).await?;
         log.ticket(minted.invoice.payment_hash);
         request.service.metrics.challenge(request.offer.price);
         let offered = Offered {
@@ -122,6 +134,7 @@ impl Sale {
             price: request.offer.price,
             kind: minted.kind,
             valid_until: minted.valid_until,
+            detail: None,
         };
         Ok(self.payment_required(request, &order, rejected.why, &offered))
     }
@@ -134,8 +147,7 @@ impl Sale {
         why: Code,
         offered: &Offered<'_>,
     ) -> Answer {
-        let public_url = self.catalogue.public_url.as_deref();
-        payment_required(request, order, public_url, why, offered)
+        payment_required(&self.catalogue, request, Some(order), why, offered)
     }
 
     /// Whether a challenge is remembered here as open.

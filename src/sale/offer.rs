@@ -1,9 +1,9 @@
 //! The 402: what is offered, for machines in the header field and for people in the body.
 
-use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{HeaderValue, LINK, WWW_AUTHENTICATE};
 use serde::Serialize;
 
-use super::curl;
+use super::page;
 use crate::answer::problem::{Charged, Members, WithMembers};
 use crate::answer::why_to_pay::{WhichInvoice, why_to_pay};
 use crate::answer::{self, Answer};
@@ -14,7 +14,9 @@ use crate::l402::verify::Kind;
 use crate::order::Order;
 use crate::payment_hash::PaymentHash;
 use crate::price::Msat;
+use crate::service::base_url::Reached;
 use crate::service::request::PaidRequest;
+use crate::service::{Catalogue, STATUS_PATH, curl};
 use crate::time::UnixTime;
 
 /// What a 402 offers.
@@ -35,12 +37,20 @@ pub(super) struct Offered<'a> {
     pub(super) kind: Kind,
     /// Until when the ticket is worth something, in Unix seconds.
     pub(super) valid_until: u64,
+    /// Other words than those that belong to the code.
+    pub(super) detail: Option<&'static str>,
 }
+
+/// What a payer can rely on, for programs that act by words.
+const RETRY_POLICY: &str = "Pay this invoice once. Then send the identical request with this \
+                            ticket: it is served exactly once, however often you send it. After \
+                            409, 429 or 5xx wait for Retry-After and send it again with the same \
+                            ticket; do not pay again.";
 
 /// What a 402 offers, as its body says it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ChallengeBody<'a> {
+pub(super) struct ChallengeBody<'a> {
     macaroon: &'a str,
     invoice: &'a str,
     payment_hash: String,
@@ -48,28 +58,39 @@ struct ChallengeBody<'a> {
     price_msat: u64,
     expires_at: u64,
     service: &'a str,
-    next: String,
+    pub(super) next: String,
+    retry_policy: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_url: Option<String>,
+    quote_url: String,
+    docs: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pass_until: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pass_uses: Option<u32>,
 }
 
-/// The 402. `why` says what is wrong with what was handed in.
+/// The 402. `why` says what is wrong with what was handed in. `order` is what is asked for, if the
+/// ticket is for one request.
 pub(super) fn payment_required(
+    catalogue: &Catalogue,
     request: &PaidRequest<'_>,
-    order: &Order,
-    public_url: Option<&str>,
+    order: Option<&Order>,
     why: Code,
     offered: &Offered<'_>,
 ) -> Answer {
-    let (status, detail, retry) = (why.status(), why_to_pay(why, offered.which), why.retry());
+    let (service, offer) = (request.service, request.offer);
+    let base = Reached::by_head(&request.head, request.client);
+    let base = base.base_url(catalogue.public_url.as_deref());
+    let detail = offered.detail.unwrap_or_else(|| why_to_pay(why, offered.which));
+    let (status, retry) = (why.status(), why.retry());
     let members = Members { status, code: why, detail, charged: Charged::No, retry };
     let token = encode_base64(offered.macaroon);
     let (pass_until, pass_uses) = match offered.kind {
         Kind::Pass { uses } => (Some(offered.valid_until), uses),
         Kind::SingleUse { .. } => (None, None),
     };
+    let authorization = format!("L402 {token}:$PREIMAGE");
     let body = ChallengeBody {
         macaroon: &token,
         invoice: offered.invoice,
@@ -77,16 +98,31 @@ pub(super) fn payment_required(
         price_sats: offered.price.sat(),
         price_msat: offered.price.get(),
         expires_at: offered.expires.seconds(),
-        service: &request.service.name,
-        next: curl::third_step(request, order, public_url, &token),
+        service: &service.name,
+        next: curl::command(service, offer, &base, order, Some(&authorization)),
+        retry_policy: RETRY_POLICY,
+        status_url: catalogue.detects_payments.then(|| format!("{base}{STATUS_PATH}")),
+        quote_url: format!("{base}{}", service.quote_path()),
+        docs: format!("{base}/llms.txt"),
         pass_until,
         pass_uses,
     };
+    let body = WithMembers { members, more: body };
+    let mut response = match request.accepts_page {
+        true => page::payment_required(catalogue, request, offered, &body),
+        false => None,
+    }
     // Not problem+json: some clients look for this type.
-    let mut response =
-        answer::json(status, "application/json", &WithMembers { members, more: body });
+    .unwrap_or_else(|| answer::json(status, "application/json", &body));
     if let Ok(line) = HeaderValue::from_str(&www_authenticate(&token, offered.invoice)) {
         response.headers_mut().insert(WWW_AUTHENTICATE, line);
+    }
+    let links = format!(
+        "<{base}/openapi.json>; rel=\"service-desc\"; type=\"application/json\", \
+         <{base}/.well-known/l402.json>; rel=\"l402-manifest\""
+    );
+    if let Ok(links) = HeaderValue::from_str(&links) {
+        response.headers_mut().insert(LINK, links);
     }
     Answer { response, code: why }
 }

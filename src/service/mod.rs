@@ -1,5 +1,7 @@
 //! What is served and sold, made from the config when it is loaded: one immutable whole.
 
+pub mod base_url;
+pub mod curl;
 pub mod request;
 mod spec;
 mod ticket_kind;
@@ -15,8 +17,11 @@ use ipnet::IpNet;
 pub use self::spec::{Lookup, Offer, ServiceSpec};
 pub use self::ticket_kind::TicketKind;
 use self::times::TicketTimes;
+use crate::answer::html::Frame;
+use crate::answer::page_settings::PageSettings;
 use crate::keys::{KeyIndex, KeyRing};
 use crate::l402::verify::Names;
+use crate::lightning::network::Network;
 use crate::place::Place;
 use crate::record::metrics::ServiceMetrics;
 use crate::upstream::Upstream;
@@ -32,6 +37,44 @@ pub struct Catalogue {
     pub limits: RequestLimits,
     /// Times.
     pub times: TicketTimes,
+    /// What people see in a browser.
+    pub pages: PageSettings,
+    /// Whose money is taken.
+    pub network: Network,
+    /// Whether payments are heard of, so that `STATUS_PATH` answers.
+    pub detects_payments: bool,
+}
+
+impl Catalogue {
+    /// The services that answer at a host, in their order. Of two at one address, the one that
+    /// names the host.
+    pub fn at_host<'a>(&'a self, host: Option<&'a str>) -> impl Iterator<Item = &'a Arc<Service>> {
+        let is_here = move |service: &Service| service.is_at(host);
+        let hides = move |one: &Service, other: &Service| {
+            one.host.is_some() && other.host.is_none() && one.address == other.address
+        };
+        self.services.iter().filter(move |service| {
+            is_here(service) && !self.services.iter().any(|one| is_here(one) && hides(one, service))
+        })
+    }
+
+    /// What is paid for, by its name, if it answers at a host.
+    pub fn for_sale_by(&self, name: &str, host: Option<&str>) -> Option<(&Arc<Service>, &Offer)> {
+        let service = self.services.iter().find(|service| *service.name == *name)?;
+        let offer = service.offer.as_ref()?;
+        service.is_at(host).then_some((service, offer))
+    }
+
+    /// What frames our pages, for one that is asked for at `path`.
+    pub fn frame(&self, path: &str) -> Frame<'_> {
+        let has_index = !self.services.iter().any(|service| service.path == "/");
+        Frame::new(&self.pages, path, has_index, self.test_network())
+    }
+
+    /// The network's name, unless the money is real.
+    pub fn test_network(&self) -> Option<&'static str> {
+        (self.network != Network::Mainnet).then(|| self.network.name())
+    }
 }
 
 /// Bounds on one request.
@@ -49,8 +92,14 @@ pub struct RequestLimits {
 /// Longest request body, in bytes, where the operator says nothing else.
 pub const BODY_DEFAULT: usize = 64 * 1024;
 
-/// Our own path that says how a ticket stands; no service can have it.
+/// What our own paths begin with; no service can have one of these.
+pub const OWN_PATHS: [&str; 4] = ["/services/", "/l402/", "/assets/", "/.well-known/l402"];
+
+/// Our own path that says how a ticket stands.
 pub const STATUS_PATH: &str = "/l402/status";
+
+/// Our own path that says what a request would cost.
+pub const QUOTE_PATH: &str = "/l402/quote";
 
 /// One endpoint, as it is served: what the operator says of it, and what runs beside it.
 pub struct Service {
@@ -92,6 +141,21 @@ impl Service {
     /// What its tickets may be named after.
     pub fn names(&self) -> Names<'_> {
         Names { now: &self.name, formerly: &self.formerly }
+    }
+
+    /// Whether it answers at a host, which is in lower case.
+    pub fn is_at(&self, host: Option<&str>) -> bool {
+        self.host.as_deref().is_none_or(|named| Some(named) == host)
+    }
+
+    /// Our own path where people buy it.
+    pub fn page_path(&self) -> String {
+        format!("/services/{}", self.name)
+    }
+
+    /// Our own path that says what a request for it would cost.
+    pub fn quote_path(&self) -> String {
+        format!("{QUOTE_PATH}/{}", self.name)
     }
 
     /// Names its backend, by the key that signed a ticket.

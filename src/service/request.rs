@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::keys::{KeyRing, Keys};
 use crate::l402::verify::Genuine;
 use crate::order::digest::{self, Bound};
-use crate::order::{Order, Unfit};
+use crate::order::{Bind, Order, Unfit};
 use crate::request_digest::RequestDigest;
 
 /// What came, read whole.
@@ -28,7 +28,13 @@ pub struct PaidRequest<'a> {
     pub is_for_sale_here: bool,
     /// Who asks.
     pub client: &'a Client,
+    /// Whether it is a browser that wants to show a page.
+    pub accepts_page: bool,
 }
+
+/// What stands in the place of the query in the digest of a challenge that is shown to who asks for
+/// nothing. No query has this character, since all are escaped.
+const PROBE: &str = "\0probe";
 
 impl PaidRequest<'_> {
     /// Judges it by the rules of today, as every sale and every use of a pass demands.
@@ -46,10 +52,53 @@ impl PaidRequest<'_> {
         forms.find(|order| digest_under(keys, name, order) == bound)
     }
 
+    /// What a ticket that is shown to who asks for nothing is bound to.
+    pub fn probe_digest(&self, ring: &KeyRing) -> RequestDigest {
+        probe_digest_under(ring.minting(), &self.service.name)
+    }
+
+    /// The order that a paid ticket of such a challenge buys, and what it is bound to from then on:
+    /// this request, if the service sells it today.
+    pub fn bought_by_probe(
+        &self,
+        ring: &KeyRing,
+        ticket: &Genuine,
+        bound: RequestDigest,
+    ) -> Option<(Order, RequestDigest)> {
+        if !is_of_probe(self.service, ring, ticket, bound) {
+            return None;
+        }
+        let keys = ring.get(ticket.key)?;
+        let name = self.service.names().all().nth(ticket.name)?;
+        let order = self.judged().ok()?;
+        let digest = digest_under(keys, name, &order);
+        Some((order, digest))
+    }
+
     /// What a new ticket for an order is bound to.
     pub fn digest(&self, ring: &KeyRing, order: &Order) -> RequestDigest {
         digest_under(ring.minting(), &self.service.name, order)
     }
+}
+
+/// Whether a ticket was shown to all who asked for nothing: then others hold its macaroon too.
+pub fn is_of_probe(
+    service: &Service,
+    ring: &KeyRing,
+    ticket: &Genuine,
+    bound: RequestDigest,
+) -> bool {
+    let of_probe = || {
+        let keys = ring.get(ticket.key)?;
+        let name = service.names().all().nth(ticket.name)?;
+        Some(probe_digest_under(keys, name) == bound)
+    };
+    of_probe().unwrap_or(false)
+}
+
+fn probe_digest_under(keys: &Keys, service: &str) -> RequestDigest {
+    let bound = Bound { service, binding: Bind::Exact, query: PROBE, body: b"" };
+    digest::digest(keys.digest_key(), &bound)
 }
 
 fn digest_under(keys: &Keys, service: &str, order: &Order) -> RequestDigest {

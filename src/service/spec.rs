@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
+use serde_json::Value;
 
 use super::ticket_kind::TicketKind;
 use crate::order::Rules;
@@ -24,6 +25,14 @@ pub struct ServiceSpec {
     pub former_addresses: Vec<(Method, String)>,
     /// Its name for people.
     pub title: String,
+    /// What it is, for people.
+    pub about: Option<String>,
+    /// Whether pages and descriptions leave it out.
+    pub is_hidden: bool,
+    /// Whether a request that asks for nothing gets a challenge, so that directories see it live.
+    pub answers_probes: bool,
+    /// Whether its HTML is the operator's own, and may do in a browser what our pages may.
+    pub trusts_html: bool,
     /// The method that it takes.
     pub method: Method,
     /// The exact path that it answers at.
@@ -73,6 +82,8 @@ pub struct Offer {
     pub price: Msat,
     /// What a request must look like.
     pub rules: Rules,
+    /// A request that satisfies the rules, as [`Rules::order_of`] takes it, if one is known.
+    pub example: Option<Value>,
     /// What its invoices say.
     pub memo: String,
     /// Whether the node's word that it was paid does instead of the preimage.

@@ -22,17 +22,27 @@ pub fn order(request: &PaidRequest<'_>, limits: &RequestLimits) -> Result<Order,
     if request.body.len() > limits.body {
         return Err(problems::body_too_large(limits.body));
     }
-    request.judged().map_err(|unfit| {
-        let code = match unfit {
-            Unfit::ContentType { .. } => Code::UnsupportedMediaType,
-            Unfit::UnexpectedQuery => Code::UnexpectedQuery,
-            Unfit::UnexpectedBody
-            | Unfit::Query(_)
-            | Unfit::Nul
-            | Unfit::Json(_)
-            | Unfit::NoObject
-            | Unfit::Schema(_) => Code::InvalidInput,
-        };
-        problems::not_for_sale(code, unfit.to_string())
-    })
+    request.judged().map_err(|unfit| not_for_sale(&unfit))
+}
+
+/// What is said of a request that its service doesn't sell.
+pub fn not_for_sale(unfit: &Unfit) -> Problem {
+    let code = match unfit {
+        Unfit::ContentType { .. } => Code::UnsupportedMediaType,
+        Unfit::UnexpectedQuery => Code::UnexpectedQuery,
+        Unfit::UnexpectedBody
+        | Unfit::Query(_)
+        | Unfit::Nul
+        | Unfit::Json(_)
+        | Unfit::NoObject
+        | Unfit::Form(_)
+        | Unfit::Schema(_) => Code::InvalidInput,
+    };
+    let problem = problems::not_for_sale(code, unfit.to_string());
+    match unfit {
+        Unfit::Schema(faults) => {
+            problem.with("errors", serde_json::to_value(faults).unwrap_or_default())
+        }
+        _ => problem,
+    }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ use crate::answer::{self, Answer, problems};
 use crate::client::Client;
 use crate::code::Code;
 use crate::keys::KeyRing;
+use crate::l402::verify::Kind;
 use crate::ledger::Ledger;
 use crate::ledger::changes::Subscription;
 use crate::payment::Payments;
@@ -30,6 +31,7 @@ use crate::payment_hash::Preimage;
 use crate::record::request_log::RequestLog;
 use crate::send_end::SendEnd;
 use crate::service::Catalogue;
+use crate::service::request::is_of_probe;
 use crate::shares::Shares;
 use crate::ticket::{HeldTicket, NotHeld, Tickets};
 
@@ -77,10 +79,6 @@ impl Status {
         send_end: &SendEnd,
         log: &mut RequestLog<'a>,
     ) -> Result<Answer, Problem> {
-        if request.method() != Method::GET {
-            let allow = HeaderValue::from_static("GET, OPTIONS");
-            return Err(problems::method_not_allowed("GET", allow));
-        }
         let query = StatusQuery::read(request.uri().query()).map_err(problems::bad_request)?;
         let Catalogue { services, times, .. } = &*self.catalogue;
         let held = self.tickets.held(services, times, request.headers());
@@ -157,6 +155,12 @@ impl Status {
 
     /// The preimage, to the client that holds the macaroon and has paid.
     async fn hand_over(&self, held: &HeldTicket, status: TicketStatus, headers: &mut HeaderMap) {
+        // Of one that was shown to all who asked for nothing, each of them holds the macaroon.
+        if let Kind::SingleUse { request } = held.ticket.kind
+            && is_of_probe(&held.service, &self.ring, &held.ticket, request)
+        {
+            return;
+        }
         if matches!(status, TicketStatus::Unpaid | TicketStatus::Expired | TicketStatus::Revoked) {
             return;
         }

@@ -251,11 +251,13 @@ impl Tickets {
         let paid = self.verifier.verify(request.service.names(), kind, credential)?;
         Ok(match paid.ticket().kind {
             Kind::Pass { uses } => Verified::Pass(VerifiedPass { paid, uses }),
-            Kind::SingleUse { request: bound } => Verified::Ticket(VerifiedTicket {
-                order: request.sold_by(self.verifier.ring(), paid.ticket(), bound),
-                paid,
-                request: bound,
-            }),
+            Kind::SingleUse { request: bound } => {
+                let (ring, ticket) = (self.verifier.ring(), paid.ticket());
+                let sold = request.sold_by(ring, ticket, bound).map(|order| (order, bound));
+                let sold = sold.or_else(|| request.bought_by_probe(ring, ticket, bound));
+                let (order, bound) = sold.map_or((None, bound), |(order, to)| (Some(order), to));
+                Verified::Ticket(VerifiedTicket { order, paid, request: bound })
+            }
         })
     }
 

@@ -33,7 +33,7 @@ pub(super) async fn run(
     };
     let (grpc_address, wallet_address, outbox_address) =
         (address(&grpc)?, address(&wallet)?, address(&outbox)?);
-    let text = config(gate, grpc_address, outbox_address);
+    let text = config(gate, grpc_address, wallet_address, outbox_address);
     let config = Config::parse(&folder.path.join("demo.toml"), &text)?;
     tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
     tokio::spawn(node.serve(grpc));
@@ -72,7 +72,12 @@ impl Drop for Folder {
     }
 }
 
-fn config(gate: SocketAddr, grpc: SocketAddr, outbox: SocketAddr) -> String {
+fn config(
+    gate: SocketAddr,
+    grpc: SocketAddr,
+    wallet: SocketAddr,
+    outbox: SocketAddr,
+) -> String {
     format!(
         r#"state_dir = "state"
 
@@ -88,10 +93,22 @@ address = "{grpc}"
 certificate = "play-node/tls.cert"
 macaroon = "play-node/data/chain/bitcoin/regtest/invoice.macaroon"
 network = "regtest"
+detect_payments = true
+
+[pages]
+title = "Farebox demo (play money)"
+about = """Send a text message and pay for it over Lightning: no account, no setup. Here \
+with play money, and no message leaves this machine."""
+
+[pages.wallet]
+title = "Pay with the play wallet (play money)"
+url = "http://{wallet}/?invoice={{invoice}}"
 
 [[service]]
 name = "send-sms"
 title = "Send an SMS (play money)"
+about = "One text message to one phone, anywhere. You pay for this message only."
+example = {{ phone_number = "+1234567890", message = "Hello, this is a test SMS!" }}
 method = "POST"
 path = "/api/l402/send-sms"
 ticket = "single-use"
@@ -105,10 +122,14 @@ additionalProperties = false
 
 [service.input.properties.phone_number]
 type = "string"
+title = "Phone number"
+description = "With the country code, such as +1234567890."
 format = "e164"
 
 [service.input.properties.message]
 type = "string"
+title = "Message"
+description = "Up to 120 characters."
 minLength = 1
 maxLength = 120
 "#
@@ -126,11 +147,13 @@ fn instructions(gate: SocketAddr, wallet: SocketAddr, outbox: SocketAddr) -> Str
     format!(
         r#"Farebox demo: play money, nothing real is paid or sent.
 
+In a browser:  http://{gate}/
+
   gate    http://{gate}/api/l402/send-sms
   wallet  http://{wallet}/pay
   outbox  http://{outbox}/outbox
 
-Paste these into another shell.
+Or paste these into another shell.
 
 1. Ask for the price. Nothing is sent; the answer (402) has an invoice and a macaroon:
 

@@ -6,7 +6,7 @@ use hyper::Method;
 use toml::Spanned;
 
 use crate::config::error::{ConfigError, Reporter};
-use crate::service::STATUS_PATH;
+use crate::service::OWN_PATHS;
 
 /// Lower case, digits and hyphens: it stands in caveats, metrics and logs.
 pub(super) fn name(report: &Reporter<'_>, name: &Spanned<String>) -> Result<Arc<str>, ConfigError> {
@@ -54,13 +54,10 @@ pub(super) fn path(report: &Reporter<'_>, path: &Spanned<String>) -> Result<Stri
             !matches!(segment, "." | "..") && (!segment.is_empty() || n > 0 || rest.is_empty())
         })
     });
-    if text == STATUS_PATH {
+    if let Some(own) = OWN_PATHS.iter().find(|own| text.starts_with(**own)) {
         return Err(report.at(
             path.span(),
-            format!(
-                "`path`: {} is Farebox's own, where payers ask how their ticket stands",
-                STATUS_PATH
-            ),
+            format!("`path`: what begins with {own} is Farebox's own; take another path"),
         ));
     }
     if plain && segments_good && !text.contains("//") {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::address::{host, method, name, path};
 use super::naming::{Naming, naming};
 use super::offer::offer;
+use super::pages;
 use super::upstream::{reference, settings};
 use super::written::{ReuseWord, Written};
 use super::{answers, former};
@@ -55,6 +56,10 @@ pub(super) fn check(
         formerly: former.names,
         former_addresses: former.addresses,
         title: written.title().to_owned(),
+        about: written.about.clone(),
+        is_hidden: written.hidden,
+        answers_probes: pages::answers_probes(report, written, is_free)?,
+        trusts_html: pages::trusts_html(report, written, is_free)?,
         address: format!("{method} {path}").into(),
         host: written.host.as_ref().map(|text| host(report, text)).transpose()?,
         backend: settings(report, folder, written)?,

@@ -8,6 +8,7 @@ mod former;
 mod input;
 mod naming;
 mod offer;
+mod pages;
 mod upstream;
 mod written;
 

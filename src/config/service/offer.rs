@@ -8,6 +8,7 @@ use hyper::header::HeaderValue;
 use toml::Spanned;
 
 use super::input::rules;
+use super::pages::example;
 use super::upstream::forward_headers;
 use super::written::{TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
@@ -61,7 +62,10 @@ pub(super) fn offer(
             input.span(),
             "`input` is checked for paid services only; a free one is passed on as it comes",
         )),
-        (TicketWord::Free, None, None) => Ok(None),
+        (TicketWord::Free, None, None) => match &written.example {
+            Some(example) => Err(report.at(example.span(), "`example` is for paid services")),
+            None => Ok(None),
+        },
         (_, None, _) => {
             Err(report
                 .at(written.name.span(), "a paid service needs `price_sat` (or `price_msat`)"))
@@ -74,6 +78,7 @@ pub(super) fn offer(
                 price,
                 // A media type that was checked can stand in a header field.
                 content_type: content_type.and_then(|media| HeaderValue::from_str(media).ok()),
+                example: example(report, written, &rules)?,
                 rules,
                 memo,
                 without_preimage,

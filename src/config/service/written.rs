@@ -15,6 +15,12 @@ use crate::config::units::ConfigDuration;
 pub(crate) struct Written {
     pub(super) name: Spanned<String>,
     pub(super) title: Option<String>,
+    pub(super) about: Option<String>,
+    pub(super) example: Option<Spanned<toml::Value>>,
+    #[serde(default)]
+    pub(super) hidden: bool,
+    pub(super) probe: Option<Spanned<bool>>,
+    pub(super) trusted_html: Option<Spanned<bool>>,
     pub(super) memo: Option<Spanned<String>>,
     pub(super) method: Spanned<String>,
     pub(super) path: Spanned<String>,

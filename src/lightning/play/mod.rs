@@ -13,6 +13,7 @@ mod layout;
 mod lightning;
 mod stored_invoice;
 pub mod wallet;
+mod wallet_page;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

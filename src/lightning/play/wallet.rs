@@ -1,5 +1,6 @@
 //! A tiny wallet with play money: `POST /pay` with a BOLT 11 invoice as the body answers with the
-//! preimage in hex. `POST /node` has the node fail in some way, for tests.
+//! preimage in hex; `/` is a page that does the same. `POST /node` has the node fail in some way,
+//! for tests.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-use super::PlayNode;
 use super::book::PayError;
+use super::{PlayNode, wallet_page};
 
 /// Longest body that it reads, in bytes.
 const BODY_MAX_BYTES: usize = 16 * 1024;
@@ -40,13 +41,18 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, words) = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/") => return Ok(wallet_page::show(request.uri().query())),
+        (&Method::POST, "/") => match text(request).await {
+            Ok(form) => return Ok(wallet_page::pay(&node, &form).await),
+            Err(no) => no,
+        },
         (&Method::POST, "/pay") => pay(&node, request).await,
         (&Method::POST, "/node") => order(&node, request).await,
         (_, "/node") => (StatusCode::METHOD_NOT_ALLOWED, "POST how the node is to be".to_owned()),
         (_, "/pay") => (StatusCode::METHOD_NOT_ALLOWED, "POST a BOLT 11 invoice here".to_owned()),
         _ => (
             StatusCode::NOT_FOUND,
-            "this wallet has play money: POST a BOLT 11 invoice to /pay".to_owned(),
+            "this wallet has play money: POST a BOLT 11 invoice to /pay, or open / in a browser".to_owned(),
         ),
     };
     let mut response = Response::new(Full::from(format!("{words}\n")));

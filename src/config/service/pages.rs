@@ -1,0 +1,62 @@
+//! What pages and descriptions say of a service, and what browsers may do with its answers.
+
+use serde_json::Value;
+use toml::Spanned;
+
+use super::written::Written;
+use crate::config::error::{ConfigError, Reporter};
+use crate::order::{Rules, Takes, example as made_up};
+
+/// The operator's example, which has to be one that the service sells; else one that is made up
+/// from the schema, where that can be.
+pub(super) fn example(
+    report: &Reporter<'_>,
+    written: &Written,
+    rules: &Rules,
+) -> Result<Option<Value>, ConfigError> {
+    let Some(given) = &written.example else {
+        return Ok(made_up::of(rules));
+    };
+    let fault = |what: String| report.at(given.span(), format!("`example` {what}"));
+    if rules.takes == Takes::Nothing {
+        return Err(fault("needs a service that takes something: this one takes nothing".into()));
+    }
+    let value = serde_json::to_value(given.get_ref()).map_err(|error| fault(error.to_string()))?;
+    match rules.order_of(&value) {
+        Ok(_) => Ok(Some(value)),
+        Err(unfit) => Err(fault(format!("is not a request that this service sells: {unfit}"))),
+    }
+}
+
+/// For paid services only.
+pub(super) fn answers_probes(
+    report: &Reporter<'_>,
+    written: &Written,
+    is_free: bool,
+) -> Result<bool, ConfigError> {
+    match set(written.probe.as_ref()) {
+        Some(given) if is_free => {
+            Err(report.at(given.span(), "`probe` is for paid services: a free one has no 402"))
+        }
+        given => Ok(given.is_some()),
+    }
+}
+
+/// For free services only: what is paid for is never the operator's own page.
+pub(super) fn trusts_html(
+    report: &Reporter<'_>,
+    written: &Written,
+    is_free: bool,
+) -> Result<bool, ConfigError> {
+    match set(written.trusted_html.as_ref()) {
+        Some(given) if !is_free => Err(report.at(
+            given.span(),
+            "`trusted_html` is for free services, where the backend is your own site",
+        )),
+        given => Ok(given.is_some()),
+    }
+}
+
+fn set(given: Option<&Spanned<bool>>) -> Option<&Spanned<bool>> {
+    given.filter(|given| *given.get_ref())
+}

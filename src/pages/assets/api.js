@@ -1,0 +1,140 @@
+// What the page asks the gate: a price, a challenge, how a ticket stands, and the request itself.
+
+import { address } from './store.js';
+
+/** A refusal, in the gate's own words. */
+export class Refusal extends Error {
+  constructor(status, body, retryAfter) {
+    super(body.detail ?? `The answer was ${status}.`);
+    Object.assign(this, { status, body, retryAfter, code: body.code ?? '' });
+  }
+}
+
+/** What an order costs, without an invoice. */
+export async function quote(service, order, signal) {
+  const response = await fetch(withQuery(`l402/quote/${service.name}`, order), {
+    ...request(order, order.body === null ? 'GET' : 'POST'), signal,
+  });
+  return json(response);
+}
+
+/** A challenge for an order: what is to be paid for it. */
+export async function challenge(service, order) {
+  const response = await fetch(withQuery(service.path, order), request(order, service.method));
+  const body = await readJson(response);
+  if (response.status !== 402 || !body.invoice) throw refusal(response, body);
+  return { ...body, secondsLeft: left(response, body.expiresAt) };
+}
+
+/** Hands a ticket in with its own request. */
+export async function redeem(ticket) {
+  const { order } = ticket;
+  const options = request(order, ticket.method);
+  options.headers.Authorization = `L402 ${ticket.macaroon}:${ticket.preimage}`;
+  const response = await fetch(withQuery(ticket.path, order), options);
+  if (isProblem(response) || response.status === 402) {
+    const body = await readJson(response);
+    // Delivered, and the answer is too long to be given back.
+    if (body.code !== 'delivered-answer-not-kept') throw refusal(response, body);
+    return { status: response.status, text: body.detail };
+  }
+  return {
+    status: response.status,
+    text: (await response.text()).slice(0, 20_000),
+    replayed: response.headers.has('Idempotent-Replayed'),
+  };
+}
+
+/** How a ticket stands, and the preimage once it is paid. */
+export async function status(ticket) {
+  const response = await fetch(address('l402/status'), {
+    headers: { Authorization: `L402 ${ticket.macaroon}:` }, cache: 'no-store',
+  });
+  const body = await json(response);
+  return { ...body, preimage: response.headers.get('L402-Preimage') ?? undefined };
+}
+
+/** Calls `heard` with each state of a ticket, as they come, until `signal`. Asks again where the connection breaks. */
+export async function follow(ticket, heard, signal) {
+  for (let pause = 1000; !signal.aborted; pause = Math.min(pause * 2, 15_000)) {
+    try {
+      const response = await fetch(address('l402/status'), {
+        headers: { Authorization: `L402 ${ticket.macaroon}:`, Accept: 'text/event-stream' }, signal,
+      });
+      if (!response.ok) throw refusal(response, await readJson(response));
+      for await (const event of events(response.body)) {
+        pause = 1000;
+        heard(event);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof Refusal && [400, 403, 404].includes(error.status)) throw error;
+    }
+    await new Promise((resume) => setTimeout(resume, pause));
+  }
+}
+
+/** Server-sent events (HTML standard, section 9.2), as far as the gate writes them. */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    text += value;
+    const parts = text.split('\n\n');
+    text = parts.pop();
+    for (const part of parts) {
+      const data = part.split('\n').find((line) => line.startsWith('data: '));
+      if (data) yield JSON.parse(data.slice(6));
+    }
+  }
+}
+
+/** An invoice as a picture, as an address that an image can have; nothing if there is none. */
+export async function picture(invoice) {
+  const response = await fetch(address('l402/qr'), { method: 'POST', body: invoice });
+  if (!response.ok) return undefined;
+  return `data:image/svg+xml,${encodeURIComponent(await response.text())}`;
+}
+
+function request(order, method) {
+  const options = { method, headers: {}, cache: 'no-store' };
+  if (order.body !== null) {
+    options.body = order.body;
+    options.headers['Content-Type'] = order.contentType;
+  }
+  return options;
+}
+
+function withQuery(path, order) {
+  return address(order.query === null ? path : `${path}?${order.query}`);
+}
+
+function isProblem(response) {
+  return (response.headers.get('Content-Type') ?? '').startsWith('application/problem+json');
+}
+
+async function json(response) {
+  const body = await readJson(response);
+  if (!response.ok) throw refusal(response, body);
+  return body;
+}
+
+async function readJson(response) {
+  try {
+    return await response.json();
+  } catch {
+    return {};
+  }
+}
+
+function refusal(response, body) {
+  return new Refusal(response.status, body, Number(response.headers.get('Retry-After')) || undefined);
+}
+
+/** How long is left until a time of the gate's clock, which may not be ours. */
+function left(response, until) {
+  const now = Date.parse(response.headers.get('Date') ?? '') || Date.now();
+  return Math.max(0, until - now / 1000);
+}

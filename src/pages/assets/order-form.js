@@ -1,0 +1,129 @@
+// From the form's fields to the request that is sent, and back: which field is at fault.
+
+/** The form of a service. */
+export class OrderForm {
+  constructor(form, service) {
+    Object.assign(this, { form, service });
+    this.fields = [...form.querySelectorAll('[data-pointer]')];
+    for (const field of this.fields) this.#count(field);
+  }
+
+  /** What is asked for, as it will be sent. Throws where a text isn't JSON. */
+  order() {
+    const nothing = { body: null, query: null, contentType: null };
+    const { takes, contentType } = this.service;
+    if (takes === 'nothing' || (takes === 'query' && this.fields.length === 0)) return nothing;
+    if (takes === 'text') return { ...nothing, contentType, body: this.fields[0].value };
+    const wanted = {};
+    for (const field of this.fields) {
+      const value = this.#value(field);
+      if (field.dataset.pointer === '') return { ...nothing, contentType, body: field.value };
+      if (value !== undefined) put(wanted, field.dataset.pointer, value);
+    }
+    if (takes !== 'query') return { ...nothing, contentType, body: JSON.stringify(wanted) };
+    const texts = Object.entries(wanted).map(([name, value]) => [name, String(value)]);
+    return { ...nothing, query: new URLSearchParams(texts).toString() };
+  }
+
+  /** What is in the fields, to be shown to people. */
+  summary() {
+    return this.fields.filter((field) => field.type !== 'hidden').map((field) => {
+      const label = this.#label(field);
+      if (field.type === 'checkbox') return [label, field.checked ? 'Yes' : 'No'];
+      if (field.tagName === 'SELECT') return [label, field.selectedOptions[0]?.textContent ?? ''];
+      return [label, field.value];
+    }).filter(([, value]) => value !== '' && value !== '–');
+  }
+
+  /** Puts the texts of a query into the fields. */
+  fill(query) {
+    for (const [name, value] of new URLSearchParams(query)) {
+      const field = this.fields.find((one) => one.dataset.pointer === name);
+      if (field && field.type !== 'hidden') field.value = value;
+    }
+  }
+
+  /** Shows what is wrong: beside the fields that were touched, or beside all. Says where the first fault is. */
+  show(errors, onlyTouched = false) {
+    let first;
+    const left = [];
+    for (const field of this.fields) {
+      const fault = errors.find((error) => error.field === field.dataset.pointer);
+      const shown = fault && !(onlyTouched && !field.dataset.touched);
+      this.#mark(field, shown ? words(fault) : '');
+      if (shown) first ??= field;
+    }
+    for (const error of errors) {
+      if (!this.fields.some((field) => field.dataset.pointer === error.field)) left.push(error);
+    }
+    return { first, left };
+  }
+
+  /** Takes all marks away. */
+  clear() {
+    for (const field of this.fields) this.#mark(field, '');
+  }
+
+  #mark(field, text) {
+    const place = document.getElementById(`${field.id}-error`);
+    if (place) place.textContent = text;
+    if (text) field.setAttribute('aria-invalid', 'true');
+    else field.removeAttribute('aria-invalid');
+  }
+
+  #value(field) {
+    const { kind } = field.dataset;
+    if (kind === 'boolean') return field.checked;
+    if (field.value === '') return field.required && kind === 'string' ? '' : undefined;
+    if (kind === 'json') return this.service.takes === 'query' ? text(field.value) : JSON.parse(field.value);
+    if (kind === 'number') {
+      const number = Number(field.value.replace(',', '.'));
+      // The gate says what is wrong with one that can't be read.
+      return Number.isFinite(number) ? number : field.value;
+    }
+    return field.value;
+  }
+
+  #label(field) {
+    const label = field.labels?.[0];
+    return label ? label.childNodes[field.type === 'checkbox' ? 1 : 0].textContent.trim() : field.dataset.pointer;
+  }
+
+  /** How many characters are left, as the schema counts them. */
+  #count(field) {
+    const most = Number(field.dataset.most);
+    if (!most) return;
+    const place = document.createElement('p');
+    place.className = 'count';
+    place.id = `${field.id}-count`;
+    field.after(place);
+    field.setAttribute('aria-describedby', `${place.id} ${field.getAttribute('aria-describedby')}`);
+    const show = () => {
+      const over = [...field.value].length - most;
+      place.textContent = over > 0 ? `${over} too many` : `${-over} characters left`;
+    };
+    field.addEventListener('input', show);
+    show();
+  }
+}
+
+/** A constant of a query is a text. */
+function text(json) {
+  const value = JSON.parse(json);
+  return typeof value === 'string' ? value : json;
+}
+
+/** Puts a value at a JSON pointer (without its first slash). */
+function put(object, pointer, value) {
+  const names = pointer.split('/').map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const last = names.pop();
+  let at = object;
+  for (const name of names) at = at[name] ??= {};
+  at[last] = value;
+}
+
+/** What would be right, as a sentence. */
+function words({ rule, expected }) {
+  if (rule === 'required' || (rule === 'minLength' && expected === 'at least 1 character')) return 'This is needed.';
+  return `This should be ${expected}.`;
+}

@@ -1,0 +1,91 @@
+// What became of a ticket: a receipt, or what went wrong and what to do.
+
+import { copyButton, download, element, moment, sats } from './elements.js';
+
+/** Shows that a request was delivered. */
+export function receiptPanel(panel, ticket, { again }) {
+  const isPass = ticket.kind === 'pass';
+  panel.replaceChildren(
+    element('h2', { tabindex: '-1', class: 'good' }, 'Delivered'),
+    element('p', {}, 'The service took your request.', ' ', isPass ? 'Your pass is good for more.' : 'It was sent once, and is not sent again.'),
+    receipt(ticket),
+    answerOf(ticket),
+    element('div', { class: 'actions' },
+      element('button', { type: 'button', class: 'primary', onclick: again }, isPass ? 'Use the pass again' : 'Send another'),
+      element('button', { type: 'button', onclick: () => download(`receipt-${ticket.paymentHash.slice(0, 8)}.json`, exported(ticket)) }, 'Save the receipt')),
+  );
+}
+
+/** Shows that a request waits for its answer. */
+export function sendingPanel(panel) {
+  panel.replaceChildren(
+    element('h2', { tabindex: '-1' }, 'Paid'),
+    element('p', {}, element('span', { class: 'spinner', 'aria-hidden': 'true' }), 'Your request is on its way.'),
+  );
+}
+
+/** Shows what went wrong. `again` tries the same ticket once more, `anew` buys anew. */
+export function failurePanel(panel, ticket, failure, service, { again, anew }) {
+  const { title, words, isOver } = explained(failure);
+  panel.replaceChildren(
+    element('h2', { tabindex: '-1', class: 'bad' }, title),
+    element('p', {}, words),
+    failure.says && element('p', { class: 'muted' }, `The service said: ${failure.says}`),
+    !isOver && element('p', {}, element('strong', {}, 'Your payment is not lost. '), 'The ticket is kept in this browser: try again, you won’t pay again.'),
+    receipt(ticket),
+    element('div', { class: 'actions' },
+      isOver
+        ? element('button', { type: 'button', class: 'primary', onclick: anew }, 'Back to the form')
+        : element('button', { type: 'button', class: 'primary', onclick: again }, 'Try again'),
+      service.contact && element('a', { class: 'button', href: service.contact }, 'Ask the operator')),
+  );
+}
+
+/** A refusal of a redemption in words for people. */
+function explained({ code, detail, status }) {
+  if (code === 'outcome-unknown') {
+    return { title: 'Nobody knows yet', words: 'The service took your request and gave no answer. So that it is not sent twice, it is not sent again by itself. The operator finds out; look again later.' };
+  }
+  if (code === 'in-flight') return { title: 'Still on its way', words: detail };
+  if (status === 402) return { title: 'This ticket buys nothing any more', words: detail, isOver: true };
+  if (code === 'no-connection') return { title: 'No connection', words: detail };
+  return { title: 'It did not work yet', words: detail };
+}
+
+/** What was bought, for what, and by which names to ask about it. */
+export function receipt(ticket) {
+  const rows = [
+    ['Service', ticket.title],
+    ...(ticket.summary ?? []),
+    ticket.deliveredAt && ['Accepted', moment(ticket.deliveredAt)],
+    ['Price', sats(ticket.priceSats)],
+    ['Bought', moment(ticket.createdAt)],
+    ticket.passUntil && ['Good until', moment(ticket.passUntil * 1000)],
+    ticket.passUses && ['Requests', String(ticket.passUses)],
+    ticket.reference && ['Reference', ticket.reference],
+    ['Payment hash', ticket.paymentHash],
+  ].filter(Boolean);
+  return element('dl', {}, ...rows.flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]));
+}
+
+function answerOf(ticket) {
+  const text = ticket.answer?.text?.trim();
+  if (!text) return null;
+  const shown = pretty(text);
+  return element('div', {}, element('h3', {}, 'The answer'), element('pre', { tabindex: '0' }, shown), copyButton(shown, 'Copy the answer'));
+}
+
+function pretty(text) {
+  try {
+    const value = JSON.parse(text);
+    return typeof value === 'object' ? JSON.stringify(value, null, 2) : text;
+  } catch {
+    return text;
+  }
+}
+
+/** A ticket as a file: all that is needed to hand it in by other means. */
+export function exported(ticket) {
+  const { service, title, method, path, order, paymentHash, priceSats, macaroon, preimage, invoice, state, createdAt, deliveredAt, reference, answer } = ticket;
+  return { service, title, method, path, order, paymentHash, priceSats, macaroon, preimage, invoice, state, createdAt: new Date(createdAt).toISOString(), deliveredAt: deliveredAt && new Date(deliveredAt).toISOString(), reference, answer };
+}

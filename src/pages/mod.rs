@@ -1,0 +1,174 @@
+//! What people, programs and directories read: pages, descriptions, files. All of it is made from
+//! the catalogue and the codes, so that none of it can say what another denies.
+
+mod assets;
+mod description;
+mod files;
+mod form;
+mod html;
+mod llms;
+mod manifest;
+mod openapi;
+mod openapi_schemas;
+mod respond;
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, HeaderValue, LOCATION};
+
+use self::assets::Assets;
+use self::description::{Description, ForSale};
+use self::respond::{File, respond};
+use crate::answer::problem::Problem;
+use crate::answer::{Answer, html as answer_html, problems, qr};
+use crate::code::Code;
+use crate::service::{Catalogue, Service};
+
+/// One of our own pages, descriptions or files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Page {
+    /// What is for sale.
+    Index,
+    /// Where a service is bought.
+    Service(String),
+    /// What a browser keeps of what was bought in it.
+    Tickets,
+    /// OpenAPI.
+    OpenApi,
+    /// How to buy, for agents.
+    Llms,
+    /// The manifest of the discovery draft.
+    Manifest,
+    /// The list that directories read.
+    Services,
+    /// A style, a script, a picture.
+    Asset(String),
+    /// What crawlers may read.
+    Robots,
+    /// The picture beside a page's title.
+    Favicon,
+}
+
+impl Page {
+    /// The page at a path.
+    pub fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            "/" => Self::Index,
+            "/l402/tickets" => Self::Tickets,
+            "/openapi.json" => Self::OpenApi,
+            "/llms.txt" => Self::Llms,
+            "/.well-known/l402.json" => Self::Manifest,
+            "/.well-known/l402-services" => Self::Services,
+            "/robots.txt" => Self::Robots,
+            "/favicon.ico" => Self::Favicon,
+            _ => match path.strip_prefix("/services/") {
+                Some(name) => Self::Service(name.to_owned()),
+                None => Self::Asset(path.strip_prefix("/assets/")?.to_owned()),
+            },
+        })
+    }
+
+    /// Whether it is for browsers, and so gone where there are no pages.
+    fn is_for_people(&self) -> bool {
+        !matches!(self, Self::OpenApi | Self::Llms | Self::Manifest | Self::Services)
+    }
+}
+
+/// Who asks for a page, and how.
+pub struct Asking<'a> {
+    /// The path.
+    pub path: &'a str,
+    /// The host that is asked for, in lower case.
+    pub host: Option<&'a str>,
+    /// Where payers reach us, without a slash at the end.
+    pub base: &'a str,
+    /// The request's header fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// Makes pages.
+pub struct Pages {
+    catalogue: Arc<Catalogue>,
+    assets: Assets,
+}
+
+impl Pages {
+    /// Of these services.
+    pub fn new(catalogue: Arc<Catalogue>) -> Self {
+        let assets = Assets::new(&catalogue.pages);
+        Self { catalogue, assets }
+    }
+
+    /// Whether there are pages for people.
+    pub fn are_on(&self) -> bool {
+        self.catalogue.pages.is_enabled
+    }
+
+    /// A page.
+    pub fn answer(&self, page: &Page, asking: &Asking<'_>) -> Result<Answer, Problem> {
+        if page.is_for_people() && !self.are_on() {
+            return Err(problems::no_such_service());
+        }
+        let (catalogue, frame) = (&*self.catalogue, self.catalogue.frame(asking.path));
+        let description = || Description::of(catalogue, asking.host, asking.base);
+        let file = match page {
+            Page::Index => return html::index(&frame, &description()),
+            Page::Service(name) => {
+                let sold = self.service(name, asking.host);
+                let sold = sold.and_then(|service| ForSale::of(service, asking.base));
+                let sold = sold.ok_or_else(problems::no_such_service)?;
+                return html::service(&frame, sold, catalogue);
+            }
+            Page::Tickets => return html::tickets(&frame),
+            Page::OpenApi => File::json(&openapi::document(&description())),
+            Page::Llms => File::text(llms::text(&description())?),
+            Page::Manifest => File::json(&manifest::l402(&description())),
+            Page::Services => File::json(&manifest::services(&description())),
+            Page::Asset(name) => self.assets.get(name).ok_or_else(problems::no_such_service)?,
+            Page::Robots => File::text("User-agent: *\nDisallow: /l402/\n".to_owned()),
+            Page::Favicon => self.assets.favicon(),
+        };
+        Ok(respond(file, asking.headers))
+    }
+
+    /// The page where a service is bought that a browser has asked for at `path`. The way there is
+    /// relative (RFC 9110 section 10.2.2).
+    pub fn see_service(&self, service: &Service, path: &str) -> Answer {
+        let location = format!("{}services/{}", answer_html::root(path), service.name);
+        let mut response = answer_html::page(StatusCode::SEE_OTHER, String::new());
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        Answer { response, code: Code::SeeOther }
+    }
+
+    /// A problem, as people read it.
+    pub fn problem(&self, problem: Problem, path: &str) -> Answer {
+        html::problem(&self.catalogue.frame(path), problem)
+    }
+
+    /// One of the operator's files, if there is one at this path.
+    pub async fn static_file(&self, asking: &Asking<'_>) -> Option<Answer> {
+        let folder = self.catalogue.pages.static_dir.as_ref()?;
+        let file = files::read(folder, asking.path).await?;
+        Some(respond(file, asking.headers))
+    }
+
+    /// The QR code of an invoice.
+    pub fn qr(&self, invoice: &str) -> Result<Answer, Problem> {
+        if !self.are_on() {
+            return Err(problems::no_such_service());
+        }
+        let picture = qr::svg(invoice).ok_or_else(|| {
+            problems::bad_request("The body should be an invoice, as a 402 has it.")
+        })?;
+        Ok(respond(File::svg(picture), &HeaderMap::new()))
+    }
+
+    /// A service by its name, hidden or not, if it answers at a host.
+    fn service(&self, name: &str, host: Option<&str>) -> Option<&Service> {
+        let found = self.catalogue.services.iter().find(|service| *service.name == *name)?;
+        found.is_at(host).then_some(found)
+    }
+}
