@@ -3,6 +3,7 @@
 pub(crate) mod body;
 mod free;
 mod navigation;
+mod own;
 mod own_paths;
 mod reading;
 mod route;
@@ -14,7 +15,6 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
 
 use self::navigation::is_navigation;
-use self::own_paths::Asked;
 use self::reading::ReadingPlaces;
 use self::route::Route;
 use crate::answer::body::Body;
@@ -29,8 +29,8 @@ use crate::record::request_log::{Recorder, RequestLog};
 use crate::redeem::{Redeem, Redeemed};
 use crate::sale::Sale;
 use crate::send_end::SendEnd;
-use crate::service::Catalogue;
 use crate::service::request::PaidRequest;
+use crate::service::{Catalogue, Service};
 use crate::status::Status;
 use crate::ticket::{Presented, Rejected, Tickets};
 
@@ -114,8 +114,7 @@ async fn serve<'a>(
         Ok(Route::Service(service)) => (service, true),
         Ok(Route::Formerly(service)) => (service, false),
         Ok(Route::Own(own)) => {
-            let asked = Asked { own, client, send_end, request };
-            return Box::pin(gate.own(asked, log)).await;
+            return Box::pin(gate.own(own, client, send_end, request, log)).await;
         }
         Ok(Route::SeeService(service)) => {
             send_end.let_go();
@@ -142,6 +141,20 @@ async fn serve<'a>(
             return Err(problem);
         }
     };
+    serve_service(gate, service, is_for_sale_here, client, send_end, request, log).await
+}
+
+/// At one of the operator's services.
+async fn serve_service<'a>(
+    gate: &'a Gate,
+    service: &'a Arc<Service>,
+    is_for_sale_here: bool,
+    client: &Client,
+    send_end: &SendEnd,
+    request: Request<Incoming>,
+    log: &mut RequestLog<'a>,
+) -> Result<Answer, Problem> {
+    let limits = &gate.catalogue.limits;
     log.service(&service.metrics);
     let Some(offer) = &service.offer else {
         send_end.let_go();

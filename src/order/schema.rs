@@ -79,7 +79,7 @@ impl Schema {
         let rule = error.kind().keyword().to_owned();
         let (sentence, expected) = match error.kind() {
             ValidationErrorKind::Required { property } => {
-                let name = property.as_str().filter(|name| self.names.contains(*name));
+                let name = property.as_str();
                 let lacking = name.map_or("a required member".into(), |name| format!("`{name}`"));
                 let slash = if field.is_empty() || name.is_none() { "" } else { "/" };
                 field = format!("{field}{slash}{}", name.unwrap_or_default());

@@ -30,7 +30,9 @@ impl Assets {
     pub(super) fn new(settings: &PageSettings) -> Self {
         let compiled_in = COMPILED_IN.iter();
         let mut files: Vec<_> = compiled_in
-            .map(|(name, content_type, text)| (*name, File::new(*content_type, *text).and_compressed()))
+            .map(|(name, content_type, text)| {
+                (*name, File::new(*content_type, *text).and_compressed())
+            })
             .collect();
         let theme = settings.accent.map(theme).unwrap_or_default();
         files.push(("theme.css", File::new("text/css; charset=utf-8", theme)));

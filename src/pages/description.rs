@@ -81,11 +81,6 @@ impl<'a> Described<'a> {
     pub(super) fn for_sale(self) -> Option<ForSale<'a>> {
         ForSale::of(self.service, self.base)
     }
-
-    /// Where it is.
-    pub(super) fn url(self) -> String {
-        format!("{}{}", self.base, self.service.path)
-    }
 }
 
 impl<'a> ForSale<'a> {
@@ -106,11 +101,6 @@ impl<'a> ForSale<'a> {
     /// Where its price is asked for without an invoice.
     pub(super) fn quote_url(self) -> String {
         format!("{}{}", self.base, self.service.quote_path())
-    }
-
-    /// Where people buy it.
-    pub(super) fn page_url(self) -> String {
-        format!("{}{}", self.base, self.service.page_path())
     }
 
     /// What one payment buys, in words.

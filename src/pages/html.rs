@@ -63,7 +63,7 @@ struct Group<'a> {
 }
 
 fn groups<'a>(fields: &'a [Field]) -> Vec<Group<'a>> {
-    let numbered: Vec<(usize, &'a Field)> = fields.iter().enumerate().collect();
+    let numbered: Vec<(usize, &'a Field)> = (1..).zip(fields).collect();
     let groups = numbered.chunk_by(|(_, one), (_, next)| one.group == next.group);
     let group = |fields: &[(usize, &'a Field)]| Group {
         title: fields.first().map_or("", |(_, first)| first.group.as_str()),

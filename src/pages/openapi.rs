@@ -153,8 +153,7 @@ fn parameters(sold: ForSale<'_>) -> Vec<Value> {
     let parameter = |(name, inner): (&String, &Value)| {
         let is_required =
             required.is_some_and(|all| all.iter().any(|one| one.as_str() == Some(name)));
-        let mut schema = inner.clone();
-        move_references(&mut schema, &sold.service.name);
+        let schema = followed(schema, inner);
         let mut parameter =
             json!({ "name": name, "in": "query", "required": is_required, "schema": schema });
         if let Some(example) = sold.offer.example.as_ref().and_then(|all| all.get(name)) {
@@ -163,6 +162,21 @@ fn parameters(sold: ForSale<'_>) -> Vec<Value> {
         parameter
     };
     members.into_iter().flatten().map(parameter).collect()
+}
+
+/// A parameter's schema by itself: what a reference inside the whole stands for.
+fn followed(whole: &Value, schema: &Value) -> Value {
+    let mut at = schema;
+    // One that leads to itself has no end.
+    for _ in 0..5 {
+        let reference = at.get("$ref").and_then(Value::as_str);
+        let target = reference.and_then(|reference| reference.strip_prefix('#'));
+        match target.and_then(|pointer| whole.pointer(pointer)) {
+            Some(target) => at = target,
+            None => return at.clone(),
+        }
+    }
+    json!({ "type": "string" })
 }
 
 /// By status, with the codes that it may have.
@@ -273,7 +287,9 @@ fn status() -> Value {
 fn components(description: &Description<'_>) -> Value {
     let mut schemas = super::openapi_schemas::shared();
     for sold in description.for_sale() {
-        if let Some(schema) = sold.schema() {
+        // What a query takes stands in its parameters.
+        let schema = sold.schema().filter(|_| sold.offer.rules.takes != Takes::Query);
+        if let Some(schema) = schema {
             let mut schema = schema.clone();
             move_references(&mut schema, &sold.service.name);
             schemas[&*sold.service.name] = schema;

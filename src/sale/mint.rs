@@ -7,6 +7,7 @@ use tracing::error;
 
 use super::Sale;
 use super::availability::stopped;
+use super::challenge::NewChallenge;
 use super::invoices::ReadyInvoice;
 use super::unpaid_limit::{OpenInvoice, Reservation};
 use crate::answer::problem::Problem;
@@ -22,17 +23,6 @@ use crate::request_digest::RequestDigest;
 use crate::service::TicketKind;
 use crate::service::request::PaidRequest;
 use crate::time::UnixTime;
-
-/// A new challenge.
-pub(super) struct NewChallenge {
-    pub(super) invoice: Invoice,
-    pub(super) macaroon: Vec<u8>,
-    /// When the invoice runs out.
-    pub(super) expires: UnixTime,
-    pub(super) kind: Kind,
-    /// Until when the ticket is worth something, in Unix seconds.
-    pub(super) valid_until: u64,
-}
 
 impl Sale {
     /// A place for one more challenge, after a pause where there are few.

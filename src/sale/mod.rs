@@ -2,23 +2,25 @@
 //! isn't sold.
 
 mod availability;
+mod challenge;
 mod invoices;
 mod mint;
 mod offer;
 mod page;
 mod pending;
 mod probe;
+mod probed;
 mod quote;
 mod stock;
 pub mod unpaid_limit;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use self::challenge::{NewChallenge, Offered};
 use self::invoices::Invoices;
-use self::offer::{Offered, payment_required};
-use self::probe::Probed;
-use self::quote::{QUESTIONS_MAX, QUESTIONS_WINDOW};
+use self::offer::payment_required;
+use self::probed::Probed;
 use self::stock::Stocks;
 use self::unpaid_limit::UnpaidLimit;
 use crate::answer::problem::Problem;
@@ -38,6 +40,13 @@ use crate::service::request::PaidRequest;
 use crate::service::{Catalogue, Service, validate};
 use crate::ticket::{Pending, Rejected};
 use crate::time::UnixTime;
+
+/// Most quotes, and pictures of invoices, of one client in [`QUESTIONS_WINDOW`]: a page asks at most
+/// three times a second while somebody types.
+const QUESTIONS_MAX: u32 = 100;
+
+/// See [`QUESTIONS_MAX`].
+const QUESTIONS_WINDOW: Duration = Duration::from_secs(10);
 
 /// Sells tickets.
 pub struct Sale {
@@ -125,17 +134,7 @@ impl Sale {
         let minted = self.mint(request, request.digest(&self.ring, &order), log).await?;
         log.ticket(minted.invoice.payment_hash);
         request.service.metrics.challenge(request.offer.price);
-        let offered = Offered {
-            macaroon: &minted.macaroon,
-            invoice: &minted.invoice.bolt11,
-            hash: minted.invoice.payment_hash,
-            which: WhichInvoice::New,
-            expires: minted.expires,
-            price: request.offer.price,
-            kind: minted.kind,
-            valid_until: minted.valid_until,
-            detail: None,
-        };
+        let offered = newly_offered(&minted, request.offer.price);
         Ok(self.payment_required(request, &order, rejected.why, &offered))
     }
 
@@ -170,5 +169,20 @@ impl Sale {
     /// is none.
     pub async fn keep_stock(&self, service: &Arc<Service>) {
         self.stocks.keep(service).await;
+    }
+}
+
+/// A challenge that nobody has seen yet.
+fn newly_offered(minted: &NewChallenge, price: Msat) -> Offered<'_> {
+    Offered {
+        macaroon: &minted.macaroon,
+        invoice: &minted.invoice.bolt11,
+        hash: minted.invoice.payment_hash,
+        which: WhichInvoice::New,
+        expires: minted.expires,
+        price,
+        kind: minted.kind,
+        valid_until: minted.valid_until,
+        detail: None,
     }
 }

@@ -1,74 +1,26 @@
 //! The 402: what is offered, for machines in the header field and for people in the body.
 
 use hyper::header::{HeaderValue, LINK, WWW_AUTHENTICATE};
-use serde::Serialize;
 
+use super::challenge::{ChallengeBody, Offered};
 use super::page;
 use crate::answer::problem::{Charged, Members, WithMembers};
-use crate::answer::why_to_pay::{WhichInvoice, why_to_pay};
+use crate::answer::why_to_pay::why_to_pay;
 use crate::answer::{self, Answer};
 use crate::code::Code;
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
 use crate::l402::verify::Kind;
 use crate::order::Order;
-use crate::payment_hash::PaymentHash;
-use crate::price::Msat;
 use crate::service::base_url::Reached;
 use crate::service::request::PaidRequest;
 use crate::service::{Catalogue, STATUS_PATH, curl};
-use crate::time::UnixTime;
-
-/// What a 402 offers.
-pub(super) struct Offered<'a> {
-    /// The macaroon, in binary.
-    pub(super) macaroon: &'a [u8],
-    /// BOLT 11 text.
-    pub(super) invoice: &'a str,
-    /// Payment hash of the invoice.
-    pub(super) hash: PaymentHash,
-    /// Whose invoice it is.
-    pub(super) which: WhichInvoice,
-    /// Until when the invoice can be paid.
-    pub(super) expires: UnixTime,
-    /// What the ticket costs.
-    pub(super) price: Msat,
-    /// What its payment buys.
-    pub(super) kind: Kind,
-    /// Until when the ticket is worth something, in Unix seconds.
-    pub(super) valid_until: u64,
-    /// Other words than those that belong to the code.
-    pub(super) detail: Option<&'static str>,
-}
 
 /// What a payer can rely on, for programs that act by words.
 const RETRY_POLICY: &str = "Pay this invoice once. Then send the identical request with this \
                             ticket: it is served exactly once, however often you send it. After \
                             409, 429 or 5xx wait for Retry-After and send it again with the same \
                             ticket; do not pay again.";
-
-/// What a 402 offers, as its body says it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ChallengeBody<'a> {
-    macaroon: &'a str,
-    invoice: &'a str,
-    payment_hash: String,
-    price_sats: u64,
-    price_msat: u64,
-    expires_at: u64,
-    service: &'a str,
-    pub(super) next: String,
-    retry_policy: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status_url: Option<String>,
-    quote_url: String,
-    docs: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pass_until: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pass_uses: Option<u32>,
-}
 
 /// The 402. `why` says what is wrong with what was handed in. `order` is what is asked for, if the
 /// ticket is for one request.

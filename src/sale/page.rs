@@ -3,7 +3,7 @@
 use askama::Template;
 use hyper::Response;
 
-use super::offer::{ChallengeBody, Offered};
+use super::challenge::{ChallengeBody, Offered};
 use crate::answer::body::Body;
 use crate::answer::html::{Frame, page};
 use crate::answer::problem::WithMembers;

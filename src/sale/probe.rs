@@ -1,35 +1,21 @@
 //! The 402 for who only looks whether a service lives: one challenge for all of them, so that
 //! directories cost no invoice each. Whoever pays it has bought one request of the service.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-
 use super::Sale;
-use super::mint::NewChallenge;
-use super::offer::{Offered, payment_required};
-use crate::answer::Answer;
+use super::challenge::Offered;
+use super::offer::payment_required;
 use crate::answer::problem::Problem;
 use crate::answer::why_to_pay::WhichInvoice;
+use crate::answer::{Answer, problems};
 use crate::code::Code;
 use crate::record::request_log::RequestLog;
-use crate::service::Service;
 use crate::service::request::PaidRequest;
 use crate::time::UnixTime;
 
 /// How much time to pay is left at least of a challenge that is shown.
 const LEFT_MIN: Duration = Duration::from_secs(60);
-
-/// The challenge that is shown for a service.
-#[derive(Default)]
-pub(super) struct Probed(Vec<Mutex<Option<NewChallenge>>>);
-
-impl Probed {
-    pub(super) fn new(services: &[Arc<Service>]) -> Self {
-        Self(services.iter().map(|_| Mutex::default()).collect())
-    }
-}
 
 impl Sale {
     /// Shows the price of a service to who asks for nothing.
@@ -39,8 +25,7 @@ impl Sale {
         log: &mut RequestLog<'_>,
     ) -> Result<Answer, Problem> {
         self.refuse_if_down(request.service)?;
-        let shown = self.probed.0.get(request.service.index);
-        let shown = shown.ok_or_else(crate::answer::problems::internal)?;
+        let shown = self.probed.of(request.service).ok_or_else(problems::internal)?;
         // Held over the node's answer: who comes meanwhile gets the same.
         let mut shown = shown.lock().await;
         let soon = UnixTime::now().plus(LEFT_MIN.min(self.catalogue.times.invoice_expiry / 2));

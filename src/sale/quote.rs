@@ -1,6 +1,6 @@
 //! What a request would cost: the sale's own judgement, without an invoice and without a wait.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use hyper::StatusCode;
 use serde::Deserialize;
@@ -16,13 +16,6 @@ use crate::price::quote::Quote;
 use crate::service::request::PaidRequest;
 use crate::service::{Offer, Service, validate};
 
-/// Most quotes, and pictures of invoices, of one client in [`QUESTIONS_WINDOW`]: a page asks at most
-/// three times a second while somebody types.
-pub(super) const QUESTIONS_MAX: u32 = 100;
-
-/// See [`QUESTIONS_MAX`].
-pub(super) const QUESTIONS_WINDOW: Duration = Duration::from_secs(10);
-
 /// What `POST /l402/quote` takes (the discovery draft's): a service, and what would be sent to it.
 #[derive(Deserialize)]
 struct Asked {
@@ -33,8 +26,7 @@ struct Asked {
 impl Sale {
     /// `Err` if a client asks too often for what costs it nothing.
     pub fn take_question(&self, client: &Client) -> Result<(), Problem> {
-        let taken = self.questions.take(client, std::time::Instant::now());
-        taken.map_err(problems::too_many_questions)
+        self.questions.take(client, Instant::now()).map_err(problems::too_many_questions)
     }
 
     /// What this very request would cost, sent to its service.
@@ -50,10 +42,8 @@ impl Sale {
         let asked = json::parse(body).map_err(|error| problems::bad_request(error.to_string()))?;
         let asked: Asked = serde_json::from_value(asked)
             .map_err(|_| problems::bad_request(format!("{takes}: `service` is missing.")))?;
-        let (service, offer) = self
-            .catalogue
-            .for_sale_by(&asked.service, host)
-            .ok_or_else(problems::nothing_to_quote)?;
+        let found = self.catalogue.for_sale_by(&asked.service, host);
+        let (service, offer) = found.ok_or_else(problems::nothing_to_quote)?;
         if let Some(wanted) = asked.request {
             offer.rules.order_of(&wanted).map_err(|unfit| validate::not_for_sale(&unfit))?;
         }

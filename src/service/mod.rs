@@ -148,11 +148,6 @@ impl Service {
         self.host.as_deref().is_none_or(|named| Some(named) == host)
     }
 
-    /// Our own path where people buy it.
-    pub fn page_path(&self) -> String {
-        format!("/services/{}", self.name)
-    }
-
     /// Our own path that says what a request for it would cost.
     pub fn quote_path(&self) -> String {
         format!("{QUOTE_PATH}/{}", self.name)

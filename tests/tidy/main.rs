@@ -37,7 +37,7 @@ const LEVELS: &[&[&str]] = &[
     &["app"],
     &["listen", "ops"],
     &["gate"],
-    &["status", "sale", "redeem"],
+    &["status", "pages", "sale", "redeem"],
     &["ticket", "payment"],
     &["config"],
     &["service"],

@@ -72,12 +72,7 @@ impl Drop for Folder {
     }
 }
 
-fn config(
-    gate: SocketAddr,
-    grpc: SocketAddr,
-    wallet: SocketAddr,
-    outbox: SocketAddr,
-) -> String {
+fn config(gate: SocketAddr, grpc: SocketAddr, wallet: SocketAddr, outbox: SocketAddr) -> String {
     format!(
         r#"state_dir = "state"
 

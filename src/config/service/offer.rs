@@ -33,22 +33,7 @@ pub(super) fn offer(
     method: &Method,
     detects_payments: bool,
 ) -> Result<Option<Offer>, ConfigError> {
-    let kind = match (written.ticket, &written.pass_time, &written.pass_uses) {
-        (TicketWord::Pass, Some(time), uses) => TicketKind::Pass {
-            time: pass_time(report, time)?,
-            uses: pass_uses(report, uses.as_ref())?,
-        },
-        (TicketWord::Pass, None, _) => {
-            return Err(report.at(written.name.span(), "a pass needs `pass_time`, such as \"24h\""));
-        }
-        (_, Some(time), _) => {
-            return Err(report.at(time.span(), "`pass_time` is for `ticket = \"pass\"`"));
-        }
-        (_, None, Some(uses)) => {
-            return Err(report.at(uses.span(), "`pass_uses` is for `ticket = \"pass\"`"));
-        }
-        (_, None, None) => TicketKind::SingleUse,
-    };
+    let kind = kind(report, written)?;
     let price = price(report, written)?;
     let without_preimage = without_preimage(report, written, detects_payments)?;
     // What is wrong is said of a free service too, where it would mean nothing.
@@ -86,6 +71,26 @@ pub(super) fn offer(
             }))
         }
     }
+}
+
+/// What one payment buys.
+fn kind(report: &Reporter<'_>, written: &Written) -> Result<TicketKind, ConfigError> {
+    Ok(match (written.ticket, &written.pass_time, &written.pass_uses) {
+        (TicketWord::Pass, Some(time), uses) => TicketKind::Pass {
+            time: pass_time(report, time)?,
+            uses: pass_uses(report, uses.as_ref())?,
+        },
+        (TicketWord::Pass, None, _) => {
+            return Err(report.at(written.name.span(), "a pass needs `pass_time`, such as \"24h\""));
+        }
+        (_, Some(time), _) => {
+            return Err(report.at(time.span(), "`pass_time` is for `ticket = \"pass\"`"));
+        }
+        (_, None, Some(uses)) => {
+            return Err(report.at(uses.span(), "`pass_uses` is for `ticket = \"pass\"`"));
+        }
+        (_, None, None) => TicketKind::SingleUse,
+    })
 }
 
 fn price(report: &Reporter<'_>, written: &Written) -> Result<Option<Msat>, ConfigError> {

@@ -52,7 +52,8 @@ async fn answer(
         (_, "/pay") => (StatusCode::METHOD_NOT_ALLOWED, "POST a BOLT 11 invoice here".to_owned()),
         _ => (
             StatusCode::NOT_FOUND,
-            "this wallet has play money: POST a BOLT 11 invoice to /pay, or open / in a browser".to_owned(),
+            "this wallet has play money: POST a BOLT 11 invoice to /pay, or open / in a browser"
+                .to_owned(),
         ),
     };
     let mut response = Response::new(Full::from(format!("{words}\n")));

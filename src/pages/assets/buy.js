@@ -41,7 +41,6 @@ function takeUp() {
   const mine = store.all().filter((ticket) => ticket.service === service.name);
   const ticket = (named && store.find(named)) || mine.find((one) => !store.isDone(one) && !isStale(one));
   if (ticket) show(ticket);
-  else if (form) form.hidden = false;
 }
 
 /** Never paid as far as is known, and its invoice ran out a while ago. */

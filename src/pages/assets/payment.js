@@ -19,7 +19,7 @@ export function paymentPanel(panel, ticket, service, { paid, renew, leave }) {
       qr,
       element('div', {},
         element('p', { class: 'amount' }, sats(ticket.priceSats)),
-        element('p', { class: 'muted' }, 'Scan the code, or: ', time),
+        element('p', { class: 'muted' }, 'Scan the code with your wallet. ', time),
         element('div', { class: 'stack' },
           element('a', { class: 'button primary', href: `lightning:${ticket.invoice}` }, 'Open in a wallet on this device'),
           service.wallet && element('a', { class: 'button', href: walletAddress(service, ticket), target: '_blank', rel: 'noopener' }, service.wallet.title)),
