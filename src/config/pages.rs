@@ -128,8 +128,8 @@ fn wallet(
     if filled == url || !is_url || title.trim().is_empty() {
         return Err(report.at(
             span,
-            "`pages.wallet` is { title = \"My wallet\", url = \"https://...{invoice}\" }: {invoice} \
-             stands for the invoice",
+            "`pages.wallet` is { title = \"My wallet\", url = \"https://...{invoice}\" }, where \
+             {invoice} stands for the invoice",
         ));
     }
     Ok(WalletLink { title, url })

@@ -177,3 +177,83 @@ fn secrets_come_from_files_or_the_environment_and_never_into_a_message() {
     let plain = parse(&with("upstream_headers = { X-Api = \"a\" }")).unwrap();
     assert_eq!(plain.services[0].backend.headers[0].1, "a");
 }
+
+#[test]
+fn what_pages_say_is_checked() {
+    let with = |lines: &str| format!("{SMALLEST}\n[pages]\n{lines}\n");
+    let pages = parse(SMALLEST).unwrap().pages;
+    assert!(pages.is_enabled && pages.title.is_none() && pages.static_dir.is_none());
+    let good =
+        "title = \"A\"\ncontact = \"mailto:a@b.c\"\nterms = \"https://b.c/t\"\naccent = \"#0a7\"";
+    assert_eq!(
+        parse(&with(good)).unwrap().pages.accent.map(|accent| accent.0),
+        Some([0, 0xaa, 0x77])
+    );
+    for (line, words) in [
+        ("contact = \"a@b.c\"", "begins with mailto:"),
+        ("contact = \"javascript:alert(1)\"", "begins with mailto:"),
+        ("terms = \"https:// b\"", "begins with https://"),
+        ("accent = \"green\"", "a colour such as"),
+        ("accent = \"#0a7}x{\"", "a colour such as"),
+        ("logo = \"nowhere.svg\"", "nowhere.svg"),
+        ("logo = \"logo.bmp\"", "a picture that ends in"),
+        ("static_dir = \"nowhere\"", "nowhere"),
+        ("static_dir = \"/etc/hostname\"", "no folder"),
+        ("wallet = { title = \"W\", url = \"https://w.example/\" }", "{invoice}"),
+        ("wallet = { title = \"W\", url = \"javascript:{invoice}\" }", "{invoice}"),
+        ("titel = \"x\"", "did you mean `title`?"),
+    ] {
+        let said = fault(&with(line));
+        assert!(said.contains(":21: ") && said.contains(words), "{line}: {said}");
+    }
+}
+
+#[test]
+fn what_descriptions_say_of_a_service_is_checked() {
+    let with = |line: &str| changed("price_sat = 100", &format!("price_sat = 100\n{line}"));
+    let input = "input = { type = \"object\", required = [\"a\"], properties = { a = { type = \
+                 \"string\" } } }";
+    let offer = |line: &str| {
+        let config = parse(&with(&format!("{line}\n{input}"))).unwrap();
+        config.services[0].offer.as_ref().unwrap().example.clone()
+    };
+    assert_eq!(offer("example = { a = \"b\" }"), Some(serde_json::json!({"a": "b"})));
+    assert!(offer("").is_some(), "one is made up");
+    for (line, words) in [
+        (format!("example = {{ a = 5 }}\n{input}"), "not a request that this service sells"),
+        ("trusted_html = true".to_owned(), "for free services"),
+        ("pobe = true".to_owned(), "did you mean `probe`?"),
+    ] {
+        let said = fault(&with(&line));
+        assert!(said.contains(":18: ") && said.contains(words), "{line}: {said}");
+    }
+    let free = changed("\"single-use\"\nprice_sat = 100", "\"free\"\nprobe = true");
+    assert!(fault(&free).contains("for paid services"));
+    for own in ["/services/x", "/l402/status", "/l402/", "/assets/x", "/.well-known/l402.json"] {
+        let said = fault(&changed("/api/l402/send-sms", own));
+        assert!(said.contains(":15: ") && said.contains("Farebox's own"), "{own}: {said}");
+    }
+    for yielding in ["/", "/openapi.json", "/llms.txt", "/.well-known/other"] {
+        assert!(parse(&changed("/api/l402/send-sms", yielding)).is_ok(), "{yielding}");
+    }
+}
+
+#[test]
+fn the_public_address_may_have_a_path() {
+    let with = |url: &str| {
+        changed("plain_http = true", &format!("plain_http = true\npublic_url = \"{url}\""))
+    };
+    let read = |url: &str| parse(&with(url)).unwrap().listen.public_url.unwrap();
+    assert_eq!(read("https://example.com/sms/"), "https://example.com/sms");
+    assert_eq!(read("https://example.com"), "https://example.com");
+    for bad in [
+        "example.com",
+        "https://example.com/a?b",
+        "https://example.com/a b",
+        "https://example.com//a",
+        "https://example.com/../a",
+        "https://example.com/'x'",
+    ] {
+        assert!(fault(&with(bad)).contains("`public_url`"), "{bad}");
+    }
+}

@@ -102,7 +102,8 @@ impl Gate {
         }
     }
 
-    /// Shows the price of a service to who looks whether it lives, by a method that it doesn't take.
+    /// Shows the price of a service to who looks whether it lives, by a method that it doesn't
+    /// take.
     pub(super) async fn probe<'a>(
         &'a self,
         service: &'a Arc<Service>,

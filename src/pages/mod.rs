@@ -8,6 +8,7 @@ mod form;
 mod html;
 mod llms;
 mod manifest;
+mod object;
 mod openapi;
 mod openapi_schemas;
 mod respond;

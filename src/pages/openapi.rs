@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::description::{Described, Description, ForSale};
+use super::object::put;
 use crate::code::Code;
 use crate::order::Takes;
 use crate::service::{QUOTE_PATH, STATUS_PATH};
@@ -23,13 +24,17 @@ pub(super) fn document(description: &Description<'_>) -> Value {
         "x-l402-provider": { "name": settings.title(), "uri": base },
     });
     if let Some(contact) = &settings.contact {
-        info["contact"] = match contact.strip_prefix("mailto:") {
-            Some(email) => json!({ "name": settings.title(), "email": email }),
-            None => json!({ "name": settings.title(), "url": contact }),
-        };
+        put(
+            &mut info,
+            "contact",
+            match contact.strip_prefix("mailto:") {
+                Some(email) => json!({ "name": settings.title(), "email": email }),
+                None => json!({ "name": settings.title(), "url": contact }),
+            },
+        );
     }
     if let Some(terms) = &settings.terms {
-        info["termsOfService"] = terms.as_str().into();
+        put(&mut info, "termsOfService", terms.as_str());
     }
     json!({
         "openapi": "3.1.0",
@@ -70,8 +75,11 @@ pub(super) fn caveats(description: &Description<'_>) -> Value {
     }});
     for sold in description.for_sale() {
         let name = &sold.service.name;
-        caveats[format!("{name}_valid_until")] =
-            json!({ "type": "integer", "attenuation": "may only be set earlier, in Unix seconds" });
+        put(
+            &mut caveats,
+            format!("{name}_valid_until"),
+            json!({ "type": "integer", "attenuation": "may only be set earlier, in Unix seconds" }),
+        );
     }
     caveats
 }
@@ -80,7 +88,7 @@ fn paths(description: &Description<'_>) -> Value {
     let mut paths = Map::new();
     for described in &description.services {
         let path = paths.entry(described.service.path.clone()).or_insert_with(|| json!({}));
-        path[described.service.method.as_str().to_ascii_lowercase()] = operation(described);
+        put(path, described.service.method.as_str().to_ascii_lowercase(), operation(described));
     }
     paths.insert(format!("{QUOTE_PATH}/{{service}}"), json!({ "post": quote(description) }));
     if description.detects_payments {
@@ -97,27 +105,35 @@ fn operation(described: &Described<'_>) -> Value {
         "security": [],
     });
     if let Some(about) = &service.about {
-        operation["description"] = about.as_str().into();
+        put(&mut operation, "description", about.as_str());
     }
     let Some(sold) = described.for_sale() else {
-        operation["responses"] = json!({ "default": { "description": "The service's answer" } });
+        put(
+            &mut operation,
+            "responses",
+            json!({ "default": { "description": "The service's answer" } }),
+        );
         return operation;
     };
     put_input(&mut operation, sold);
     let price = sold.price();
     let bitcoin = format!("{}.{:08}", price.sat() / 100_000_000, price.sat() % 100_000_000);
-    operation["x-payment-info"] = json!({
-        "offers": [{
-            "intent": "charge", "method": "lightning", "currency": "sat",
-            "amount": price.sat().to_string(), "description": sold.buys(),
-        }],
-        "price": { "mode": "fixed", "currency": "BTC", "amount": bitcoin },
-        "protocols": [{ "l402": { "method": "lightning", "currency": "sat" } }],
-    });
-    operation["x-l402-service"] = (&*service.name).into();
-    operation["x-l402-pricing"] = json!({ "model": "fixed", "price_msat": price.get() });
-    operation["x-l402-constraints"] = json!({});
-    operation["responses"] = responses();
+    put(
+        &mut operation,
+        "x-payment-info",
+        json!({
+            "offers": [{
+                "intent": "charge", "method": "lightning", "currency": "sat",
+                "amount": price.sat().to_string(), "description": sold.buys(),
+            }],
+            "price": { "mode": "fixed", "currency": "BTC", "amount": bitcoin },
+            "protocols": [{ "l402": { "method": "lightning", "currency": "sat" } }],
+        }),
+    );
+    put(&mut operation, "x-l402-service", &*service.name);
+    put(&mut operation, "x-l402-pricing", json!({ "model": "fixed", "price_msat": price.get() }));
+    put(&mut operation, "x-l402-constraints", json!({}));
+    put(&mut operation, "responses", responses());
     operation
 }
 
@@ -127,7 +143,7 @@ fn put_input(operation: &mut Value, sold: ForSale<'_>) {
     let body = |media: &str, schema: Value| {
         let mut content = json!({ "schema": schema });
         if let Some(example) = example {
-            content["example"] = example.clone();
+            put(&mut content, "example", example.clone());
         }
         json!({ "required": true, "content": { media: content } })
     };
@@ -136,11 +152,11 @@ fn put_input(operation: &mut Value, sold: ForSale<'_>) {
         Takes::Nothing => {}
         Takes::Json(media, _) => {
             let schema = if sold.schema().is_some() { reference() } else { json!({}) };
-            operation["requestBody"] = body(media, schema);
+            put(operation, "requestBody", body(media, schema));
         }
         Takes::Bytes(media) => {
             let schema = json!({ "type": "string", "contentMediaType": media });
-            operation["requestBody"] = body(media, schema);
+            put(operation, "requestBody", body(media, schema));
         }
         Takes::Query => operation["parameters"] = parameters(sold).into(),
     }
@@ -157,7 +173,7 @@ fn parameters(sold: ForSale<'_>) -> Vec<Value> {
         let mut parameter =
             json!({ "name": name, "in": "query", "required": is_required, "schema": schema });
         if let Some(example) = sold.offer.example.as_ref().and_then(|all| all.get(name)) {
-            parameter["example"] = example.clone();
+            put(&mut parameter, "example", example.clone());
         }
         parameter
     };
@@ -194,24 +210,28 @@ fn responses() -> Value {
             Some(before) => format!("{before}\n\n{line}"),
             None => line,
         };
-        responses[key] = match status.as_u16() {
-            402 => json!({
-                "description": words,
-                "headers": {
-                    "WWW-Authenticate": { "$ref": "#/components/headers/WWW-Authenticate" },
-                    "Link": { "$ref": "#/components/headers/Link" },
-                },
-                "content": { "application/json": {
-                    "schema": { "$ref": "#/components/schemas/Challenge" },
-                }},
-            }),
-            _ => json!({
-                "description": words,
-                "content": { "application/problem+json": {
-                    "schema": { "$ref": "#/components/schemas/Problem" },
-                }},
-            }),
-        };
+        put(
+            &mut responses,
+            key,
+            match status.as_u16() {
+                402 => json!({
+                    "description": words,
+                    "headers": {
+                        "WWW-Authenticate": { "$ref": "#/components/headers/WWW-Authenticate" },
+                        "Link": { "$ref": "#/components/headers/Link" },
+                    },
+                    "content": { "application/json": {
+                        "schema": { "$ref": "#/components/schemas/Challenge" },
+                    }},
+                }),
+                _ => json!({
+                    "description": words,
+                    "content": { "application/problem+json": {
+                        "schema": { "$ref": "#/components/schemas/Problem" },
+                    }},
+                }),
+            },
+        );
     }
     responses
 }
@@ -292,7 +312,7 @@ fn components(description: &Description<'_>) -> Value {
         if let Some(schema) = schema {
             let mut schema = schema.clone();
             move_references(&mut schema, &sold.service.name);
-            schemas[&*sold.service.name] = schema;
+            put(&mut schemas, &*sold.service.name, schema);
         }
     }
     json!({

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::object::put;
 use crate::code::{Code, Retry};
 
 /// `Challenge`, `Problem`, `Quote`.
@@ -13,17 +14,21 @@ fn problem() -> Value {
     let errors = Code::ALL.iter().filter(|code| code.status().as_u16() >= 400);
     let words: Vec<&str> = errors.map(|code| code.word()).collect();
     let mut properties = members(&words);
-    properties["upstreamStatus"] = json!({ "type": "integer" });
-    properties["upstreamSays"] = json!({ "type": "string" });
-    properties["errors"] = json!({
-        "type": "array",
-        "description": "All that is wrong with the request",
-        "items": { "type": "object", "required": ["field", "rule", "expected"], "properties": {
-            "field": { "type": "string", "description": "JSON pointer without its first slash" },
-            "rule": { "type": "string", "description": "The schema's keyword" },
-            "expected": { "type": "string", "description": "What would be right" },
-        }},
-    });
+    put(&mut properties, "upstreamStatus", json!({ "type": "integer" }));
+    put(&mut properties, "upstreamSays", json!({ "type": "string" }));
+    put(
+        &mut properties,
+        "errors",
+        json!({
+            "type": "array",
+            "description": "All that is wrong with the request",
+            "items": { "type": "object", "required": ["field", "rule", "expected"], "properties": {
+                "field": { "type": "string", "description": "JSON pointer, no first slash" },
+                "rule": { "type": "string", "description": "The schema's keyword" },
+                "expected": { "type": "string", "description": "What would be right" },
+            }},
+        }),
+    );
     json!({
         "type": "object",
         "description": "RFC 9457",
@@ -47,7 +52,7 @@ fn challenge() -> Value {
         ("docs", "How to buy"),
     ];
     for (name, words) in texts {
-        properties[name] = json!({ "type": "string", "description": words });
+        put(&mut properties, name, json!({ "type": "string", "description": words }));
     }
     let numbers = [
         ("priceSats", "Satoshi, rounded up"),
@@ -57,7 +62,7 @@ fn challenge() -> Value {
         ("passUses", "Of a pass: how many requests"),
     ];
     for (name, words) in numbers {
-        properties[name] = json!({ "type": "integer", "description": words });
+        put(&mut properties, name, json!({ "type": "integer", "description": words }));
     }
     let required = [
         "macaroon",

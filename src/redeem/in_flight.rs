@@ -6,11 +6,18 @@ use dashmap::mapref::entry::Entry as MapEntry;
 use tokio::sync::watch;
 
 use crate::payment_hash::PaymentHash;
+use crate::request_digest::RequestDigest;
 
 /// The redemptions under way, by their tickets. Bounded.
 pub(super) struct InFlight<T> {
-    redemptions: DashMap<PaymentHash, watch::Receiver<Option<T>>>,
+    redemptions: DashMap<PaymentHash, UnderWay<T>>,
     capacity: usize,
+}
+
+/// A redemption, and the request that it is of.
+struct UnderWay<T> {
+    request: RequestDigest,
+    end: watch::Receiver<Option<T>>,
 }
 
 /// The part that a caller has in a ticket's redemption.
@@ -20,6 +27,9 @@ pub(super) enum Entry<T> {
     Leader(watch::Sender<Option<T>>, watch::Receiver<Option<T>>),
     /// Somebody else's is under way, or has just ended.
     Follower(watch::Receiver<Option<T>>),
+    /// The ticket is being redeemed with another request than the caller's: of a ticket that was
+    /// shown to who asked for nothing, the first request decides.
+    OfAnother,
     /// Too many at once.
     Full,
 }
@@ -31,15 +41,16 @@ impl<T: Clone> InFlight<T> {
     }
 
     /// Starts or joins the redemption of a ticket. Exactly one caller becomes its leader.
-    pub(super) fn enter(&self, hash: PaymentHash) -> Entry<T> {
+    pub(super) fn enter(&self, hash: PaymentHash, request: RequestDigest) -> Entry<T> {
         // Read before the entry is locked: `len` visits every shard.
         let full = self.redemptions.len() >= self.capacity;
         match self.redemptions.entry(hash) {
-            MapEntry::Occupied(other) => Entry::Follower(other.get().clone()),
+            MapEntry::Occupied(other) if other.get().request != request => Entry::OfAnother,
+            MapEntry::Occupied(other) => Entry::Follower(other.get().end.clone()),
             MapEntry::Vacant(_) if full => Entry::Full,
             MapEntry::Vacant(place) => {
                 let (sender, receiver) = watch::channel(None);
-                place.insert(receiver.clone());
+                place.insert(UnderWay { request, end: receiver.clone() });
                 Entry::Leader(sender, receiver)
             }
         }
@@ -68,13 +79,16 @@ mod tests {
     #[test]
     fn one_leader_for_each_ticket_and_a_limit_in_all() {
         let in_flight: InFlight<u8> = InFlight::new(2);
+        let enter = |n| in_flight.enter(PaymentHash::from_bytes([n; 32]), RequestDigest::NONE);
         let hash = |n| PaymentHash::from_bytes([n; 32]);
-        assert!(matches!(in_flight.enter(hash(1)), Entry::Leader(..)));
-        assert!(matches!(in_flight.enter(hash(1)), Entry::Follower(_)));
-        assert!(matches!(in_flight.enter(hash(2)), Entry::Leader(..)));
-        assert!(matches!(in_flight.enter(hash(3)), Entry::Full));
-        assert!(matches!(in_flight.enter(hash(2)), Entry::Follower(_)));
+        let other = RequestDigest::from_bytes([1; 32]);
+        assert!(matches!(enter(1), Entry::Leader(..)));
+        assert!(matches!(enter(1), Entry::Follower(_)));
+        assert!(matches!(in_flight.enter(hash(1), other), Entry::OfAnother));
+        assert!(matches!(enter(2), Entry::Leader(..)));
+        assert!(matches!(enter(3), Entry::Full));
+        assert!(matches!(enter(2), Entry::Follower(_)));
         in_flight.leave(&hash(1));
-        assert!(matches!(in_flight.enter(hash(3)), Entry::Leader(..)));
+        assert!(matches!(enter(3), Entry::Leader(..)));
     }
 }

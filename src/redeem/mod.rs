@@ -95,24 +95,27 @@ impl Redeem {
         }
         let patience = Instant::now() + self.catalogue.times.wait;
         loop {
-            let (finished, whose, overflow) = match self.runner.in_flight.enter(hash) {
-                Entry::Full => return Err(problems::too_many_redemptions()),
-                Entry::Follower(mut leader) => {
-                    match timeout_at(patience, published(&mut leader)).await {
-                        Ok(finished) => (finished, WhoseTry::Another, None),
-                        Err(_) => return Err(problems::in_flight()),
+            let (finished, whose, overflow) =
+                match self.runner.in_flight.enter(hash, verified.request()) {
+                    Entry::Full => return Err(problems::too_many_redemptions()),
+                    Entry::OfAnother => return Ok(Redeemed::rejected(Code::TicketUsed)),
+                    Entry::Follower(mut leader) => {
+                        match timeout_at(patience, published(&mut leader)).await {
+                            Ok(finished) => (finished, WhoseTry::Another, None),
+                            Err(_) => return Err(problems::in_flight()),
+                        }
                     }
-                }
-                Entry::Leader(publish, finished) => {
-                    let ring = &self.runner.ring;
-                    let job =
-                        |attempt| Job::new(ring, request, hash, order, attempt, KeepAnswer::Yes);
-                    let job = self.attempt(request, &verified).and_then(job);
-                    let (finished, overflow) =
-                        self.runner.start(hash, job, publish, finished).await;
-                    (finished, WhoseTry::Own, overflow)
-                }
-            };
+                    Entry::Leader(publish, finished) => {
+                        let ring = &self.runner.ring;
+                        let job = |attempt| {
+                            Job::new(ring, request, hash, order, attempt, KeepAnswer::Yes)
+                        };
+                        let job = self.attempt(request, &verified).and_then(job);
+                        let (finished, overflow) =
+                            self.runner.start(hash, job, publish, finished).await;
+                        (finished, WhoseTry::Own, overflow)
+                    }
+                };
             let finished: Arc<Finished> = finished.ok_or_else(problems::internal)?;
             // Another instance has it: its answer comes by the ledger.
             let is_busy = matches!(finished.ending, Ending::Busy);

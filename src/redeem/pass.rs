@@ -26,6 +26,7 @@ use crate::order::Order;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
 use crate::record::request_log::RequestLog;
+use crate::request_digest::RequestDigest;
 use crate::service::request::PaidRequest;
 use crate::service::{RequestLimits, validate};
 use crate::ticket::VerifiedPass;
@@ -135,10 +136,10 @@ async fn counted(
     let (mut soonest, mut under_way, mut parked): (Option<Duration>, _, _) = (None, false, false);
     for number in (next..uses).chain(0..next) {
         let name = name_of_use(&pass.ticket().payment_hash, number);
-        let (publish, finished) = match runner.in_flight.enter(name) {
+        let (publish, finished) = match runner.in_flight.enter(name, RequestDigest::NONE) {
             Entry::Leader(publish, finished) => (publish, finished),
             // That use is being made at this moment, and may be given back.
-            Entry::Follower(_) => {
+            Entry::Follower(_) | Entry::OfAnother => {
                 under_way = true;
                 continue;
             }

@@ -41,8 +41,8 @@ use crate::service::{Catalogue, Service, validate};
 use crate::ticket::{Pending, Rejected};
 use crate::time::UnixTime;
 
-/// Most quotes, and pictures of invoices, of one client in [`QUESTIONS_WINDOW`]: a page asks at most
-/// three times a second while somebody types.
+/// Most quotes, and pictures of invoices, of one client in [`QUESTIONS_WINDOW`]: a page asks at
+/// most three times a second while somebody types.
 const QUESTIONS_MAX: u32 = 100;
 
 /// See [`QUESTIONS_MAX`].

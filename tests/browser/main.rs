@@ -45,12 +45,8 @@ fn run(command: &mut Command) {
 
 /// As root; else it says what is missing.
 fn install_debian_packages() {
-    let wanted = [
-        ("chromium", "chromium"),
-        ("node", "nodejs"),
-        ("npm", "npm"),
-        ("python3", "python3"),
-    ];
+    let wanted =
+        [("chromium", "chromium"), ("node", "nodejs"), ("npm", "npm"), ("python3", "python3")];
     let is_there = |program: &str| {
         Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap()
     };
@@ -59,7 +55,12 @@ fn install_debian_packages() {
         .filter(|(program, _)| !is_there(program).status.success())
         .map(|(_, package)| *package)
         .collect();
-    if !Command::new("python3").args(["-c", "import venv, ensurepip"]).output().unwrap().status.success()
+    if !Command::new("python3")
+        .args(["-c", "import venv, ensurepip"])
+        .output()
+        .unwrap()
+        .status
+        .success()
     {
         missing.push("python3-venv");
     }

@@ -52,6 +52,7 @@ pub(super) async fn run(
     for (part, what) in advice(&config) {
         report.note(&part, what);
     }
+    pages(&mut report, &config);
     if let Err(error) = log::variable() {
         report.failed("log", error);
     }
@@ -67,6 +68,23 @@ pub(super) async fn run(
         send::check(&mut report, config, &sending).await;
     }
     Ok(report.end())
+}
+
+fn pages(report: &mut Report, config: &Config) {
+    let sells = config.services.iter().any(|service| service.offer.is_some());
+    if !config.pages.is_enabled || !sells {
+        return;
+    }
+    if config.detects_payments {
+        report.ok("pages", "people can buy at /, and their payments are noticed");
+    } else {
+        report.note(
+            "pages",
+            "people can buy at /, and have to copy the preimage from their wallet, which not all \
+             wallets show: `detect_payments = true` in [lnd] has the page notice the payment by \
+             itself (the macaroon then has to read invoices)",
+        );
+    }
 }
 
 fn certificate(report: &mut Report, config: &Config) {
