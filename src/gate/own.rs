@@ -32,7 +32,8 @@ impl Gate {
         log: &mut RequestLog<'a>,
     ) -> Result<Answer, Problem> {
         let limits = &self.catalogue.limits;
-        if !own.takes(request.method()) {
+        let is_off = own == OwnPath::Status && self.status.is_none();
+        if !is_off && !own.takes(request.method()) {
             send_end.let_go();
             let (methods, allow) = (own.methods(), own.allowed());
             body::discard(request, limits).await;
@@ -52,8 +53,7 @@ impl Gate {
                 let host = host.as_deref();
                 let answer =
                     self.pages.answer(&page, &pages::Asking { path, host, base: &base, headers });
-                let discarded = body::discard(request, limits);
-                discarded.await;
+                body::discard(request, limits).await;
                 answer
             }
             OwnPath::Quote(_) | OwnPath::QuoteDescribed | OwnPath::Qr => {

@@ -4,8 +4,9 @@ use std::path::{Component, Path};
 
 use super::respond::File;
 
-/// Longest file that is served, in bytes: proofs of ownership, pictures, a page or two.
-pub(super) const FILE_MAX_BYTES: u64 = 1024 * 1024;
+/// Longest file that is served, in bytes: proofs of ownership, pictures, a page or two. Each answer
+/// that is under way holds one.
+const FILE_MAX_BYTES: u64 = 256 * 1024;
 
 /// The file at a path; `None` if there is none, or none that may be read. Read anew each time, so
 /// that a proof can be put there while Farebox runs.

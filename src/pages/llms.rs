@@ -11,6 +11,7 @@ use crate::answer::problems;
 struct Llms<'a> {
     description: &'a Description<'a>,
     guidance: String,
+    has_pass: bool,
     sold: Vec<ForSale<'a>>,
     invoice_expiry: String,
     lifetime: String,
@@ -21,6 +22,7 @@ pub(super) fn text(description: &Description<'_>) -> Result<String, Problem> {
     let page = Llms {
         description,
         guidance: super::openapi::guidance(description),
+        has_pass: description.for_sale().any(|sold| sold.offer.kind.is_pass()),
         sold: description.for_sale().collect(),
         invoice_expiry: span(description.times.invoice_expiry),
         lifetime: span(description.times.lifetime),

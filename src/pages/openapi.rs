@@ -60,7 +60,7 @@ pub(super) fn guidance(description: &Description<'_>) -> String {
                     Lightning invoice, pay the invoice, send the identical request again with \
                     `Authorization: L402 <macaroon>:<preimage>`. It is served exactly once. Where \
                     that fails (5xx, 409, 429), send the same request with the same ticket again: \
-                    you are never charged twice. /llms.txt has the whole of it."
+                    you are never charged twice."
         .to_owned();
     if let Some(network) = description.test_network {
         said.push_str(&format!(" This gate takes {network} coins: test money, worth nothing."));

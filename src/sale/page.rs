@@ -10,6 +10,7 @@ use crate::answer::problem::WithMembers;
 use crate::answer::qr;
 use crate::service::Catalogue;
 use crate::service::request::PaidRequest;
+use crate::time::UnixTime;
 
 #[derive(Template)]
 #[template(path = "payment-required.html")]
@@ -28,6 +29,8 @@ struct PaymentRequired<'a> {
     invoice: &'a str,
     qr: String,
     next: &'a str,
+    /// How long the invoice can be paid.
+    seconds_left: u64,
     /// The same as programs read it, for the script that takes up from here.
     challenge: String,
 }
@@ -54,6 +57,7 @@ pub(super) fn payment_required(
         invoice: offered.invoice,
         qr: qr::svg(offered.invoice)?,
         next: &body.more.next,
+        seconds_left: offered.expires.since(UnixTime::now()).unwrap_or_default().as_secs(),
         challenge: serde_json::to_string(body).ok()?,
     };
     Some(page(body.members.status, template.render().ok()?))

@@ -207,6 +207,10 @@ properties = { city = { type = "string", minLength = 1 } }
   assert.match(response.headers()['www-authenticate'], /^L402 /);
   await page.locator('.qr img').waitFor();
   await shoot(page, 'paid-address');
+  const offered = await page.getByLabel('Invoice', { exact: true }).textContent();
+  await page.reload();
+  await page.locator('.qr img').waitFor();
+  assert.equal(await page.getByLabel('Invoice', { exact: true }).textContent(), offered, 'the same invoice after a reload');
   await pay(gate.wallet, await page.getByLabel('Invoice', { exact: true }).textContent());
   await heading(page, 'Delivered').waitFor();
   assert.match(await page.locator('#panel').textContent(), /"rain": "soon"/);
@@ -239,9 +243,71 @@ properties = { question = { type = "string", minLength = 1 } }
   await pay(gate.wallet, await invoiceOf(page));
   await heading(page, 'Delivered').waitFor();
   await page.getByRole('button', { name: 'Use the pass again' }).click();
+  await page.getByText('You have a pass until').waitFor();
+  await page.getByLabel('Question').fill('');
+  await page.getByRole('button', { name: 'Send with your pass' }).click();
+  await page.locator('#f1-error', { hasText: 'This is needed' }).waitFor();
   await page.getByLabel('Question').fill('two');
   await page.locator('#order-button').click();
   await until(() => backend.asked.length === 2);
   await heading(page, 'Delivered').waitFor();
   assert.deepEqual(backend.asked.map(({ body }) => JSON.parse(body).question), ['one', 'two']);
+});
+
+test('a wrong preimage that the page can’t check is refused by the gate, and the ticket is not lost', async (t) => {
+  const backend = await startBackend(t);
+  const gate = await startGate(t, { services: SMS, upstream: backend.url, lnd: '' });
+  const page = await openPage(t, await openBrowser(t));
+  // As on a page that came by plain HTTP from another machine.
+  await page.addInitScript(() => Object.defineProperty(window.crypto, 'subtle', { value: undefined }));
+  await page.goto(`${gate.url}/services/send-sms`);
+  await fillIn(page);
+  const invoice = await invoiceOf(page);
+  const field = page.getByLabel('Once it is paid: the preimage');
+  const send = page.getByRole('button', { name: 'Send', exact: true });
+  await field.fill('00'.repeat(32));
+  await send.click();
+  await page.locator('#preimage-error', { hasText: 'not the preimage' }).waitFor();
+  assert.equal(await page.getByLabel('Invoice', { exact: true }).textContent(), invoice, 'the same invoice');
+  await field.fill(await pay(gate.wallet, invoice));
+  await send.click();
+  await heading(page, 'Delivered').waitFor();
+  assert.equal(backend.asked.length, 1);
+});
+
+test('a browser that keeps nothing says so, and still sells', async (t) => {
+  const backend = await startBackend(t);
+  const gate = await startGate(t, { services: SMS, upstream: backend.url });
+  const page = await openPage(t, await openBrowser(t));
+  await page.addInitScript(() => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; });
+  await page.goto(`${gate.url}/services/send-sms`);
+  await fillIn(page);
+  const invoice = await invoiceOf(page);
+  await page.getByText('This browser keeps nothing.').waitFor();
+  await pay(gate.wallet, invoice);
+  await heading(page, 'Delivered').waitFor();
+});
+
+test('an invoice that ran out on the page and was paid all the same is not bought again', async (t) => {
+  const backend = await startBackend(t);
+  const gate = await startGate(t, { services: SMS, upstream: backend.url });
+  const page = await openPage(t, await openBrowser(t));
+  await page.goto(`${gate.url}/services/send-sms`);
+  await fillIn(page);
+  const invoice = await invoiceOf(page);
+  // The reader's clock jumps, and the news of the payment doesn't get through.
+  await page.route('**/l402/status', (route) => route.abort());
+  await page.evaluate(() => { const now = Date.now; Date.now = () => now() + 3_600_000; });
+  await page.getByText('This invoice has run out').waitFor();
+  await pay(gate.wallet, invoice);
+  await page.unroute('**/l402/status');
+  const renew = page.getByRole('button', { name: 'Get a new invoice' });
+  await until(async () => {
+    if (await heading(page, 'Delivered').isVisible()) return true;
+    if (await renew.isVisible()) await renew.click({ timeout: 1000 }).catch(() => {});
+    return false;
+  });
+  const kept = await page.evaluate(() => Object.keys(localStorage).length);
+  assert.equal(kept, 1, 'no second invoice');
+  assert.equal(backend.asked.length, 1);
 });

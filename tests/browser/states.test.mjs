@@ -54,7 +54,7 @@ test('my tickets: listed, gone on with, exported, deleted', async (t) => {
   await fillIn(page);
   const invoice = await invoiceOf(page);
   await page.getByRole('link', { name: 'My tickets' }).click();
-  await page.getByText('Send an SMS: Not paid yet').waitFor();
+  await page.getByText('Send an SMS: Not paid yet, as far as is known').waitFor();
   await pay(gate.wallet, invoice);
   await page.getByRole('link', { name: 'Go on' }).click();
   await heading(page, 'Delivered').waitFor();

@@ -2,7 +2,7 @@
 // or a lost connection loses nothing; when the page comes back it takes up where it was.
 
 import * as api from './api.js';
-import { addCopyButtons, sats, tell } from './elements.js';
+import { addCopyButtons, moment, sats, tell } from './elements.js';
 import { OrderForm } from './order-form.js';
 import { paymentPanel } from './payment.js';
 import { failurePanel, receiptPanel, sendingPanel } from './receipt.js';
@@ -31,16 +31,19 @@ takeUp();
 
 /** Shows what was left: a challenge in the page, a ticket named in the address, or the last one that isn't done. */
 function takeUp() {
+  const mine = store.all().filter((ticket) => ticket.service === service.name);
+  const open = mine.filter((one) => !store.isDone(one) && !isStale(one) && one.state !== 'delivered');
   if (data.challenge) {
-    const challenge = JSON.parse(data.challenge);
     const order = { body: null, contentType: null, query: data.query || null };
-    const summary = [...new URLSearchParams(data.query)];
-    return show(begin({ ...challenge, secondsLeft: challenge.expiresAt - Date.now() / 1000 }, order, summary));
+    // The page was loaded again: what was offered for this very request before may be paid by now.
+    const before = open.find((one) => one.path === service.path && one.order.query === order.query);
+    const challenge = { ...JSON.parse(data.challenge), secondsLeft: Number(data.secondsLeft) };
+    return show(before ?? begin(challenge, order, [...new URLSearchParams(data.query)]));
   }
   const named = new URLSearchParams(location.hash.slice(1)).get('ticket');
-  const mine = store.all().filter((ticket) => ticket.service === service.name);
-  const ticket = (named && store.find(named)) || mine.find((one) => !store.isDone(one) && !isStale(one));
+  const ticket = (named && store.find(named)) || open[0];
   if (ticket) show(ticket);
+  else offerPass();
 }
 
 /** Never paid as far as is known, and its invoice ran out a while ago. */
@@ -74,12 +77,22 @@ async function askPrice(signal) {
     const { price_sat: amount } = await api.quote(service, orderForm.order(), signal);
     orderForm.clear();
     say('');
-    price.textContent = `This costs ${sats(amount)}.`;
+    if (usablePass()) offerPass();
+    else price.textContent = `This costs ${sats(amount)}.`;
   } catch (error) {
     if (signal.aborted) return;
     price.textContent = '';
     if (error.body?.errors) orderForm.show(error.body.errors, true);
   }
+}
+
+/** Says so where a pass makes the next request free. */
+function offerPass() {
+  const pass = usablePass();
+  const button = document.getElementById('order-button');
+  if (!button) return;
+  button.textContent = pass ? 'Send with your pass' : 'Get the invoice';
+  if (pass) document.getElementById('quote').textContent = `You have a pass until ${moment(pass.passUntil * 1000)}.`;
 }
 
 /** Asks for a challenge, keeps it, and shows how it is paid. */
@@ -134,10 +147,8 @@ function begin(challenge, order, summary) {
     order, summary, macaroon, invoice, paymentHash, priceSats, passUntil, passUses, state: 'unpaid',
     createdAt: Date.now(), paysUntil: Date.now() + challenge.secondsLeft * 1000,
   };
-  if (!store.keep(ticket)) {
-    tell('This browser keeps nothing: leave this page open until your request is delivered.');
-  }
-  return ticket;
+  const isKept = store.keep(ticket);
+  return { ...ticket, isKept };
 }
 
 /** A pass of this service that is paid and good. */
@@ -149,7 +160,7 @@ function usablePass() {
 /** The pass, with another request. */
 function usePass(pass, order) {
   const changes = { order, summary: orderForm.summary(), state: 'paid', answer: undefined, deliveredAt: undefined };
-  return store.update(pass.paymentHash, changes) ?? { ...pass, ...changes };
+  return store.update(pass, changes);
 }
 
 /** Shows a ticket as it stands, and goes on with it. */
@@ -180,8 +191,13 @@ async function watch(ticket, signal) {
       if (state !== 'unpaid') stale(ticket);
       return;
     }
-    const { preimage, reference } = await api.status(ticket);
-    if (preimage && !signal.aborted) paid({ ...ticket, reference }, preimage);
+    // The node may be away for a moment just now.
+    for (let pause = 1000; !signal.aborted; pause = Math.min(pause * 2, 15_000)) {
+      const { preimage, reference } = await api.status(ticket).catch(() => ({}));
+      if (signal.aborted) return;
+      if (preimage) return paid({ ...ticket, reference }, preimage);
+      await new Promise((resume) => setTimeout(resume, pause));
+    }
   };
   try {
     await api.follow(ticket, (event) => { heard(event).catch(() => {}); }, signal);
@@ -191,16 +207,15 @@ async function watch(ticket, signal) {
   }
 }
 
-/** Its invoice can't be paid any more: the panel's clock says so. */
+/** Its invoice can't be paid any more, by the gate's word: the panel's clock says so. */
 function stale(ticket) {
-  store.update(ticket.paymentHash, { state: 'expired' });
+  store.update(ticket, { state: 'expired' });
   ticket.paysUntil = Math.min(ticket.paysUntil, Date.now());
 }
 
 function paid(ticket, preimage) {
   tell('Paid. Your request is on its way.');
-  const changes = { preimage, state: 'paid', reference: ticket.reference };
-  deliver(store.update(ticket.paymentHash, changes) ?? { ...ticket, ...changes });
+  deliver(store.update(ticket, { preimage, state: 'paid', reference: ticket.reference }));
 }
 
 /** Hands the ticket in. However often that is done, it is served once. */
@@ -208,14 +223,32 @@ async function deliver(ticket) {
   stop();
   sendingPanel(panel);
   focusPanel();
-  const hash = ticket.paymentHash;
+  let answer;
   try {
-    const answer = await api.redeem(ticket);
-    const changes = { state: 'delivered', answer, deliveredAt: ticket.deliveredAt ?? Date.now(), failure: undefined };
-    showReceipt(store.update(hash, changes) ?? { ...ticket, ...changes });
+    answer = await api.redeem(ticket);
   } catch (error) {
-    ended(ticket, failureOf(error));
+    return refused(ticket, error);
   }
+  const deliveredAt = ticket.deliveredAt ?? Date.now();
+  showReceipt(store.update(ticket, { state: 'delivered', answer, deliveredAt, failure: undefined }));
+}
+
+/** It was not delivered. Whether the ticket still is worth something is the gate's word. */
+function refused(ticket, error) {
+  if (['wrong-preimage', 'preimage-unreadable'].includes(error.code)) {
+    // What was typed, or what a wallet gave, is not the proof: the ticket waits for the right one.
+    show(store.update(ticket, { preimage: undefined, state: 'unpaid', failure: undefined }));
+    const words = `That is not the preimage of this invoice. ${error.message}`;
+    const place = document.getElementById('preimage-error');
+    if (place) place.textContent = words;
+    return tell(words);
+  }
+  if (ticket.kind === 'pass' && error.status === 400 && form) {
+    store.update(ticket, { state: 'delivered' });
+    leave();
+    return explain(error);
+  }
+  ended(ticket, failureOf(error));
 }
 
 function failureOf(error) {
@@ -231,7 +264,7 @@ function ended(ticket, failure) {
   stop();
   const isOver = failure.status === 402;
   const changes = { state: isOver ? 'over' : 'paid', failure };
-  const kept = store.update(ticket.paymentHash, changes) ?? { ...ticket, ...changes };
+  const kept = store.update(ticket, changes);
   failurePanel(panel, kept, failure, service, { again: () => deliver(kept), anew: leave });
   focusPanel();
   tell(failure.detail);
@@ -248,11 +281,12 @@ function showReceipt(ticket) {
   tell('Delivered. The service took your request.');
 }
 
-/** A new invoice for the same request. The old ticket stays in the list, in case it was paid after all. */
+/** A new invoice for the same request, unless the old one was paid at the last moment. It stays in the list, in case it was all the same. */
 async function renew(ticket) {
   stop();
-  store.update(ticket.paymentHash, { state: 'expired' });
   try {
+    const { preimage, reference } = service.detects ? await api.status(ticket) : {};
+    if (preimage) return paid({ ...ticket, reference }, preimage);
     show(begin(await api.challenge(service, ticket.order), ticket.order, ticket.summary));
   } catch (error) {
     leave();
@@ -268,6 +302,7 @@ function leave() {
   panel.hidden = true;
   panel.replaceChildren();
   form.hidden = false;
+  offerPass();
   (orderForm.fields.find((field) => field.type !== 'hidden') ?? document.getElementById('order-button'))?.focus();
 }
 

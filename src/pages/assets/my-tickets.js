@@ -8,7 +8,7 @@ const place = document.getElementById('tickets');
 
 /** What a state means to people. */
 const STATES = {
-  unpaid: 'Not paid yet', paid: 'Paid, not delivered yet', delivered: 'Delivered', expired: 'Invoice ran out', over: 'Buys nothing any more',
+  unpaid: 'Not paid yet, as far as is known', paid: 'Paid, not delivered yet', delivered: 'Delivered', expired: 'Invoice ran out', over: 'Buys nothing any more',
 };
 
 function show() {
@@ -40,13 +40,14 @@ function card(ticket) {
 
 /** Whether something is left to do for a ticket. */
 function goOn(ticket) {
-  return !['delivered', 'over'].includes(ticket.state) || ticket.kind === 'pass';
+  return !store.isDone(ticket);
 }
 
 function removeOne(ticket) {
-  const isWorth = ticket.preimage && !store.isDone(ticket);
-  const words = 'This ticket is paid, and its request is not delivered yet. Whoever deletes it loses the payment. Delete it?';
-  if (isWorth && !confirm(words)) return;
+  const words = ticket.preimage
+    ? 'This ticket is paid, and still good. Whoever deletes it loses the payment. Delete it?'
+    : 'If the invoice of this ticket was paid, or is paid yet, the payment is lost with it. Delete it?';
+  if (!store.isDone(ticket) && !confirm(words)) return;
   store.remove(ticket.paymentHash);
   tell('Deleted');
   show();

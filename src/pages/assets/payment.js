@@ -13,8 +13,9 @@ export function paymentPanel(panel, ticket, service, { paid, renew, leave }) {
   const waiting = service.detects
     ? element('p', { class: 'muted' }, element('span', { class: 'spinner', 'aria-hidden': 'true' }), 'Waiting for the payment. This page notices it by itself.')
     : preimageField(ticket, paid);
-  panel.replaceChildren(
+  panel.replaceChildren(...[
     element('h2', { tabindex: '-1' }, 'Pay with any Lightning wallet'),
+    ticket.isKept === false && element('p', { class: 'notice' }, element('strong', {}, 'This browser keeps nothing. '), 'Leave this page open until your request is delivered, or your ticket is lost.'),
     element('div', { class: 'pay' },
       qr,
       element('div', {},
@@ -28,7 +29,7 @@ export function paymentPanel(panel, ticket, service, { paid, renew, leave }) {
         copyButton(ticket.invoice, 'Copy the invoice'))),
     waiting,
     element('div', { class: 'actions' }, element('button', { type: 'button', onclick: leave }, 'Back to the form')),
-  );
+  ].filter(Boolean));
   picture(ticket.invoice).then((source) => {
     if (source) qr.append(element('img', { src: source, alt: 'QR code of the invoice', width: '320', height: '320' }));
   }).catch(() => {});

@@ -5,7 +5,7 @@ import { copyButton, download, element, moment, sats } from './elements.js';
 /** Shows that a request was delivered. */
 export function receiptPanel(panel, ticket, { again }) {
   const isPass = ticket.kind === 'pass';
-  panel.replaceChildren(
+  panel.replaceChildren(...[
     element('h2', { tabindex: '-1', class: 'good' }, 'Delivered'),
     element('p', {}, 'The service took your request.', ' ', isPass ? 'Your pass is good for more.' : 'It was sent once, and is not sent again.'),
     receipt(ticket),
@@ -13,7 +13,7 @@ export function receiptPanel(panel, ticket, { again }) {
     element('div', { class: 'actions' },
       element('button', { type: 'button', class: 'primary', onclick: again }, isPass ? 'Use the pass again' : 'Send another'),
       element('button', { type: 'button', onclick: () => download(`receipt-${ticket.paymentHash.slice(0, 8)}.json`, exported(ticket)) }, 'Save the receipt')),
-  );
+  ].filter(Boolean));
 }
 
 /** Shows that a request waits for its answer. */
@@ -27,7 +27,7 @@ export function sendingPanel(panel) {
 /** Shows what went wrong. `again` tries the same ticket once more, `anew` buys anew. */
 export function failurePanel(panel, ticket, failure, service, { again, anew }) {
   const { title, words, isOver } = explained(failure);
-  panel.replaceChildren(
+  panel.replaceChildren(...[
     element('h2', { tabindex: '-1', class: 'bad' }, title),
     element('p', {}, words),
     failure.says && element('p', { class: 'muted' }, `The service said: ${failure.says}`),
@@ -38,7 +38,7 @@ export function failurePanel(panel, ticket, failure, service, { again, anew }) {
         ? element('button', { type: 'button', class: 'primary', onclick: anew }, 'Back to the form')
         : element('button', { type: 'button', class: 'primary', onclick: again }, 'Try again'),
       service.contact && element('a', { class: 'button', href: service.contact }, 'Ask the operator')),
-  );
+  ].filter(Boolean));
 }
 
 /** A refusal of a redemption in words for people. */

@@ -1,10 +1,10 @@
 // What this browser keeps: each ticket with the request that it was bought for, until it is deleted. Nothing of it is sent
-// anywhere but to the gate that sold it.
+// anywhere but to the gate that sold it. A ticket has an entry of its own, so that two tabs don't overwrite each other's.
 
 const root = new URL(document.body.dataset.root, location.href);
-const key = `farebox-tickets:${root.pathname}`;
+const prefix = `farebox-ticket:${root.pathname}:`;
 
-/** Most delivered tickets that are kept; one that is still worth something is never dropped. */
+/** Most delivered tickets that are kept; one that may be worth something is never dropped. */
 const DELIVERED_MAX = 100;
 
 /** The address of something below the gate's own root. */
@@ -15,8 +15,9 @@ export function address(path) {
 /** All tickets, the newest first. */
 export function all() {
   try {
-    const kept = JSON.parse(localStorage.getItem(key) ?? '[]');
-    return Array.isArray(kept) ? kept : [];
+    const keys = Object.keys(localStorage).filter((key) => key.startsWith(prefix));
+    const tickets = keys.map(read).filter(Boolean);
+    return tickets.sort((one, other) => other.createdAt - one.createdAt);
   } catch {
     return [];
   }
@@ -24,47 +25,52 @@ export function all() {
 
 /** One ticket, by its payment hash. */
 export function find(hash) {
-  return all().find((ticket) => ticket.paymentHash === hash);
+  return read(prefix + hash);
 }
 
 /** Keeps a ticket as it is now. False if the browser keeps nothing. */
 export function keep(ticket) {
-  const others = all().filter((other) => other.paymentHash !== ticket.paymentHash);
-  const delivered = others.filter(isDone);
-  const dropped = new Set(delivered.slice(DELIVERED_MAX).map((other) => other.paymentHash));
-  return write([ticket, ...others.filter((other) => !dropped.has(other.paymentHash))]);
-}
-
-/** Changes some of what is kept of a ticket. */
-export function update(hash, changes) {
-  const kept = all();
-  const ticket = kept.find((one) => one.paymentHash === hash);
-  if (!ticket) return undefined;
-  Object.assign(ticket, changes);
-  write(kept);
-  return ticket;
-}
-
-/** Forgets a ticket. */
-export function remove(hash) {
-  write(all().filter((ticket) => ticket.paymentHash !== hash));
-}
-
-function write(tickets) {
+  const delivered = all().filter((other) => other.state === 'delivered' && other.kind !== 'pass');
+  for (const old of delivered.slice(DELIVERED_MAX)) remove(old.paymentHash);
   try {
-    localStorage.setItem(key, JSON.stringify(tickets));
+    localStorage.setItem(prefix + ticket.paymentHash, JSON.stringify(ticket));
     return true;
   } catch {
     return false;
   }
 }
 
-/** Whether nothing is left to do for it. */
+/** The ticket with some of it changed, kept so if it is kept at all. */
+export function update(ticket, changes) {
+  const changed = { ...ticket, ...find(ticket.paymentHash), ...changes };
+  if (find(ticket.paymentHash)) keep(changed);
+  return changed;
+}
+
+/** Forgets a ticket. */
+export function remove(hash) {
+  try {
+    localStorage.removeItem(prefix + hash);
+  } catch {
+    // Nothing is kept, then.
+  }
+}
+
+function read(key) {
+  try {
+    return JSON.parse(localStorage.getItem(key)) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether nothing is left to do for it, and nothing of worth in it: `expired` and `over` are the gate's own word. */
 export function isDone(ticket) {
+  if (ticket.kind === 'pass' && ticket.preimage && ticket.passUntil * 1000 > Date.now() && ticket.state !== 'over') return false;
   return ['delivered', 'expired', 'over'].includes(ticket.state);
 }
 
 /** Has `heard` called when another tab changes what is kept. */
 export function onChange(heard) {
-  addEventListener('storage', (event) => { if (event.key === key) heard(); });
+  addEventListener('storage', (event) => { if (event.key === null || event.key.startsWith(prefix)) heard(); });
 }
