@@ -5,9 +5,9 @@ use hyper::header::{HeaderValue, LINK, WWW_AUTHENTICATE};
 use super::challenge::{ChallengeBody, Offered};
 use super::page;
 use crate::answer::problem::{Charged, Members, WithMembers};
-use crate::answer::why_to_pay::why_to_pay;
+use crate::answer::why_to_pay::{WhichInvoice, why_to_pay};
 use crate::answer::{self, Answer};
-use crate::code::Code;
+use crate::code::{Code, Retry};
 use crate::l402::challenge::www_authenticate;
 use crate::l402::credential::encode_base64;
 use crate::l402::verify::Kind;
@@ -35,7 +35,12 @@ pub(super) fn payment_required(
     let base = Reached::by_head(&request.head, request.client);
     let base = base.base_url(catalogue.public_url.as_deref());
     let detail = offered.detail.unwrap_or_else(|| why_to_pay(why, offered.which));
-    let (status, retry) = (why.status(), why.retry());
+    let status = why.status();
+    // Who is shown the ticket's own invoice shouldn't buy another one.
+    let retry = match offered.which {
+        WhichInvoice::Own => Retry::SameTicket,
+        WhichInvoice::New => why.retry(),
+    };
     let members = Members { status, code: why, detail, charged: Charged::No, retry };
     let token = encode_base64(offered.macaroon);
     let (pass_until, pass_uses) = match offered.kind {

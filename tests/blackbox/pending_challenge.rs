@@ -13,6 +13,7 @@ fn a_pending_challenge_is_given_again_however_often_its_macaroon_is_handed_back(
     let challenge = payer.asks(SMS);
     for _ in 0..3 {
         let again = payer.sends_macaroon_alone(&challenge, SMS);
+        again.advises("same-ticket");
         again.asks_to_pay("ticket-not-paid").is_again(&challenge);
     }
 }
