@@ -18,7 +18,7 @@ struct Queue<K> {
     weight: usize,
 }
 
-impl<K: Copy + Eq + Hash, V: Clone> FifoCache<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> FifoCache<K, V> {
     /// `capacity` in the unit of the weights given to `insert`.
     pub fn new(capacity: usize) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl<K: Copy + Eq + Hash, V: Clone> FifoCache<K, V> {
         if weight > self.capacity || self.entries.contains_key(&key) {
             return;
         }
-        self.entries.insert(key, value);
+        self.entries.insert(key.clone(), value);
         order.queue.push_back((key, weight));
         order.weight += weight;
         while order.weight > self.capacity {

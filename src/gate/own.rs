@@ -57,7 +57,11 @@ impl Gate {
                 answer
             }
             OwnPath::Quote(_) | OwnPath::QuoteDescribed | OwnPath::Qr => {
-                self.sale.take_question(client)?;
+                if let Err(problem) = self.sale.take_question(client) {
+                    send_end.let_go();
+                    body::discard(request, limits).await;
+                    return Err(problem);
+                }
                 let reading = &self.reading;
                 let asking = Asking { client, send_end, reading, forward_headers: &[] };
                 let whole = body::whole(request, limits, asking).await?;

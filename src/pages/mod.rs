@@ -23,11 +23,12 @@ use self::description::{Description, ForSale};
 use self::respond::{File, respond};
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, html as answer_html, problems, qr};
+use crate::cache::FifoCache;
 use crate::code::Code;
 use crate::service::{Catalogue, Service};
 
 /// One of our own pages, descriptions or files.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Page {
     /// What is for sale.
     Index,
@@ -92,13 +93,21 @@ pub struct Asking<'a> {
 pub struct Pages {
     catalogue: Arc<Catalogue>,
     assets: Assets,
+    /// Descriptions that were asked for lately, by where and how: they differ by the host alone.
+    described: FifoCache<Described, File>,
 }
+
+/// A description: which, for which host, at which address.
+type Described = (Page, Option<String>, String);
+
+/// Most bytes of descriptions that are kept.
+const DESCRIBED_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 impl Pages {
     /// Of these services.
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
         let assets = Assets::new(&catalogue.pages);
-        Self { catalogue, assets }
+        Self { catalogue, assets, described: FifoCache::new(DESCRIBED_MAX_BYTES) }
     }
 
     /// Whether there are pages for people.
@@ -122,15 +131,32 @@ impl Pages {
                 return html::service(&frame, sold, catalogue);
             }
             Page::Tickets => return html::tickets(&frame),
-            Page::OpenApi => File::json(&openapi::document(&description())),
-            Page::Llms => File::text(llms::text(&description())?),
-            Page::Manifest => File::json(&manifest::l402(&description())),
-            Page::Services => File::json(&manifest::services(&description())),
+            Page::OpenApi | Page::Llms | Page::Manifest | Page::Services => {
+                self.description(page, asking)?
+            }
             Page::Asset(name) => self.assets.get(name).ok_or_else(problems::no_such_service)?,
             Page::Robots => File::text("User-agent: *\nDisallow: /l402/\n".to_owned()),
             Page::Favicon => self.assets.favicon(),
         };
         Ok(respond(file, asking.headers))
+    }
+
+    /// What programs read.
+    fn description(&self, page: &Page, asking: &Asking<'_>) -> Result<File, Problem> {
+        let key = (page.clone(), asking.host.map(ToOwned::to_owned), asking.base.to_owned());
+        if let Some(file) = self.described.get(&key) {
+            return Ok(file);
+        }
+        let description = Description::of(&self.catalogue, asking.host, asking.base);
+        let file = match page {
+            Page::OpenApi => File::json(&openapi::document(&description)),
+            Page::Manifest => File::json(&manifest::l402(&description)),
+            Page::Services => File::json(&manifest::services(&description)),
+            _ => File::text(llms::text(&description)?),
+        };
+        let weight = file.length() + 2 * asking.base.len();
+        self.described.insert(key, file.clone(), weight);
+        Ok(file)
     }
 
     /// The page where a service is bought that a browser has asked for at `path`. The way there is

@@ -42,6 +42,11 @@ impl File {
         Self { content_type: content_type.into(), bytes, tag, compressed: None }
     }
 
+    /// How many bytes it has.
+    pub(super) fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// With a second form for who takes gzip: for what is sent often and made once.
     pub(super) fn and_compressed(mut self) -> Self {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
