@@ -66,10 +66,16 @@ pub fn page(status: StatusCode, html: String) -> Response<Body> {
     response
 }
 
+/// Header fields that speak for all that stands at an address: what is kept there, and who answers.
+const OF_THE_ORIGIN: [&str; 2] = ["clear-site-data", "service-worker-allowed"];
+
 /// Has a browser treat what an upstream answers as a stranger's, so that it can't read what our
 /// pages keep. Each of several policies holds (Content Security Policy Level 3, section 3.2).
 pub fn sandbox(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for name in OF_THE_ORIGIN {
+        headers.remove(name);
+    }
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let is_document = types.any(|media_type| media_type.to_str().map_or(true, is_scriptable)) ||
         // A browser makes something up.
@@ -86,6 +92,7 @@ fn is_scriptable(media_type: &str) -> bool {
     let Some((kind, sub)) = essence.split_once('/') else { return true };
     // A list of types in one field: the last one may count.
     media_type.contains(',')
+        || kind == "multipart"
         || sub.contains("html")
         || sub.contains("xml")
         || sub.contains("xsl")
@@ -120,7 +127,9 @@ mod tests {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
             }
             headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src *"));
+            headers.insert("clear-site-data", HeaderValue::from_static("\"storage\""));
             sandbox(&mut headers);
+            assert!(!headers.contains_key("clear-site-data"));
             assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
             let all = headers.get_all(CONTENT_SECURITY_POLICY).iter();
             all.filter(|policy| *policy == "sandbox").count()
@@ -134,6 +143,7 @@ mod tests {
             Some("text/xml"),
             Some("application/rss+xml"),
             Some("text/xsl"),
+            Some("multipart/x-mixed-replace; boundary=x"),
             Some("text/plain, text/html"),
             Some("text/plain;a=b, text/html"),
             Some("nonsense"),

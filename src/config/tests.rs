@@ -229,6 +229,8 @@ fn what_descriptions_say_of_a_service_is_checked() {
     }
     let free = changed("\"single-use\"\nprice_sat = 100", "\"free\"\nprobe = true");
     assert!(fault(&free).contains("for paid services"));
+    let pass = changed("\"single-use\"", "\"pass\"\npass_time = \"1h\"\nprobe = true");
+    assert!(fault(&pass).contains("a pass that is shown to all"));
     for own in ["/services/x", "/l402/status", "/l402/", "/assets/x", "/.well-known/l402.json"] {
         let said = fault(&changed("/api/l402/send-sms", own));
         assert!(said.contains(":15: ") && said.contains("Farebox's own"), "{own}: {said}");

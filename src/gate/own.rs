@@ -57,7 +57,11 @@ impl Gate {
                 answer
             }
             OwnPath::Quote(_) | OwnPath::QuoteDescribed | OwnPath::Qr => {
-                if let Err(problem) = self.sale.take_question(client) {
+                let taken = match own {
+                    OwnPath::Qr => self.sale.take_picture(client),
+                    _ => self.sale.take_quote(client),
+                };
+                if let Err(problem) = taken {
                     send_end.let_go();
                     body::discard(request, limits).await;
                     return Err(problem);

@@ -79,18 +79,27 @@ pub(super) fn route<'a, B>(
     if is_preflight {
         return Ok(Route::Preflight(allow));
     }
-    let mut sold = here().filter(|service| service.offer.is_some());
-    if catalogue.pages.is_enabled
-        && is_navigation(request)
-        && let Some(service) = sold.clone().next()
-    {
-        return Ok(Route::SeeService(service));
+    show_what_is_sold(catalogue, host.as_deref(), request)
+        .ok_or_else(|| problems::method_not_allowed(&methods, allow))
+}
+
+/// Whom a request is for by another method than a paid path takes: who looks at it is shown what is
+/// sold there.
+fn show_what_is_sold<'a, B>(
+    catalogue: &'a Catalogue,
+    host: Option<&str>,
+    request: &Request<B>,
+) -> Option<Route<'a>> {
+    let path = request.uri().path();
+    let sold = || {
+        let all = catalogue.at_host(host);
+        all.filter(|service| service.path == path && service.offer.is_some())
+    };
+    if catalogue.pages.is_enabled && is_navigation(request) {
+        return sold().next().map(Route::SeeService);
     }
     let looks = *request.method() == Method::GET || *request.method() == Method::HEAD;
-    if let Some(service) = sold.find(|service| service.answers_probes && looks) {
-        return Ok(Route::Probe(service));
-    }
-    Err(problems::method_not_allowed(&methods, allow))
+    sold().find(|service| service.answers_probes && looks).map(Route::Probe)
 }
 
 /// The host that is asked for, in lower case, without port and the dot of a fully qualified name.

@@ -125,8 +125,8 @@ impl Pages {
         let file = match page {
             Page::Index => return html::index(&frame, &description()),
             Page::Service(name) => {
-                let sold = self.service(name, asking.host);
-                let sold = sold.and_then(|service| ForSale::of(service, asking.base));
+                let found = catalogue.for_sale_by(name, asking.host);
+                let sold = found.and_then(|(service, _)| ForSale::of(service, asking.base));
                 let sold = sold.ok_or_else(problems::no_such_service)?;
                 return html::service(&frame, sold, catalogue);
             }
@@ -191,11 +191,5 @@ impl Pages {
             problems::bad_request("The body should be an invoice, as a 402 has it.")
         })?;
         Ok(respond(File::svg(picture), &HeaderMap::new()))
-    }
-
-    /// A service by its name, hidden or not, if it answers at a host.
-    fn service(&self, name: &str, host: Option<&str>) -> Option<&Service> {
-        let found = self.catalogue.services.iter().find(|service| *service.name == *name)?;
-        found.is_at(host).then_some(found)
     }
 }

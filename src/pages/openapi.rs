@@ -28,7 +28,11 @@ pub(super) fn document(description: &Description<'_>) -> Value {
             &mut info,
             "contact",
             match contact.strip_prefix("mailto:") {
-                Some(email) => json!({ "name": settings.title(), "email": email }),
+                Some(email) => {
+                    // Without a subject and the like (RFC 6068).
+                    let email = email.split('?').next().unwrap_or_default();
+                    json!({ "name": settings.title(), "email": email })
+                }
                 None => json!({ "name": settings.title(), "url": contact }),
             },
         );
@@ -169,7 +173,8 @@ fn parameters(sold: ForSale<'_>) -> Vec<Value> {
     let parameter = |(name, inner): (&String, &Value)| {
         let is_required =
             required.is_some_and(|all| all.iter().any(|one| one.as_str() == Some(name)));
-        let schema = followed(schema, inner);
+        let mut schema = followed(schema, inner);
+        move_references(&mut schema, &sold.service.name);
         let mut parameter =
             json!({ "name": name, "in": "query", "required": is_required, "schema": schema });
         if let Some(example) = sold.offer.example.as_ref().and_then(|all| all.get(name)) {
@@ -241,7 +246,7 @@ fn quote(description: &Description<'_>) -> Value {
     let example = description.for_sale().next();
     let example = example.and_then(|sold| sold.offer.example.clone()).unwrap_or(json!({}));
     json!({
-        "operationId": "quote",
+        "operationId": "fareboxQuote",
         "summary": "What a request would cost, without an invoice",
         "description": "Takes what the service itself takes: its body, or its query. Answers the \
                         price, or the refusal that the sale would give.",
@@ -271,7 +276,7 @@ fn quote(description: &Description<'_>) -> Value {
 
 fn status() -> Value {
     json!({
-        "operationId": "ticketStatus",
+        "operationId": "fareboxTicketStatus",
         "summary": "How a ticket stands, for who holds its macaroon",
         "description": "Send `Authorization: L402 <macaroon>:`. Once paid, the header field \
                         `L402-Preimage` has the preimage.",
@@ -307,10 +312,16 @@ fn status() -> Value {
 fn components(description: &Description<'_>) -> Value {
     let mut schemas = super::openapi_schemas::shared();
     for sold in description.for_sale() {
-        // What a query takes stands in its parameters.
-        let schema = sold.schema().filter(|_| sold.offer.rules.takes != Takes::Query);
-        if let Some(schema) = schema {
+        // What a query takes stands in its parameters, unless these refer to it.
+        let is_elsewhere =
+            sold.offer.rules.takes == Takes::Query && !parameters(sold).iter().any(has_reference);
+        if let Some(schema) = sold.schema().filter(|_| !is_elsewhere) {
             let mut schema = schema.clone();
+            if let Value::Object(members) = &mut schema {
+                // References would start at the one, and the other may be of another draft.
+                members.remove("$id");
+                members.remove("$schema");
+            }
             move_references(&mut schema, &sold.service.name);
             put(&mut schemas, &*sold.service.name, schema);
         }
@@ -334,16 +345,28 @@ fn components(description: &Description<'_>) -> Value {
     })
 }
 
+fn has_reference(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => {
+            members.contains_key("$ref") || members.values().any(has_reference)
+        }
+        Value::Array(items) => items.iter().any(has_reference),
+        _ => false,
+    }
+}
+
 /// References inside an operator's schema begin at its own root, which is a component here.
 fn move_references(schema: &mut Value, name: &str) {
     match schema {
         Value::Object(members) => {
             for (key, inner) in members {
                 match inner {
-                    Value::String(reference) if key == "$ref" => {
-                        if let Some(pointer) = reference.strip_prefix('#') {
-                            *reference = format!("#/components/schemas/{name}{pointer}");
-                        }
+                    // An anchor, or another document, is left as it is.
+                    Value::String(reference)
+                        if key == "$ref" && (reference == "#" || reference.starts_with("#/")) =>
+                    {
+                        let pointer = reference.trim_start_matches('#');
+                        *reference = format!("#/components/schemas/{name}{pointer}");
                     }
                     inner => move_references(inner, name),
                 }

@@ -90,6 +90,9 @@ impl Redeem {
             let ending = self.misdirected(request, &verified).await;
             return answer(&ending, WhoseTry::Another, None);
         };
+        if verified.needs_row() {
+            self.refuse_unless_begun(request, &verified).await?;
+        }
         if let Some(stored) = self.runner.recent.get(&hash, verified.request()) {
             return replayed(&stored).map(Redeemed::Answer);
         }
@@ -161,6 +164,21 @@ impl Redeem {
     /// How many redemptions a stop still waits for.
     pub fn unfinished(&self) -> usize {
         self.runner.tasks.len()
+    }
+
+    /// `Err` unless the ticket was handed in with this request before: the service doesn't sell it
+    /// today.
+    async fn refuse_unless_begun(
+        &self,
+        request: &PaidRequest<'_>,
+        verified: &VerifiedTicket,
+    ) -> Result<(), Problem> {
+        let row = self.ledger.show(verified.ticket().payment_hash).await;
+        let row = row.map_err(|_| problems::ledger_down())?;
+        if row.is_none_or(|row| row.request != verified.request()) {
+            validate::order(request, &self.catalogue.limits)?;
+        }
+        Ok(())
     }
 
     /// What the ledger says of a ticket that came with another request than its own. It is never

@@ -12,6 +12,7 @@ use super::invoices::ReadyInvoice;
 use super::unpaid_limit::{OpenInvoice, Reservation};
 use crate::answer::problem::Problem;
 use crate::answer::problems;
+use crate::client::Client;
 use crate::l402::identifier::TokenId;
 use crate::l402::mint;
 use crate::l402::verify::Kind;
@@ -29,10 +30,11 @@ impl Sale {
     async fn reserve(
         &self,
         request: &PaidRequest<'_>,
+        client: &Client,
         log: &mut RequestLog<'_>,
     ) -> Result<Reservation<'_>, Problem> {
         let asked = Instant::now();
-        let place = match self.unpaid.reserve(request.client, asked) {
+        let place = match self.unpaid.reserve(client, asked) {
             Ok(place) if place.pause().is_zero() => return Ok(place),
             Ok(place) => {
                 tokio::time::sleep(place.pause()).await;
@@ -79,17 +81,18 @@ impl Sale {
         }
     }
 
-    /// An invoice of the node's, and the macaroon over it. `bound` is what it is bound to, if it is
-    /// for one request.
+    /// An invoice of the node's, and the macaroon over it. It counts for `client`; `bound` is
+    /// what it is bound to, if it is for one request.
     pub(super) async fn mint(
         &self,
         request: &PaidRequest<'_>,
+        client: &Client,
         bound: RequestDigest,
         log: &mut RequestLog<'_>,
     ) -> Result<NewChallenge, Problem> {
-        let place = self.reserve(request, log).await?;
+        let place = self.reserve(request, client, log).await?;
         let (stop, now) = (&request.service.upstream.sale_stop, tokio::time::Instant::now());
-        let trial = stop.take_challenge(request.client.key(), now);
+        let trial = stop.take_challenge(client.key(), now);
         let trial = trial.map_err(|pause| stopped(stop, pause))?;
         let (invoice, expires) = self.invoice(request, place).await?;
         trial.sold();

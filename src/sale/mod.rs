@@ -41,7 +41,7 @@ use crate::service::{Catalogue, Service, validate};
 use crate::ticket::{Pending, Rejected};
 use crate::time::UnixTime;
 
-/// Most quotes, and pictures of invoices, of one client in [`QUESTIONS_WINDOW`]: a page asks at
+/// Most quotes of one client in [`QUESTIONS_WINDOW`], and most pictures of invoices: a page asks at
 /// most three times a second while somebody types.
 const QUESTIONS_MAX: u32 = 100;
 
@@ -58,8 +58,9 @@ pub struct Sale {
     unpaid: Arc<UnpaidLimit>,
     invoices: Arc<Invoices>,
     stocks: Arc<Stocks>,
-    /// How often clients ask for prices and pictures.
-    questions: RateLimit,
+    /// How often clients ask for prices, and for pictures.
+    quotes: RateLimit,
+    pictures: RateLimit,
     /// What is shown to who asks for nothing.
     probed: Probed,
 }
@@ -80,9 +81,21 @@ impl Sale {
         let (services, stock_invoices) = (&catalogue.services, Arc::clone(&invoices));
         let stocks = Stocks::new(services, mint_ahead, stock_invoices, Arc::clone(&ledger));
         let stocks = Arc::new(stocks);
-        let questions = RateLimit::new(QUESTIONS_MAX, QUESTIONS_WINDOW);
+        let questions = || RateLimit::new(QUESTIONS_MAX, QUESTIONS_WINDOW);
+        let (quotes, pictures) = (questions(), questions());
         let probed = Probed::new(&catalogue.services);
-        Self { catalogue, ring, ledger, payments, unpaid, invoices, stocks, questions, probed }
+        Self {
+            catalogue,
+            ring,
+            ledger,
+            payments,
+            unpaid,
+            invoices,
+            stocks,
+            quotes,
+            pictures,
+            probed,
+        }
     }
 
     /// Offers a ticket: a new one, or the same pending one again to whoever holds it.
@@ -131,7 +144,8 @@ impl Sale {
             }
         }
         let order = if sold.is_some() { validate::for_sale(request, limits)? } else { order };
-        let minted = self.mint(request, request.digest(&self.ring, &order), log).await?;
+        let minted =
+            self.mint(request, request.client, request.digest(&self.ring, &order), log).await?;
         log.ticket(minted.invoice.payment_hash);
         request.service.metrics.challenge(request.offer.price);
         let offered = newly_offered(&minted, request.offer.price);

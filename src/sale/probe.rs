@@ -1,23 +1,48 @@
 //! The 402 for who only looks whether a service lives: one challenge for all of them, so that
 //! directories cost no invoice each. Whoever pays it has bought one request of the service.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::Sale;
-use super::challenge::Offered;
+use super::challenge::{NewChallenge, Offered};
 use super::offer::payment_required;
 use crate::answer::problem::Problem;
 use crate::answer::why_to_pay::WhichInvoice;
 use crate::answer::{Answer, problems};
+use crate::client::Client;
 use crate::code::Code;
 use crate::record::request_log::RequestLog;
 use crate::service::request::PaidRequest;
 use crate::time::UnixTime;
 
+/// How long somebody waits for a challenge that is being made.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// How much time to pay is left at least of a challenge that is shown.
 const LEFT_MIN: Duration = Duration::from_secs(60);
 
+/// Whom it counts for.
+fn nobody() -> Client {
+    Client::of(Ipv4Addr::UNSPECIFIED.into(), false)
+}
+
 impl Sale {
+    /// Whether it can be paid for a while, and isn't yet, as far as is known.
+    async fn may_be_shown(&self, challenge: &NewChallenge) -> bool {
+        let soon = UnixTime::now().plus(LEFT_MIN.min(self.catalogue.times.invoice_expiry / 2));
+        let hash = challenge.invoice.payment_hash;
+        if challenge.expires <= soon || !self.is_open_here(&hash) {
+            return false;
+        }
+        match &self.payments {
+            Some(payments) => payments.is_known_paid(hash).await.is_ok_and(|is_paid| !is_paid),
+            None => true,
+        }
+    }
+
     /// Shows the price of a service to who asks for nothing.
     pub async fn probe(
         &self,
@@ -27,13 +52,15 @@ impl Sale {
         self.refuse_if_down(request.service)?;
         let shown = self.probed.of(request.service).ok_or_else(problems::internal)?;
         // Held over the node's answer: who comes meanwhile gets the same.
-        let mut shown = shown.lock().await;
-        let soon = UnixTime::now().plus(LEFT_MIN.min(self.catalogue.times.invoice_expiry / 2));
-        let challenge = match shown.take().filter(|challenge| challenge.expires > soon) {
-            Some(challenge) => challenge,
-            None => {
+        let shown = timeout(PATIENCE, shown.lock()).await;
+        let mut shown = shown.map_err(|_| problems::too_many_invoices_at_once())?;
+        let challenge = match shown.take() {
+            Some(challenge) if self.may_be_shown(&challenge).await => challenge,
+            _ => {
                 let bound = request.probe_digest(&self.ring);
-                let minted = self.mint(request, bound, log).await?;
+                // One for each service is a bound by itself. It counts as nobody's, so that a client
+                // with too many of its own keeps it from no other.
+                let minted = self.mint(request, &nobody(), bound, log).await?;
                 request.service.metrics.challenge(request.offer.price);
                 minted
             }

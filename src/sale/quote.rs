@@ -24,9 +24,14 @@ struct Asked {
 }
 
 impl Sale {
-    /// `Err` if a client asks too often for what costs it nothing.
-    pub fn take_question(&self, client: &Client) -> Result<(), Problem> {
-        self.questions.take(client, Instant::now()).map_err(problems::too_many_questions)
+    /// `Err` if a client asks too often for prices.
+    pub fn take_quote(&self, client: &Client) -> Result<(), Problem> {
+        self.quotes.take(client, Instant::now()).map_err(problems::too_many_questions)
+    }
+
+    /// `Err` if a client asks too often for pictures.
+    pub fn take_picture(&self, client: &Client) -> Result<(), Problem> {
+        self.pictures.take(client, Instant::now()).map_err(problems::too_many_questions)
     }
 
     /// What this very request would cost, sent to its service.

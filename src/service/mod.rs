@@ -48,7 +48,10 @@ pub struct Catalogue {
 impl Catalogue {
     /// The services that answer at a host, in their order. Of two at one address, the one that
     /// names the host.
-    pub fn at_host<'a>(&'a self, host: Option<&'a str>) -> impl Iterator<Item = &'a Arc<Service>> {
+    pub fn at_host<'a, 'h>(
+        &'a self,
+        host: Option<&'h str>,
+    ) -> impl Iterator<Item = &'a Arc<Service>> + use<'a, 'h> {
         let is_here = move |service: &Service| service.is_at(host);
         let hides = move |one: &Service, other: &Service| {
             one.host.is_some() && other.host.is_none() && one.address == other.address
@@ -60,9 +63,8 @@ impl Catalogue {
 
     /// What is paid for, by its name, if it answers at a host.
     pub fn for_sale_by(&self, name: &str, host: Option<&str>) -> Option<(&Arc<Service>, &Offer)> {
-        let service = self.services.iter().find(|service| *service.name == *name)?;
-        let offer = service.offer.as_ref()?;
-        service.is_at(host).then_some((service, offer))
+        let service = self.at_host(host).find(|service| *service.name == *name)?;
+        Some((service, service.offer.as_ref()?))
     }
 
     /// What frames our pages, for one that is asked for at `path`.

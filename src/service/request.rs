@@ -57,22 +57,22 @@ impl PaidRequest<'_> {
         probe_digest_under(ring.minting(), &self.service.name)
     }
 
-    /// The order that a paid ticket of such a challenge buys, and what it is bound to from then on:
-    /// this request, if the service sells it today.
+    /// The order that a paid ticket of such a challenge buys, what it is bound to from then on, and
+    /// whether the service sells that today: what was bound before needn't be sold any more.
     pub fn bought_by_probe(
         &self,
         ring: &KeyRing,
         ticket: &Genuine,
         bound: RequestDigest,
-    ) -> Option<(Order, RequestDigest)> {
+    ) -> Option<(Order, RequestDigest, bool)> {
         if !is_of_probe(self.service, ring, ticket, bound) {
             return None;
         }
         let keys = ring.get(ticket.key)?;
         let name = self.service.names().all().nth(ticket.name)?;
-        let order = self.judged().ok()?;
+        let order = self.offer.rules.forms(self.head.uri.query(), &self.body).next()?;
         let digest = digest_under(keys, name, &order);
-        Some((order, digest))
+        Some((order, digest, self.judged().is_ok()))
     }
 
     /// What a new ticket for an order is bound to.

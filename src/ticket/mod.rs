@@ -81,6 +81,7 @@ pub struct VerifiedTicket {
     request: RequestDigest,
     /// What was sold by it, if it came with the request that it was bought for.
     order: Option<Order>,
+    needs_row: bool,
 }
 
 /// A pass that was verified. Only this module makes one.
@@ -110,6 +111,13 @@ impl VerifiedTicket {
     /// Digest of the request that it was bought for.
     pub fn request(&self) -> RequestDigest {
         self.request
+    }
+
+    /// Whether it is worth something for this request only if it was handed in with it before: it
+    /// is of a challenge that was shown to all who asked for nothing, and the service doesn't sell
+    /// this request today.
+    pub fn needs_row(&self) -> bool {
+        self.needs_row
     }
 
     /// What was sold by it; `None` if it came with another request than it was bought for.
@@ -253,10 +261,13 @@ impl Tickets {
             Kind::Pass { uses } => Verified::Pass(VerifiedPass { paid, uses }),
             Kind::SingleUse { request: bound } => {
                 let (ring, ticket) = (self.verifier.ring(), paid.ticket());
-                let sold = request.sold_by(ring, ticket, bound).map(|order| (order, bound));
+                let sold = request.sold_by(ring, ticket, bound).map(|order| (order, bound, true));
                 let sold = sold.or_else(|| request.bought_by_probe(ring, ticket, bound));
-                let (order, bound) = sold.map_or((None, bound), |(order, to)| (Some(order), to));
-                Verified::Ticket(VerifiedTicket { order, paid, request: bound })
+                let (order, request, is_sold) = match sold {
+                    Some((order, request, is_sold)) => (Some(order), request, is_sold),
+                    None => (None, bound, true),
+                };
+                Verified::Ticket(VerifiedTicket { paid, request, order, needs_row: !is_sold })
             }
         })
     }

@@ -105,6 +105,9 @@ fn an_upstream_s_documents_are_sandboxed() {
     let (payer, ticket) = (world.payer(), world.payer().buys(SMS));
     assert_eq!(policies(&payer.redeems(&ticket, SMS)), 1);
     assert_eq!(policies(&payer.redeems(&ticket, SMS)), 1, "the stored answer");
+    world.upstream.behave(document("Clear-Site-Data: \"storage\"\r\nContent-Type: text/html\r\n"));
+    assert_eq!(http::get(world.address, "/status").header("clear-site-data"), None);
+    assert!(http::get(world.address, "/site").header("clear-site-data").is_some());
     world.upstream.behave(document(""));
     assert_eq!(policies(&http::get(world.address, "/status")), 1, "of no type");
     world.upstream.behave(document("Content-Type: text/plain\r\n"));

@@ -243,6 +243,33 @@ fn services_at_our_paths_go_first_where_they_may() {
     assert!(!page.contains("class=\"brand\" href"), "there is no index to go back to: {page}");
 }
 
+/// Of two at one address, the one that names the host is what is sold there.
+#[test]
+fn what_another_service_hides_is_not_described() {
+    let at = |name: &str, price: u32, host: &str| {
+        format!(
+            "[[service]]\nname = \"{name}\"\nmethod = \"POST\"\npath = \"/h\"\nticket = \
+             \"single-use\"\nprice_sat = {price}\nupstream = \"http://UPSTREAM/h\"\n{host}\n"
+        )
+    };
+    let more = at("any-host", 10, "") + &at("hosted", 99, "host = \"localhost\"");
+    let world = World::with(Options { more, ..Options::default() });
+    let browser = http::send(world.address, "GET", "/h", &[HTML], b"");
+    assert_eq!(browser.header("location"), Some("./services/hosted"));
+    for (name, status) in [("hosted", 200), ("any-host", 404)] {
+        let page = http::get(world.address, &format!("/services/{name}"));
+        assert_eq!(page.status, status, "{name}");
+        let json = [("Content-Type", "application/json")];
+        let path = format!("/l402/quote/{name}");
+        let quote = http::send(world.address, "POST", &path, &json, b"{}");
+        assert_eq!(quote.status, status, "{name}");
+    }
+    let sold = from_openapi(&http::get(world.address, "/openapi.json").json());
+    assert!(sold.iter().any(|(name, .., msat)| name == "hosted" && *msat == 99_000));
+    assert!(!sold.iter().any(|(name, ..)| name == "any-host"), "{sold:?}");
+    assert_eq!(world.payer_at("POST", "/h").tries_to_buy("{}").json()["priceSats"], 99);
+}
+
 #[test]
 fn without_pages_programs_still_read_descriptions() {
     let more = "[pages]\nenabled = false\n".to_owned();

@@ -98,3 +98,53 @@ fn nobody_else_is_handed_its_preimage_or_served_by_its_macaroon() {
     assert_eq!(world.upstream.posts().len(), 0);
     payer.redeems(&ticket, SMS).is_delivered("Okay");
 }
+
+/// Else whoever sees it later would pay an invoice that is paid.
+#[test]
+fn what_was_paid_is_shown_no_more() {
+    let (_play, world) = {
+        let play = crate::support::world::Play::new();
+        let mut watched = play.watched();
+        watched.service.push_str("\nprobe = true");
+        let world = World::with(watched);
+        world.wait_until_payments_are_detected();
+        (play, world)
+    };
+    let first = Challenge::from(look(&world, "GET"));
+    let _ = world.payer().pays(&first);
+    world.payer().waits_until(&first, "paid");
+    let second = Challenge::from(look(&world, "GET"));
+    second.is_not(&first);
+    let ticket = world.payer().pays(&second);
+    world.payer().redeems(&ticket, SMS).is_delivered("Okay");
+    Challenge::from(look(&world, "GET")).is_not(&second);
+}
+
+#[test]
+fn a_schema_that_became_tighter_takes_nothing_from_what_it_bought() {
+    let mut world = World::with(options());
+    let payer = world.payer();
+    let bought = |world: &World| payer.pays(&Challenge::from(look(world, "GET")));
+    let used = bought(&world);
+    payer.redeems(&used, SMS).is_delivered("Okay");
+    let unused = bought(&world);
+    world.stop();
+    world.write_config("farebox.toml", &[("maxLength = 120", "maxLength = 5")]);
+    world.restart();
+    payer.redeems(&used, SMS).is_replayed("Okay");
+    payer.redeems(&unused, SMS).is(400, "invalid-input");
+    let short = r#"{"phone_number":"+1234567890","message":"short"}"#;
+    payer.redeems(&unused, short).is_delivered("Okay");
+    assert_eq!(world.upstream.posts().len(), 2);
+}
+
+/// A client with as many unpaid invoices as it may have keeps no directory from looking.
+#[test]
+fn who_may_buy_nothing_more_may_look() {
+    let limits = "unpaid_per_client = 1".to_owned();
+    let world = World::with(Options { limits, ..options() });
+    let headers = [("Content-Type", "application/json"), ("X-Forwarded-For", "192.0.2.9")];
+    let buy = || http::send(world.address, "POST", PATH, &headers, SMS.as_bytes());
+    assert_eq!((buy().status, buy().status), (402, 429));
+    let _ = look(&world, "GET").asks_to_pay("payment-required");
+}

@@ -153,3 +153,36 @@ ${more}
   await page.goto(`${gate.url}/own`);
   assert.equal(await page.title(), 'read 0');
 });
+
+test('a number that can be read in two ways is not guessed', async (t) => {
+  const backend = await startBackend(t);
+  const services = `
+[[service]]
+name = "count"
+method = "POST"
+path = "/count"
+ticket = "single-use"
+price_sat = 5
+upstream = "{upstream}/count"
+[service.input]
+type = "object"
+required = ["n"]
+properties = { n = { type = "number" } }
+`;
+  const gate = await startGate(t, { services, upstream: backend.url });
+  const page = await openPage(t, await openBrowser(t));
+  await page.goto(`${gate.url}/services/count`);
+  const field = page.getByLabel('N');
+  const fault = page.locator('#f1-error');
+  for (const odd of ['1,000', '9007199254740993', '0x10', '1e5']) {
+    await field.fill(odd);
+    await page.locator('#order-button').click();
+    await until(async () => (await fault.textContent()) === 'This should be a number.', odd);
+    await field.fill('');
+    await until(async () => (await fault.textContent()) !== 'This should be a number.', odd);
+  }
+  await field.fill('1,5');
+  await pay(gate.wallet, await invoiceOf(page));
+  await heading(page, 'Delivered').waitFor();
+  assert.equal(backend.asked[0].body, '{"n":1.5}');
+});

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use toml::Spanned;
 
-use super::written::Written;
+use super::written::{TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
 use crate::order::{Rules, Takes, example as made_up};
 
@@ -38,6 +38,12 @@ pub(super) fn answers_probes(
         Some(given) if is_free => {
             Err(report.at(given.span(), "`probe` is for paid services: a free one has no 402"))
         }
+        // It is for any request: all who are shown it would have it once one of them has paid.
+        Some(given) if written.ticket == TicketWord::Pass => Err(report.at(
+            given.span(),
+            "`probe` is for `ticket = \"single-use\"`: a pass that is shown to all who look would \
+             be theirs as soon as one of them has paid",
+        )),
         given => Ok(given.is_some()),
     }
 }

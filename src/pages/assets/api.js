@@ -2,6 +2,12 @@
 
 import { address } from './store.js';
 
+/** How much of an answer is shown and kept, in characters. */
+const ANSWER_MAX = 8000;
+
+/** A stream that says nothing for so long is dead: the gate shows every 15 seconds that it is there. */
+const SILENCE_MAX = 40_000;
+
 /** A refusal, in the gate's own words. */
 export class Refusal extends Error {
   constructor(status, body, retryAfter) {
@@ -32,17 +38,11 @@ export async function redeem(ticket) {
   const options = request(order, ticket.method);
   options.headers.Authorization = `L402 ${ticket.macaroon}:${ticket.preimage}`;
   const response = await fetch(withQuery(ticket.path, order), options);
-  if (isProblem(response) || response.status === 402) {
-    const body = await readJson(response);
-    // Delivered, and the answer is too long to be given back.
-    if (body.code !== 'delivered-answer-not-kept') throw refusal(response, body);
-    return { status: response.status, text: body.detail };
-  }
-  return {
-    status: response.status,
-    text: (await response.text()).slice(0, 20_000),
-    replayed: response.headers.has('Idempotent-Replayed'),
-  };
+  // What is delivered has a status of 2xx. All else is a refusal, whoever on the way wrote it.
+  if (!response.ok) throw refusal(response, await readJson(response));
+  const text = await response.text();
+  const isLong = text.length > ANSWER_MAX;
+  return { status: response.status, text: isLong ? text.slice(0, ANSWER_MAX) : text, isLong };
 }
 
 /** How a ticket stands, and the preimage once it is paid. */
@@ -57,30 +57,46 @@ export async function status(ticket) {
 /** Calls `heard` with each state of a ticket, as they come, until `signal`. Asks again where the connection breaks. */
 export async function follow(ticket, heard, signal) {
   for (let pause = 1000; !signal.aborted; pause = Math.min(pause * 2, 15_000)) {
+    // Given up where it is silent for too long, or where the reader comes back to the page: a phone that was at its wallet may have
+    // lost the connection without a word.
+    const connection = new AbortController();
+    const giveUp = () => connection.abort();
+    let silence = setTimeout(giveUp, SILENCE_MAX);
+    const alive = () => { clearTimeout(silence); silence = setTimeout(giveUp, SILENCE_MAX); };
+    const cameBack = () => { if (!document.hidden) { pause = 250; giveUp(); } };
+    signal.addEventListener('abort', giveUp);
+    addEventListener('online', cameBack);
+    document.addEventListener('visibilitychange', cameBack);
     try {
       const response = await fetch(address('l402/status'), {
-        headers: { Authorization: `L402 ${ticket.macaroon}:`, Accept: 'text/event-stream' }, signal,
+        headers: { Authorization: `L402 ${ticket.macaroon}:`, Accept: 'text/event-stream' }, signal: connection.signal,
       });
       if (!response.ok) throw refusal(response, await readJson(response));
-      for await (const event of events(response.body)) {
+      for await (const event of events(response.body, alive)) {
         pause = 1000;
         heard(event);
       }
     } catch (error) {
-      if (signal.aborted) return;
-      if (error instanceof Refusal && [400, 403, 404].includes(error.status)) throw error;
+      if (!signal.aborted && error instanceof Refusal && [400, 403, 404].includes(error.status)) throw error;
+    } finally {
+      clearTimeout(silence);
+      signal.removeEventListener('abort', giveUp);
+      removeEventListener('online', cameBack);
+      document.removeEventListener('visibilitychange', cameBack);
     }
+    if (signal.aborted) return;
     await new Promise((resume) => setTimeout(resume, pause));
   }
 }
 
 /** Server-sent events (HTML standard, section 9.2), as far as the gate writes them. */
-async function* events(body) {
+async function* events(body, alive) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = '';
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
+    alive();
     text += value;
     const parts = text.split('\n\n');
     text = parts.pop();
@@ -93,7 +109,11 @@ async function* events(body) {
 
 /** An invoice as a picture, as an address that an image can have; nothing if there is none. */
 export async function picture(invoice) {
-  const response = await fetch(address('l402/qr'), { method: 'POST', body: invoice });
+  let response = await fetch(address('l402/qr'), { method: 'POST', body: invoice });
+  if (response.status === 429) {
+    await new Promise((resume) => setTimeout(resume, (Number(response.headers.get('Retry-After')) || 5) * 1000));
+    response = await fetch(address('l402/qr'), { method: 'POST', body: invoice });
+  }
   if (!response.ok) return undefined;
   return `data:image/svg+xml,${encodeURIComponent(await response.text())}`;
 }
@@ -109,10 +129,6 @@ function request(order, method) {
 
 function withQuery(path, order) {
   return address(order.query === null ? path : `${path}?${order.query}`);
-}
-
-function isProblem(response) {
-  return (response.headers.get('Content-Type') ?? '').startsWith('application/problem+json');
 }
 
 async function json(response) {

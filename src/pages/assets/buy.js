@@ -2,11 +2,14 @@
 // or a lost connection loses nothing; when the page comes back it takes up where it was.
 
 import * as api from './api.js';
-import { addCopyButtons, moment, sats, tell } from './elements.js';
+import { addCopyButtons, element, moment, sats, tell } from './elements.js';
 import { OrderForm } from './order-form.js';
 import { paymentPanel } from './payment.js';
-import { failurePanel, receiptPanel, sendingPanel } from './receipt.js';
+import { failurePanel, passPanel, receiptPanel, sendingPanel } from './receipt.js';
 import * as store from './store.js';
+
+/** Codes by which the gate says that a ticket is worth nothing any more. */
+const OVER = ['ticket-used', 'ticket-spent', 'ticket-expired', 'ticket-revoked'];
 
 /** How long it is waited after a key before the price is asked for. */
 const TYPING_PAUSE = 350;
@@ -29,26 +32,55 @@ addCopyButtons();
 if (form) listenToForm();
 takeUp();
 
-/** Shows what was left: a challenge in the page, a ticket named in the address, or the last one that isn't done. */
-function takeUp() {
+/** Shows what was left: a ticket named in the address, one that isn't done, or what the page itself offers. */
+async function takeUp() {
   const mine = store.all().filter((ticket) => ticket.service === service.name);
-  const open = mine.filter((one) => !store.isDone(one) && !isStale(one) && one.state !== 'delivered');
-  if (data.challenge) {
-    const order = { body: null, contentType: null, query: data.query || null };
-    // The page was loaded again: what was offered for this very request before may be paid by now.
-    const before = open.find((one) => one.path === service.path && one.order.query === order.query);
-    const challenge = { ...JSON.parse(data.challenge), secondsLeft: Number(data.secondsLeft) };
-    return show(before ?? begin(challenge, order, [...new URLSearchParams(data.query)]));
-  }
   const named = new URLSearchParams(location.hash.slice(1)).get('ticket');
-  const ticket = (named && store.find(named)) || open[0];
-  if (ticket) show(ticket);
-  else offerPass();
+  if (named && store.find(named)) return show(store.find(named));
+  // What is paid goes first.
+  const open = mine.filter((one) => !store.isDone(one) && one.state !== 'delivered' && !isStale(one))
+    .sort((one, other) => Boolean(other.preimage) - Boolean(one.preimage));
+  if (data.challenge) return takeUpChallenge(open);
+  if (open[0]) return show(open[0]);
+  offerPass();
+  const stale = mine.filter(isStale);
+  if (service.detects) await look(stale.slice(0, 5));
+  else if (stale[0]) remind(stale[0]);
+}
+
+/** The page is a 402: it was opened at the paid address itself. */
+function takeUpChallenge(open) {
+  const order = { body: null, contentType: null, query: data.query || null };
+  const summary = [...new URLSearchParams(data.query)];
+  // The page was loaded again: what was offered for this very request before may be paid by now.
+  const before = open.find((one) => one.path === service.path && one.order.query === order.query);
+  if (before) return show(before);
+  const pass = usablePass();
+  if (pass) {
+    return passPanel(panel, pass, { use: () => show(usePass(pass, order, summary)) });
+  }
+  show(begin({ ...JSON.parse(data.challenge), secondsLeft: Number(data.secondsLeft) }, order, summary));
 }
 
 /** Never paid as far as is known, and its invoice ran out a while ago. */
 function isStale(ticket) {
   return ticket.state === 'unpaid' && Date.now() > ticket.paysUntil + 3_600_000;
+}
+
+/** Asks what became of tickets that nobody has looked at for long: one may have been paid while the page was closed. */
+async function look(tickets) {
+  for (const ticket of tickets) {
+    const { state, preimage, reference } = await api.status(ticket).catch(() => ({}));
+    if (preimage) return panel.hidden ? paid({ ...ticket, reference }, preimage) : undefined;
+    if (state === 'expired' || state === 'revoked') store.update(ticket, { state: 'expired' });
+  }
+}
+
+/** Where nobody can tell whether a ticket was paid but who paid it. */
+function remind(ticket) {
+  const words = 'There is an invoice from before that was not paid, as far as is known here. ';
+  form.before(element('p', { class: 'notice' }, words,
+    element('button', { type: 'button', class: 'small', onclick: () => show(ticket) }, 'I have paid it')));
 }
 
 function listenToForm() {
@@ -104,9 +136,10 @@ async function buy() {
   try {
     const order = orderForm.order();
     const pass = usablePass();
-    if (pass) return show(usePass(pass, order));
+    if (pass) return show(usePass(pass, order, orderForm.summary()));
     show(begin(await api.challenge(service, order), order, orderForm.summary()));
   } catch (error) {
+    button.disabled = false;
     explain(error);
   } finally {
     button.disabled = false;
@@ -158,8 +191,8 @@ function usablePass() {
 }
 
 /** The pass, with another request. */
-function usePass(pass, order) {
-  const changes = { order, summary: orderForm.summary(), state: 'paid', answer: undefined, deliveredAt: undefined };
+function usePass(pass, order, summary) {
+  const changes = { order, summary, state: 'paid', answer: undefined, deliveredAt: undefined, failure: undefined };
   return store.update(pass, changes);
 }
 
@@ -169,19 +202,23 @@ function show(ticket) {
   if (form) form.hidden = true;
   panel.hidden = false;
   if (ticket.state === 'delivered') return showReceipt(ticket);
+  // A pass is served as often as it is handed in: that is never done by itself where it was begun before.
+  const wasBegun = ticket.kind === 'pass' && (ticket.state === 'sending' || ticket.failure);
+  if (wasBegun && ticket.preimage) return ended(ticket, ticket.failure ?? { code: 'maybe-sent', detail: '' });
   if (ticket.preimage) return deliver(ticket);
   showPayment(ticket);
 }
 
-function showPayment(ticket) {
+function showPayment(ticket, offered = service) {
+  stop();
   const following = new AbortController();
-  const stopClock = paymentPanel(panel, ticket, service, {
-    paid: (preimage) => paid(ticket, preimage), renew: () => renew(ticket), leave,
+  const stopClock = paymentPanel(panel, ticket, offered, {
+    paid: (preimage) => paid(ticket, preimage), renew: () => renew(ticket), leave: () => leave(ticket),
   });
   stop = () => { following.abort(); stopClock(); };
   focusPanel();
   tell(`Invoice of ${sats(ticket.priceSats)} is ready to be paid.`);
-  if (service.detects) watch(ticket, following.signal);
+  if (offered.detects) watch(ticket, following.signal);
 }
 
 /** Waits for the gate's word that it is paid. */
@@ -201,9 +238,9 @@ async function watch(ticket, signal) {
   };
   try {
     await api.follow(ticket, (event) => { heard(event).catch(() => {}); }, signal);
-  } catch (error) {
-    // No ticket of this gate's any more.
-    if (!signal.aborted) ended(ticket, { code: error.code, status: 402, detail: error.message });
+  } catch {
+    // It doesn't tell any more, for now or for ever: the payer can.
+    if (!signal.aborted) showPayment(ticket, { ...service, detects: false });
   }
 }
 
@@ -214,13 +251,17 @@ function stale(ticket) {
 }
 
 function paid(ticket, preimage) {
+  const kept = store.find(ticket.paymentHash);
+  // Another tab is at it.
+  if (ticket.kind === 'pass' && kept?.preimage) return show(kept);
   tell('Paid. Your request is on its way.');
-  deliver(store.update(ticket, { preimage, state: 'paid', reference: ticket.reference }));
+  show(store.update(ticket, { preimage, state: 'paid', reference: ticket.reference }));
 }
 
-/** Hands the ticket in. However often that is done, it is served once. */
-async function deliver(ticket) {
+/** Hands the ticket in. However often that is done, a single request is served once; a pass is not. */
+async function deliver(held) {
   stop();
+  const ticket = held.kind === 'pass' ? store.update(held, { state: 'sending', failure: undefined }) : held;
   sendingPanel(panel);
   focusPanel();
   let answer;
@@ -241,6 +282,7 @@ function refused(ticket, error) {
     const words = `That is not the preimage of this invoice. ${error.message}`;
     const place = document.getElementById('preimage-error');
     if (place) place.textContent = words;
+    else panel.querySelector('h2').after(element('p', { class: 'error' }, words));
     return tell(words);
   }
   if (ticket.kind === 'pass' && error.status === 400 && form) {
@@ -262,10 +304,10 @@ function failureOf(error) {
 /** It did not work, for now or for ever. One that is still under way is asked for again by itself. */
 function ended(ticket, failure) {
   stop();
-  const isOver = failure.status === 402;
-  const changes = { state: isOver ? 'over' : 'paid', failure };
+  const isOver = OVER.includes(failure.code);
+  const changes = { state: isOver ? 'over' : 'paid', failure: { ...failure, isOver } };
   const kept = store.update(ticket, changes);
-  failurePanel(panel, kept, failure, service, { again: () => deliver(kept), anew: leave });
+  failurePanel(panel, kept, kept.failure, service, { again: () => deliver(kept), anew: () => leave() });
   focusPanel();
   tell(failure.detail);
   if (failure.code === 'in-flight') {
@@ -276,7 +318,7 @@ function ended(ticket, failure) {
 
 function showReceipt(ticket) {
   stop();
-  receiptPanel(panel, ticket, { again: leave });
+  receiptPanel(panel, ticket, { again: () => leave() });
   focusPanel();
   tell('Delivered. The service took your request.');
 }
@@ -285,17 +327,21 @@ function showReceipt(ticket) {
 async function renew(ticket) {
   stop();
   try {
-    const { preimage, reference } = service.detects ? await api.status(ticket) : {};
+    const { state, preimage, reference } = service.detects ? await api.status(ticket) : { state: 'expired' };
     if (preimage) return paid({ ...ticket, reference }, preimage);
+    // By the gate's clock it can be paid yet, or is: no second invoice for it.
+    if (!['expired', 'revoked'].includes(state)) return showPayment({ ...ticket, paysUntil: Date.now() + 30_000 });
     show(begin(await api.challenge(service, ticket.order), ticket.order, ticket.summary));
   } catch (error) {
-    leave();
-    if (form) explain(error);
+    showPayment(ticket);
+    tell(error.message);
   }
 }
 
 /** Back to the form. */
-function leave() {
+function leave(ticket) {
+  const words = 'This browser doesn’t keep the ticket: if its invoice is paid, the payment is lost. Leave it?';
+  if (ticket?.isKept === false && !confirm(words)) return;
   stop();
   history.replaceState(null, '', location.pathname + location.search);
   if (!form) return location.assign(store.address(`services/${service.name}`));

@@ -8,7 +8,7 @@ const place = document.getElementById('tickets');
 
 /** What a state means to people. */
 const STATES = {
-  unpaid: 'Not paid yet, as far as is known', paid: 'Paid, not delivered yet', delivered: 'Delivered', expired: 'Invoice ran out', over: 'Buys nothing any more',
+  unpaid: 'Not paid yet, as far as is known', paid: 'Paid, not delivered yet', sending: 'On its way', delivered: 'Delivered', expired: 'Invoice ran out', over: 'Buys nothing any more',
 };
 
 function show() {

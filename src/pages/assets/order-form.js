@@ -76,11 +76,7 @@ export class OrderForm {
     if (kind === 'boolean') return field.checked;
     if (field.value === '') return field.required && kind === 'string' ? '' : undefined;
     if (kind === 'json') return this.service.takes === 'query' ? text(field.value) : JSON.parse(field.value);
-    if (kind === 'number') {
-      const number = Number(field.value.replace(',', '.'));
-      // The gate says what is wrong with one that can't be read.
-      return Number.isFinite(number) ? number : field.value;
-    }
+    if (kind === 'number') return number(field.value.trim());
     return field.value;
   }
 
@@ -105,6 +101,15 @@ export class OrderForm {
     field.addEventListener('input', show);
     show();
   }
+}
+
+/** A number, where it can be read in one way only; else the text, of which the gate says what is wrong. */
+function number(text) {
+  // A comma before three digits may stand for thousands.
+  const isClear = /^-?\d+([.,]\d+)?$/.test(text) && !/,\d{3}$/.test(text);
+  const value = Number(text.replace(',', '.'));
+  const isExact = Math.abs(value) <= Number.MAX_SAFE_INTEGER;
+  return isClear && isExact ? value : text;
 }
 
 /** A constant of a query is a text. */

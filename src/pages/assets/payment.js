@@ -2,7 +2,7 @@
 // for the preimage.
 
 import { picture } from './api.js';
-import { clock, copyButton, element, sats } from './elements.js';
+import { clock, copyButton, element, sats, tell } from './elements.js';
 
 /** Shows how a ticket is paid. `paid` is called with a preimage, `renew` when a new invoice is wanted, `leave` to go back. */
 export function paymentPanel(panel, ticket, service, { paid, renew, leave }) {
@@ -31,12 +31,17 @@ export function paymentPanel(panel, ticket, service, { paid, renew, leave }) {
     element('div', { class: 'actions' }, element('button', { type: 'button', onclick: leave }, 'Back to the form')),
   ].filter(Boolean));
   picture(ticket.invoice).then((source) => {
-    if (source) qr.append(element('img', { src: source, alt: 'QR code of the invoice', width: '320', height: '320' }));
+    qr.append(source
+      ? element('img', { src: source, alt: 'QR code of the invoice', width: '320', height: '320' })
+      : element('p', { class: 'no-code' }, 'There is no code just now: copy the invoice.'));
   }).catch(() => {});
   offerWebln(webln, ticket, paid);
   return tick(ticket, time, () => {
     panel.querySelector('.pay')?.replaceWith(over(service, renew));
     if (service.detects) waiting.remove();
+    panel.querySelector('h2').textContent = 'This invoice has run out';
+    panel.querySelector('h2').focus({ preventScroll: true });
+    tell('The invoice has run out.');
   });
 }
 
@@ -58,10 +63,10 @@ function tick(ticket, place, ended) {
 /** The invoice ran out. */
 function over(service, renew) {
   const paid = service.detects
-    ? 'If you paid at the last moment, it is noticed here.'
-    : 'If you have paid it, the preimage below is still good: your ticket is not lost.';
+    ? 'If you paid at the last moment, that is noticed here.'
+    : 'If you have paid it, don’t get a new one: the preimage below is still good.';
   return element('div', {},
-    element('p', {}, element('strong', {}, 'This invoice has run out. '), 'Nothing is charged for it. ', paid),
+    element('p', {}, 'It is not paid, as far as is known here. ', paid),
     element('div', { class: 'actions' }, element('button', { type: 'button', class: 'primary', onclick: renew }, 'Get a new invoice')));
 }
 

@@ -16,6 +16,15 @@ export function receiptPanel(panel, ticket, { again }) {
   ].filter(Boolean));
 }
 
+/** Shows that a pass is at hand for what is asked. */
+export function passPanel(panel, pass, { use }) {
+  panel.replaceChildren(
+    element('h2', { tabindex: '-1' }, 'You have a pass'),
+    element('p', {}, `It is good until ${moment(pass.passUntil * 1000)}: this request costs nothing more.`),
+    element('div', { class: 'actions' }, element('button', { type: 'button', class: 'primary', onclick: use }, 'Use the pass')),
+  );
+}
+
 /** Shows that a request waits for its answer. */
 export function sendingPanel(panel) {
   panel.replaceChildren(
@@ -26,28 +35,38 @@ export function sendingPanel(panel) {
 
 /** Shows what went wrong. `again` tries the same ticket once more, `anew` buys anew. */
 export function failurePanel(panel, ticket, failure, service, { again, anew }) {
-  const { title, words, isOver } = explained(failure);
+  const { title, words, isOver, rest } = explained(failure, ticket);
   panel.replaceChildren(...[
     element('h2', { tabindex: '-1', class: 'bad' }, title),
     element('p', {}, words),
     failure.says && element('p', { class: 'muted' }, `The service said: ${failure.says}`),
-    !isOver && element('p', {}, element('strong', {}, 'Your payment is not lost. '), 'The ticket is kept in this browser: try again, you won’t pay again.'),
+    !isOver && element('p', {}, element('strong', {}, 'Your payment is not lost. '), rest ?? 'The ticket is kept in this browser: try again, you won’t pay again.'),
     receipt(ticket),
     element('div', { class: 'actions' },
       isOver
         ? element('button', { type: 'button', class: 'primary', onclick: anew }, 'Back to the form')
-        : element('button', { type: 'button', class: 'primary', onclick: again }, 'Try again'),
+        : element('button', { type: 'button', class: 'primary', onclick: again }, rest ? 'Send it once more' : 'Try again'),
       service.contact && element('a', { class: 'button', href: service.contact }, 'Ask the operator')),
   ].filter(Boolean));
 }
 
 /** A refusal of a redemption in words for people. */
-function explained({ code, detail, status }) {
+function explained({ code, detail, isOver }, ticket) {
+  if (ticket.kind === 'pass' && ['outcome-unknown', 'no-connection', 'maybe-sent'].includes(code)) {
+    return {
+      title: 'It may have been sent',
+      words: 'No answer got here, so nobody can say whether the service took this request.',
+      rest: 'Your pass stays good. If you send the request once more, the service may get it twice.',
+    };
+  }
   if (code === 'outcome-unknown') {
     return { title: 'Nobody knows yet', words: 'The service took your request and gave no answer. So that it is not sent twice, it is not sent again by itself. The operator finds out; look again later.' };
   }
   if (code === 'in-flight') return { title: 'Still on its way', words: detail };
-  if (status === 402) return { title: 'This ticket buys nothing any more', words: detail, isOver: true };
+  if (isOver) return { title: 'This ticket buys nothing any more', words: detail, isOver };
+  if (code === 'payment-required') {
+    return { title: 'Your ticket did not get through', words: 'Something between this browser and the service drops it on the way.' };
+  }
   if (code === 'no-connection') return { title: 'No connection', words: detail };
   return { title: 'It did not work yet', words: detail };
 }
@@ -72,7 +91,7 @@ function answerOf(ticket) {
   const text = ticket.answer?.text?.trim();
   if (!text) return null;
   const shown = pretty(text);
-  return element('div', {}, element('h3', {}, 'The answer'), element('pre', { tabindex: '0' }, shown), copyButton(shown, 'Copy the answer'));
+  return element('div', {}, element('h3', {}, 'The answer'), element('pre', { tabindex: '0' }, shown), ticket.answer.isLong && element('p', { class: 'help' }, 'This is the beginning; the whole is longer than is kept here.'), copyButton(shown, 'Copy the answer'));
 }
 
 function pretty(text) {

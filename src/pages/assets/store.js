@@ -5,7 +5,7 @@ const root = new URL(document.body.dataset.root, location.href);
 const prefix = `farebox-ticket:${root.pathname}:`;
 
 /** Most delivered tickets that are kept; one that may be worth something is never dropped. */
-const DELIVERED_MAX = 100;
+const DELIVERED_MAX = 50;
 
 /** The address of something below the gate's own root. */
 export function address(path) {
@@ -30,21 +30,26 @@ export function find(hash) {
 
 /** Keeps a ticket as it is now. False if the browser keeps nothing. */
 export function keep(ticket) {
-  const delivered = all().filter((other) => other.state === 'delivered' && other.kind !== 'pass');
-  for (const old of delivered.slice(DELIVERED_MAX)) remove(old.paymentHash);
-  try {
-    localStorage.setItem(prefix + ticket.paymentHash, JSON.stringify(ticket));
-    return true;
-  } catch {
-    return false;
+  const done = all().filter((other) => isDone(other) && other.paymentHash !== ticket.paymentHash);
+  for (const old of done.splice(DELIVERED_MAX)) remove(old.paymentHash);
+  for (;;) {
+    try {
+      localStorage.setItem(prefix + ticket.paymentHash, JSON.stringify(ticket));
+      return true;
+    } catch {
+      // It is full, perhaps of what is done: the oldest of that goes first.
+      const oldest = done.pop();
+      if (!oldest) return false;
+      remove(oldest.paymentHash);
+    }
   }
 }
 
 /** The ticket with some of it changed, kept so if it is kept at all. */
 export function update(ticket, changes) {
-  const changed = { ...ticket, ...find(ticket.paymentHash), ...changes };
-  if (find(ticket.paymentHash)) keep(changed);
-  return changed;
+  const kept = find(ticket.paymentHash);
+  const changed = { ...ticket, ...kept, ...changes };
+  return kept ? { ...changed, isKept: keep(changed) } : changed;
 }
 
 /** Forgets a ticket. */
