@@ -67,7 +67,8 @@ pub fn page(status: StatusCode, html: String) -> Response<Body> {
 }
 
 /// Header fields that speak for all that stands at an address: what is kept there, and who answers.
-const OF_THE_ORIGIN: [&str; 2] = ["clear-site-data", "service-worker-allowed"];
+const OF_THE_ORIGIN: [&str; 5] =
+    ["clear-site-data", "service-worker-allowed", "nel", "report-to", "reporting-endpoints"];
 
 /// Has a browser treat what an upstream answers as a stranger's, so that it can't read what our
 /// pages keep. Each of several policies holds (Content Security Policy Level 3, section 3.2).

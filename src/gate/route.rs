@@ -68,6 +68,10 @@ pub(super) fn route<'a, B>(
     // Ours yields to a service, whatever its method.
     if methods.is_empty() {
         return Ok(match OwnPath::at(path) {
+            // Nothing is there, then.
+            Some(OwnPath::Page(page)) if page.is_for_people() && !catalogue.pages.is_enabled => {
+                Route::Elsewhere
+            }
             Some(own) if is_preflight => Route::Preflight(own.allowed()),
             Some(own) => Route::Own(own),
             None => Route::Elsewhere,

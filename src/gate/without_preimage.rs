@@ -18,7 +18,7 @@ pub(super) async fn accept(
 ) -> Result<Presented, Problem> {
     let (pending, why, payments) = match (presented, payments) {
         (Presented::Nothing(Rejected { pending: Some(pending), why }), Some(payments))
-            if request.offer.without_preimage =>
+            if request.offer.without_preimage && !pending.is_shown_to_all =>
         {
             (pending, why, payments)
         }

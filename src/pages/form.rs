@@ -44,7 +44,23 @@ pub(super) struct Field {
     /// Whether it has to be given.
     pub(super) is_required: bool,
     /// What stands in it at first.
-    pub(super) default: Option<String>,
+    pub(super) default: Option<Value>,
+}
+
+impl Field {
+    /// The same as a text; empty for nothing.
+    pub(super) fn default_text(&self) -> String {
+        match &self.default {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => String::new(),
+        }
+    }
+
+    /// Whether it is the one of this JSON text.
+    pub(super) fn is_default(&self, value: &str) -> bool {
+        self.default.is_some() && serde_json::from_str(value).ok() == self.default
+    }
 }
 
 /// How a thing is given.
@@ -188,10 +204,7 @@ impl Place<'_> {
             help: text(schema, "description"),
             control,
             is_required: self.is_required,
-            default: schema.get("default").map(|value| match value {
-                Value::String(text) => text.clone(),
-                value => value.to_string(),
-            }),
+            default: schema.get("default").cloned(),
         });
         Ok(())
     }

@@ -50,7 +50,7 @@ fn an_sms_has_a_number_and_a_text() {
     assert_eq!(fields[1].control, Control::Lines { limits });
     assert_eq!(fields[0].help.as_deref(), Some("With a +."));
     assert!(matches!(fields[0].control, Control::Line { kind: "tel", .. }));
-    assert_eq!((fields[2].is_required, fields[2].default.as_deref()), (false, Some("us")));
+    assert_eq!((fields[2].is_required, fields[2].default_text().as_str()), (false, "us"));
 }
 
 #[test]

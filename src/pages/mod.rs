@@ -72,7 +72,7 @@ impl Page {
     }
 
     /// Whether it is for browsers, and so gone where there are no pages.
-    fn is_for_people(&self) -> bool {
+    pub fn is_for_people(&self) -> bool {
         !matches!(self, Self::OpenApi | Self::Llms | Self::Manifest | Self::Services)
     }
 }

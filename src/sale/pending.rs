@@ -45,7 +45,9 @@ impl Sale {
             }
             Ok(InvoiceCheck::Over) => Ok(None),
             // Paid since it was looked a moment ago.
-            Ok(InvoiceCheck::Paid(_)) if request.offer.without_preimage => {
+            Ok(InvoiceCheck::Paid(_))
+                if request.offer.without_preimage && !pending.is_shown_to_all =>
+            {
                 Err(Undetermined::Node.problem())
             }
             Ok(InvoiceCheck::Paid(_)) => Err(problems::preimage_missing()),

@@ -15,6 +15,7 @@ use crate::answer::{Answer, problems};
 use crate::client::Client;
 use crate::code::Code;
 use crate::record::request_log::RequestLog;
+use crate::service::Service;
 use crate::service::request::PaidRequest;
 use crate::time::UnixTime;
 
@@ -24,9 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How much time to pay is left at least of a challenge that is shown.
 const LEFT_MIN: Duration = Duration::from_secs(60);
 
-/// Whom it counts for.
-fn nobody() -> Client {
-    Client::of(Ipv4Addr::UNSPECIFIED.into(), false)
+/// Whom a service's challenge counts for: an address of "this network" (RFC 791), which no client
+/// has.
+fn nobody(service: &Service) -> Client {
+    let number = u32::try_from(service.index).unwrap_or(0) & 0x00ff_ffff;
+    Client::of(Ipv4Addr::from(number).into(), false)
 }
 
 impl Sale {
@@ -58,9 +61,9 @@ impl Sale {
             Some(challenge) if self.may_be_shown(&challenge).await => challenge,
             _ => {
                 let bound = request.probe_digest(&self.ring);
-                // One for each service is a bound by itself. It counts as nobody's, so that a client
-                // with too many of its own keeps it from no other.
-                let minted = self.mint(request, &nobody(), bound, log).await?;
+                // It counts as nobody's, so that a client with too many of its own keeps it from no
+                // other.
+                let minted = self.mint(request, &nobody(request.service), bound, log).await?;
                 request.service.metrics.challenge(request.offer.price);
                 minted
             }

@@ -16,7 +16,7 @@ use crate::l402::verify::{Genuine, Kind, Paid, Refusal, named_service};
 use crate::order::Order;
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::request_digest::RequestDigest;
-use crate::service::request::PaidRequest;
+use crate::service::request::{PaidRequest, is_of_probe};
 use crate::service::times::TicketTimes;
 use crate::service::{Offer, Service};
 use crate::time::UnixTime;
@@ -69,8 +69,11 @@ pub struct Pending {
     pub invoice_expires: UnixTime,
     /// What it says.
     pub ticket: Genuine,
-    /// What was sold by it; a pass is for any request.
+    /// What was sold by it; a pass is for any request, and so is what is shown to all.
     pub order: Option<Order>,
+    /// Whether it was shown to all who asked for nothing: then its macaroon says nothing of who has
+    /// it.
+    pub is_shown_to_all: bool,
     /// The macaroon as its holder has it, but for a wrong preimage in it.
     pub macaroon: Vec<u8>,
 }
@@ -287,17 +290,21 @@ impl Tickets {
         else {
             return None;
         };
-        let order = match ticket.kind {
-            Kind::Pass { .. } => None,
-            Kind::SingleUse { request: bound } => {
-                Some(request.sold_by(self.verifier.ring(), ticket, bound)?)
-            }
+        let ring = self.verifier.ring();
+        let (order, is_shown_to_all) = match ticket.kind {
+            Kind::Pass { .. } => (None, false),
+            Kind::SingleUse { request: bound } => match request.sold_by(ring, ticket, bound) {
+                Some(order) => (Some(order), false),
+                None if is_of_probe(request.service, ring, ticket, bound) => (None, true),
+                None => return None,
+            },
         };
         Some(Pending {
             hash: ticket.payment_hash,
             invoice_expires: times.invoice_expires(ticket.minted),
             ticket: **ticket,
             order,
+            is_shown_to_all,
             macaroon: mint::payable(self.verifier.ring(), ticket.key, macaroon)?,
         })
     }

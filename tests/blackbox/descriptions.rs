@@ -272,8 +272,12 @@ fn what_another_service_hides_is_not_described() {
 
 #[test]
 fn without_pages_programs_still_read_descriptions() {
-    let more = "[pages]\nenabled = false\n".to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("robots.txt"), "theirs").unwrap();
+    let more = format!("[pages]\nenabled = false\nstatic_dir = \"{}\"\n", folder.path().display());
     let world = World::with(Options { more, ..Options::default() });
+    assert_eq!(http::get(world.address, "/robots.txt").text(), "theirs");
+    assert_eq!(http::send(world.address, "POST", "/", &[], b"").status, 404);
     for path in ["/", "/services/send-sms", "/assets/buy.js", "/favicon.ico", "/l402/tickets"] {
         let answer = http::send(world.address, "GET", path, &[HTML], b"");
         answer.is(404, "not-found");

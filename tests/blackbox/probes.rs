@@ -93,9 +93,25 @@ fn nobody_else_is_handed_its_preimage_or_served_by_its_macaroon() {
     payer.waits_until(&challenge, "paid");
     let status = payer.asks_for_status(&challenge);
     assert_eq!(status.header("l402-preimage"), None, "{status:?}");
-    let alone = payer.sends_macaroon_alone(&challenge, SMS);
-    assert_eq!(alone.status, 402, "{alone:?}");
+    payer.sends_macaroon_alone(&challenge, SMS).is(422, "preimage-missing");
+    let wrong = challenge.with_preimage(&"00".repeat(32));
+    payer.redeems(&wrong, SMS).is(422, "preimage-missing");
     assert_eq!(world.upstream.posts().len(), 0);
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
+}
+
+/// Nobody is asked to pay another invoice because a preimage is wrong or not there yet.
+#[test]
+fn a_challenge_that_is_handed_back_is_offered_again() {
+    let world = World::with(options());
+    let payer = world.payer();
+    let challenge = Challenge::from(look(&world, "GET"));
+    let again = payer.sends_macaroon_alone(&challenge, SMS);
+    again.advises("same-ticket");
+    again.asks_to_pay("ticket-not-paid").is_again(&challenge);
+    let wrong = challenge.with_preimage(&"00".repeat(32));
+    payer.redeems(&wrong, SMS).asks_to_pay("wrong-preimage").is_again(&challenge);
+    let ticket = payer.pays(&challenge);
     payer.redeems(&ticket, SMS).is_delivered("Okay");
 }
 

@@ -44,6 +44,16 @@ test('what nobody knows is said, and a refusal of the service too', async (t) =>
     return false;
   });
   assert.equal(backend.asked.length, 2);
+  // It keeps nobody from the next purchase.
+  await page.goto(`${gate.url}/services/send-sms`);
+  await page.getByText('A request from before is not settled yet.').waitFor();
+  await page.getByRole('button', { name: 'Look again' }).click();
+  await heading(page, 'Nobody knows yet').waitFor();
+  await page.getByRole('button', { name: 'Back to the form' }).click();
+  backend.answer = { status: 200, type: 'text/plain', body: 'Okay' };
+  await fillIn(page, '+1234567890', 'second');
+  await pay(gate.wallet, await invoiceOf(page));
+  await heading(page, 'Delivered').waitFor();
 });
 
 test('my tickets: listed, gone on with, exported, deleted', async (t) => {
@@ -185,4 +195,27 @@ properties = { n = { type = "number" } }
   await pay(gate.wallet, await invoiceOf(page));
   await heading(page, 'Delivered').waitFor();
   assert.equal(backend.asked[0].body, '{"n":1.5}');
+});
+
+test('what is no text, or long, can be saved, also later', async (t) => {
+  const backend = await startBackend(t);
+  const long = 'x'.repeat(20_000);
+  backend.answer = { status: 200, type: 'image/png', body: long };
+  const gate = await startGate(t, { services: SMS, upstream: backend.url });
+  const page = await openPage(t, await openBrowser(t));
+  await page.goto(`${gate.url}/services/send-sms`);
+  await fillIn(page);
+  await pay(gate.wallet, await invoiceOf(page));
+  await heading(page, 'Delivered').waitFor();
+  const save = async () => {
+    const saving = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Save the whole answer' }).click();
+    return readFile(await (await saving).path(), 'utf8');
+  };
+  assert.equal(await save(), long);
+  await page.goto(`${gate.url}/l402/tickets`);
+  await page.getByRole('link', { name: /^Show/ }).click();
+  await page.getByRole('button', { name: 'Get the whole answer again' }).click();
+  assert.equal(await save(), long);
+  assert.equal(backend.asked.length, 1);
 });

@@ -32,7 +32,7 @@ export async function challenge(service, order) {
   return { ...body, secondsLeft: left(response, body.expiresAt) };
 }
 
-/** Hands a ticket in with its own request. */
+/** Hands a ticket in with its own request: the whole answer, and what is kept of it. */
 export async function redeem(ticket) {
   const { order } = ticket;
   const options = request(order, ticket.method);
@@ -40,9 +40,11 @@ export async function redeem(ticket) {
   const response = await fetch(withQuery(ticket.path, order), options);
   // What is delivered has a status of 2xx. All else is a refusal, whoever on the way wrote it.
   if (!response.ok) throw refusal(response, await readJson(response));
-  const text = await response.text();
-  const isLong = text.length > ANSWER_MAX;
-  return { status: response.status, text: isLong ? text.slice(0, ANSWER_MAX) : text, isLong };
+  const whole = await response.blob();
+  const isText = whole.type === '' || /^text\/|json|xml/.test(whole.type);
+  const text = isText ? await whole.text() : '';
+  const isLong = !isText || text.length > ANSWER_MAX;
+  return { whole, answer: { status: response.status, text: text.slice(0, ANSWER_MAX), type: whole.type, isLong } };
 }
 
 /** How a ticket stands, and the preimage once it is paid. */
@@ -119,7 +121,8 @@ export async function picture(invoice) {
 }
 
 function request(order, method) {
-  const options = { method, headers: {}, cache: 'no-store' };
+  // A login page that something on the way leads to is no answer of the service's.
+  const options = { method, headers: {}, cache: 'no-store', redirect: 'error' };
   if (order.body !== null) {
     options.body = order.body;
     options.headers['Content-Type'] = order.contentType;

@@ -11,6 +11,12 @@ import * as store from './store.js';
 /** Codes by which the gate says that a ticket is worth nothing any more. */
 const OVER = ['ticket-used', 'ticket-spent', 'ticket-expired', 'ticket-revoked'];
 
+/** Codes of what can't be settled here and now. */
+const LEFT = ['outcome-unknown', 'ticket-forged', 'ticket-for-another-service', 'ticket-caveats', 'ticket-unreadable', 'pass-not-taken'];
+
+/** How long the first of several tabs that hear of a payment keeps the others from acting on it. */
+const TABS_PAUSE = 3000;
+
 /** How long it is waited after a key before the price is asked for. */
 const TYPING_PAUSE = 350;
 
@@ -28,6 +34,13 @@ const orderForm = form && new OrderForm(form, service);
 /** Ends what goes on for the ticket that is shown. */
 let stop = () => {};
 
+/** Passes that this page has begun to use, by their hashes. */
+const begun = new Set();
+
+/** The ticket that is shown, while it would be lost with the page. */
+let unkept;
+addEventListener('beforeunload', (event) => { if (unkept) event.preventDefault(); });
+
 addCopyButtons();
 if (form) listenToForm();
 takeUp();
@@ -37,24 +50,29 @@ async function takeUp() {
   const mine = store.all().filter((ticket) => ticket.service === service.name);
   const named = new URLSearchParams(location.hash.slice(1)).get('ticket');
   if (named && store.find(named)) return show(store.find(named));
-  // What is paid goes first.
-  const open = mine.filter((one) => !store.isDone(one) && one.state !== 'delivered' && !isStale(one))
+  // What is paid goes first. What nobody can settle here now keeps nobody from buying anew.
+  const isOpen = (one) => !store.isDone(one) && one.state !== 'delivered' && !isStale(one);
+  const open = mine.filter((one) => isOpen(one) && !LEFT.includes(one.failure?.code))
     .sort((one, other) => Boolean(other.preimage) - Boolean(one.preimage));
-  if (data.challenge) return takeUpChallenge(open);
+  if (data.challenge) return takeUpChallenge(open, mine.filter(isStale));
   if (open[0]) return show(open[0]);
   offerPass();
+  const left = mine.find((one) => isOpen(one) && LEFT.includes(one.failure?.code));
+  if (left) remind(left, 'A request from before is not settled yet. ', 'Look again');
   const stale = mine.filter(isStale);
   if (service.detects) await look(stale.slice(0, 5));
-  else if (stale[0]) remind(stale[0]);
+  else if (stale[0]) remind(stale[0], 'There is an invoice from before that was not paid, as far as is known here. ', 'I have paid it');
 }
 
 /** The page is a 402: it was opened at the paid address itself. */
-function takeUpChallenge(open) {
+async function takeUpChallenge(open, stale) {
   const order = { body: null, contentType: null, query: data.query || null };
   const summary = [...new URLSearchParams(data.query)];
   // The page was loaded again: what was offered for this very request before may be paid by now.
-  const before = open.find((one) => one.path === service.path && one.order.query === order.query);
+  const isSame = (one) => one.path === service.path && one.order.query === order.query;
+  const before = open.find(isSame);
   if (before) return show(before);
+  if (service.detects && (await look(stale.filter(isSame).slice(0, 5)))) return;
   const pass = usablePass();
   if (pass) {
     return passPanel(panel, pass, { use: () => show(usePass(pass, order, summary)) });
@@ -71,16 +89,22 @@ function isStale(ticket) {
 async function look(tickets) {
   for (const ticket of tickets) {
     const { state, preimage, reference } = await api.status(ticket).catch(() => ({}));
-    if (preimage) return panel.hidden ? paid({ ...ticket, reference }, preimage) : undefined;
+    // Somebody may be at the next purchase by now.
+    if (preimage && (panel.hidden || data.challenge)) {
+      paid({ ...ticket, reference }, preimage);
+      return true;
+    }
     if (state === 'expired' || state === 'revoked') store.update(ticket, { state: 'expired' });
   }
+  return false;
 }
 
-/** Where nobody can tell whether a ticket was paid but who paid it. */
-function remind(ticket) {
-  const words = 'There is an invoice from before that was not paid, as far as is known here. ';
-  form.before(element('p', { class: 'notice' }, words,
-    element('button', { type: 'button', class: 'small', onclick: () => show(ticket) }, 'I have paid it')));
+/** Tells of a ticket from before that its holder may want to look at. */
+function remind(ticket, words, verb) {
+  const notice = element('p', { class: 'notice' }, words);
+  const look = () => { notice.remove(); show(ticket); };
+  notice.append(element('button', { type: 'button', class: 'small', onclick: look }, verb));
+  form?.before(notice);
 }
 
 function listenToForm() {
@@ -187,7 +211,7 @@ function begin(challenge, order, summary) {
 /** A pass of this service that is paid and good. */
 function usablePass() {
   return store.all().find((ticket) => ticket.service === service.name && ticket.kind === 'pass'
-    && ticket.preimage && ticket.passUntil * 1000 > Date.now() && ticket.state !== 'over');
+    && ticket.preimage && ticket.state !== 'over');
 }
 
 /** The pass, with another request. */
@@ -199,9 +223,11 @@ function usePass(pass, order, summary) {
 /** Shows a ticket as it stands, and goes on with it. */
 function show(ticket) {
   stop();
+  unkept = ticket.isKept === false && ticket.state !== 'delivered' ? ticket : undefined;
   if (form) form.hidden = true;
   panel.hidden = false;
   if (ticket.state === 'delivered') return showReceipt(ticket);
+  if (ticket.state === 'over' && ticket.failure) return ended(ticket, ticket.failure);
   // A pass is served as often as it is handed in: that is never done by itself where it was begun before.
   const wasBegun = ticket.kind === 'pass' && (ticket.state === 'sending' || ticket.failure);
   if (wasBegun && ticket.preimage) return ended(ticket, ticket.failure ?? { code: 'maybe-sent', detail: '' });
@@ -251,11 +277,30 @@ function stale(ticket) {
 }
 
 function paid(ticket, preimage) {
-  const kept = store.find(ticket.paymentHash);
-  // Another tab is at it.
-  if (ticket.kind === 'pass' && kept?.preimage) return show(kept);
-  tell('Paid. Your request is on its way.');
+  if (ticket.kind === 'pass') return paidPass(ticket, preimage);
   show(store.update(ticket, { preimage, state: 'paid', reference: ticket.reference }));
+}
+
+/** The same of a pass, which is served as often as it is handed in: of several tabs that hear of the payment one acts on it. */
+function paidPass(ticket, preimage) {
+  const hash = ticket.paymentHash;
+  if (begun.has(hash)) return;
+  begun.add(hash);
+  const goOn = () => {
+    const kept = store.find(hash);
+    if (kept?.preimage) return show(kept);
+    const changes = { preimage, state: 'sending', reference: ticket.reference };
+    panel.hidden = false;
+    if (form) form.hidden = true;
+    deliver(store.update(ticket, changes));
+  };
+  // Pages that came by plain HTTP have no locks.
+  if (!navigator.locks) return goOn();
+  navigator.locks.request(`farebox ${hash}`, { ifAvailable: true }, async (isFirst) => {
+    if (!isFirst) return setTimeout(() => show(store.find(hash) ?? ticket), TABS_PAUSE / 2);
+    goOn();
+    await new Promise((resume) => setTimeout(resume, TABS_PAUSE));
+  });
 }
 
 /** Hands the ticket in. However often that is done, a single request is served once; a pass is not. */
@@ -264,20 +309,24 @@ async function deliver(held) {
   const ticket = held.kind === 'pass' ? store.update(held, { state: 'sending', failure: undefined }) : held;
   sendingPanel(panel);
   focusPanel();
-  let answer;
+  let delivered;
   try {
-    answer = await api.redeem(ticket);
+    delivered = await api.redeem(ticket);
   } catch (error) {
     return refused(ticket, error);
   }
+  const { whole, answer } = delivered;
+  unkept = undefined;
   const deliveredAt = ticket.deliveredAt ?? Date.now();
-  showReceipt(store.update(ticket, { state: 'delivered', answer, deliveredAt, failure: undefined }));
+  showReceipt(store.update(ticket, { state: 'delivered', answer, deliveredAt, failure: undefined }), whole);
 }
 
 /** It was not delivered. Whether the ticket still is worth something is the gate's word. */
 function refused(ticket, error) {
   if (['wrong-preimage', 'preimage-unreadable'].includes(error.code)) {
     // What was typed, or what a wallet gave, is not the proof: the ticket waits for the right one.
+    const kept = store.find(ticket.paymentHash);
+    if (kept?.preimage && kept.preimage !== ticket.preimage) return show(kept);
     show(store.update(ticket, { preimage: undefined, state: 'unpaid', failure: undefined }));
     const words = `That is not the preimage of this invoice. ${error.message}`;
     const place = document.getElementById('preimage-error');
@@ -307,7 +356,7 @@ function ended(ticket, failure) {
   const isOver = OVER.includes(failure.code);
   const changes = { state: isOver ? 'over' : 'paid', failure: { ...failure, isOver } };
   const kept = store.update(ticket, changes);
-  failurePanel(panel, kept, kept.failure, service, { again: () => deliver(kept), anew: () => leave() });
+  failurePanel(panel, kept, kept.failure, service, { again: () => deliver(kept), anew: () => leave(kept) });
   focusPanel();
   tell(failure.detail);
   if (failure.code === 'in-flight') {
@@ -316,9 +365,9 @@ function ended(ticket, failure) {
   }
 }
 
-function showReceipt(ticket) {
+function showReceipt(ticket, whole) {
   stop();
-  receiptPanel(panel, ticket, { again: () => leave() });
+  receiptPanel(panel, ticket, { whole, again: () => leave(), fetchAgain: () => deliver(ticket) });
   focusPanel();
   tell('Delivered. The service took your request.');
 }
@@ -342,6 +391,7 @@ async function renew(ticket) {
 function leave(ticket) {
   const words = 'This browser doesn’t keep the ticket: if its invoice is paid, the payment is lost. Leave it?';
   if (ticket?.isKept === false && !confirm(words)) return;
+  unkept = undefined;
   stop();
   history.replaceState(null, '', location.pathname + location.search);
   if (!form) return location.assign(store.address(`services/${service.name}`));

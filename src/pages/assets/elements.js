@@ -53,9 +53,13 @@ export function addCopyButtons() {
   }
 }
 
-/** A file for the reader to keep. */
+/** JSON as a file for the reader to keep. */
 export function download(name, value) {
-  const file = new Blob([JSON.stringify(value, null, 2) + '\n'], { type: 'application/json' });
+  save(name, new Blob([JSON.stringify(value, null, 2) + '\n'], { type: 'application/json' }));
+}
+
+/** A file for the reader to keep. */
+export function save(name, file) {
   const link = element('a', { href: URL.createObjectURL(file), download: name });
   document.body.append(link);
   link.click();

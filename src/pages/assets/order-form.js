@@ -15,10 +15,19 @@ export class OrderForm {
     if (takes === 'nothing' || (takes === 'query' && this.fields.length === 0)) return nothing;
     if (takes === 'text') return { ...nothing, contentType, body: this.fields[0].value };
     const wanted = {};
-    for (const field of this.fields) {
+    const isLeft = (field) => field.type === 'hidden' && !field.dataset.required;
+    for (const field of this.fields.filter((one) => !isLeft(one))) {
+      if (field.dataset.pointer === '') {
+        if (field.dataset.kind === 'json') JSON.parse(field.value);
+        return { ...nothing, contentType, body: field.value };
+      }
       const value = this.#value(field);
-      if (field.dataset.pointer === '') return { ...nothing, contentType, body: field.value };
       if (value !== undefined) put(wanted, field.dataset.pointer, value);
+    }
+    // A constant of a group that may be left out goes with the others of its group.
+    for (const field of this.fields.filter(isLeft)) {
+      const group = field.dataset.pointer.split('/').slice(0, -1);
+      if (group.length > 0 && at(wanted, group)) put(wanted, field.dataset.pointer, this.#value(field));
     }
     if (takes !== 'query') return { ...nothing, contentType, body: JSON.stringify(wanted) };
     const texts = Object.entries(wanted).map(([name, value]) => [name, String(value)]);
@@ -118,13 +127,22 @@ function text(json) {
   return typeof value === 'string' ? value : json;
 }
 
+/** What is at these names, if all of them are there. */
+function at(object, names) {
+  return names.reduce((inner, name) => inner?.[unescaped(name)], object);
+}
+
+function unescaped(name) {
+  return name.replaceAll('~1', '/').replaceAll('~0', '~');
+}
+
 /** Puts a value at a JSON pointer (without its first slash). */
 function put(object, pointer, value) {
-  const names = pointer.split('/').map((name) => name.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const names = pointer.split('/').map(unescaped);
   const last = names.pop();
-  let at = object;
-  for (const name of names) at = at[name] ??= {};
-  at[last] = value;
+  let inner = object;
+  for (const name of names) inner = inner[name] ??= {};
+  inner[last] = value;
 }
 
 /** What would be right, as a sentence. */

@@ -48,8 +48,14 @@ export function keep(ticket) {
 /** The ticket with some of it changed, kept so if it is kept at all. */
 export function update(ticket, changes) {
   const kept = find(ticket.paymentHash);
-  const changed = { ...ticket, ...kept, ...changes };
-  return kept ? { ...changed, isKept: keep(changed) } : changed;
+  const allowed = { ...changes };
+  // Another tab may know better.
+  const isDelivered = kept?.state === 'delivered' && kept.kind !== 'pass' && changes.state !== 'delivered';
+  if (isDelivered || (changes.state === 'expired' && kept?.preimage)) {
+    for (const name of ['state', 'preimage', 'failure']) delete allowed[name];
+  }
+  const changed = { ...ticket, ...kept, ...allowed };
+  return { ...changed, isKept: Boolean(kept) && keep(changed) };
 }
 
 /** Forgets a ticket. */
@@ -71,7 +77,7 @@ function read(key) {
 
 /** Whether nothing is left to do for it, and nothing of worth in it: `expired` and `over` are the gate's own word. */
 export function isDone(ticket) {
-  if (ticket.kind === 'pass' && ticket.preimage && ticket.passUntil * 1000 > Date.now() && ticket.state !== 'over') return false;
+  if (ticket.kind === 'pass' && ticket.preimage) return ticket.state === 'over';
   return ['delivered', 'expired', 'over'].includes(ticket.state);
 }
 
