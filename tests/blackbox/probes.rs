@@ -4,12 +4,22 @@
 use crate::support::World;
 use crate::support::http::{self, Response};
 use crate::support::payer::Challenge;
-use crate::support::world::{Options, PATH, SMS};
+use crate::support::world::{Options, PATH, Play, SMS};
 
 const OTHER: &str = r#"{"phone_number":"+1234567891","message":"another"}"#;
 
 fn options() -> Options {
     Options { service: "probe = true".into(), ..Options::default() }
+}
+
+/// A gate that hears of payments.
+fn watching() -> (Play, World) {
+    let play = Play::new();
+    let mut watched = play.watched();
+    watched.service.push_str("\nprobe = true");
+    let world = World::with(watched);
+    world.wait_until_payments_are_detected();
+    (play, world)
 }
 
 fn look(world: &World, method: &str) -> Response {
@@ -79,14 +89,7 @@ fn two_requests_at_once_are_served_as_one() {
 /// Others hold the same macaroon: only the preimage shows who has paid.
 #[test]
 fn nobody_else_is_handed_its_preimage_or_served_by_its_macaroon() {
-    let (_play, world) = {
-        let play = crate::support::world::Play::new();
-        let mut watched = play.watched();
-        watched.service.push_str("\nprobe = true");
-        let world = World::with(watched);
-        world.wait_until_payments_are_detected();
-        (play, world)
-    };
+    let (_play, world) = watching();
     let payer = world.payer();
     let challenge = Challenge::from(look(&world, "GET"));
     let ticket = payer.pays(&challenge);
@@ -118,14 +121,7 @@ fn a_challenge_that_is_handed_back_is_offered_again() {
 /// Else whoever sees it later would pay an invoice that is paid.
 #[test]
 fn what_was_paid_is_shown_no_more() {
-    let (_play, world) = {
-        let play = crate::support::world::Play::new();
-        let mut watched = play.watched();
-        watched.service.push_str("\nprobe = true");
-        let world = World::with(watched);
-        world.wait_until_payments_are_detected();
-        (play, world)
-    };
+    let (_play, world) = watching();
     let first = Challenge::from(look(&world, "GET"));
     let _ = world.payer().pays(&first);
     world.payer().waits_until(&first, "paid");

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import {
-  SMS, fillIn, heading, invoiceOf, openBrowser, openPage, pay, shoot, startBackend, startDemo, startGate, startProxy, until,
+  SMS, begin, fillIn, heading, invoiceOf, openBrowser, openPage, pay, shoot, startBackend, startDemo, startGate, startProxy, until,
 } from './support.mjs';
 
 test('the whole purchase on the demo, paid on the play wallet’s page', async (t) => {
@@ -52,9 +52,7 @@ test('by keyboard alone', async (t) => {
 });
 
 test('a reload in the middle, and a payment while the tab is closed', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t);
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page);
   const invoice = await invoiceOf(page);
@@ -72,10 +70,8 @@ test('a reload in the middle, and a payment while the tab is closed', async (t) 
 });
 
 test('an invoice that runs out is replaced, and what was paid at the last moment is not lost', async (t) => {
-  const backend = await startBackend(t);
   const lnd = 'detect_payments = true\ninvoice_expiry = "10s"\nmint_ahead = 0';
-  const gate = await startGate(t, { services: SMS, upstream: backend.url, lnd });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t, { lnd });
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page);
   const first = await invoiceOf(page);
@@ -95,9 +91,7 @@ test('an invoice that runs out is replaced, and what was paid at the last moment
 });
 
 test('a backend that is down after the payment: tried again, no second payment', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t);
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page);
   const invoice = await invoiceOf(page);
@@ -119,9 +113,7 @@ test('a backend that is down after the payment: tried again, no second payment',
 });
 
 test('without detection the preimage is asked for, and a wrong one is refused at once', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url, lnd: '' });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t, { lnd: '' });
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page);
   const invoice = await invoiceOf(page);
@@ -142,9 +134,7 @@ test('without detection the preimage is asked for, and a wrong one is refused at
 });
 
 test('by a wallet in the browser', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url, lnd: '' });
-  const page = await openPage(t, await openBrowser(t));
+  const { gate, page } = await begin(t, { lnd: '' });
   await page.exposeFunction('payInvoice', (invoice) => pay(gate.wallet, invoice));
   await page.addInitScript(() => {
     let tries = 0;
@@ -188,8 +178,6 @@ test('below a path, behind something that takes it off', async (t) => {
 });
 
 test('a paid address that is opened in a browser sells there and then', async (t) => {
-  const backend = await startBackend(t);
-  backend.answer = { status: 200, type: 'application/json', body: '{"rain":"soon"}' };
   const services = `
 [[service]]
 name = "weather"
@@ -204,8 +192,8 @@ type = "object"
 required = ["city"]
 properties = { city = { type = "string", minLength = 1 } }
 `;
-  const gate = await startGate(t, { services, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t, { services });
+  backend.answer = { status: 200, type: 'application/json', body: '{"rain":"soon"}' };
   const response = await page.goto(`${gate.url}/weather?city=Oslo`);
   assert.equal(response.status(), 402);
   assert.match(response.headers()['www-authenticate'], /^L402 /);
@@ -225,7 +213,6 @@ properties = { city = { type = "string", minLength = 1 } }
 });
 
 test('a pass is bought once and used twice', async (t) => {
-  const backend = await startBackend(t);
   const services = `
 [[service]]
 name = "day-pass"
@@ -240,8 +227,7 @@ type = "object"
 required = ["question"]
 properties = { question = { type = "string", minLength = 1 } }
 `;
-  const gate = await startGate(t, { services: services.replace('"1d"', '"24h"'), upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t, { services: services.replace('"1d"', '"24h"') });
   await page.goto(`${gate.url}/services/day-pass`);
   await page.getByLabel('Question').fill('one');
   await pay(gate.wallet, await invoiceOf(page));
@@ -259,9 +245,7 @@ properties = { question = { type = "string", minLength = 1 } }
 });
 
 test('a wrong preimage that the page can’t check is refused by the gate, and the ticket is not lost', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url, lnd: '' });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t, { lnd: '' });
   // As on a page that came by plain HTTP from another machine.
   await page.addInitScript(() => Object.defineProperty(window.crypto, 'subtle', { value: undefined }));
   await page.goto(`${gate.url}/services/send-sms`);
@@ -280,9 +264,7 @@ test('a wrong preimage that the page can’t check is refused by the gate, and t
 });
 
 test('a browser that keeps nothing says so, and still sells', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { gate, page } = await begin(t);
   await page.addInitScript(() => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }; });
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page);
@@ -293,9 +275,7 @@ test('a browser that keeps nothing says so, and still sells', async (t) => {
 });
 
 test('an invoice that ran out on the page and was paid all the same is not bought again', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t);
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page);
   const invoice = await invoiceOf(page);
@@ -317,9 +297,7 @@ test('an invoice that ran out on the page and was paid all the same is not bough
 });
 
 test('what something on the way answers is no delivery', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t);
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page);
   const invoice = await invoiceOf(page);
@@ -341,9 +319,7 @@ test('what something on the way answers is no delivery', async (t) => {
 });
 
 test('an invoice that was paid while the page was closed for hours is taken up', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t);
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page);
   const invoice = await invoiceOf(page);
@@ -356,7 +332,6 @@ test('an invoice that was paid while the page was closed for hours is taken up',
 });
 
 test('a pass sends nothing by itself a second time, neither by a reload nor in a second tab', async (t) => {
-  const backend = await startBackend(t);
   const services = `
 [[service]]
 name = "data"
@@ -367,8 +342,7 @@ pass_time = "24h"
 price_sat = 50
 upstream = "{upstream}/data"
 `;
-  const gate = await startGate(t, { services, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t, { services });
   await page.goto(`${gate.url}/services/data`);
   const invoice = await invoiceOf(page);
   const other = await page.context().newPage();

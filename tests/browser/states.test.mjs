@@ -4,13 +4,11 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 import {
-  SMS, fillIn, heading, invoiceOf, openBrowser, openPage, pay, startBackend, startGate, until,
+  SMS, begin, fillIn, heading, invoiceOf, openBrowser, pay, startBackend, startGate, until,
 } from './support.mjs';
 
 test('the field at fault is named beside it', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t);
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page, '12345', '');
   await page.getByRole('button', { name: 'Get the invoice' }).click();
@@ -27,9 +25,7 @@ test('the field at fault is named beside it', async (t) => {
 });
 
 test('what nobody knows is said, and a refusal of the service too', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t);
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page, '+1234567890', 'first');
   backend.answer = { status: 422, type: 'text/plain', body: 'no credit <b>here</b>' };
@@ -57,9 +53,7 @@ test('what nobody knows is said, and a refusal of the service too', async (t) =>
 });
 
 test('my tickets: listed, gone on with, exported, deleted', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { gate, page } = await begin(t);
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page);
   const invoice = await invoiceOf(page);
@@ -81,9 +75,7 @@ test('my tickets: listed, gone on with, exported, deleted', async (t) => {
 });
 
 test('without scripts the page can be read, and the commands are there', async (t) => {
-  const backend = await startBackend(t);
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t), { javaScriptEnabled: false });
+  const { gate, page } = await begin(t, { page: { javaScriptEnabled: false } });
   await page.goto(`${gate.url}/services/send-sms`);
   await page.getByText('The form needs JavaScript').waitFor();
   await page.getByText('From a terminal, with curl').click();
@@ -92,7 +84,6 @@ test('without scripts the page can be read, and the commands are there', async (
 });
 
 test('what can’t be a form is written as JSON', async (t) => {
-  const backend = await startBackend(t);
   const services = `${SMS}
 [[service]]
 name = "many"
@@ -106,8 +97,7 @@ type = "object"
 required = ["to"]
 properties = { to = { type = "array", minItems = 1, items = { type = "string" } } }
 `;
-  const gate = await startGate(t, { services, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t, { services });
   await page.goto(`${gate.url}/services/many`);
   await page.getByText('`to` is a list').waitFor();
   const field = page.getByLabel('The request, as JSON');
@@ -121,10 +111,8 @@ properties = { to = { type = "array", minItems = 1, items = { type = "string" } 
 });
 
 test('in the operator’s name, colour and picture, under 50 KB', async (t) => {
-  const backend = await startBackend(t);
   const pages = 'title = "Fjord SMS"\nabout = "Messages from the north."\naccent = "#fd0"\ncontact = "mailto:a@example.com"\nterms = "https://example.com/terms"';
-  const gate = await startGate(t, { services: SMS, upstream: backend.url, pages });
-  const page = await openPage(t, await openBrowser(t));
+  const { gate, page } = await begin(t, { pages });
   let bytes = 0;
   page.on('response', async (response) => { bytes += Number(response.headers()['content-length'] ?? 0); });
   await page.goto(`${gate.url}/`);
@@ -165,7 +153,6 @@ ${more}
 });
 
 test('a number that can be read in two ways is not guessed', async (t) => {
-  const backend = await startBackend(t);
   const services = `
 [[service]]
 name = "count"
@@ -179,8 +166,7 @@ type = "object"
 required = ["n"]
 properties = { n = { type = "number" } }
 `;
-  const gate = await startGate(t, { services, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
+  const { backend, gate, page } = await begin(t, { services });
   await page.goto(`${gate.url}/services/count`);
   const field = page.getByLabel('N');
   const fault = page.locator('#f1-error');
@@ -198,11 +184,9 @@ properties = { n = { type = "number" } }
 });
 
 test('what is no text, or long, can be saved, also later', async (t) => {
-  const backend = await startBackend(t);
+  const { backend, gate, page } = await begin(t);
   const long = 'x'.repeat(20_000);
   backend.answer = { status: 200, type: 'image/png', body: long };
-  const gate = await startGate(t, { services: SMS, upstream: backend.url });
-  const page = await openPage(t, await openBrowser(t));
   await page.goto(`${gate.url}/services/send-sms`);
   await fillIn(page);
   await pay(gate.wallet, await invoiceOf(page));

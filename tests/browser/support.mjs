@@ -206,6 +206,13 @@ export async function openPage(t, browser, { allowed = [], ...options } = {}) {
   return context.newPage();
 }
 
+/** A backend, a gate before it that sells `services`, and a page: what most tests begin with. */
+export async function begin(t, { services = SMS, page: options, ...gate } = {}) {
+  const backend = await startBackend(t);
+  const started = await startGate(t, { services, upstream: backend.url, ...gate });
+  return { backend, gate: started, page: await openPage(t, await openBrowser(t), options) };
+}
+
 /** Fills in the form of an SMS. */
 export async function fillIn(page, number = '+1234567890', message = 'Hello from a browser') {
   await page.getByLabel('Phone number').fill(number);
