@@ -6,8 +6,14 @@ use hyper::{Method, Request};
 
 /// Whether it is a browser's navigation.
 pub(super) fn is_navigation<B>(request: &Request<B>) -> bool {
-    let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
-    reads && !request.headers().contains_key(AUTHORIZATION) && names_html(request)
+    is_read(request.method())
+        && !request.headers().contains_key(AUTHORIZATION)
+        && names_html(request)
+}
+
+/// Whether a method only looks.
+pub(super) fn is_read(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
 }
 
 fn names_html<B>(request: &Request<B>) -> bool {

@@ -8,6 +8,7 @@ use hyper::header::HeaderValue;
 use hyper::{Method, Request};
 
 use super::body::{self, Asking, Whole};
+use super::navigation::is_read;
 use super::own_paths::OwnPath;
 use super::{Gate, route};
 use crate::answer::problem::Problem;
@@ -136,11 +137,11 @@ impl Gate {
         client: &Client,
         request: Request<Incoming>,
     ) -> Result<Answer, Problem> {
-        let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
         let (path, headers) = (request.uri().path(), request.headers());
         let base = Reached::by(&request, client).base_url(self.catalogue.public_url.as_deref());
         let asking = pages::Asking { path, host: None, base: &base, headers };
-        let file = if reads { self.pages.static_file(&asking).await } else { None };
+        let file =
+            if is_read(request.method()) { self.pages.static_file(&asking).await } else { None };
         body::discard(request, &self.catalogue.limits).await;
         file.ok_or_else(problems::no_such_service)
     }

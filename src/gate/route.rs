@@ -8,7 +8,7 @@ use hyper::header::{HOST, HeaderValue};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Version};
 
-use super::navigation::is_navigation;
+use super::navigation::{is_navigation, is_read};
 use super::own_paths::OwnPath;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
@@ -102,8 +102,8 @@ fn show_what_is_sold<'a, B>(
     if catalogue.pages.is_enabled && is_navigation(request) {
         return sold().next().map(Route::SeeService);
     }
-    let looks = *request.method() == Method::GET || *request.method() == Method::HEAD;
-    sold().find(|service| service.answers_probes && looks).map(Route::Probe)
+    let mut probed = sold().filter(|service| service.answers_probes);
+    probed.next().filter(|_| is_read(request.method())).map(Route::Probe)
 }
 
 /// The host that is asked for, in lower case, without port and the dot of a fully qualified name.

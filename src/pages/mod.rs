@@ -115,11 +115,8 @@ impl Pages {
         self.catalogue.pages.is_enabled
     }
 
-    /// A page.
+    /// A page. One for people is asked for only where there are any.
     pub fn answer(&self, page: &Page, asking: &Asking<'_>) -> Result<Answer, Problem> {
-        if page.is_for_people() && !self.are_on() {
-            return Err(problems::no_such_service());
-        }
         let (catalogue, frame) = (&*self.catalogue, self.catalogue.frame(asking.path));
         let description = || Description::of(catalogue, asking.host, asking.base);
         let file = match page {
