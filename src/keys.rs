@@ -148,6 +148,12 @@ impl KeyRing {
         Some(Self { minting: keys.next()?, older: keys.collect() })
     }
 
+    /// Whether these secrets make this very ring.
+    pub fn is_of(&self, secrets: &[MasterSecret]) -> bool {
+        let fingerprints = secrets.iter().map(|secret| Keys::derive(secret, "").fingerprint());
+        self.all().map(Keys::fingerprint).eq(fingerprints)
+    }
+
     /// The keys that sign new tickets.
     pub fn minting(&self) -> &Keys {
         &self.minting

@@ -1,6 +1,7 @@
 //! Places that all share, of which one stranger, or one ticket, gets a part only.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -22,7 +23,7 @@ enum Holder {
 
 /// How many places each holder has. Grows with the places that are taken, and no further.
 pub struct Shares {
-    per_holder: usize,
+    per_holder: AtomicUsize,
     taken: DashMap<Holder, usize>,
 }
 
@@ -41,25 +42,34 @@ pub struct ClientShare {
 impl Shares {
     /// At most so many places for one client or ticket at once.
     pub fn new(per_holder: usize) -> Arc<Self> {
-        Arc::new(Self { per_holder, taken: DashMap::new() })
+        Arc::new(Self { per_holder: AtomicUsize::new(per_holder), taken: DashMap::new() })
+    }
+
+    /// At most so many for one from here on; those that are taken stay.
+    pub fn resize(&self, per_holder: usize) {
+        self.per_holder.store(per_holder, Ordering::Relaxed);
+    }
+
+    fn per_holder(&self) -> usize {
+        self.per_holder.load(Ordering::Relaxed)
     }
 
     /// A place for a client; `None` if it, or its site, has its share.
     pub fn of_client(self: &Arc<Self>, client: &Client) -> Option<ClientShare> {
         let site = match client.site() {
             Some(site) => {
-                let most = self.per_holder.saturating_mul(CLIENTS_PER_SITE);
+                let most = self.per_holder().saturating_mul(CLIENTS_PER_SITE);
                 Some(self.take(Holder::Site(site), most)?)
             }
             None => None,
         };
-        let client = self.take(Holder::Client(client.key()), self.per_holder)?;
+        let client = self.take(Holder::Client(client.key()), self.per_holder())?;
         Some(ClientShare { _client: client, _site: site })
     }
 
     /// A place for a ticket; `None` if it has its share.
     pub fn of_ticket(self: &Arc<Self>, ticket: PaymentHash) -> Option<Share> {
-        self.take(Holder::Ticket(ticket), self.per_holder)
+        self.take(Holder::Ticket(ticket), self.per_holder())
     }
 
     fn take(self: &Arc<Self>, holder: Holder, most: usize) -> Option<Share> {

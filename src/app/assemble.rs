@@ -6,18 +6,21 @@ use std::time::{Duration, Instant};
 use rustls::crypto::CryptoProvider;
 use tokio_util::sync::CancellationToken;
 
+use super::catalogue::CatalogueMaker;
 use super::error::StartError;
 use super::master_secret::no_secret;
 use super::open_ledger::{SECRET_NOTE_INTERVAL, open_ledger};
 use super::sold;
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::gate::current::CurrentGate;
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
 use crate::ledger::state::FIRST_CLAIM_GRACE;
 use crate::lightning::error::NodeError;
 use crate::lightning::{self, Node};
+use crate::listen::tls::{Certificate, CertificateFiles, CurrentCertificate};
 use crate::payment::Payments;
 use crate::payment_hash::PaymentHash;
 use crate::record::access_log::AccessLog;
@@ -26,19 +29,16 @@ use crate::record::request_log::Recorder;
 use crate::redeem::Redeem;
 use crate::sale::Sale;
 use crate::sale::unpaid_limit::UnpaidLimit;
-use crate::service::times::TicketTimes;
-use crate::service::{Catalogue, RequestLimits, Service};
+use crate::service::Catalogue;
+use crate::service::current::CurrentCatalogue;
 use crate::status::Status;
 use crate::ticket::Tickets;
 use crate::tls;
-use crate::upstream::Upstream;
-
-/// Longest time for reading a request body.
-const BODY_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// The parts of a running Farebox.
 pub(super) struct App {
-    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) catalogue: Arc<CurrentCatalogue>,
+    pub(super) maker: CatalogueMaker,
     pub(super) ring: Arc<KeyRing>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) node: Arc<dyn Node>,
@@ -46,15 +46,19 @@ pub(super) struct App {
     pub(super) payments: Option<Arc<Payments>>,
     pub(super) redeem: Arc<Redeem>,
     pub(super) sale: Arc<Sale>,
-    pub(super) gate: Arc<Gate>,
+    pub(super) gate: Arc<CurrentGate>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) provider: Arc<CryptoProvider>,
+    /// What payers see; `None` for plain HTTP.
+    pub(super) certificate: Option<Arc<CurrentCertificate>>,
     /// Cancelled once the process is to stop.
     pub(super) stopping: CancellationToken,
 }
 
 /// Opens the ledger, loads the secret, and puts the parts together. Nothing is sold yet.
-pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<App, StartError> {
+pub(super) async fn assemble(config: Config, access: Arc<AccessLog>) -> Result<App, StartError> {
     let provider = tls::provider();
+    let certificate = certificate(&config, &provider)?.map(CurrentCertificate::new).map(Arc::new);
     let metrics = Arc::new(Metrics::new()?);
     let (ledger, secrets) = open_ledger(&config, &metrics, &provider).await?;
     let ledger = Arc::new(ledger.with_challenge_rows(config.detects_payments));
@@ -62,27 +66,48 @@ pub(super) async fn assemble(config: Config, access: AccessLog) -> Result<App, S
     let ring = Arc::new(ring.ok_or_else(no_secret)?);
     let node = node(&config, &metrics, &provider);
     let settings = RoomSettings::of(&config);
-    let catalogue = Arc::new(catalogue(config, &metrics, &provider, &ring)?);
+    let maker = CatalogueMaker {
+        metrics: Arc::clone(&metrics),
+        provider: Arc::clone(&provider),
+        ring: Arc::clone(&ring),
+    };
+    let catalogue = Arc::new(maker.make(config, None)?);
     for said in sold::unredeemable(&ledger, &catalogue.services, settings.detects_payments).await {
         tracing::warn!("{said}");
     }
-    Ok(SharedParts { catalogue, ring, ledger, node, metrics }.rooms(settings, Arc::new(access)))
+    let parts =
+        SharedParts { catalogue, maker, ring, ledger, node, metrics, provider, certificate };
+    Ok(parts.rooms(settings, access))
+}
+
+/// The certificate that a config names; `None` for plain HTTP.
+pub(super) fn certificate(
+    config: &Config,
+    provider: &CryptoProvider,
+) -> Result<Option<Certificate>, StartError> {
+    let files = config.listen.tls.clone();
+    let files = files.map(|(certificate, key)| CertificateFiles { certificate, key });
+    Ok(files.map(|files| Certificate::read(&files, provider)).transpose()?)
 }
 
 /// What the rooms share.
 struct SharedParts {
     catalogue: Arc<Catalogue>,
+    maker: CatalogueMaker,
     ring: Arc<KeyRing>,
     ledger: Arc<Ledger>,
     node: Arc<dyn Node>,
     metrics: Arc<Metrics>,
+    provider: Arc<CryptoProvider>,
+    certificate: Option<Arc<CurrentCertificate>>,
 }
 
 impl SharedParts {
     /// Each room gets what it needs.
     fn rooms(self, settings: RoomSettings, access: Arc<AccessLog>) -> App {
-        let Self { catalogue, ring, ledger, node, metrics } = self;
-        let shared = || (Arc::clone(&catalogue), Arc::clone(&ring), Arc::clone(&ledger));
+        let Self { catalogue, maker, ring, ledger, node, metrics, provider, certificate } = self;
+        let current = Arc::new(CurrentCatalogue::new(Arc::clone(&catalogue)));
+        let shared = || (Arc::clone(&ring), Arc::clone(&ledger));
         let stopping = CancellationToken::new();
         let unpaid =
             UnpaidLimit::new(settings.unpaid_per_client, settings.unpaid_total, settings.expiry);
@@ -92,35 +117,49 @@ impl SharedParts {
         let on_paid = move |hash: &PaymentHash| freed.redeemed(hash, Instant::now());
         let tickets = Arc::new(Tickets::new(Arc::clone(&ring), on_paid));
         let payments = settings.detects_payments.then(|| {
-            let ((catalogue, _, ledger), node) = (shared(), Arc::clone(&node));
-            Arc::new(Payments::new(catalogue, ledger, node, settings.node_name))
+            let ((_, ledger), node) = (shared(), Arc::clone(&node));
+            Arc::new(Payments::new(Arc::clone(&current), ledger, node, settings.node_name))
         });
         let redeem = {
-            let (catalogue, ring, ledger) = shared();
-            let stopping = stopping.clone();
-            Arc::new(Redeem::new(catalogue, ring, ledger, settings.redemptions_max, stopping))
+            let ((ring, ledger), limits) = (shared(), &catalogue.limits);
+            let (most, replay) = (settings.redemptions_max, catalogue.times.replay);
+            Arc::new(Redeem::new(ring, ledger, limits, most, replay, stopping.clone()))
         };
         let sale = {
-            let ((catalogue, ring, ledger), payments) = (shared(), payments.clone());
+            let ((ring, ledger), payments) = (shared(), payments.clone());
             let (node, ahead) = (Arc::clone(&node), settings.mint_ahead);
-            Arc::new(Sale::new(catalogue, ring, ledger, node, payments, unpaid, ahead))
+            Arc::new(Sale::new(&catalogue, ring, ledger, node, payments, unpaid, ahead))
         };
         let status = payments.clone().map(|payments| {
-            let ((catalogue, ring, ledger), tickets) = (shared(), Arc::clone(&tickets));
+            let ((ring, ledger), tickets) = (shared(), Arc::clone(&tickets));
             let stopping = stopping.clone();
-            Arc::new(Status::new(catalogue, tickets, ring, ledger, payments, stopping))
+            Arc::new(Status::new(tickets, ring, ledger, payments, settings.expiry, stopping))
         });
         let recorder = Recorder { metrics: Arc::clone(&metrics), access };
-        let gate = Arc::new(Gate::new(
-            Arc::clone(&catalogue),
+        let gate = Gate::new(
+            catalogue,
             tickets,
             payments.clone(),
             Arc::clone(&redeem),
             Arc::clone(&sale),
             status,
             recorder,
-        ));
-        App { catalogue, ring, ledger, node, payments, redeem, sale, gate, metrics, stopping }
+        );
+        App {
+            catalogue: current,
+            maker,
+            ring,
+            ledger,
+            node,
+            payments,
+            redeem,
+            sale,
+            gate: Arc::new(CurrentGate::new(gate)),
+            metrics,
+            provider,
+            certificate,
+            stopping,
+        }
     }
 }
 
@@ -158,50 +197,10 @@ fn node(config: &Config, metrics: &Arc<Metrics>, provider: &Arc<CryptoProvider>)
     lightning::open(config.lnd.clone(), Arc::clone(provider), Box::new(observe))
 }
 
-fn catalogue(
-    config: Config,
-    metrics: &Metrics,
-    provider: &Arc<CryptoProvider>,
-    ring: &KeyRing,
-) -> Result<Catalogue, StartError> {
-    let times = TicketTimes {
-        invoice_expiry: config.invoice_expiry,
-        lifetime: config.tickets.lifetime,
-        longest_life: config.longest_life(),
-        replay: config.tickets.replay,
-        wait: config.tickets.wait,
-    };
-    let connections_max = config.limits.redemptions;
-    let services = config.services.into_iter().enumerate();
-    let services = services.map(|(index, spec)| {
-        let upstream = Upstream::new(&spec.backend, &spec.name, provider, connections_max);
-        let upstream = upstream.map_err(|source| {
-            let service = Arc::clone(&spec.name);
-            StartError::Upstream { service, source }
-        })?;
-        let metrics = metrics.service(&spec.name);
-        Ok::<_, StartError>(Arc::new(Service::new(index, spec, upstream, ring, metrics)))
-    });
-    Ok(Catalogue {
-        services: services.collect::<Result<_, _>>()?,
-        public_url: config.listen.public_url,
-        limits: RequestLimits {
-            body: config.limits.body,
-            body_time: BODY_TIME_MAX,
-            stored_answer: config.limits.stored_answer,
-            trusted_proxies: config.limits.trusted_proxies,
-        },
-        times,
-        pages: config.pages,
-        network: config.lnd.network,
-        detects_payments: config.detects_payments,
-    })
-}
-
-/// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the
-/// minting secret will be about.
-pub(super) async fn note_secret(app: &App) -> Result<(), LedgerError> {
-    let times = &app.catalogue.times;
+/// Tells the ledger, ahead of what `catalogue` sells in the next hour and a half, that tickets of
+/// the minting secret will be about.
+pub(super) async fn note_secret(app: &App, catalogue: &Catalogue) -> Result<(), LedgerError> {
+    let times = &catalogue.times;
     let until = app
         .ledger
         .now()

@@ -26,6 +26,12 @@ pub fn raise_limit() -> Option<usize> {
     now.map(|files| usize::try_from(files).unwrap_or(usize::MAX))
 }
 
+/// The limit, where there is one.
+pub fn limit() -> Option<usize> {
+    let now = getrlimit(Resource::Nofile).current;
+    now.map(|files| usize::try_from(files).unwrap_or(usize::MAX))
+}
+
 /// Limits that fit into so many files, with `services` backends: two thirds are for payers'
 /// connections, and what is left for redemptions and other requests to backends.
 pub fn fit(limits: &mut Limits, files: usize, services: usize) {

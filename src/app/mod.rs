@@ -2,13 +2,18 @@
 
 pub mod advice;
 pub mod assemble;
+mod beside;
 pub mod bind;
+mod catalogue;
 pub mod error;
 pub mod files;
 pub mod log;
 pub mod master_secret;
+mod notify;
 pub mod open_ledger;
+mod reload;
 pub mod run;
 pub mod signal;
+mod sockets;
 pub mod sold;
 mod supervise;

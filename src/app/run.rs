@@ -3,30 +3,48 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::advice::advice;
 use super::assemble::{self, App};
-use super::bind::{bind, local};
+use super::beside::{BesideServices, look_after};
 use super::error::StartError;
 use super::files;
-use super::open_ledger::SECRET_NOTE_INTERVAL;
-use super::supervise::supervise;
-use crate::config::{Config, Limits, OpsSettings};
+use super::log::Log;
+use super::notify;
+use super::reload::Reload;
+use super::sockets::{Inherited, Socket};
+use crate::config::{Config, FixedKeys, Limits, OpsSettings};
 use crate::listen::accept::Accept;
 use crate::listen::places::Places;
 use crate::listen::tls::server_config;
 use crate::ops::Ops;
 use crate::ops::guard::Guard;
-use crate::record::access_log::AccessLog;
-use crate::record::lines::Lines;
+use crate::ops::reload::ReloadRequest;
 use crate::tls;
+
+/// Reloads that wait for those before them; more at once would read the same files.
+const RELOADS_WAITING_MAX: usize = 16;
+
+/// Longest time that the ledger is written for once an operator is in a hurry.
+const HURRIED_FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// What ends a server.
+#[derive(Clone, Default)]
+pub struct StopOrders {
+    /// Cancelled to let what is under way end.
+    pub stop: CancellationToken,
+    /// Cancelled where that takes too long.
+    pub hurry: CancellationToken,
+}
 
 /// A gate that listens.
 pub struct Server {
@@ -34,78 +52,89 @@ pub struct Server {
     pub gate_address: SocketAddr,
     /// Where operators do.
     pub ops_address: SocketAddr,
-    app: Arc<App>,
     accept: Accept,
-    ops: TcpListener,
-    /// What is asked of operators there.
-    guard: Guard,
-    /// Where log lines go, unless nothing is logged.
-    lines: Option<Lines>,
-    drain: Duration,
+    ops: Socket,
+    reload: Reload,
+    reloads: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
 }
 
 impl Server {
     /// Checks everything that can be wrong before a port is bound.
-    pub async fn start(
-        mut config: Config,
-        access: AccessLog,
-        lines: Option<Lines>,
-    ) -> Result<Self, StartError> {
+    pub async fn start(mut config: Config, log: Log) -> Result<Self, StartError> {
+        let mut inherited = Inherited::take();
         if let Some(files) = files::raise_limit() {
             files::fit(&mut config.limits, files, config.services.len());
         }
         for (part, what) in advice(&config) {
             warn!(part, "{what}");
         }
-        let (address, drain) = (config.listen.address, config.listen.drain);
+        let fixed = FixedKeys::of(&config);
+        let (path, address) = (config.path.clone(), config.listen.address);
+        let drain = Arc::new(Mutex::new(config.listen.drain));
         let Limits { connections, connections_per_client, trusted_proxies, .. } =
             config.limits.clone();
         let places = Places::new(connections, connections_per_client, trusted_proxies);
         let OpsSettings { address: ops_address, token, hosts } = config.ops.clone();
-        let tls = match &config.listen.tls {
-            Some((certificate, key)) => Some(server_config(certificate, key, tls::provider())?),
-            None => None,
+        let guard = Arc::new(ArcSwap::from_pointee(Guard { token, hosts }));
+        let app = Arc::new(assemble::assemble(config, log.access()).await?);
+        let tls = app.certificate.clone().map(|shown| server_config(shown, tls::provider()));
+        let tls = tls.transpose()?;
+        let socket = inherited.socket("`listen.address`: the gate", address).await?;
+        let ops = inherited.socket("`ops.address`: the operator's listener", ops_address).await?;
+        inherited.warn_of_others();
+        let (gate, of_gate) = (Arc::clone(&app.gate), Arc::clone(&places));
+        let gate_address = socket.address()?;
+        let accept = Accept {
+            is_inherited: socket.is_inherited,
+            listener: socket.listener,
+            tls,
+            gate,
+            places: of_gate,
         };
-        let app = Arc::new(assemble::assemble(config, access).await?);
-        let listener = bind("`listen.address`: the gate", address).await?;
-        let ops = bind("`ops.address`: the operator's listener", ops_address).await?;
+        let beside = BesideServices::default();
         Ok(Self {
-            gate_address: local(&listener)?,
-            ops_address: local(&ops)?,
-            accept: Accept { listener, tls, gate: Arc::clone(&app.gate), places },
-            app,
+            gate_address,
+            ops_address: ops.address()?,
+            accept,
             ops,
-            guard: Guard { token, hosts },
-            lines,
-            drain,
+            reload: Reload { app, path, fixed, places, guard, drain, log, beside },
+            reloads: mpsc::channel(RELOADS_WAITING_MAX),
         })
     }
 
-    /// Serves until `stopped`, then drains.
-    pub async fn until(
-        self,
-        stopped: impl Future<Output = Result<(), StartError>>,
-    ) -> Result<ExitCode, StartError> {
-        let Self { app, accept, ops, guard, lines, drain, gate_address, .. } = self;
+    /// Where reloads are asked for.
+    pub fn reloads(&self) -> mpsc::Sender<ReloadRequest> {
+        self.reloads.0.clone()
+    }
+
+    /// Serves until it is told to stop, then drains.
+    pub async fn until(self, orders: StopOrders) -> Result<ExitCode, StartError> {
+        let Self { accept, ops, mut reload, reloads: (reloads, asked), gate_address, .. } = self;
+        let (app, drain) = (Arc::clone(&reload.app), Arc::clone(&reload.drain));
         let (stop, connections) = (app.stopping.clone(), TaskTracker::new());
         look_after(&app);
-        tokio::spawn(operators(&app, gate_address, guard, lines).serve(ops));
+        reload.beside.open(&app, &app.catalogue.load());
+        tokio::spawn(operators(&reload, gate_address, reloads).serve(ops.listener));
+        tokio::spawn(reload.run(asked));
         let accepting = tokio::spawn(accept.run(connections.clone(), stop.clone()));
+        tokio::spawn(notify::keep_alive());
+        notify::ready();
 
-        let stopped = stopped.await;
+        orders.stop.cancelled().await;
+        let drain = *drain.lock().unwrap_or_else(PoisonError::into_inner);
         info!("stopping: no new connections, and what is under way may take {drain:?}");
+        notify::stopping(drain);
         stop.cancel();
         let _ = accepting.await;
         connections.close();
-        let deadline = Instant::now() + drain;
-        let closed = timeout_at(deadline, connections.wait()).await.is_ok();
-        let settled = timeout_at(deadline, app.redeem.drained()).await.is_ok();
-        let _ = timeout_at(deadline, app.ledger.flush()).await;
+        let deadline = Deadline { drain: Instant::now() + drain, hurry: orders.hurry };
+        let closed = deadline.wait(connections.wait()).await;
+        let settled = deadline.wait(app.redeem.drained()).await;
+        deadline.flush(app.ledger.flush()).await;
         // What is still under way is parked at the next start, whether this works or not.
         if let Err(error) = app.ledger.shut().await {
             warn!(%error, "the ledger was not closed in order: copy its file and its log together");
         }
-        stopped?;
         if closed && settled {
             info!("stopped");
             return Ok(ExitCode::SUCCESS);
@@ -119,40 +148,34 @@ impl Server {
     }
 }
 
-/// Starts what goes on beside the requests.
-fn look_after(app: &Arc<App>) {
-    supervise("the node's state", Arc::clone(&app.node), |node| async move { node.watch().await });
-    for service in &app.catalogue.services {
-        supervise("an upstream's health", Arc::clone(&service.upstream), |upstream| async move {
-            upstream.watch().await
-        });
-        let sold = (Arc::clone(&app.sale), Arc::clone(service));
-        supervise("a stock of invoices", sold, |(sale, service)| async move {
-            sale.keep_stock(&service).await
-        });
-        let redeemed = (Arc::clone(&app.redeem), Arc::clone(service));
-        supervise("look-ups at an upstream", redeemed, |(redeem, service)| async move {
-            redeem.look_up_parked(&service).await
-        });
-    }
-    let ledger = || Arc::clone(&app.ledger);
-    supervise("the ledger", ledger(), |ledger| async move { ledger.run().await });
-    supervise("the accounts", ledger(), |ledger| async move { ledger.run_journal().await });
-    supervise("revoked tickets", ledger(), |ledger| async move { ledger.watch_revoked().await });
-    if let Some(payments) = &app.payments {
-        supervise(
-            "payments",
-            Arc::clone(payments),
-            |payments| async move { payments.watch().await },
-        );
-    }
-    supervise("the minting secret", Arc::clone(app), |app| async move { note_secret(&app).await });
+/// Until when a stop waits.
+struct Deadline {
+    drain: Instant,
+    hurry: CancellationToken,
 }
 
-fn operators(app: &App, gate: SocketAddr, guard: Guard, lines: Option<Lines>) -> Ops {
+impl Deadline {
+    /// Whether something has ended in time.
+    async fn wait(&self, ends: impl Future<Output = ()>) -> bool {
+        let in_time = timeout_at(self.drain, self.hurry.run_until_cancelled(ends)).await;
+        in_time.is_ok_and(|ended| ended.is_some())
+    }
+
+    /// Has what is known written down, in a hurry too.
+    async fn flush<T>(&self, written: impl Future<Output = T>) {
+        let until = match self.hurry.is_cancelled() {
+            true => Instant::now() + HURRIED_FLUSH_MAX,
+            false => self.drain,
+        };
+        let _ = timeout_at(until, written).await;
+    }
+}
+
+fn operators(reload: &Reload, gate: SocketAddr, reloads: mpsc::Sender<ReloadRequest>) -> Ops {
+    let app: &App = &reload.app;
     Ops {
         gate,
-        guard,
+        guard: Arc::clone(&reload.guard),
         catalogue: Arc::clone(&app.catalogue),
         ring: Arc::clone(&app.ring),
         ledger: Arc::clone(&app.ledger),
@@ -161,17 +184,8 @@ fn operators(app: &App, gate: SocketAddr, guard: Guard, lines: Option<Lines>) ->
         redeem: Arc::clone(&app.redeem),
         sale: Arc::clone(&app.sale),
         metrics: Arc::clone(&app.metrics),
-        lines,
+        lines: reload.log.lines(),
+        reloads,
         stopping: app.stopping.clone(),
-    }
-}
-
-async fn note_secret(app: &App) {
-    loop {
-        tokio::time::sleep(SECRET_NOTE_INTERVAL).await;
-        while let Err(error) = assemble::note_secret(app).await {
-            warn!(%error, "the minting secret could not be noted in the ledger");
-            tokio::time::sleep(Duration::from_secs(10)).await;
-        }
     }
 }

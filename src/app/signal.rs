@@ -38,6 +38,14 @@ pub struct ServeSignals {
     user2: Signal,
 }
 
+/// What a process is told to do.
+pub enum Order {
+    /// To stop, by SIGTERM, SIGINT or SIGQUIT.
+    Stop,
+    /// To read its config again, by SIGHUP.
+    Reload,
+}
+
 impl ServeSignals {
     /// Begins to listen.
     pub fn listen() -> Result<Self, StartError> {
@@ -49,17 +57,22 @@ impl ServeSignals {
         })
     }
 
-    /// Ends with the first SIGTERM, SIGINT or SIGQUIT; others are said and ignored.
-    pub async fn stopped(&mut self) {
+    /// The next that means something; others are said and ignored.
+    pub async fn next(&mut self) -> Order {
         loop {
             let ignored = tokio::select! {
-                () = self.stopping.received() => return,
-                _ = self.hangup.recv() => "SIGHUP",
+                () = self.stopping.received() => return Order::Stop,
+                _ = self.hangup.recv() => return Order::Reload,
                 _ = self.user1.recv() => "SIGUSR1",
                 _ = self.user2.recv() => "SIGUSR2",
             };
-            warn!("{ignored} is ignored; a changed config is read at a restart");
+            warn!("{ignored} is ignored");
         }
+    }
+
+    /// Ends with the first order to stop: before anything is served, there is nothing to reload.
+    pub async fn stopped(&mut self) {
+        while matches!(self.next().await, Order::Reload) {}
     }
 }
 

@@ -1,21 +1,38 @@
-//! What goes on beside the requests, for as long as the process runs.
+//! What goes on beside the requests, begun again where it panics.
 
 use std::future::Future;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-/// Runs a part that goes on beside the requests, and begins it again should it panic: else sales
-/// would go on with nobody looking at the node, say.
+/// Runs a part that goes on beside the requests for as long as the process does, and begins it
+/// again should it panic: else sales would go on with nobody looking at the node, say.
 pub(super) fn supervise<P, F>(name: &'static str, part: P, run: impl Fn(P) -> F + Send + 'static)
 where
     P: Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
+    supervise_until(CancellationToken::new(), name, part, run);
+}
+
+/// The same until `stop`.
+pub(super) fn supervise_until<P, F>(
+    stop: CancellationToken,
+    name: &'static str,
+    part: P,
+    run: impl Fn(P) -> F + Send + 'static,
+) where
+    P: Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
     tokio::spawn(async move {
-        while let Err(ended) = tokio::spawn(run(part.clone())).await
-            && ended.is_panic()
-        {
+        loop {
+            let running = stop.clone().run_until_cancelled_owned(run(part.clone()));
+            match tokio::spawn(running).await {
+                Err(ended) if ended.is_panic() => {}
+                _ => return,
+            }
             error!(
                 "{name}: what looks after it has panicked, which is a fault of Farebox's; it \
                  begins again"

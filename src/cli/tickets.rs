@@ -14,9 +14,10 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use super::failure::Failure;
-use crate::app::{log, master_secret};
+use crate::app::log::Log;
+use crate::app::master_secret;
 use crate::cli::print::say;
-use crate::config::{self, LedgerConfig, LedgerPlace, Log, OpsSettings};
+use crate::config::{self, LedgerConfig, LedgerPlace, LogSettings, OpsSettings};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
@@ -69,11 +70,11 @@ async fn here(
         );
     }
     // What is done to a ticket is said in a line, as `serve` says it.
-    let (lines, _) = log::init_log(&Log::default())?;
+    let log = Log::start(&LogSettings::default())?;
     let ledger = SqliteLedger::open(&path, terms, Box::new(|_| {}));
     let ledger = Ledger::new(ledger?);
     let answered = tickets::answer(&ledger, ring, command, detects).await;
-    lines.flush(log::FLUSH_MAX);
+    log.flush();
     answered.map_err(Failure::from)
 }
 

@@ -13,6 +13,18 @@ pub struct ConfigError {
     what: String,
 }
 
+impl ConfigError {
+    /// The file, and the line in it if the fault is at one.
+    pub fn place(&self) -> (&Path, Option<usize>) {
+        (&self.path, self.line)
+    }
+
+    /// What is wrong, and what to do.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+}
+
 impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {

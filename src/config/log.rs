@@ -18,7 +18,7 @@ pub(super) struct Written {
 
 /// What is logged, and how.
 #[derive(Clone, Default)]
-pub struct Log {
+pub struct LogSettings {
     /// How a line looks.
     pub format: LogFormat,
     /// Which lines are written.
@@ -27,7 +27,7 @@ pub struct Log {
 
 impl Written {
     /// Checks it.
-    pub(super) fn check(&self, report: &Reporter<'_>) -> Result<Log, ConfigError> {
+    pub(super) fn check(&self, report: &Reporter<'_>) -> Result<LogSettings, ConfigError> {
         let filter = match &self.level {
             None => LogFilter::default(),
             Some(level) => level
@@ -35,6 +35,6 @@ impl Written {
                 .parse()
                 .map_err(|error| report.at(level.span(), format!("`log.level`: {error}")))?,
         };
-        Ok(Log { format: self.format, filter })
+        Ok(LogSettings { format: self.format, filter })
     }
 }

@@ -4,6 +4,7 @@
 
 mod error;
 mod file_path;
+mod fixed;
 mod for_tickets;
 mod ledger;
 mod limits;
@@ -29,11 +30,12 @@ use toml::Spanned;
 pub use self::error::ConfigError;
 use self::error::Reporter;
 use self::file_path::FilePath;
+pub use self::fixed::FixedKeys;
 pub use self::for_tickets::LedgerConfig;
 pub use self::ledger::LedgerPlace;
 pub use self::limits::Limits;
 pub use self::listen::Listen;
-pub use self::log::Log;
+pub use self::log::LogSettings;
 pub use self::ops::OpsSettings;
 pub use self::tickets::TicketSettings;
 use crate::answer::page_settings::PageSettings;
@@ -63,7 +65,7 @@ pub struct Config {
     /// Bounds on what strangers can use up.
     pub limits: Limits,
     /// How log lines look, and which are written.
-    pub log: Log,
+    pub log: LogSettings,
     /// What people see in a browser.
     pub pages: PageSettings,
     /// What is sold, and what is free.

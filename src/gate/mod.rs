@@ -1,6 +1,7 @@
 //! The way of a request, and the only place that knows its order.
 
 pub(crate) mod body;
+pub mod current;
 mod free;
 mod navigation;
 mod own;
@@ -34,7 +35,7 @@ use crate::service::{Catalogue, Service};
 use crate::status::Status;
 use crate::ticket::{Presented, Rejected, Tickets};
 
-/// The rooms that a request goes through.
+/// The rooms that a request goes through, and what is served when it comes.
 pub struct Gate {
     catalogue: Arc<Catalogue>,
     tickets: Arc<Tickets>,
@@ -47,7 +48,7 @@ pub struct Gate {
     pages: Pages,
     recorder: Recorder,
     /// Places for requests whose bodies are waited for.
-    reading: ReadingPlaces,
+    reading: Arc<ReadingPlaces>,
 }
 
 /// Most header fields of a request, as hyper has it for HTTP/1: in HTTP/2 one may be a byte.
@@ -64,8 +65,23 @@ impl Gate {
         status: Option<Arc<Status>>,
         recorder: Recorder,
     ) -> Self {
-        let (reading, pages) = (ReadingPlaces::default(), Pages::new(Arc::clone(&catalogue)));
+        let (reading, pages) = (Arc::default(), Pages::new(Arc::clone(&catalogue)));
         Self { catalogue, tickets, payments, redeem, sale, status, pages, recorder, reading }
+    }
+
+    /// The same rooms, for what another catalogue has.
+    fn with_catalogue(&self, catalogue: Arc<Catalogue>) -> Self {
+        Self {
+            pages: Pages::new(Arc::clone(&catalogue)),
+            catalogue,
+            tickets: Arc::clone(&self.tickets),
+            payments: self.payments.clone(),
+            redeem: Arc::clone(&self.redeem),
+            sale: Arc::clone(&self.sale),
+            status: self.status.clone(),
+            recorder: self.recorder.clone(),
+            reading: Arc::clone(&self.reading),
+        }
     }
 }
 
@@ -167,6 +183,7 @@ async fn serve_service<'a>(
     let accepts_page = gate.pages.are_on() && is_navigation(&request);
     // Boxed, so that a free request doesn't carry about what only a paid one needs.
     let paid = |whole: body::Whole| PaidRequest {
+        catalogue: &gate.catalogue,
         service,
         offer,
         head: whole.head,
@@ -193,7 +210,7 @@ async fn serve_paid(
         return gate.sale.probe(request, log).await;
     }
     let mut first = None;
-    for presented in gate.tickets.present(request, &gate.catalogue.times) {
+    for presented in gate.tickets.present(request) {
         let (tickets, sale, payments) = (&gate.tickets, &gate.sale, gate.payments.as_deref());
         let presented =
             without_preimage::accept(tickets, sale, payments, request, presented).await?;

@@ -43,7 +43,7 @@ impl Gate {
         match own {
             OwnPath::Status => {
                 let status = self.status.as_ref().ok_or_else(problems::no_status_here)?;
-                status.answer(&request, client, send_end, log).await
+                status.answer(&self.catalogue, &request, client, send_end, log).await
             }
             OwnPath::Page(page) => {
                 send_end.let_go();
@@ -87,7 +87,7 @@ impl Gate {
                 let invoice = std::str::from_utf8(&body).unwrap_or_default();
                 self.pages.qr(invoice.trim())
             }
-            OwnPath::QuoteDescribed => self.sale.quote_described(&body, host),
+            OwnPath::QuoteDescribed => self.sale.quote_described(&self.catalogue, &body, host),
             OwnPath::Quote(name) => {
                 let found = self.catalogue.for_sale_by(name, host);
                 let (service, offer) = found.ok_or_else(problems::nothing_to_quote)?;
@@ -98,6 +98,7 @@ impl Gate {
                 }
                 let (head, ()) = asked.into_parts();
                 self.sale.quote(&PaidRequest {
+                    catalogue: &self.catalogue,
                     service,
                     offer,
                     head,
@@ -125,9 +126,16 @@ impl Gate {
         let offer = service.offer.as_ref().ok_or_else(problems::no_such_service)?;
         let asking = Asking { client, send_end, reading: &self.reading, forward_headers: &[] };
         let Whole { head, .. } = body::whole(request, &self.catalogue.limits, asking).await?;
-        let (body, is_for_sale_here, accepts_page) = (Bytes::new(), true, false);
-        let asked =
-            PaidRequest { service, offer, head, body, is_for_sale_here, client, accepts_page };
+        let asked = PaidRequest {
+            catalogue: &self.catalogue,
+            service,
+            offer,
+            head,
+            body: Bytes::new(),
+            is_for_sale_here: true,
+            client,
+            accepts_page: false,
+        };
         self.sale.probe(&asked, log).await
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,10 +15,15 @@ use super::connection::{Protocol, serve};
 use super::not_tls;
 use super::places::{MakeRoom, Place, Places};
 use crate::client::Client;
-use crate::gate::Gate;
+use crate::gate::current::CurrentGate;
 
 /// Longest time for a TLS handshake.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long connections are still accepted at a stop that came before it, and how long it is waited
+/// for one of them.
+const LAST_ACCEPTED_MAX: Duration = Duration::from_millis(200);
+const LAST_PAUSE_MAX: Duration = Duration::from_millis(10);
 
 /// How often it is said at most that connections can't be accepted.
 const SAY_INTERVAL: Duration = Duration::from_secs(10);
@@ -27,13 +32,19 @@ const SAY_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Accept {
     /// The bound socket.
     pub listener: TcpListener,
+    /// Whether the socket stays open when this process ends, so that who has connected and wasn't
+    /// accepted waits for the next.
+    pub is_inherited: bool,
     /// `None` for plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,
     /// Where requests go.
-    pub gate: Arc<Gate>,
+    pub gate: Arc<CurrentGate>,
     /// For how many connections there is room.
     pub places: Arc<Places>,
 }
+
+/// A connection that was accepted, and its place.
+type Accepted = (TcpStream, Client, Place, MakeRoom);
 
 impl Accept {
     /// Accepts until `stop`; the connections are tasks of `tracker`.
@@ -43,28 +54,48 @@ impl Accept {
         loop {
             let next = self.next(acceptor.is_some(), &mut trouble);
             let accepted = tokio::select! {
-                () = stop.cancelled() => return,
                 accepted = next => accepted,
+                () = stop.cancelled() => break,
             };
-            let Some((socket, peer, place, make_room)) = accepted else { continue };
-            let (acceptor, gate, stop) = (acceptor.clone(), Arc::clone(&self.gate), stop.clone());
-            tracker.spawn(async move {
-                tokio::select! {
-                    // A connection that has sent a whole head isn't asked any more.
-                    Ok(()) = make_room => {}
-                    () = connect(socket, peer, place, acceptor, gate, stop) => {}
-                }
-            });
+            let Some(accepted) = accepted else { continue };
+            self.serve(accepted, acceptor.as_ref(), &tracker, &stop);
         }
+        if self.is_inherited {
+            return;
+        }
+        // Whoever has connected already would be cut off as the socket closes.
+        let last = Instant::now() + LAST_ACCEPTED_MAX;
+        loop {
+            let next = self.next(acceptor.is_some(), &mut trouble);
+            let in_time = timeout_at(last.min(Instant::now() + LAST_PAUSE_MAX), next).await;
+            let Ok(accepted) = in_time else { break };
+            if let Some(accepted) = accepted {
+                self.serve(accepted, acceptor.as_ref(), &tracker, &stop);
+            }
+        }
+    }
+
+    fn serve(
+        &self,
+        accepted: Accepted,
+        acceptor: Option<&TlsAcceptor>,
+        tracker: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        let (socket, peer, place, make_room) = accepted;
+        let (acceptor, gate, stop) = (acceptor.cloned(), Arc::clone(&self.gate), stop.clone());
+        tracker.spawn(async move {
+            tokio::select! {
+                // A connection that has sent a whole head isn't asked any more.
+                Ok(()) = make_room => {}
+                () = connect(socket, peer, place, acceptor, gate, stop) => {}
+            }
+        });
     }
 
     /// The next connection and its place. Beyond the limit it waits, and others in the kernel's
     /// queue.
-    async fn next(
-        &self,
-        has_tls: bool,
-        trouble: &mut AcceptErrors,
-    ) -> Option<(TcpStream, Client, Place, MakeRoom)> {
+    async fn next(&self, has_tls: bool, trouble: &mut AcceptErrors) -> Option<Accepted> {
         match self.listener.accept().await {
             Ok((socket, address)) => {
                 let peer = Client::of(address.ip(), has_tls);
@@ -113,7 +144,7 @@ async fn connect(
     peer: Client,
     place: Place,
     acceptor: Option<TlsAcceptor>,
-    gate: Arc<Gate>,
+    gate: Arc<CurrentGate>,
     stop: CancellationToken,
 ) {
     let _ = socket.set_nodelay(true);

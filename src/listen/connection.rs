@@ -19,7 +19,8 @@ use super::activity::{Activity, TrackedBody};
 use super::places::Place;
 use super::write_timeout::WriteTimeout;
 use crate::client::Client;
-use crate::gate::{Gate, handle};
+use crate::gate::current::CurrentGate;
+use crate::gate::handle;
 use crate::upstream::stall::BodyError;
 
 /// Longest time for a request's head, and so also for a connection that is idle between two.
@@ -51,7 +52,7 @@ pub enum Protocol {
 
 /// What the requests of one connection share.
 struct Handling {
-    gate: Arc<Gate>,
+    gate: Arc<CurrentGate>,
     peer: Client,
     activity: Arc<Activity>,
     place: Place,
@@ -75,7 +76,7 @@ pub async fn serve<S>(
     protocol: Protocol,
     peer: Client,
     place: Place,
-    gate: Arc<Gate>,
+    gate: Arc<CurrentGate>,
     stop: CancellationToken,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -94,7 +95,8 @@ pub async fn serve<S>(
         let under_way = shared.activity.begin();
         async move {
             let send_end = &shared.activity.send_end;
-            let response = handle(&shared.gate, &shared.peer, send_end, request).await;
+            let gate = shared.gate.load();
+            let response = handle(&gate, &shared.peer, send_end, request).await;
             drop(under_way);
             Ok::<_, Infallible>(response.map(|body| {
                 TrackedBody::new(body, Arc::clone(&shared.activity), protocol == Protocol::Http2)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -16,7 +17,9 @@ pub struct Places {
     free: Arc<Semaphore>,
     shares: Arc<Shares>,
     /// These open connections for all their clients, and have no share.
-    trusted_proxies: Vec<IpNet>,
+    trusted_proxies: ArcSwap<Vec<IpNet>>,
+    /// How many there are, free or taken.
+    all: Mutex<usize>,
     silent: Mutex<Silent>,
 }
 
@@ -58,9 +61,33 @@ impl Places {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(all)),
             shares: Shares::new(per_client),
-            trusted_proxies,
+            trusted_proxies: ArcSwap::from_pointee(trusted_proxies),
+            all: Mutex::new(all),
             silent: Mutex::default(),
         })
+    }
+
+    /// Other limits, from here on. Connections that are open stay; where there are too many, each
+    /// place that is given back is gone.
+    pub fn resize(&self, all: usize, per_client: usize, trusted_proxies: Vec<IpNet>) {
+        self.shares.resize(per_client);
+        self.trusted_proxies.store(Arc::new(trusted_proxies));
+        let mut before = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        self.free.add_permits(all.saturating_sub(*before));
+        for _ in all..*before {
+            let free = Arc::clone(&self.free);
+            match free.try_acquire_owned() {
+                Ok(place) => place.forget(),
+                Err(_) => drop(tokio::spawn(forget_one(Arc::clone(&self.free)))),
+            }
+        }
+        *before = all;
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        let all = *self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.saturating_sub(self.free.available_permits())
     }
 
     /// A place for a connection that was accepted, as soon as there is one; `None` if its client
@@ -122,11 +149,18 @@ impl Places {
     }
 
     fn is_trusted(&self, address: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|net| net.contains(&address))
+        self.trusted_proxies.load().iter().any(|net| net.contains(&address))
     }
 
     fn silent(&self) -> MutexGuard<'_, Silent> {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the next place that is given back.
+async fn forget_one(free: Arc<Semaphore>) {
+    if let Ok(place) = free.acquire_owned().await {
+        place.forget();
     }
 }
 
@@ -186,6 +220,27 @@ mod tests {
         assert!(tokio::time::timeout(std::time::Duration::ZERO, &mut waiting).await.is_err());
         drop(spoke);
         assert!(waiting.await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_reload_changes_how_many_there_are() {
+        let places = Places::new(2, 2, Vec::new());
+        let (first, _) = places.take(&client(1)).await.unwrap();
+        let (second, _) = places.take(&client(2)).await.unwrap();
+        first.heard();
+        second.heard();
+        places.resize(1, 2, Vec::new());
+        drop(first);
+        tokio::task::yield_now().await;
+        let three = client(3);
+        let mut waiting = Box::pin(places.take(&three));
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, &mut waiting).await.is_err());
+        places.resize(2, 2, vec!["192.0.2.9/32".parse().unwrap()]);
+        let (third, _) = waiting.await.unwrap();
+        third.heard();
+        assert_eq!(places.taken(), 2);
+        drop((second, third));
+        assert_eq!(places.taken(), 0);
     }
 
     #[tokio::test]

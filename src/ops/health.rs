@@ -36,7 +36,7 @@ impl Ops {
         let degraded = clocks.is_some()
             || node.is_err()
             || self.payments.as_ref().is_some_and(|payments| payments.state().is_err())
-            || self.catalogue.services.iter().any(|service| {
+            || self.catalogue.load().services.iter().any(|service| {
                 service.upstream.health.is_down() || service.upstream.sale_stop.why().is_some()
             });
         let (status, word) = match (self.stopping.is_cancelled(), &ledger, degraded) {
@@ -66,6 +66,7 @@ impl Ops {
 impl Ops {
     fn upstreams(&self) -> Map<String, Value> {
         self.catalogue
+            .load()
             .services
             .iter()
             .map(|service| {

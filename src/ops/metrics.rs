@@ -20,7 +20,7 @@ impl Ops {
         metrics.ledger_up.set(self.ledger.health().is_ok().into());
         metrics.unpaid.set(i64::try_from(self.sale.unpaid()).unwrap_or(i64::MAX));
         metrics.in_flight.set(i64::try_from(self.redeem.in_flight()).unwrap_or(i64::MAX));
-        for service in &self.catalogue.services {
+        for service in &self.catalogue.load().services {
             if let Some((there, wasted)) = self.sale.stock(service) {
                 service.metrics.stock_is(there, wasted);
             }

@@ -4,6 +4,8 @@
 pub mod guard;
 mod health;
 mod metrics;
+pub mod reload;
+mod response;
 pub mod tickets;
 
 use std::convert::Infallible;
@@ -11,20 +13,23 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::guard::Guard;
+use self::reload::ReloadRequest;
+use self::response::{PLAIN, say, text};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::lightning::Node;
@@ -33,16 +38,16 @@ use crate::record::lines::Lines;
 use crate::record::metrics::Metrics;
 use crate::redeem::Redeem;
 use crate::sale::Sale;
-use crate::service::Catalogue;
+use crate::service::current::CurrentCatalogue;
 
 /// What operators are told of.
 pub struct Ops {
     /// Where payers reach the gate.
     pub gate: SocketAddr,
     /// What is asked of whoever looks at tickets or changes them.
-    pub guard: Guard,
+    pub guard: Arc<ArcSwap<Guard>>,
     /// What is served.
-    pub catalogue: Arc<Catalogue>,
+    pub catalogue: Arc<CurrentCatalogue>,
     /// Opens what was sealed for the operator.
     pub ring: Arc<KeyRing>,
     /// Tickets that were handed in.
@@ -59,6 +64,8 @@ pub struct Ops {
     pub metrics: Arc<Metrics>,
     /// Where log lines go, unless nothing is logged.
     pub lines: Option<Lines>,
+    /// Where reloads are asked for.
+    pub reloads: mpsc::Sender<ReloadRequest>,
     /// Cancelled once the process is to stop.
     pub stopping: CancellationToken,
 }
@@ -97,11 +104,9 @@ impl Ops {
     }
 }
 
-const PLAIN: &str = "text/plain; charset=utf-8";
-
 async fn answer(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    if path.starts_with("/tickets") || path.starts_with("/services") {
+    if ["/tickets", "/services", "/reload"].iter().any(|guarded| path.starts_with(guarded)) {
         return guarded(ops, request).await;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
@@ -119,27 +124,29 @@ async fn answer(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>>
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, format!("{error}\n")),
         },
         _ => {
-            let there = "there are /healthz, /readyz, /metrics, /tickets and /services here\n";
+            let there =
+                "there are /healthz, /readyz, /metrics, /tickets, /services and /reload here\n";
             text(StatusCode::NOT_FOUND, PLAIN, there)
         }
     }
 }
 
-fn say(status: StatusCode, what: impl Into<String>) -> Response<Full<Bytes>> {
-    text(status, "application/json", format!("{}\n", json!({ "error": what.into() })))
-}
-
 /// What looks into the business or changes it.
 async fn guarded(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if let Err((status, what)) = ops.guard.admit(request.headers()) {
+    if let Err((status, what)) = ops.guard.load().admit(request.headers()) {
         let mut denied = say(status, what);
         if status == StatusCode::UNAUTHORIZED {
             denied.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         return denied;
     }
-    match request.uri().path().strip_prefix("/services") {
+    let path = request.uri().path();
+    match path.strip_prefix("/services") {
         Some(rest) => about_services(ops, request.method(), rest),
+        None if path == "/reload" && request.method() == Method::POST => {
+            reload::answer(&ops.reloads).await
+        }
+        None if path.starts_with("/reload") => say(StatusCode::BAD_REQUEST, "POST /reload"),
         None => about_tickets(ops, request).await,
     }
 }
@@ -150,7 +157,8 @@ fn about_services(ops: &Ops, method: &Method, rest: &str) -> Response<Full<Bytes
     let Some(name) = name.filter(|_| method == Method::POST) else {
         return say(StatusCode::BAD_REQUEST, "POST /services/<name>/open");
     };
-    let Some(service) = ops.catalogue.services.iter().find(|service| &*service.name == name) else {
+    let catalogue = ops.catalogue.load();
+    let Some(service) = catalogue.services.iter().find(|service| &*service.name == name) else {
         return say(StatusCode::NOT_FOUND, "there is no such service");
     };
     let was_stopped = service.upstream.sale_stop.open();
@@ -186,15 +194,4 @@ async fn about_tickets(ops: &Ops, request: &Request<Incoming>) -> Response<Full<
             say(StatusCode::SERVICE_UNAVAILABLE, no.to_string())
         }
     }
-}
-
-fn text(
-    status: StatusCode,
-    content_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }

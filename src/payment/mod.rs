@@ -24,7 +24,7 @@ use crate::ledger::accounts::{NewlyPaid, SettledInvoice};
 use crate::lightning::error::NodeError;
 use crate::lightning::{Node, Payment};
 use crate::payment_hash::{PaymentHash, Preimage};
-use crate::service::Catalogue;
+use crate::service::current::CurrentCatalogue;
 use crate::time::UnixTime;
 
 /// Preimages that are kept at hand; the node has the others.
@@ -45,7 +45,7 @@ const RAN_OUT_MARGIN: Duration = Duration::from_secs(5);
 
 /// What is known of payments.
 pub struct Payments {
-    catalogue: Arc<Catalogue>,
+    catalogue: Arc<CurrentCatalogue>,
     ledger: Arc<Ledger>,
     node: Arc<dyn Node>,
     /// Names the node, whose index is no other's.
@@ -63,7 +63,7 @@ pub struct Payments {
 impl Payments {
     /// Knows nothing yet. `node_name` names the node over restarts.
     pub fn new(
-        catalogue: Arc<Catalogue>,
+        catalogue: Arc<CurrentCatalogue>,
         ledger: Arc<Ledger>,
         node: Arc<dyn Node>,
         node_name: Arc<str>,
@@ -106,8 +106,10 @@ impl Payments {
     }
 
     fn count_payment(&self, news: &NewlyPaid) {
-        let services = &self.catalogue.services;
-        if let Some(service) = services.iter().find(|service| *service.name == *news.service) {
+        let catalogue = self.catalogue.load();
+        if let Some(service) =
+            catalogue.services.iter().find(|service| *service.name == *news.service)
+        {
             service.metrics.paid();
         }
     }
@@ -116,7 +118,7 @@ impl Payments {
     async fn count_unredeemed(&self) {
         loop {
             if let Ok(owed) = self.ledger.unredeemed().await {
-                for service in &self.catalogue.services {
+                for service in &self.catalogue.load().services {
                     let sum =
                         owed.iter().find(|(name, _)| **name == *service.name).map(|(_, sum)| *sum);
                     service.metrics.unredeemed(sum.unwrap_or_default());

@@ -14,10 +14,15 @@ use crate::ledger::accounts::Sum;
 use crate::lightning::error::NodeErrorKind;
 use crate::outcome::Outcome;
 use crate::price::Msat;
+use crate::time::UnixTime;
 
 /// Upper bounds of time buckets, in seconds.
 const TIMES: [f64; 12] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+fn seconds_now() -> i64 {
+    i64::try_from(UnixTime::now().seconds()).unwrap_or(i64::MAX)
+}
 
 /// All families.
 pub struct Metrics {
@@ -55,6 +60,8 @@ pub struct Metrics {
     upstream_up: IntGaugeVec,
     misconfigured: IntGaugeVec,
     log_lines_dropped: IntCounter,
+    reloads: [IntCounter; 2],
+    reloaded_at: IntGauge,
 }
 
 /// One service's handles.
@@ -117,6 +124,11 @@ impl Metrics {
             "farebox_node_state",
             "1 for the state that the Lightning node is in.",
             "state",
+        )?;
+        let reloads = counters(
+            "farebox_config_reloads_total",
+            "Reloads of the config, by whether it could be used (ok) or not (failed).",
+            &["outcome"],
         )?;
         let words = std::iter::once("ok").chain(NodeErrorKind::ALL.map(NodeErrorKind::word));
         let node_calls =
@@ -215,6 +227,15 @@ impl Metrics {
                 &[],
             )?
             .with_label_values::<&str>(&[]),
+            reloads: ["ok", "failed"].map(|outcome| reloads.with_label_values(&[outcome])),
+            reloaded_at: {
+                let at = gauge(
+                    "farebox_config_last_reload_success_timestamp_seconds",
+                    "When the config in force was read.",
+                )?;
+                at.set(seconds_now());
+                at
+            },
             requests,
             registry,
         })
@@ -252,6 +273,30 @@ impl Metrics {
     pub fn unrouted(&self, code: Code) {
         if let Some(counter) = self.unrouted.get(code as usize) {
             counter.inc();
+        }
+    }
+
+    /// The config was read again, and could be used or not.
+    pub fn reloaded(&self, is_ok: bool) {
+        let [ok, failed] = &self.reloads;
+        if is_ok { ok } else { failed }.inc();
+        if is_ok {
+            self.reloaded_at.set(seconds_now());
+        }
+    }
+
+    /// A service is gone: its gauges would stand still at what they were. Counters stay, since they
+    /// say what was.
+    pub fn forget(&self, service: &str) {
+        for family in [
+            &self.stock,
+            &self.stock_wasted,
+            &self.unredeemed,
+            &self.unredeemed_msat,
+            &self.upstream_up,
+            &self.misconfigured,
+        ] {
+            let _ = family.remove_label_values(&[service]);
         }
     }
 

@@ -12,6 +12,7 @@ use crate::code::Code;
 use crate::payment_hash::PaymentHash;
 
 /// Where the notes go.
+#[derive(Clone)]
 pub struct Recorder {
     /// Counters.
     pub metrics: Arc<Metrics>,

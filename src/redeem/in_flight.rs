@@ -1,6 +1,8 @@
 //! The redemptions that are under way in this process: one for each ticket, however many ask for it
 //! (single flight).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
 use tokio::sync::watch;
@@ -11,7 +13,7 @@ use crate::request_digest::RequestDigest;
 /// The redemptions under way, by their tickets. Bounded.
 pub(super) struct InFlight<T> {
     redemptions: DashMap<PaymentHash, UnderWay<T>>,
-    capacity: usize,
+    capacity: AtomicUsize,
 }
 
 /// A redemption, and the request that it is of.
@@ -37,13 +39,18 @@ pub(super) enum Entry<T> {
 impl<T: Clone> InFlight<T> {
     /// At most `capacity` at once.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { redemptions: DashMap::new(), capacity }
+        Self { redemptions: DashMap::new(), capacity: AtomicUsize::new(capacity) }
+    }
+
+    /// At most so many at once from here on; those that are under way go on.
+    pub(super) fn limit(&self, capacity: usize) {
+        self.capacity.store(capacity, Ordering::Relaxed);
     }
 
     /// Starts or joins the redemption of a ticket. Exactly one caller becomes its leader.
     pub(super) fn enter(&self, hash: PaymentHash, request: RequestDigest) -> Entry<T> {
         // Read before the entry is locked: `len` visits every shard.
-        let full = self.redemptions.len() >= self.capacity;
+        let full = self.redemptions.len() >= self.capacity.load(Ordering::Relaxed);
         match self.redemptions.entry(hash) {
             MapEntry::Occupied(other) if other.get().request != request => Entry::OfAnother,
             MapEntry::Occupied(other) => Entry::Follower(other.get().end.clone()),

@@ -2,13 +2,15 @@
 //! "not found" frees it only after the time that the service states as final.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::Full;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use super::exchange;
+use super::job::LEASE_MARGIN;
 use super::run::Runner;
 use super::stored_answer::{Read, read};
 use crate::ledger::state::{ClaimId, Resolution, Row, State};
@@ -33,35 +35,147 @@ struct Plan {
     claim: ClaimId,
     next: Instant,
     pause: Duration,
-    /// When "not found" is final: by our own watch, since clocks of machines jump and differ.
+    /// How long after it was parked "not found" is final, by what the service said then, and when
+    /// that is: by our own watch, since clocks of machines jump and differ.
+    final_after: Duration,
     final_at: SendDeadline,
 }
 
-/// Asks for one service for as long as it is polled. Returns at once if it has no look-up.
-pub(super) async fn watch(runner: &Runner, service: &Arc<Service>) {
-    let Some(lookup) = &service.lookup else { return };
-    let mut plans: HashMap<PaymentHash, Plan> = HashMap::new();
-    loop {
-        sleep(POLL_INTERVAL).await;
-        let Ok(parked) = runner.ledger.list(Some(State::Parked), PARKED_MAX).await else {
-            continue;
-        };
-        let is_ours = |row: &Row| service.names().all().any(|name| name == row.service);
-        let parked: HashMap<_, _> = parked.into_iter().filter(|(_, row)| is_ours(row)).collect();
-        plans.retain(|hash, plan| parked.get(hash).is_some_and(|row| row.claim == plan.claim));
-        for (hash, row) in parked {
-            let plan = plans.entry(hash).or_insert_with(|| Plan {
-                claim: row.claim,
-                next: Instant::now(),
-                pause: FIRST_PAUSE,
-                final_at: SendDeadline::after(lookup.final_after + service.upstream.timeout),
-            });
-            if plan.next <= Instant::now() && !runner.in_flight.is_under_way(&hash) {
-                ask(runner, service, lookup, &hash, &row, plan).await;
-                plan.next = Instant::now() + plan.pause;
-                plan.pause = (plan.pause * 2).min(LAST_PAUSE);
+impl Plan {
+    fn new(claim: ClaimId, final_after: Duration) -> Self {
+        let final_at = SendDeadline::after(final_after);
+        Self { claim, next: Instant::now(), pause: FIRST_PAUSE, final_after, final_at }
+    }
+}
+
+/// The look-ups of all places that are asked.
+#[derive(Default)]
+pub(super) struct LookUps(Mutex<Vec<Arc<LookUp>>>);
+
+/// The look-up of one service at one place. A reload that changes the place retires it: it goes on
+/// for the tickets that were tried there.
+pub struct LookUp(Mutex<Asked>);
+
+/// What is asked, and since when it is retired.
+struct Asked {
+    service: Arc<Service>,
+    retired: Option<Instant>,
+}
+
+impl LookUp {
+    fn new(service: &Arc<Service>) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Asked { service: Arc::clone(service), retired: None })))
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn service(&self) -> Arc<Service> {
+        Arc::clone(&self.asked().service)
+    }
+
+    fn is_retired(&self) -> bool {
+        self.asked().retired.is_some()
+    }
+
+    fn retire(&self) {
+        self.asked().retired.get_or_insert_with(Instant::now);
+    }
+
+    /// Whether nothing can be parked any more that it would be asked about.
+    fn has_ended(&self, parked: usize, service: &Service) -> bool {
+        let longest = exchange::longest(service) + LEASE_MARGIN;
+        parked == 0 && self.asked().retired.is_some_and(|since| since.elapsed() > longest)
+    }
+
+    /// Goes on by what a service says now, if that is the same service at the same place.
+    fn continues_as(&self, service: &Arc<Service>) -> bool {
+        let mut asked = self.asked();
+        let now = &asked.service;
+        let continues = now.name == service.name && now.is_at_place_of(service);
+        if continues {
+            *asked = Asked { service: Arc::clone(service), retired: None };
+        }
+        continues
+    }
+}
+
+impl LookUps {
+    /// From here on by what these services say; gives the look-ups that begin.
+    pub(super) fn open(&self, services: &[Arc<Service>]) -> Vec<Arc<LookUp>> {
+        let mut all = self.all();
+        let (mut goes_on, mut begun) = (Vec::new(), Vec::new());
+        for service in services.iter().filter(|service| service.lookup.is_some()) {
+            match all.iter().find(|look_up| look_up.continues_as(service)) {
+                Some(look_up) => goes_on.push(Arc::clone(look_up)),
+                None => begun.push(LookUp::new(service)),
             }
         }
+        for look_up in all.iter() {
+            if !goes_on.iter().any(|one| Arc::ptr_eq(one, look_up)) {
+                look_up.retire();
+            }
+        }
+        all.extend(begun.iter().cloned());
+        begun
+    }
+
+    /// Asks for as long as it is polled, and needed.
+    pub(super) async fn follow(&self, runner: &Runner, look_up: &Arc<LookUp>) {
+        let mut plans: HashMap<PaymentHash, Plan> = HashMap::new();
+        loop {
+            sleep(POLL_INTERVAL).await;
+            let Ok(parked) = runner.ledger.list(Some(State::Parked), PARKED_MAX).await else {
+                continue;
+            };
+            let service = look_up.service();
+            let Some(lookup) = &service.lookup else { return };
+            let is_ours = |row: &Row| self.is_of(runner, look_up, &service, row);
+            let parked: HashMap<_, _> =
+                parked.into_iter().filter(|(_, row)| is_ours(row)).collect();
+            if look_up.has_ended(parked.len(), &service) {
+                self.all().retain(|other| !Arc::ptr_eq(other, look_up));
+                return;
+            }
+            let final_after = lookup.final_after + service.upstream.timeout;
+            plans.retain(|hash, plan| {
+                let row = parked.get(hash);
+                row.is_some_and(|row| row.claim == plan.claim) && plan.final_after == final_after
+            });
+            for (hash, row) in parked {
+                let plan = plans.entry(hash).or_insert_with(|| Plan::new(row.claim, final_after));
+                if plan.next <= Instant::now() && !runner.in_flight.is_under_way(&hash) {
+                    ask(runner, &service, lookup, &hash, &row, plan).await;
+                    plan.next = Instant::now() + plan.pause;
+                    plan.pause = (plan.pause * 2).min(LAST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Whether a look-up is the one that is asked about a parked ticket: that of the place where it
+    /// was tried, else that of the service of today.
+    fn is_of(&self, runner: &Runner, look_up: &LookUp, service: &Service, row: &Row) -> bool {
+        let was_tried_at = |service: &Service| {
+            let key = runner.ring.find(|keys| Some(keys.fingerprint()) == row.key);
+            row.place.is_some() && key.is_some_and(|key| row.place == service.place(key))
+        };
+        let is_named = |service: &Service| service.names().all().any(|name| name == row.service);
+        if look_up.is_retired() {
+            return is_named(service) && was_tried_at(service);
+        }
+        let retired_has_it = || {
+            self.all().iter().filter(|other| other.is_retired()).any(|other| {
+                let service = other.service();
+                is_named(&service) && was_tried_at(&service)
+            })
+        };
+        is_named(service) && (was_tried_at(service) || !retired_has_it())
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<LookUp>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,7 +238,7 @@ async fn question(
     else {
         return LookupAnswer::Nothing;
     };
-    let Read { head, body, is_coded, .. } = read(response, runner.answer_max, deadline).await;
+    let Read { head, body, is_coded, .. } = read(response, runner.answer_max(), deadline).await;
     let body = body.filter(|_| !is_coded);
     let (found, not_found) = (&lookup.found, &lookup.not_found);
     match (

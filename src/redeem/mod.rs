@@ -15,6 +15,7 @@ mod stored_answer;
 pub mod trial;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -25,6 +26,8 @@ pub use self::finished::Redeemed;
 use self::finished::{Ending, Finished, WhoseTry, answer};
 use self::in_flight::{Entry, InFlight};
 use self::job::{Job, KeepAnswer, attempt_at};
+pub use self::look_up::LookUp;
+use self::look_up::LookUps;
 use self::pass::PassUses;
 use self::recent::RecentAnswers;
 use self::run::{CLAIM_PATIENCE, Runner, published};
@@ -37,7 +40,7 @@ use crate::ledger::Ledger;
 use crate::ledger::state::Attempt;
 use crate::record::request_log::RequestLog;
 use crate::service::request::PaidRequest;
-use crate::service::{Catalogue, Service, validate};
+use crate::service::{RequestLimits, Service, validate};
 use crate::ticket::{VerifiedPass, VerifiedTicket};
 
 /// How soon it is looked again whether another instance is through with a ticket.
@@ -45,31 +48,44 @@ const OTHER_INSTANCE_POLL: Duration = Duration::from_millis(200);
 
 /// Redeems tickets and passes.
 pub struct Redeem {
-    catalogue: Arc<Catalogue>,
     ledger: Arc<Ledger>,
     runner: Arc<Runner>,
     pass_uses: PassUses,
+    look_ups: LookUps,
 }
 
 impl Redeem {
-    /// At most `in_flight_max` at once; `stopping` is cancelled once the process is to stop.
+    /// At most `in_flight_max` at once; an answer is given back for as long as `replay`; `stopping`
+    /// is cancelled once the process is to stop.
     pub fn new(
-        catalogue: Arc<Catalogue>,
         ring: Arc<KeyRing>,
         ledger: Arc<Ledger>,
+        limits: &RequestLimits,
         in_flight_max: usize,
+        replay: Duration,
         stopping: CancellationToken,
     ) -> Self {
         let runner = Runner {
             ring,
             ledger: Arc::clone(&ledger),
             in_flight: InFlight::new(in_flight_max),
-            recent: RecentAnswers::new(catalogue.times.replay),
-            answer_max: catalogue.limits.stored_answer,
+            recent: RecentAnswers::new(replay),
+            answer_max: AtomicUsize::new(limits.stored_answer),
             stopping,
             tasks: TaskTracker::new(),
         };
-        Self { catalogue, ledger, runner: Arc::new(runner), pass_uses: PassUses::default() }
+        Self {
+            ledger,
+            runner: Arc::new(runner),
+            pass_uses: PassUses::default(),
+            look_ups: LookUps::default(),
+        }
+    }
+
+    /// Other bounds, from here on.
+    pub fn limit(&self, limits: &RequestLimits, in_flight_max: usize) {
+        self.runner.answer_max.store(limits.stored_answer, Ordering::Relaxed);
+        self.runner.in_flight.limit(in_flight_max);
     }
 
     /// Redeems a ticket, or says what became of it.
@@ -86,7 +102,7 @@ impl Redeem {
         }
         let Some(order) = verified.order() else {
             // A request that couldn't be bought is told so first.
-            validate::order(request, &self.catalogue.limits)?;
+            validate::order(request)?;
             let ending = self.misdirected(request, &verified).await;
             return answer(&ending, WhoseTry::Another, None);
         };
@@ -96,7 +112,7 @@ impl Redeem {
         if let Some(stored) = self.runner.recent.get(&hash, verified.request()) {
             return replayed(&stored).map(Redeemed::Answer);
         }
-        let patience = Instant::now() + self.catalogue.times.wait;
+        let patience = Instant::now() + request.catalogue.times.wait;
         loop {
             let (finished, whose, overflow) =
                 match self.runner.in_flight.enter(hash, verified.request()) {
@@ -140,14 +156,19 @@ impl Redeem {
         pass: &VerifiedPass,
         log: &mut RequestLog<'_>,
     ) -> Result<Redeemed, Problem> {
-        let limits = &self.catalogue.limits;
-        pass::redeem(&self.runner, &self.pass_uses, limits, request, pass, log).await
+        pass::redeem(&self.runner, &self.pass_uses, request, pass, log).await
     }
 
-    /// Asks a service's upstream what became of parked tickets, for as long as it is polled.
-    /// Returns at once if it can't be asked.
-    pub async fn look_up_parked(&self, service: &Arc<Service>) {
-        look_up::watch(&self.runner, service).await;
+    /// From here on upstreams are asked what became of parked tickets by what these services say of
+    /// them; each look-up that begins by it is to be followed. A ticket that was tried at a place
+    /// which none of them names any more is still asked about there.
+    pub fn look_up_at(&self, services: &[Arc<Service>]) -> Vec<Arc<LookUp>> {
+        self.look_ups.open(services)
+    }
+
+    /// Asks, for as long as it is polled and the look-up is needed.
+    pub async fn follow(&self, look_up: &Arc<LookUp>) {
+        self.look_ups.follow(&self.runner, look_up).await;
     }
 
     /// How many redemptions are under way, by their tickets.
@@ -176,7 +197,7 @@ impl Redeem {
         let row = self.ledger.show(verified.ticket().payment_hash).await;
         let row = row.map_err(|_| problems::ledger_down())?;
         if row.is_none_or(|row| row.request != verified.request()) {
-            validate::order(request, &self.catalogue.limits)?;
+            validate::order(request)?;
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ use crate::payment_hash::PaymentHash;
 use crate::record::request_log::RequestLog;
 use crate::request_digest::RequestDigest;
 use crate::service::request::PaidRequest;
-use crate::service::{RequestLimits, validate};
+use crate::service::validate;
 use crate::ticket::VerifiedPass;
 
 /// How soon it is looked again whether a use of an exhausted pass was given back.
@@ -41,7 +41,6 @@ const PASSES_MAX: usize = 10_000;
 pub(super) async fn redeem(
     runner: &Arc<Runner>,
     uses: &PassUses,
-    limits: &RequestLimits,
     request: &PaidRequest<'_>,
     pass: &VerifiedPass,
     log: &mut RequestLog<'_>,
@@ -56,7 +55,7 @@ pub(super) async fn redeem(
         Some(false) => {}
     }
     // Judged at each use: only a single request was sold as it is.
-    let order = validate::order(request, limits)?;
+    let order = validate::order(request)?;
     if pass.ticket().valid_until <= ledger.now().ledger.seconds() {
         return Ok(Redeemed::rejected(Code::TicketExpired));
     }
@@ -92,7 +91,7 @@ async fn uncounted(
     put_reference(paid.service, keys, &pass.ticket().payment_hash, &mut request);
     let (service, started) = (paid.service, Instant::now());
     let deadline = started + service.upstream.timeout;
-    let (answer_max, stopping) = (runner.answer_max, &runner.stopping);
+    let (answer_max, stopping) = (runner.answer_max(), &runner.stopping);
     let asker = Asker { service, ticket: pass.ticket().payment_hash, order, answer_max, stopping };
     let done = match send(service, request, None, deadline).await {
         // Nothing of it is kept, so it needn't be read to be passed on.

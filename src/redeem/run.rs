@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -53,8 +54,8 @@ pub(super) struct Runner {
     pub(super) in_flight: InFlight<Arc<Finished>>,
     /// Answers that were delivered a while ago.
     pub(super) recent: RecentAnswers,
-    /// Longest answer that is kept, in bytes.
-    pub(super) answer_max: usize,
+    /// See [`Runner::answer_max`]; a reload may change it.
+    pub(super) answer_max: AtomicUsize,
     /// Cancelled once the process is to stop.
     pub(super) stopping: CancellationToken,
     /// The tasks that a stop waits for.
@@ -79,6 +80,11 @@ pub(super) async fn published(finished: &mut Published) -> Option<Arc<Finished>>
 }
 
 impl Runner {
+    /// Longest answer that is kept, in bytes.
+    pub(super) fn answer_max(&self) -> usize {
+        self.answer_max.load(Ordering::Relaxed)
+    }
+
     /// Runs a job that the caller leads, and gives how it finished, with the overflow of an answer
     /// that is too long to keep.
     pub(super) async fn start(
@@ -121,7 +127,7 @@ impl Runner {
         crash_point("after-claim");
 
         let started = Instant::now();
-        let (answer_max, stopping) = (self.answer_max, &self.stopping);
+        let (answer_max, stopping) = (self.answer_max(), &self.stopping);
         let asker = Asker { service: &service, ticket, order: &order, answer_max, stopping };
         let asking = asker.ask_until_known(request, send_by, maybe_delivered, attempt.remembered);
         // Should it panic, the ticket is parked instead of being claimed for ever.

@@ -16,6 +16,8 @@ pub(super) struct NewChallenge {
     /// When the invoice runs out.
     pub(super) expires: UnixTime,
     pub(super) kind: Kind,
+    /// What it costs.
+    pub(super) price: Msat,
     /// Until when the ticket is worth something, in Unix seconds.
     pub(super) valid_until: u64,
 }

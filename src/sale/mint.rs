@@ -57,7 +57,7 @@ impl Sale {
         mut place: Reservation<'_>,
     ) -> Result<(Invoice, UnixTime), Problem> {
         place.asking();
-        let ahead = self.stocks.take(request.service);
+        let ahead = self.stocks.take(&request.service.name, request.offer);
         request.service.metrics.stock(ahead.is_some());
         let made = match ahead {
             Some(ready) => Ok(ready),
@@ -96,7 +96,7 @@ impl Sale {
         let trial = trial.map_err(|pause| stopped(stop, pause))?;
         let (invoice, expires) = self.invoice(request, place).await?;
         trial.sold();
-        let (times, offer) = (&self.catalogue.times, request.offer);
+        let (times, offer) = (&request.catalogue.times, request.offer);
         let minted = self.ledger.now();
         // By the later of the two clocks, so that the ledger refuses nothing that is sold.
         let payable_until = expires.max(minted.ledger.plus(times.invoice_expiry));
@@ -130,6 +130,6 @@ impl Sale {
             kind,
         };
         let macaroon = mint::ticket(&self.ring, &terms);
-        Ok(NewChallenge { invoice, macaroon, expires, kind, valid_until })
+        Ok(NewChallenge { invoice, macaroon, expires, kind, price: offer.price, valid_until })
     }
 }

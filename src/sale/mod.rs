@@ -50,7 +50,6 @@ const QUESTIONS_WINDOW: Duration = Duration::from_secs(10);
 
 /// Sells tickets.
 pub struct Sale {
-    catalogue: Arc<Catalogue>,
     ring: Arc<KeyRing>,
     ledger: Arc<Ledger>,
     /// `None` where payments aren't detected.
@@ -69,7 +68,7 @@ impl Sale {
     /// `payments` is `None` where payments aren't detected; `mint_ahead` says how many invoices are
     /// made ahead for each service at most, 0 for none.
     pub fn new(
-        catalogue: Arc<Catalogue>,
+        catalogue: &Catalogue,
         ring: Arc<KeyRing>,
         ledger: Arc<Ledger>,
         node: Arc<dyn Node>,
@@ -78,14 +77,12 @@ impl Sale {
         mint_ahead: usize,
     ) -> Self {
         let invoices = Arc::new(Invoices::new(node, catalogue.times.invoice_expiry));
-        let (services, stock_invoices) = (&catalogue.services, Arc::clone(&invoices));
-        let stocks = Stocks::new(services, mint_ahead, stock_invoices, Arc::clone(&ledger));
+        let stocks = Stocks::new(mint_ahead, Arc::clone(&invoices), Arc::clone(&ledger));
+        stocks.open(&catalogue.services);
         let stocks = Arc::new(stocks);
         let questions = || RateLimit::new(QUESTIONS_MAX, QUESTIONS_WINDOW);
         let (quotes, pictures) = (questions(), questions());
-        let probed = Probed::new(&catalogue.services);
         Self {
-            catalogue,
             ring,
             ledger,
             payments,
@@ -94,7 +91,7 @@ impl Sale {
             stocks,
             quotes,
             pictures,
-            probed,
+            probed: Probed::default(),
         }
     }
 
@@ -108,10 +105,9 @@ impl Sale {
         if rejected.why == Code::PassNotTaken {
             return Err(problems::pass_not_taken());
         }
-        let limits = &self.catalogue.limits;
         // What was sold before isn't judged again.
         let sold = rejected.pending.as_ref().and_then(|pending| pending.order.clone());
-        let order = sold.clone().map_or_else(|| validate::for_sale(request, limits), Ok)?;
+        let order = sold.clone().map_or_else(|| validate::for_sale(request), Ok)?;
         self.refuse_if_down(request.service)?;
         let is_revoked = |pending: &&Pending| self.ledger.is_revoked(&pending.hash);
         if let Some(pending) = rejected.pending.as_ref().filter(is_revoked) {
@@ -143,7 +139,7 @@ impl Sale {
                 return Err(problems::no_second_invoice(rejected.why));
             }
         }
-        let order = if sold.is_some() { validate::for_sale(request, limits)? } else { order };
+        let order = if sold.is_some() { validate::for_sale(request)? } else { order };
         let minted =
             self.mint(request, request.client, request.digest(&self.ring, &order), log).await?;
         log.ticket(minted.invoice.payment_hash);
@@ -160,7 +156,7 @@ impl Sale {
         why: Code,
         offered: &Offered<'_>,
     ) -> Answer {
-        payment_required(&self.catalogue, request, Some(order), why, offered)
+        payment_required(request, Some(order), why, offered)
     }
 
     /// Whether a challenge is remembered here as open.
@@ -173,14 +169,25 @@ impl Sale {
         self.unpaid.count(Instant::now())
     }
 
+    /// Other limits of unpaid challenges, from here on.
+    pub fn limit(&self, per_client: usize, total: usize) {
+        self.unpaid.limit(per_client, total);
+    }
+
+    /// Sells what another catalogue has, from here on: invoices of other prices are let go.
+    pub fn open(&self, catalogue: &Catalogue) {
+        self.stocks.open(&catalogue.services);
+        self.probed.retain(&catalogue.services);
+    }
+
     /// How many invoices of a service are made ahead, and how many ran out unsold; `None` where
     /// none are made.
     pub fn stock(&self, service: &Service) -> Option<(usize, u64)> {
         self.stocks.counts(service)
     }
 
-    /// Keeps a service's stock of invoices for as long as it is polled. Returns at once where there
-    /// is none.
+    /// Keeps a service's stock of invoices for as long as it is polled, and sold. Returns at once
+    /// where there is none.
     pub async fn keep_stock(&self, service: &Arc<Service>) {
         self.stocks.keep(service).await;
     }

@@ -14,7 +14,7 @@ use crate::l402::verify::Kind;
 use crate::order::Order;
 use crate::service::base_url::Reached;
 use crate::service::request::PaidRequest;
-use crate::service::{Catalogue, STATUS_PATH, curl};
+use crate::service::{STATUS_PATH, curl};
 
 /// What a payer can rely on, for programs that act by words.
 const RETRY_POLICY: &str = "Pay this invoice once. Then send the identical request with this \
@@ -25,13 +25,12 @@ const RETRY_POLICY: &str = "Pay this invoice once. Then send the identical reque
 /// The 402. `why` says what is wrong with what was handed in. `order` is what is asked for, if the
 /// ticket is for one request.
 pub(super) fn payment_required(
-    catalogue: &Catalogue,
     request: &PaidRequest<'_>,
     order: Option<&Order>,
     why: Code,
     offered: &Offered<'_>,
 ) -> Answer {
-    let (service, offer) = (request.service, request.offer);
+    let PaidRequest { catalogue, service, offer, .. } = *request;
     let base = Reached::by_head(&request.head, request.client);
     let base = base.base_url(catalogue.public_url.as_deref());
     let detail = offered.detail.unwrap_or_else(|| why_to_pay(why, offered.which));
@@ -66,7 +65,7 @@ pub(super) fn payment_required(
     };
     let body = WithMembers { members, more: body };
     let mut response = match request.accepts_page {
-        true => page::payment_required(catalogue, request, offered, &body),
+        true => page::payment_required(request, offered, &body),
         false => None,
     }
     // Not problem+json: some clients look for this type.

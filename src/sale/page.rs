@@ -8,7 +8,6 @@ use crate::answer::body::Body;
 use crate::answer::html::{Frame, page};
 use crate::answer::problem::WithMembers;
 use crate::answer::qr;
-use crate::service::Catalogue;
 use crate::service::request::PaidRequest;
 use crate::time::UnixTime;
 
@@ -37,21 +36,20 @@ struct PaymentRequired<'a> {
 
 /// `None` if it can't be made, and programs' form has to do.
 pub(super) fn payment_required(
-    catalogue: &Catalogue,
     request: &PaidRequest<'_>,
     offered: &Offered<'_>,
     body: &WithMembers<'_, ChallengeBody<'_>>,
 ) -> Option<Response<Body>> {
     let (service, uri) = (request.service, &request.head.uri);
     let template = PaymentRequired {
-        frame: &catalogue.frame(uri.path()),
+        frame: &request.catalogue.frame(uri.path()),
         service: &service.name,
         title: &service.title,
         method: service.method.as_str(),
         path: uri.path().trim_start_matches('/'),
         query: uri.query().unwrap_or_default(),
         kind: if request.offer.kind.is_pass() { "pass" } else { "single-use" },
-        detects: catalogue.detects_payments,
+        detects: request.catalogue.detects_payments,
         price: offered.price.to_string(),
         detail: body.members.detail,
         invoice: offered.invoice,

@@ -14,6 +14,7 @@ use crate::answer::why_to_pay::WhichInvoice;
 use crate::answer::{Answer, problems};
 use crate::client::Client;
 use crate::code::Code;
+use crate::price::Msat;
 use crate::record::request_log::RequestLog;
 use crate::service::Service;
 use crate::service::request::PaidRequest;
@@ -33,11 +34,12 @@ fn nobody(service: &Service) -> Client {
 }
 
 impl Sale {
-    /// Whether it can be paid for a while, and isn't yet, as far as is known.
-    async fn may_be_shown(&self, challenge: &NewChallenge) -> bool {
-        let soon = UnixTime::now().plus(LEFT_MIN.min(self.catalogue.times.invoice_expiry / 2));
+    /// Whether it can be paid for a while, and isn't yet, as far as is known; and costs what the
+    /// service does now.
+    async fn may_be_shown(&self, challenge: &NewChallenge, price: Msat) -> bool {
+        let soon = UnixTime::now().plus(LEFT_MIN.min(self.invoices.expiry() / 2));
         let hash = challenge.invoice.payment_hash;
-        if challenge.expires <= soon || !self.is_open_here(&hash) {
+        if challenge.price != price || challenge.expires <= soon || !self.is_open_here(&hash) {
             return false;
         }
         match &self.payments {
@@ -53,12 +55,14 @@ impl Sale {
         log: &mut RequestLog<'_>,
     ) -> Result<Answer, Problem> {
         self.refuse_if_down(request.service)?;
-        let shown = self.probed.of(request.service).ok_or_else(problems::internal)?;
+        let shown = self.probed.of(request.service);
         // Held over the node's answer: who comes meanwhile gets the same.
         let shown = timeout(PATIENCE, shown.lock()).await;
         let mut shown = shown.map_err(|_| problems::too_many_invoices_at_once())?;
         let challenge = match shown.take() {
-            Some(challenge) if self.may_be_shown(&challenge).await => challenge,
+            Some(challenge) if self.may_be_shown(&challenge, request.offer.price).await => {
+                challenge
+            }
             _ => {
                 let bound = request.probe_digest(&self.ring);
                 // It counts as nobody's, so that a client with too many of its own keeps it from no
@@ -89,6 +93,6 @@ impl Sale {
         let order = request.offer.example.as_ref();
         let order = order.and_then(|wanted| request.offer.rules.order_of(wanted).ok());
         let why = Code::PaymentRequired;
-        Ok(payment_required(&self.catalogue, request, order.as_ref(), why, &offered))
+        Ok(payment_required(request, order.as_ref(), why, &offered))
     }
 }

@@ -2,21 +2,27 @@
 
 use std::sync::Arc;
 
+use dashmap::DashMap;
 use tokio::sync::Mutex;
 
 use super::challenge::NewChallenge;
 use crate::service::Service;
 
-/// One for each service; none until somebody asks.
-pub(super) struct Probed(Vec<Mutex<Option<NewChallenge>>>);
+/// What is shown for one service: nothing until somebody asks.
+pub(super) type Shown = Arc<Mutex<Option<NewChallenge>>>;
+
+/// One for each service, by its name, which its challenge is bound to.
+#[derive(Default)]
+pub(super) struct Probed(DashMap<Arc<str>, Shown>);
 
 impl Probed {
-    pub(super) fn new(services: &[Arc<Service>]) -> Self {
-        Self(services.iter().map(|_| Mutex::default()).collect())
+    /// That of a service.
+    pub(super) fn of(&self, service: &Service) -> Shown {
+        Arc::clone(&self.0.entry(Arc::clone(&service.name)).or_default())
     }
 
-    /// That of a service.
-    pub(super) fn of(&self, service: &Service) -> Option<&Mutex<Option<NewChallenge>>> {
-        self.0.get(service.index)
+    /// Of these services only.
+    pub(super) fn retain(&self, services: &[Arc<Service>]) {
+        self.0.retain(|name, _| services.iter().any(|service| service.name == *name));
     }
 }

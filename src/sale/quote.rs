@@ -14,7 +14,7 @@ use crate::code::Code;
 use crate::order::json;
 use crate::price::quote::Quote;
 use crate::service::request::PaidRequest;
-use crate::service::{Offer, Service, validate};
+use crate::service::{Catalogue, Offer, Service, validate};
 
 /// What `POST /l402/quote` takes (the discovery draft's): a service, and what would be sent to it.
 #[derive(Deserialize)]
@@ -36,18 +36,23 @@ impl Sale {
 
     /// What this very request would cost, sent to its service.
     pub fn quote(&self, request: &PaidRequest<'_>) -> Result<Answer, Problem> {
-        validate::for_sale(request, &self.catalogue.limits)?;
+        validate::for_sale(request)?;
         self.quoted(request.service, request.offer)
     }
 
     /// The same for a request that is told of in JSON. Without one, what any request of the service
     /// costs.
-    pub fn quote_described(&self, body: &[u8], host: Option<&str>) -> Result<Answer, Problem> {
+    pub fn quote_described(
+        &self,
+        catalogue: &Catalogue,
+        body: &[u8],
+        host: Option<&str>,
+    ) -> Result<Answer, Problem> {
         let takes = "The body is JSON such as {\"service\": \"NAME\", \"request\": {..}}";
         let asked = json::parse(body).map_err(|error| problems::bad_request(error.to_string()))?;
         let asked: Asked = serde_json::from_value(asked)
             .map_err(|_| problems::bad_request(format!("{takes}: `service` is missing.")))?;
-        let found = self.catalogue.for_sale_by(&asked.service, host);
+        let found = catalogue.for_sale_by(&asked.service, host);
         let (service, offer) = found.ok_or_else(problems::nothing_to_quote)?;
         if let Some(wanted) = asked.request {
             offer.rules.order_of(&wanted).map_err(|unfit| validate::not_for_sale(&unfit))?;

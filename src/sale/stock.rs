@@ -1,17 +1,19 @@
 //! A stock of fresh invoices for each service, so that a buyer needn't wait for the node: filled by
 //! what was sold lately, and handed out only while most of an invoice's time is left.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::invoices::{Invoices, ReadyInvoice};
 use crate::ledger::Ledger;
-use crate::service::Service;
+use crate::price::Msat;
+use crate::service::{Offer, Service};
 use crate::time::UnixTime;
 
 /// The part of its time that may be gone when an invoice is handed out.
@@ -30,32 +32,42 @@ const GATHER_TIME: Duration = Duration::from_millis(100);
 /// How soon the node is asked again after it gave none.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
+type ByName = HashMap<Arc<str>, Arc<Stock>>;
+
 /// The stocks of all services that sell.
 pub(super) struct Stocks {
-    /// In the order of the catalogue; `None` for a service that has none.
-    stocks: Vec<Option<Stock>>,
+    /// By the names of their services.
+    stocks: ArcSwap<ByName>,
+    /// Most invoices that are made ahead for each.
+    capacity: usize,
     invoices: Arc<Invoices>,
     ledger: Arc<Ledger>,
 }
 
 impl Stocks {
-    /// At most `capacity` invoices for each service; 0 switches it off.
-    pub(super) fn new(
-        services: &[Arc<Service>],
-        capacity: usize,
-        invoices: Arc<Invoices>,
-        ledger: Arc<Ledger>,
-    ) -> Self {
-        let expiry = invoices.expiry();
-        let stock = |service: &Arc<Service>| {
-            (service.offer.is_some() && capacity > 0).then(|| Stock::new(capacity, expiry))
-        };
-        Self { stocks: services.iter().map(stock).collect(), invoices, ledger }
+    /// None yet, and at most `capacity` invoices for each service; 0 switches it off.
+    pub(super) fn new(capacity: usize, invoices: Arc<Invoices>, ledger: Arc<Ledger>) -> Self {
+        Self { stocks: ArcSwap::default(), capacity, invoices, ledger }
     }
 
-    /// A sale: an invoice that is ready, if there is one.
-    pub(super) fn take(&self, service: &Service) -> Option<ReadyInvoice> {
-        self.of(service)?.take(self.invoices.generation(), Instant::now())
+    /// For these services from here on. The stock of one that still sells at the same price, with
+    /// the same words, lives on; others are let go.
+    pub(super) fn open(&self, services: &[Arc<Service>]) {
+        let (before, expiry) = (self.stocks.load(), self.invoices.expiry());
+        let stock = |service: &Arc<Service>| {
+            let offer = service.offer.as_ref().filter(|_| self.capacity > 0)?;
+            let same = before.get(&service.name).filter(|stock| stock.is_of(offer));
+            let new = || Arc::new(Stock::new(offer.price, &offer.memo, self.capacity, expiry));
+            Some((Arc::clone(&service.name), same.map_or_else(new, Arc::clone)))
+        };
+        self.stocks.store(Arc::new(services.iter().filter_map(stock).collect()));
+    }
+
+    /// A sale: an invoice for this very offer that is ready, if there is one.
+    pub(super) fn take(&self, service: &str, offer: &Offer) -> Option<ReadyInvoice> {
+        // A request that began before a reload sells by its own offer.
+        let stock = self.stocks.load().get(service).filter(|stock| stock.is_of(offer)).cloned();
+        stock?.take(self.invoices.generation(), Instant::now())
     }
 
     /// Whether a sale would find an invoice.
@@ -66,15 +78,16 @@ impl Stocks {
 
     /// How many there are, and how many ran out unsold; `None` for a service without a stock.
     pub(super) fn counts(&self, service: &Service) -> Option<(usize, u64)> {
-        self.of(service).map(Stock::counts)
+        self.of(service).map(|stock| stock.counts())
     }
 
-    fn of(&self, service: &Service) -> Option<&Stock> {
-        self.stocks.get(service.index)?.as_ref()
+    fn of(&self, service: &Service) -> Option<Arc<Stock>> {
+        let offer = service.offer.as_ref()?;
+        self.stocks.load().get(&service.name).filter(|stock| stock.is_of(offer)).cloned()
     }
 
     /// Keeps a service's stock for as long as it is polled. Returns at once where there is none.
-    pub(super) async fn keep(self: &Arc<Self>, service: &Arc<Service>) {
+    pub(super) async fn keep(&self, service: &Arc<Service>) {
         let Some(stock) = self.of(service) else { return };
         loop {
             let _ = timeout(WATCH_INTERVAL, stock.sold.notified()).await;
@@ -89,22 +102,22 @@ impl Stocks {
                 continue;
             }
             let missing = stock.missing(self.invoices.generation(), Instant::now());
-            if !self.fill(service, missing).await {
+            if !self.fill(service, &stock, missing).await {
                 tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
 
     /// `false` if the node gave one less than was wanted.
-    async fn fill(self: &Arc<Self>, service: &Arc<Service>, mut missing: usize) -> bool {
+    async fn fill(&self, service: &Arc<Service>, stock: &Arc<Stock>, mut missing: usize) -> bool {
         let (mut under_way, mut all) = (JoinSet::new(), true);
         loop {
             while missing > 0 && under_way.len() < CALLS_MAX {
                 missing -= 1;
-                let (stocks, service) = (Arc::clone(self), Arc::clone(service));
+                let (invoices, stock) = (Arc::clone(&self.invoices), Arc::clone(stock));
+                let service = Arc::clone(service);
                 under_way.spawn(async move {
-                    let (offer, stock) = (service.offer.as_ref()?, stocks.of(&service)?);
-                    stock.put(stocks.invoices.make(offer).await.ok()?);
+                    stock.put(invoices.make(service.offer.as_ref()?).await.ok()?);
                     Some(())
                 });
             }
@@ -121,6 +134,9 @@ impl Stocks {
 
 /// One service's stock.
 struct Stock {
+    /// What its invoices are for, and say.
+    price: Msat,
+    memo: String,
     /// Most invoices that are made ahead.
     capacity: usize,
     /// How long after it was made an invoice is handed out at the latest, and how much of its time
@@ -141,15 +157,22 @@ struct ReadyInvoices {
 
 impl Stock {
     /// At most `capacity` invoices, which live for `expiry`.
-    fn new(capacity: usize, expiry: Duration) -> Self {
+    fn new(price: Msat, memo: &str, capacity: usize, expiry: Duration) -> Self {
         let fresh_for = expiry / FRESH_DIVISOR;
         Self {
+            price,
+            memo: memo.to_owned(),
             capacity,
             fresh_for,
             left: expiry - fresh_for,
             ready: Mutex::default(),
             sold: Notify::new(),
         }
+    }
+
+    /// Whether its invoices are what this offer's buyers pay.
+    fn is_of(&self, offer: &Offer) -> bool {
+        self.price == offer.price && self.memo == offer.memo
     }
 
     /// A sale: an invoice, if there is one that is fresh.
@@ -232,6 +255,10 @@ mod tests {
 
     const EXPIRY: Duration = Duration::from_secs(600);
 
+    fn stock_of(capacity: usize) -> Stock {
+        Stock::new(Msat::new(1000).unwrap(), "memo", capacity, EXPIRY)
+    }
+
     fn put(stock: &Stock, n: u8, generation: u64, made: Instant) {
         let invoice =
             Invoice { payment_hash: PaymentHash::from_bytes([n; 32]), bolt11: String::new() };
@@ -246,7 +273,7 @@ mod tests {
 
     #[test]
     fn it_wants_what_was_sold_lately_and_no_more_than_its_limit() {
-        let (stock, now) = (Stock::new(3, EXPIRY), Instant::now());
+        let (stock, now) = (stock_of(3), Instant::now());
         assert_eq!(stock.missing(0, now), 0, "nothing sells");
         assert!(stock.take(0, now).is_none());
         assert_eq!(stock.missing(0, now), 1);
@@ -263,7 +290,7 @@ mod tests {
 
     #[test]
     fn only_fresh_ones_of_the_same_node_are_handed_out() {
-        let (stock, now) = (Stock::new(9, EXPIRY), Instant::now());
+        let (stock, now) = (stock_of(9), Instant::now());
         put(&stock, 1, 0, now);
         put(&stock, 2, 0, now + Duration::from_secs(60));
         let taken = stock.take(0, now + Duration::from_secs(121)).unwrap();
@@ -279,7 +306,7 @@ mod tests {
 
     #[test]
     fn one_that_has_run_out_while_the_machine_slept_is_not_handed_out() {
-        let (stock, now) = (Stock::new(9, EXPIRY), Instant::now());
+        let (stock, now) = (stock_of(9), Instant::now());
         put(&stock, 1, 0, now);
         assert!(!stock.is_empty(0, now));
         stock.ready().invoices[0].expires =

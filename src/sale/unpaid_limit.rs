@@ -1,6 +1,7 @@
 //! How much may be asked for without paying: the unpaid challenges, counted per client and in all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,8 @@ const CLIENTS_PER_SITE: usize = 8;
 /// The unpaid challenges. One counts from before its invoice is asked for until it is redeemed or
 /// its invoice has run out.
 pub struct UnpaidLimit {
-    per_client: usize,
-    total: usize,
+    per_client: AtomicUsize,
+    total: AtomicUsize,
     lifetime: Duration,
     open: Mutex<Open>,
     waiting: Semaphore,
@@ -83,12 +84,26 @@ impl UnpaidLimit {
     /// Limits per client and in all; `lifetime` is the invoices'.
     pub fn new(per_client: usize, total: usize, lifetime: Duration) -> Self {
         Self {
-            per_client,
-            total,
+            per_client: AtomicUsize::new(per_client),
+            total: AtomicUsize::new(total),
             lifetime,
             open: Mutex::default(),
             waiting: Semaphore::new(WAITING_MAX),
         }
+    }
+
+    /// Other limits, from here on.
+    pub fn limit(&self, per_client: usize, total: usize) {
+        self.per_client.store(per_client, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    fn per_client(&self) -> usize {
+        self.per_client.load(Ordering::Relaxed)
+    }
+
+    fn total(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
     }
 
     /// Takes a place for a client's challenge.
@@ -97,7 +112,7 @@ impl UnpaidLimit {
         let wait = |challenge: &OpenChallenge| {
             LimitReached(challenge.until.saturating_duration_since(now))
         };
-        if open.challenges.len() >= self.total {
+        if open.challenges.len() >= self.total() {
             return Err(open
                 .challenges
                 .first_key_value()
@@ -110,7 +125,7 @@ impl UnpaidLimit {
             return Err(LimitReached(self.lifetime));
         }
         let own = open.clients.get(&client);
-        if own.map_or(0, BTreeSet::len) >= self.per_client {
+        if own.map_or(0, BTreeSet::len) >= self.per_client() {
             let oldest =
                 own.and_then(BTreeSet::first).and_then(|number| open.challenges.get(number));
             return Err(oldest.map_or(LimitReached(self.lifetime), wait));
@@ -130,13 +145,16 @@ impl UnpaidLimit {
     /// How many an IPv6 /48 may have, of which somebody may have every address: a few clients'
     /// share, and a quarter of all at most.
     fn per_site(&self) -> usize {
-        (self.per_client * CLIENTS_PER_SITE).min(self.total / 4).max(self.per_client)
+        (self.per_client() * CLIENTS_PER_SITE).min(self.total() / 4).max(self.per_client())
     }
 
     /// How long the next one is delayed while `taken` of all places are in use, but not all.
     fn pause(&self, taken: usize) -> Duration {
-        let half = self.total / 2;
-        PAUSE_MAX.mul_f64(taken.saturating_sub(half) as f64 / (self.total - half) as f64)
+        let total = self.total();
+        let half = total / 2;
+        // There may be more than a reload has left room for.
+        let part = taken.saturating_sub(half) as f64 / (total - half) as f64;
+        PAUSE_MAX.mul_f64(part.min(1.0))
     }
 
     /// Waits with a refusal for as long as a challenge is put off at most.

@@ -2,6 +2,7 @@
 
 pub mod base_url;
 pub mod curl;
+pub mod current;
 pub mod request;
 mod spec;
 mod ticket_kind;
@@ -131,13 +132,13 @@ impl Service {
     pub fn new(
         index: usize,
         spec: ServiceSpec,
-        upstream: Upstream,
+        upstream: Arc<Upstream>,
         ring: &KeyRing,
         metrics: ServiceMetrics,
     ) -> Self {
         let name = spec.key.as_ref().map(IdempotencyKeyPlace::text);
         let places = ring.all().map(|keys| upstream.place(name.as_deref(), keys)).collect();
-        Self { index, spec, upstream: Arc::new(upstream), places, metrics }
+        Self { index, spec, upstream, places, metrics }
     }
 
     /// What its tickets may be named after.
@@ -153,6 +154,12 @@ impl Service {
     /// Our own path that says what a request for it would cost.
     pub fn quote_path(&self) -> String {
         format!("{QUOTE_PATH}/{}", self.name)
+    }
+
+    /// Whether requests go to the same place as those of another, with our name for them at the
+    /// same place in them.
+    pub fn is_at_place_of(&self, other: &Self) -> bool {
+        self.places == other.places
     }
 
     /// Names its backend, by the key that signed a ticket.

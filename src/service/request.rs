@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::{Offer, Service};
+use super::{Catalogue, Offer, Service};
 use crate::client::Client;
 use crate::keys::{KeyRing, Keys};
 use crate::l402::verify::Genuine;
@@ -16,6 +16,8 @@ use crate::request_digest::RequestDigest;
 
 /// What came, read whole.
 pub struct PaidRequest<'a> {
+    /// What was served when it came.
+    pub catalogue: &'a Catalogue,
     /// The service.
     pub service: &'a Arc<Service>,
     /// What it sells.

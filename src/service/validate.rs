@@ -5,22 +5,22 @@ use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::code::Code;
 use crate::order::{Order, Unfit};
-use crate::service::RequestLimits;
 use crate::service::request::PaidRequest;
 
 /// The order that a request makes where it is sold, by the rules of today.
-pub fn for_sale(request: &PaidRequest<'_>, limits: &RequestLimits) -> Result<Order, Problem> {
+pub fn for_sale(request: &PaidRequest<'_>) -> Result<Order, Problem> {
     if !request.is_for_sale_here {
         let service = request.service;
         return Err(problems::moved(service.method.as_str(), &service.path));
     }
-    order(request, limits)
+    order(request)
 }
 
 /// The order that a request makes, by the rules of today.
-pub fn order(request: &PaidRequest<'_>, limits: &RequestLimits) -> Result<Order, Problem> {
-    if request.body.len() > limits.body {
-        return Err(problems::body_too_large(limits.body));
+pub fn order(request: &PaidRequest<'_>) -> Result<Order, Problem> {
+    let body_max = request.catalogue.limits.body;
+    if request.body.len() > body_max {
+        return Err(problems::body_too_large(body_max));
     }
     request.judged().map_err(|unfit| not_for_sale(&unfit))
 }

@@ -71,10 +71,7 @@ impl Status {
             hash: held.ticket.payment_hash,
             service: Arc::clone(&held.service.name),
             price_msat: held.ticket.price_msat,
-            at: held
-                .invoice_expires
-                .minus(self.catalogue.times.invoice_expiry)
-                .min(UnixTime::now()),
+            at: held.invoice_expires.minus(self.invoice_expiry).min(UnixTime::now()),
             expires: held.invoice_expires.seconds(),
             valid_until: held.ticket.minted_valid_until,
             is_pass: matches!(held.ticket.kind, Kind::Pass { .. }),

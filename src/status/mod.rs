@@ -30,8 +30,8 @@ use crate::payment::Payments;
 use crate::payment_hash::Preimage;
 use crate::record::request_log::RequestLog;
 use crate::send_end::SendEnd;
-use crate::service::Catalogue;
 use crate::service::request::is_of_probe;
+use crate::service::{Catalogue, Service};
 use crate::shares::Shares;
 use crate::ticket::{HeldTicket, NotHeld, Tickets};
 
@@ -46,11 +46,12 @@ const WAITING_PER_CLIENT_MAX: usize = 100;
 
 /// Tells holders how their tickets stand.
 pub struct Status {
-    catalogue: Arc<Catalogue>,
     tickets: Arc<Tickets>,
     ring: Arc<KeyRing>,
     ledger: Arc<Ledger>,
     payments: Arc<Payments>,
+    /// How long an invoice can be paid.
+    invoice_expiry: Duration,
     /// Each client's part of the places of those who wait.
     shares: Arc<Shares>,
     /// Cancelled once the process is to stop.
@@ -60,33 +61,34 @@ pub struct Status {
 impl Status {
     /// From its parts.
     pub fn new(
-        catalogue: Arc<Catalogue>,
         tickets: Arc<Tickets>,
         ring: Arc<KeyRing>,
         ledger: Arc<Ledger>,
         payments: Arc<Payments>,
+        invoice_expiry: Duration,
         stopping: CancellationToken,
     ) -> Self {
         let shares = Shares::new(WAITING_PER_CLIENT_MAX);
-        Self { catalogue, tickets, ring, ledger, payments, shares, stopping }
+        Self { tickets, ring, ledger, payments, invoice_expiry, shares, stopping }
     }
 
     /// Answers a request for the path.
     pub async fn answer<'a, B>(
-        self: &'a Arc<Self>,
+        self: &Arc<Self>,
+        catalogue: &'a Catalogue,
         request: &Request<B>,
         client: &Client,
         send_end: &SendEnd,
         log: &mut RequestLog<'a>,
     ) -> Result<Answer, Problem> {
         let query = StatusQuery::read(request.uri().query()).map_err(problems::bad_request)?;
-        let Catalogue { services, times, .. } = &*self.catalogue;
-        let held = self.tickets.held(services, times, request.headers());
+        let held = self.tickets.held(catalogue, request.headers());
         let held = held.map_err(|why| match why {
             NotHeld::Nothing => problems::status_without_macaroon(),
             NotHeld::Foreign => problems::status_of_foreign_ticket(),
         })?;
-        if let Some(service) = services.get(held.service.index) {
+        let is_its = |service: &&Arc<Service>| Arc::ptr_eq(service, &held.service);
+        if let Some(service) = catalogue.services.iter().find(is_its) {
             log.service(&service.metrics);
         }
         log.ticket(held.ticket.payment_hash);

@@ -17,8 +17,7 @@ use crate::order::Order;
 use crate::payment_hash::{PaymentHash, Preimage};
 use crate::request_digest::RequestDigest;
 use crate::service::request::{PaidRequest, is_of_probe};
-use crate::service::times::TicketTimes;
-use crate::service::{Offer, Service};
+use crate::service::{Catalogue, Offer, Service};
 use crate::time::UnixTime;
 
 /// What a request comes with.
@@ -161,7 +160,7 @@ impl Tickets {
 
     /// Looks at everything that a request hands in, and takes the best of it: all that is paid and
     /// bought for it, since some of that may be spent; else one thing. Never empty.
-    pub fn present(&self, request: &PaidRequest<'_>, times: &TicketTimes) -> Vec<Presented> {
+    pub fn present(&self, request: &PaidRequest<'_>) -> Vec<Presented> {
         let credentials = match handed_in(&request.head.headers) {
             Handed::Nothing => return nothing(Rejected::because(Code::PaymentRequired)),
             Handed::Unreadable => return nothing(Rejected::because(Code::TicketUnreadable)),
@@ -177,7 +176,7 @@ impl Tickets {
                 }
                 Ok(Verified::Ticket(ticket)) => drop(for_another.get_or_insert(ticket)),
                 Err(refusal) => {
-                    let pending = self.pending(request, times, &refusal, &credential.macaroon);
+                    let pending = self.pending(request, &refusal, &credential.macaroon);
                     let found = Rejected { why: code(&refusal), pending };
                     if rejected.as_ref().is_none_or(|before| found.rank() > before.rank()) {
                         rejected = Some(found);
@@ -211,32 +210,27 @@ impl Tickets {
     }
 
     /// The ticket that somebody asks about, with its preimage or without, at any of the services.
-    pub fn held(
-        &self,
-        services: &[Arc<Service>],
-        times: &TicketTimes,
-        headers: &HeaderMap,
-    ) -> Result<HeldTicket, NotHeld> {
+    pub fn held(&self, catalogue: &Catalogue, headers: &HeaderMap) -> Result<HeldTicket, NotHeld> {
         let Handed::Credentials(credentials) = handed_in(headers) else {
             return Err(NotHeld::Nothing);
         };
         let genuine = |credential| {
             let name = named_service(credential)?;
             let is_named = |service: &&Arc<Service>| service.names().all().any(|own| own == name);
-            let service = services.iter().find(is_named)?;
-            self.genuine(service, service.offer.as_ref()?, times, credential)
+            let service = catalogue.services.iter().find(is_named)?;
+            self.genuine(catalogue, service, service.offer.as_ref()?, credential)
         };
         credentials.iter().find_map(genuine).ok_or(NotHeld::Foreign)
     }
 
     fn genuine(
         &self,
+        catalogue: &Catalogue,
         service: &Arc<Service>,
         offer: &Offer,
-        times: &TicketTimes,
         credential: &Credential,
     ) -> Option<HeldTicket> {
-        let ticket = match self.verifier.verify(service.names(), offer.kind, credential) {
+        let ticket = match self.verifier.verify(service, offer.kind, credential) {
             Ok(paid) => *paid.ticket(),
             // It may be paid all the same, and its holder asks.
             Err(
@@ -249,7 +243,7 @@ impl Tickets {
         Some(HeldTicket {
             service: Arc::clone(service),
             ticket,
-            invoice_expires: times.invoice_expires(ticket.minted),
+            invoice_expires: catalogue.times.invoice_expires(ticket.minted),
         })
     }
 
@@ -259,7 +253,7 @@ impl Tickets {
         credential: &Credential,
     ) -> Result<Verified, Refusal> {
         let kind = request.offer.kind;
-        let paid = self.verifier.verify(request.service.names(), kind, credential)?;
+        let paid = self.verifier.verify(request.service, kind, credential)?;
         Ok(match paid.ticket().kind {
             Kind::Pass { uses } => Verified::Pass(VerifiedPass { paid, uses }),
             Kind::SingleUse { request: bound } => {
@@ -280,7 +274,6 @@ impl Tickets {
     fn pending(
         &self,
         request: &PaidRequest<'_>,
-        times: &TicketTimes,
         refusal: &Refusal,
         macaroon: &[u8],
     ) -> Option<Pending> {
@@ -301,7 +294,7 @@ impl Tickets {
         };
         Some(Pending {
             hash: ticket.payment_hash,
-            invoice_expires: times.invoice_expires(ticket.minted),
+            invoice_expires: request.catalogue.times.invoice_expires(ticket.minted),
             ticket: **ticket,
             order,
             is_shown_to_all,

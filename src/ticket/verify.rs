@@ -7,15 +7,16 @@ use sha2::{Digest as _, Sha256};
 use crate::cache::FifoCache;
 use crate::keys::KeyRing;
 use crate::l402::credential::{Credential, Proof};
-use crate::l402::verify::{self, Names, Paid, Refusal};
+use crate::l402::verify::{self, Paid, Refusal};
 use crate::payment_hash::PaymentHash;
-use crate::service::TicketKind;
+use crate::service::{Service, TicketKind};
 
 /// Tickets that are remembered as verified; each takes less than 1 KiB.
 const VERIFIED_MAX: usize = 20_000;
 
-/// Names an exact credential for an exact service: a caveat more is another text, and so another
-/// key.
+/// Names an exact credential for what a service of these names takes: a caveat more is another
+/// text, and so another key, and so is a service that a reload has given other names, or another
+/// kind of tickets.
 type CacheKey = [u8; 32];
 
 /// The keys, and the tickets that they were found to sign.
@@ -36,28 +37,31 @@ impl Verifier {
         &self.ring
     }
 
-    /// Whether a credential is a paid ticket for the service of these names, which sells `kind`.
+    /// Whether a credential is a paid ticket for a service, which sells `kind`.
     pub fn verify(
         &self,
-        names: Names<'_>,
+        service: &Service,
         kind: TicketKind,
         credential: &Credential,
     ) -> Result<Paid, Refusal> {
-        let key = cache_key(names.now, credential);
+        let sells_passes = kind != TicketKind::SingleUse;
+        let key = cache_key(service, sells_passes, credential);
         if let Some(paid) = self.verified.get(&key) {
             return Ok(paid);
         }
-        let sells_passes = kind != TicketKind::SingleUse;
-        let paid = verify::ticket(&self.ring, names, sells_passes, credential)?;
+        let paid = verify::ticket(&self.ring, service.names(), sells_passes, credential)?;
         self.verified.insert(key, paid, 1);
         (self.on_paid)(&paid.ticket().payment_hash);
         Ok(paid)
     }
 }
 
-fn cache_key(service: &str, credential: &Credential) -> CacheKey {
+fn cache_key(service: &Service, sells_passes: bool, credential: &Credential) -> CacheKey {
     let mut hash = Sha256::new();
-    for part in [service.as_bytes(), &credential.macaroon] {
+    hash.update([u8::from(sells_passes)]);
+    hash.update((service.formerly.len() as u64).to_be_bytes());
+    let names = service.names();
+    for part in names.all().map(str::as_bytes).chain([&*credential.macaroon]) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The connections that may still be opened.
-pub struct ConnectionLimit(AtomicUsize);
+/// The connections that are open, and how many may be.
+pub struct ConnectionLimit {
+    open: AtomicUsize,
+    open_max: AtomicUsize,
+}
 
 /// For one of them, until this goes. Smaller than a semaphore's permit: it is handed about with
 /// each answer.
@@ -13,14 +16,25 @@ pub struct Permit(Arc<ConnectionLimit>);
 impl ConnectionLimit {
     /// `open_max` at once.
     pub fn new(open_max: usize) -> Arc<Self> {
-        Arc::new(Self(AtomicUsize::new(open_max)))
+        Arc::new(Self { open: AtomicUsize::new(0), open_max: AtomicUsize::new(open_max) })
+    }
+
+    /// `open_max` at once from here on; more that are open stay open.
+    pub fn resize(&self, open_max: usize) {
+        self.open_max.store(open_max, Ordering::Relaxed);
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// `None` if none is left.
     pub fn take(self: &Arc<Self>) -> Option<Permit> {
-        let one_less = |left: usize| left.checked_sub(1);
-        self.0
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_less)
+        let open_max = self.open_max.load(Ordering::Relaxed);
+        let one_more = |open: usize| (open < open_max).then_some(open + 1);
+        self.open
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more)
             .ok()
             .map(|_| Permit(Arc::clone(self)))
     }
@@ -28,7 +42,7 @@ impl ConnectionLimit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.0.fetch_add(1, Ordering::AcqRel);
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -46,5 +60,18 @@ mod tests {
         assert!(limit.take().is_none());
         drop((second, third));
         assert!(limit.take().is_some());
+    }
+
+    #[test]
+    fn fewer_or_more_from_a_reload_on() {
+        let limit = ConnectionLimit::new(2);
+        let (first, second) = (limit.take().unwrap(), limit.take().unwrap());
+        limit.resize(1);
+        drop(first);
+        assert!(limit.take().is_none(), "one is still open");
+        limit.resize(2);
+        assert!(limit.take().is_some());
+        drop(second);
+        assert_eq!(limit.open(), 0);
     }
 }

@@ -83,6 +83,9 @@ pub struct Upstream {
     /// Whether it refuses everybody.
     pub sale_stop: SaleStop,
     is_unasked_told: AtomicBool,
+    /// What it was made of.
+    settings: UpstreamSettings,
+    ca: Option<Vec<u8>>,
 }
 
 impl Upstream {
@@ -107,7 +110,21 @@ impl Upstream {
             health: Health::new(service),
             sale_stop: SaleStop::new(service),
             is_unasked_told: AtomicBool::new(false),
+            ca: settings.ca_text(),
+            settings: settings.clone(),
         })
+    }
+
+    /// Whether a backend of these settings is this one: then its connections, its places and what
+    /// is known of its health live on.
+    pub fn is_of(&self, settings: &UpstreamSettings) -> bool {
+        self.settings == *settings && self.ca == settings.ca_text()
+    }
+
+    /// At most so many connections from here on; those that are open go on.
+    pub fn limit(&self, connections_max: usize) {
+        self.limit.resize(connections_max);
+        self.shares.resize((connections_max / HOLDERS_MIN).max(1));
     }
 
     /// Whether it has said something that nobody asked for: none of its connections is used twice

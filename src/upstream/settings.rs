@@ -14,6 +14,7 @@ use super::redact::{SECRET_MIN_BYTES, secret_parts};
 use crate::tls::{TlsError, client_config};
 
 /// How a backend is reached.
+#[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamSettings {
     /// An absolute http or https URL.
     pub url: Uri,
@@ -66,6 +67,11 @@ impl UpstreamSettings {
             tls: tls.transpose()?,
             says_unasked: Arc::default(),
         })
+    }
+
+    /// What the file with its roots holds, if there is one.
+    pub(super) fn ca_text(&self) -> Option<Vec<u8>> {
+        std::fs::read(self.ca.as_ref()?).ok()
     }
 
     /// Path and fixed parameters, as they are asked for (RFC 9112 section 3.2.1).

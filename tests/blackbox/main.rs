@@ -43,6 +43,8 @@ mod pending_challenge;
 mod postgres;
 mod probes;
 mod quotes;
+mod reload;
+mod reload_under_load;
 mod repeats;
 mod sale;
 mod secrets;

@@ -134,6 +134,35 @@ async fn http1_sells_and_delivers() {
     sells_and_delivers(b"http/1.1").await;
 }
 
+/// Both ways: at once by a reload, in some seconds by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_shown() {
+    let (world, folder) = tokio::task::block_in_place(tls_world);
+    let ca = folder.path().join("gate.crt");
+    send(world.address, &ca, b"h2", None, PATH, SMS).await.has_status(402);
+    // A half is no certificate.
+    certificate(folder.path(), "other");
+    std::fs::copy(folder.path().join("other.crt"), &ca).unwrap();
+    tokio::task::block_in_place(|| {
+        let said = world.refuses_to_reload();
+        assert!(said["detail"].as_str().unwrap().contains("belong together"), "{said}");
+    });
+    std::fs::copy(folder.path().join("other.key"), folder.path().join("gate.key")).unwrap();
+    tokio::task::block_in_place(|| world.reloads());
+    send(world.address, &ca, b"h2", None, PATH, SMS).await.has_status(402);
+    // As certbot does it: a link leads elsewhere.
+    certificate(folder.path(), "third");
+    for end in ["crt", "key"] {
+        let (link, new) = (folder.path().join("link"), folder.path().join(format!("third.{end}")));
+        std::os::unix::fs::symlink(new, &link).unwrap();
+        std::fs::rename(link, folder.path().join(format!("gate.{end}"))).unwrap();
+    }
+    tokio::task::block_in_place(|| {
+        world.gate.wait_until_it_says("listen.certificate: the files have changed");
+    });
+    send(world.address, &ca, b"http/1.1", None, PATH, SMS).await.has_status(402);
+}
+
 /// Else all that they get is an alert of seven bytes.
 #[test]
 fn a_client_that_speaks_plain_http_is_told_to_use_https() {

@@ -24,10 +24,10 @@ use crate::keys::{Keys, MasterSecret};
 use crate::ledger::postgres::{self, KnownSecrets, PostgresError};
 use crate::ledger::sqlite::error::OpenError;
 use crate::ledger::sqlite::{SqliteLedger, Summary};
-use crate::listen::tls::server_config;
+use crate::listen::tls::{Certificate, CertificateFiles};
 use crate::service::{Offer, ServiceSpec};
 use crate::time::UnixTime;
-use crate::tls;
+use crate::tls::{self, TlsError};
 use crate::upstream::Upstream;
 use crate::upstream::connect::CONNECT_MAX;
 
@@ -87,6 +87,11 @@ fn pages(report: &mut Report, config: &Config) {
     }
 }
 
+fn read_certificate(certificate: &Path, key: &Path) -> Result<Certificate, TlsError> {
+    let files = CertificateFiles { certificate: certificate.to_owned(), key: key.to_owned() };
+    Certificate::read(&files, &tls::provider())
+}
+
 fn certificate(report: &mut Report, config: &Config) {
     match &config.listen.tls {
         None => report.note(
@@ -94,7 +99,7 @@ fn certificate(report: &mut Report, config: &Config) {
             "`plain_http = true`: something in front has to end \
                                             TLS, or payers' tickets travel in the open",
         ),
-        Some((certificate, key)) => match server_config(certificate, key, tls::provider()) {
+        Some((certificate, key)) => match read_certificate(certificate, key) {
             Ok(_) => report.ok(
                 "certificate",
                 format!("{} and its key belong together", certificate.display()),

@@ -69,7 +69,7 @@ async fn sent(mut config: Config, sending: &Sending) -> Result<(String, Trial), 
     let upstream = Upstream::new(&spec.backend, &spec.name, &tls::provider(), 1);
     let upstream = upstream.map_err(|error| error.to_string())?;
     let metrics = Metrics::new().map_err(|error| error.to_string())?.service(&spec.name);
-    let service = Arc::new(Service::new(0, spec, upstream, &ring, metrics));
+    let service = Arc::new(Service::new(0, spec, Arc::new(upstream), &ring, metrics));
     let offer = service.offer.as_ref().ok_or("a free service is not tried")?;
     let order = order(offer, &sending.file)?;
     let part = format!("service {}", service.name);

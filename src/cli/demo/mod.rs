@@ -9,13 +9,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::app::bind::bind;
-use crate::app::run::Server;
+use crate::app::log::Log;
+use crate::app::run::{Server, StopOrders};
 use crate::app::signal::stop_signal;
 use crate::cli::failure::Failure;
 use crate::cli::print::say;
 use crate::config::Config;
 use crate::lightning::play::{PlayNode, wallet};
-use crate::record::access_log::AccessLog;
 
 pub(super) async fn run(
     gate: SocketAddr,
@@ -38,11 +38,17 @@ pub(super) async fn run(
     tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
     tokio::spawn(node.serve(grpc));
     tokio::spawn(outbox::serve(outbox));
-    let server = Server::start(config, AccessLog::none(), None)
+    let server = Server::start(config, Log::none())
         .await
         .map_err(|error| format!("{error} (`--gate` changes the gate's address)"))?;
     say!("{}", instructions(server.gate_address, wallet_address, outbox_address));
-    Ok(server.until(stop_signal()).await?)
+    let orders = StopOrders::default();
+    let stop = orders.stop.clone();
+    tokio::spawn(async move {
+        let _ = stop_signal().await;
+        stop.cancel();
+    });
+    Ok(server.until(orders).await?)
 }
 
 /// The state, in a folder that is removed at the end unless it was named.

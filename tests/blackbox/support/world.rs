@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::config::config;
@@ -152,6 +153,23 @@ impl World {
     pub fn write_ops_config(&self) {
         let address = format!("[ops]\naddress = \"{}\"", self.ops);
         self.write_config("ops.toml", &[("[ops]\naddress = \"127.0.0.1:0\"", &address)]);
+    }
+
+    /// Has the running gate take up what its config says now.
+    #[track_caller]
+    pub fn reloads(&self) {
+        let answer = self.operator_posts("/reload");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let answer = answer.json();
+        assert_eq!((&answer["applied"], &answer["needs_restart"]), (&true.into(), &json!([])));
+    }
+
+    /// The same of what it can't take up; what it says of it.
+    #[track_caller]
+    pub fn refuses_to_reload(&self) -> serde_json::Value {
+        let answer = self.operator_posts("/reload");
+        assert_eq!(answer.status, 422, "{answer:?}");
+        answer.json()
     }
 
     /// Runs a command of Farebox to its end, in this gate's folder and environment.

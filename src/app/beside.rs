@@ -1,0 +1,121 @@
+//! What goes on beside the requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::crypto::CryptoProvider;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::assemble::{self, App};
+use super::open_ledger::SECRET_NOTE_INTERVAL;
+use super::supervise::{supervise, supervise_until};
+use crate::listen::tls::CurrentCertificate;
+use crate::service::Catalogue;
+use crate::upstream::Upstream;
+
+/// How often the certificate's files are read again.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Starts what goes on for as long as the process does.
+pub(super) fn look_after(app: &Arc<App>) {
+    supervise("the node's state", Arc::clone(&app.node), |node| async move { node.watch().await });
+    let ledger = || Arc::clone(&app.ledger);
+    supervise("the ledger", ledger(), |ledger| async move { ledger.run().await });
+    supervise("the accounts", ledger(), |ledger| async move { ledger.run_journal().await });
+    supervise("revoked tickets", ledger(), |ledger| async move { ledger.watch_revoked().await });
+    if let Some(payments) = &app.payments {
+        supervise(
+            "payments",
+            Arc::clone(payments),
+            |payments| async move { payments.watch().await },
+        );
+    }
+    supervise("the minting secret", Arc::clone(app), |app| async move { note_secret(&app).await });
+    if let Some(certificate) = &app.certificate {
+        let parts = (Arc::clone(certificate), Arc::clone(&app.provider));
+        supervise("the certificate", parts, |(certificate, provider)| async move {
+            refresh_certificate(&certificate, &provider).await;
+        });
+    }
+}
+
+/// What goes on for the services of one catalogue, until it is replaced by the next.
+#[derive(Default)]
+pub(super) struct BesideServices {
+    health: Vec<(Arc<Upstream>, CancellationToken)>,
+    stocks: CancellationToken,
+}
+
+impl BesideServices {
+    /// From here on for these services. What is looked at and stays the same is looked at on.
+    pub(super) fn open(&mut self, app: &Arc<App>, catalogue: &Catalogue) {
+        let is_used = |upstream: &Arc<Upstream>| {
+            catalogue.services.iter().any(|service| Arc::ptr_eq(&service.upstream, upstream))
+        };
+        self.health.retain(|(upstream, stop)| {
+            let stays = is_used(upstream);
+            if !stays {
+                stop.cancel();
+            }
+            stays
+        });
+        std::mem::take(&mut self.stocks).cancel();
+        for service in &catalogue.services {
+            self.watch(&service.upstream);
+            let sold = (Arc::clone(&app.sale), Arc::clone(service));
+            let stop = self.stocks.clone();
+            supervise_until(stop, "a stock of invoices", sold, |(sale, service)| async move {
+                sale.keep_stock(&service).await
+            });
+        }
+        for look_up in app.redeem.look_up_at(&catalogue.services) {
+            let parts = (Arc::clone(&app.redeem), look_up);
+            supervise("look-ups at an upstream", parts, |(redeem, look_up)| async move {
+                redeem.follow(&look_up).await
+            });
+        }
+    }
+
+    fn watch(&mut self, upstream: &Arc<Upstream>) {
+        if self.health.iter().any(|(watched, _)| Arc::ptr_eq(watched, upstream)) {
+            return;
+        }
+        let stop = CancellationToken::new();
+        let (watched, until) = (Arc::clone(upstream), stop.clone());
+        supervise_until(until, "an upstream's health", watched, |upstream| async move {
+            upstream.watch().await
+        });
+        self.health.push((Arc::clone(upstream), stop));
+    }
+}
+
+async fn note_secret(app: &App) {
+    loop {
+        tokio::time::sleep(SECRET_NOTE_INTERVAL).await;
+        while let Err(error) = assemble::note_secret(app, &app.catalogue.load()).await {
+            warn!(%error, "the minting secret could not be noted in the ledger");
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+    }
+}
+
+/// Shows payers a renewed certificate as soon as its files hold it.
+async fn refresh_certificate(certificate: &CurrentCertificate, provider: &CryptoProvider) {
+    let mut said = None;
+    loop {
+        tokio::time::sleep(CERTIFICATE_INTERVAL).await;
+        match certificate.refresh(provider) {
+            Ok(true) => info!("listen.certificate: the files have changed, and are used now"),
+            Ok(false) => said = None,
+            // One of the two files may be new already: it is said if that stays so.
+            Err(error) => {
+                let what = error.to_string();
+                if said.as_ref() == Some(&what) {
+                    warn!("{what}; the certificate that was read before is still used");
+                }
+                said = Some(what);
+            }
+        }
+    }
+}

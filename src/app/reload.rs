@@ -1,0 +1,196 @@
+//! A changed config, while requests go on: read, checked as a whole, and only then in force.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use super::advice::advice;
+use super::assemble::{self, App};
+use super::beside::BesideServices;
+use super::error::StartError;
+use super::log::Log;
+use super::{files, master_secret, notify, sold};
+use crate::config::{Config, FixedKeys, Limits, LogSettings, OpsSettings};
+use crate::listen::places::Places;
+use crate::listen::tls::Certificate;
+use crate::ops::guard::Guard;
+use crate::ops::reload::{ReloadFailed, ReloadRequest, Reloaded};
+use crate::service::Catalogue;
+use crate::service::times::TicketTimes;
+
+/// How long a reload waits for the ledger, to say whether all that was sold can be redeemed.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
+
+/// What a reload changes, and how.
+pub(super) struct Reload {
+    pub(super) app: Arc<App>,
+    /// Where the config was read from.
+    pub(super) path: PathBuf,
+    /// What only a restart changes, as it was at the start.
+    pub(super) fixed: FixedKeys,
+    pub(super) places: Arc<Places>,
+    pub(super) guard: Arc<ArcSwap<Guard>>,
+    pub(super) drain: Arc<Mutex<Duration>>,
+    pub(super) log: Log,
+    pub(super) beside: BesideServices,
+}
+
+/// All that can go wrong has gone well.
+struct Prepared {
+    config: Settings,
+    catalogue: Arc<Catalogue>,
+    certificate: Option<Certificate>,
+    needs_restart: Vec<&'static str>,
+    advice: Vec<String>,
+}
+
+/// What of a config isn't in the catalogue.
+struct Settings {
+    limits: Limits,
+    ops: OpsSettings,
+    log: LogSettings,
+    drain: Duration,
+}
+
+impl Reload {
+    /// Reloads as often as it is asked to, one after the other.
+    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<ReloadRequest>) {
+        while let Some(asker) = asked.recv().await {
+            notify::reloading();
+            let ended = self.reload().await;
+            let is_ok = ended.is_ok();
+            self.app.metrics.reloaded(is_ok);
+            notify::reloaded(match is_ok {
+                true => "serving, by the config that was reloaded last",
+                false => "serving; the last reload failed and changed nothing",
+            });
+            let _ = asker.send(ended);
+        }
+    }
+
+    async fn reload(&mut self) -> Result<Reloaded, ReloadFailed> {
+        let prepared = match self.prepare().await {
+            Ok(prepared) => prepared,
+            Err(failed) => {
+                let failed = said(failed);
+                error!("reload: {}; nothing has changed", failed_line(&failed));
+                return Err(failed);
+            }
+        };
+        let needs_restart = prepared.needs_restart.clone();
+        let warnings = self.apply(prepared).await;
+        match needs_restart.is_empty() {
+            true => info!("reload: the config is in force"),
+            false => warn!(
+                needs_restart = needs_restart.join(", "),
+                "reload: the config is in force, but for these keys, which a restart takes up"
+            ),
+        }
+        Ok(Reloaded { needs_restart, warnings })
+    }
+
+    /// Reads and checks all of it. `Err` has changed nothing.
+    async fn prepare(&self) -> Result<Prepared, StartError> {
+        let path = self.path.clone();
+        let what = "the config could not be read";
+        let read = spawn_blocking(move || Config::read(&path)).await;
+        let mut config =
+            read.map_err(|error| StartError::System { what, source: error.into() })??;
+        let mut needs_restart = self.fixed.changed_in(&FixedKeys::of(&config));
+        let secrets = master_secret::load(&config.tickets, &[], None)?.secrets;
+        if !self.app.ring.is_of(&secrets) && !needs_restart.contains(&"tickets.master_secret") {
+            needs_restart.push("tickets.master_secret");
+        }
+        self.keep_fixed(&mut config);
+        if let Some(files) = files::limit() {
+            files::fit(&mut config.limits, files, config.services.len());
+        }
+        let advice = advice(&config).into_iter().map(|(part, what)| format!("{part}: {what}"));
+        let advice = advice.collect();
+        let certificate = match &self.app.certificate {
+            Some(_) => assemble::certificate(&config, &self.app.provider)?,
+            None => None,
+        };
+        let settings = Settings {
+            limits: config.limits.clone(),
+            ops: config.ops.clone(),
+            log: config.log.clone(),
+            drain: config.listen.drain,
+        };
+        let before = self.app.catalogue.load();
+        let catalogue = Arc::new(self.app.maker.make(config, Some(&before))?);
+        // Before anything is sold that lives longer.
+        assemble::note_secret(&self.app, &catalogue).await?;
+        Ok(Prepared { config: settings, catalogue, certificate, needs_restart, advice })
+    }
+
+    /// What only a restart changes stays as it is.
+    fn keep_fixed(&self, config: &mut Config) {
+        let now = self.app.catalogue.load();
+        let TicketTimes { invoice_expiry, replay, .. } = now.times;
+        config.invoice_expiry = invoice_expiry;
+        config.tickets.replay = replay;
+        config.lnd.network = now.network;
+        config.detects_payments = now.detects_payments;
+    }
+
+    /// Can't fail. Gives what the operator should hear of.
+    async fn apply(&mut self, prepared: Prepared) -> Vec<String> {
+        let Prepared { config, catalogue, certificate, advice, .. } = prepared;
+        let Settings { limits, ops, log, drain } = config;
+        let app = &self.app;
+        self.log.filter(&log);
+        *self.drain.lock().unwrap_or_else(PoisonError::into_inner) = drain;
+        self.guard.store(Arc::new(Guard { token: ops.token, hosts: ops.hosts }));
+        if let (Some(shown), Some(certificate)) = (&app.certificate, certificate) {
+            shown.replace(certificate);
+        }
+        let proxies = limits.trusted_proxies.clone();
+        self.places.resize(limits.connections, limits.connections_per_client, proxies);
+        app.sale.limit(limits.unpaid_per_client, limits.unpaid_total);
+        app.redeem.limit(&catalogue.limits, limits.redemptions);
+        for service in &catalogue.services {
+            service.upstream.limit(limits.redemptions);
+        }
+        app.sale.open(&catalogue);
+        let before = app.catalogue.load();
+        app.catalogue.replace(Arc::clone(&catalogue));
+        app.gate.open(Arc::clone(&catalogue));
+        self.beside.open(app, &catalogue);
+        let stays = |name: &str| catalogue.services.iter().any(|service| *service.name == *name);
+        for gone in before.services.iter().filter(|service| !stays(&service.name)) {
+            app.metrics.forget(&gone.name);
+        }
+        let detects = catalogue.detects_payments;
+        // What was sold a moment ago counts too.
+        let _ = timeout(FLUSH_MAX, app.ledger.flush()).await;
+        let lost = sold::unredeemable(&app.ledger, &catalogue.services, detects).await;
+        let warnings: Vec<String> = advice.into_iter().chain(lost).collect();
+        for what in &warnings {
+            warn!("reload: {what}");
+        }
+        warnings
+    }
+}
+
+fn said(error: StartError) -> ReloadFailed {
+    match error {
+        StartError::Config(error) => {
+            let (file, line) = error.place();
+            ReloadFailed { file: Some(file.to_owned()), line, what: error.what().to_owned() }
+        }
+        error => ReloadFailed { file: None, line: None, what: error.to_string() },
+    }
+}
+
+fn failed_line(failed: &ReloadFailed) -> String {
+    let place = failed.file.as_ref().map(|file| file.display().to_string());
+    let line = failed.line.map(|line| format!(":{line}")).unwrap_or_default();
+    place.map_or_else(|| failed.what.clone(), |place| format!("{place}{line}: {}", failed.what))
+}
