@@ -62,6 +62,11 @@ impl Activity {
         UnderWay(Arc::clone(self))
     }
 
+    /// Whether any request came so far.
+    pub fn has_begun(&self) -> bool {
+        self.events.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether the client takes nothing just now; the caller that says so has a limit for that.
     pub fn set_blocked(&self, blocked: bool) {
         self.blocked.store(blocked, Ordering::Relaxed);

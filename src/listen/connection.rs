@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, TrackedBody};
@@ -28,6 +30,9 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Longest time that a client may take to read something of its answer.
 const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
+
+/// How long a connection that has nothing under way is kept at a stop.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 /// How long a connection that is to end may stand still before it is cut.
 const LINGER_MAX: Duration = Duration::from_secs(5);
@@ -58,6 +63,8 @@ struct Handling {
     place: Place,
     /// Whether a whole head came.
     was_heard: AtomicBool,
+    /// Cancelled once the process is to stop.
+    stop: CancellationToken,
 }
 
 impl Handling {
@@ -86,7 +93,8 @@ pub async fn serve<S>(
     // Counted by this connection alone: all connections on all processors would pass the gate's own
     // count from one to the other.
     let was_heard = AtomicBool::new(false);
-    let shared = Handling { gate, peer, activity: Arc::clone(&activity), place, was_heard };
+    let (of_requests, until) = (Arc::clone(&activity), stop.clone());
+    let shared = Handling { gate, peer, activity: of_requests, place, was_heard, stop: until };
     let shared = Arc::new(shared);
     let service = service_fn(move |request: Request<Incoming>| {
         let shared = Arc::clone(&shared);
@@ -96,8 +104,12 @@ pub async fn serve<S>(
         async move {
             let send_end = &shared.activity.send_end;
             let gate = shared.gate.load();
-            let response = handle(&gate, &shared.peer, send_end, request).await;
+            let mut response = handle(&gate, &shared.peer, send_end, request).await;
             drop(under_way);
+            // HTTP/2 has a frame of its own for it.
+            if shared.stop.is_cancelled() && protocol == Protocol::Http1 {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(response.map(|body| {
                 TrackedBody::new(body, Arc::clone(&shared.activity), protocol == Protocol::Http2)
             }))
@@ -119,7 +131,8 @@ where
     let connection =
         http1::Builder::new().max_buf_size(HEAD_MAX_BYTES).serve_connection(io, service);
     let shut_down = http1::Connection::graceful_shutdown;
-    let ended = until_stopped(connection, shut_down, stop.cancelled(), activity);
+    let ended =
+        until_stopped(connection, shut_down, farewell(stop, Protocol::Http1, activity), activity);
     // Instead of hyper's own limit, which takes a timer for each request.
     tokio::select! {
         () = ended => {}
@@ -146,12 +159,23 @@ where
         .serve_connection(io, service);
     let ended = async {
         tokio::select! {
-            () = stop.cancelled() => {}
+            () = farewell(stop, Protocol::Http2, activity) => {}
             () = activity.quiet(WRITE_STALL_MAX) => {}
             () = activity.take_back() => {}
         }
     };
     until_stopped(connection, http2::Connection::graceful_shutdown, ended, activity).await;
+}
+
+/// A moment after a stop, for a request that is on its way: cut off, its client couldn't know
+/// whether it was served. Over HTTP/1 its answer ends the connection; over HTTP/2 the client is
+/// told at once which of its requests still count, unless it has only just connected.
+async fn farewell(stop: &CancellationToken, protocol: Protocol, activity: &Activity) {
+    stop.cancelled().await;
+    let until = Instant::now() + FAREWELL_TIME;
+    while Instant::now() < until && !(protocol == Protocol::Http2 && activity.has_begun()) {
+        sleep(FAREWELL_TIME / 20).await;
+    }
 }
 
 async fn until_stopped<C: Future>(

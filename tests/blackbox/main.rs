@@ -46,6 +46,7 @@ mod quotes;
 mod reload;
 mod reload_under_load;
 mod repeats;
+mod restarts;
 mod sale;
 mod secrets;
 mod shares;

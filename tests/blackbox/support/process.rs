@@ -1,6 +1,8 @@
 //! A farebox process: what it prints is kept, and it dies with the test.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +37,24 @@ impl Process {
             }
         };
         command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
+        Self::spawn(command, folder)
+    }
+
+    /// With a socket that listens already, as systemd passes one (`sd_listen_fds(3)`).
+    pub fn start_at_socket(
+        arguments: &[&str],
+        folder: &Path,
+        environment: &[(&str, &str)],
+        socket: &TcpListener,
+    ) -> Self {
+        let mut command = Command::new("sh");
+        let script = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"";
+        let socket = OwnedFd::from(socket.try_clone().unwrap());
+        command
+            .args(["-c", script, "sh", env!("CARGO_BIN_EXE_farebox")])
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .stdin(socket);
         Self::spawn(command, folder)
     }
 

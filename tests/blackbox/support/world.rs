@@ -1,6 +1,6 @@
 //! A gate with all that is around it: play node, wallet, upstream.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
@@ -125,6 +125,18 @@ impl World {
     pub fn stop(&mut self) {
         self.gate.signal("TERM");
         assert!(self.gate.wait().success());
+    }
+
+    /// A new process at a socket that listens already.
+    pub fn restart_at_socket(&mut self, socket: &TcpListener) {
+        let arguments = ["serve", "--config", "farebox.toml"];
+        let folder = self.folder.path();
+        let environment = borrowed(&self.environment);
+        self.gate = Process::start_at_socket(&arguments, folder, &environment, socket);
+        self.address = self.gate.word_after("gate=").parse().unwrap();
+        self.ops = self.gate.word_after("ops=").parse().unwrap();
+        *self.place.lock().unwrap() = self.address;
+        self.wait_until_node_is("ok");
     }
 
     /// From now on the gate keeps its port over restarts.
