@@ -17,6 +17,10 @@ pub fn advice(config: &Config) -> Vec<(String, String)> {
     for path in &config.readable_secrets {
         all.push(("secrets".to_owned(), readable_by_all(path)));
     }
+    for service in config.services.iter().filter(|service| service.shadow.is_some()) {
+        let what = "`shadow = true`: everything passes unpaid, and is only counted";
+        all.push((format!("service {}", service.name), what.to_owned()));
+    }
     for service in &config.services {
         let rules = service.offer.as_ref().and_then(|offer| offer.rules.schema.as_ref());
         for unknown in rules.map(|schema| keywords::unknown(schema.source())).unwrap_or_default() {

@@ -1,5 +1,6 @@
 //! From the config to the parts, each with its own settings.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,11 +8,12 @@ use rustls::crypto::CryptoProvider;
 use tokio_util::sync::CancellationToken;
 
 use super::catalogue::CatalogueMaker;
+use super::certificates::Certificates;
 use super::error::StartError;
 use super::master_secret::no_secret;
 use super::open_ledger::{SECRET_NOTE_INTERVAL, open_ledger};
 use super::sold;
-use crate::config::Config;
+use crate::config::{Config, LedgerPlace};
 use crate::gate::Gate;
 use crate::gate::current::CurrentGate;
 use crate::keys::KeyRing;
@@ -20,7 +22,6 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::state::FIRST_CLAIM_GRACE;
 use crate::lightning::error::NodeError;
 use crate::lightning::{self, Node};
-use crate::listen::tls::{Certificate, CertificateFiles, CurrentCertificate};
 use crate::payment::Payments;
 use crate::payment_hash::PaymentHash;
 use crate::record::access_log::AccessLog;
@@ -48,9 +49,11 @@ pub(super) struct App {
     pub(super) sale: Arc<Sale>,
     pub(super) gate: Arc<CurrentGate>,
     pub(super) metrics: Arc<Metrics>,
+    /// Where the SQLite ledger lies; `None` where it doesn't.
+    pub(super) disk: Option<PathBuf>,
     pub(super) provider: Arc<CryptoProvider>,
     /// What payers see; `None` for plain HTTP.
-    pub(super) certificate: Option<Arc<CurrentCertificate>>,
+    pub(super) certificates: Option<Certificates>,
     /// Cancelled once the process is to stop.
     pub(super) stopping: CancellationToken,
 }
@@ -58,7 +61,7 @@ pub(super) struct App {
 /// Opens the ledger, loads the secret, and puts the parts together. Nothing is sold yet.
 pub(super) async fn assemble(config: Config, access: Arc<AccessLog>) -> Result<App, StartError> {
     let provider = tls::provider();
-    let certificate = certificate(&config, &provider)?.map(CurrentCertificate::new).map(Arc::new);
+    let certificates = Certificates::open(&config, &provider)?;
     let metrics = Arc::new(Metrics::new()?);
     let (ledger, secrets) = open_ledger(&config, &metrics, &provider).await?;
     let ledger = Arc::new(ledger.with_challenge_rows(config.detects_payments));
@@ -66,6 +69,7 @@ pub(super) async fn assemble(config: Config, access: Arc<AccessLog>) -> Result<A
     let ring = Arc::new(ring.ok_or_else(no_secret)?);
     let node = node(&config, &metrics, &provider);
     let settings = RoomSettings::of(&config);
+    metrics.config.is(config.hash);
     let maker = CatalogueMaker {
         metrics: Arc::clone(&metrics),
         provider: Arc::clone(&provider),
@@ -76,18 +80,8 @@ pub(super) async fn assemble(config: Config, access: Arc<AccessLog>) -> Result<A
         tracing::warn!("{said}");
     }
     let parts =
-        SharedParts { catalogue, maker, ring, ledger, node, metrics, provider, certificate };
+        SharedParts { catalogue, maker, ring, ledger, node, metrics, provider, certificates };
     Ok(parts.rooms(settings, access))
-}
-
-/// The certificate that a config names; `None` for plain HTTP.
-pub(super) fn certificate(
-    config: &Config,
-    provider: &CryptoProvider,
-) -> Result<Option<Certificate>, StartError> {
-    let files = config.listen.tls.clone();
-    let files = files.map(|(certificate, key)| CertificateFiles { certificate, key });
-    Ok(files.map(|files| Certificate::read(&files, provider)).transpose()?)
 }
 
 /// What the rooms share.
@@ -99,13 +93,13 @@ struct SharedParts {
     node: Arc<dyn Node>,
     metrics: Arc<Metrics>,
     provider: Arc<CryptoProvider>,
-    certificate: Option<Arc<CurrentCertificate>>,
+    certificates: Option<Certificates>,
 }
 
 impl SharedParts {
     /// Each room gets what it needs.
     fn rooms(self, settings: RoomSettings, access: Arc<AccessLog>) -> App {
-        let Self { catalogue, maker, ring, ledger, node, metrics, provider, certificate } = self;
+        let Self { catalogue, maker, ring, ledger, node, metrics, provider, certificates } = self;
         let current = Arc::new(CurrentCatalogue::new(Arc::clone(&catalogue)));
         let shared = || (Arc::clone(&ring), Arc::clone(&ledger));
         let stopping = CancellationToken::new();
@@ -156,8 +150,9 @@ impl SharedParts {
             sale,
             gate: Arc::new(CurrentGate::new(gate)),
             metrics,
+            disk: settings.disk,
             provider,
-            certificate,
+            certificates,
             stopping,
         }
     }
@@ -172,6 +167,7 @@ struct RoomSettings {
     unpaid_total: usize,
     expiry: Duration,
     mint_ahead: usize,
+    disk: Option<PathBuf>,
 }
 
 impl RoomSettings {
@@ -184,6 +180,10 @@ impl RoomSettings {
             unpaid_total: config.limits.unpaid_total,
             expiry: config.invoice_expiry,
             mint_ahead: config.mint_ahead,
+            disk: match &config.ledger {
+                LedgerPlace::Sqlite(path) => path.parent().map(Path::to_owned),
+                LedgerPlace::Postgres { .. } => None,
+            },
         }
     }
 }
@@ -191,7 +191,7 @@ impl RoomSettings {
 fn node(config: &Config, metrics: &Arc<Metrics>, provider: &Arc<CryptoProvider>) -> Arc<dyn Node> {
     let observed = Arc::clone(metrics);
     let observe = move |took: Duration, result: Result<(), &NodeError>| {
-        let [worked, failed] = &observed.node_calls;
+        let [worked, failed] = &observed.node.calls;
         if result.is_ok() { worked } else { failed }.observe(took.as_secs_f64());
     };
     lightning::open(config.lnd.clone(), Arc::clone(provider), Box::new(observe))

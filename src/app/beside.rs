@@ -14,6 +14,9 @@ use crate::listen::tls::CurrentCertificate;
 use crate::service::Catalogue;
 use crate::upstream::Upstream;
 
+/// How often tickets that wait are counted.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
+
 /// How often the certificate's files are read again.
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -31,11 +34,19 @@ pub(super) fn look_after(app: &Arc<App>) {
             |payments| async move { payments.watch().await },
         );
     }
+    supervise(
+        "the count of tickets",
+        Arc::clone(app),
+        |app| async move { count_tickets(&app).await },
+    );
     supervise("the minting secret", Arc::clone(app), |app| async move { note_secret(&app).await });
-    if let Some(certificate) = &app.certificate {
-        let parts = (Arc::clone(certificate), Arc::clone(&app.provider));
-        supervise("the certificate", parts, |(certificate, provider)| async move {
-            refresh_certificate(&certificate, &provider).await;
+    let Some(certificates) = &app.certificates else { return };
+    if let Some(acme) = &certificates.acme {
+        supervise("certificates", Arc::clone(acme), |acme| async move { acme.run().await });
+    } else {
+        let parts = (Arc::clone(&certificates.shown), Arc::clone(&app.provider));
+        supervise("the certificate", parts, |(shown, provider)| async move {
+            refresh_certificate(&shown, &provider).await;
         });
     }
 }
@@ -87,6 +98,19 @@ impl BesideServices {
             upstream.watch().await
         });
         self.health.push((Arc::clone(upstream), stop));
+    }
+}
+
+/// Keeps the gauges of tickets that wait.
+async fn count_tickets(app: &App) {
+    loop {
+        if let Ok(waiting) = app.ledger.waiting().await {
+            let catalogue = app.catalogue.load();
+            let sold = catalogue.services.iter().filter(|service| service.offer.is_some());
+            let names: Vec<_> = sold.map(|service| Arc::clone(&service.name)).collect();
+            app.metrics.tickets(&names, &waiting);
+        }
+        tokio::time::sleep(COUNT_INTERVAL).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use rustls::crypto::CryptoProvider;
 
 use super::error::StartError;
@@ -50,6 +51,7 @@ impl CatalogueMaker {
         });
         Ok(Catalogue {
             services: services.collect::<Result<_, _>>()?,
+            hsts: config.listen.hsts.and_then(hsts),
             public_url: config.listen.public_url,
             limits: RequestLimits {
                 body: config.limits.body,
@@ -75,6 +77,11 @@ impl CatalogueMaker {
             StartError::Upstream { service, source }
         })
     }
+}
+
+/// RFC 6797 section 6.1.
+fn hsts(time: Duration) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("max-age={}", time.as_secs())).ok()
 }
 
 /// The backend that a service of this name had before, if it is reached in the same way now.

@@ -5,6 +5,7 @@ pub mod assemble;
 mod beside;
 pub mod bind;
 mod catalogue;
+mod certificates;
 pub mod error;
 pub mod files;
 pub mod log;

@@ -15,7 +15,7 @@ use super::assemble::{self, App};
 use super::beside::BesideServices;
 use super::error::StartError;
 use super::log::Log;
-use super::{files, master_secret, notify, sold};
+use super::{certificates, files, master_secret, notify, sold};
 use crate::config::{Config, FixedKeys, Limits, LogSettings, OpsSettings};
 use crate::listen::places::Places;
 use crate::listen::tls::Certificate;
@@ -56,6 +56,7 @@ struct Settings {
     ops: OpsSettings,
     log: LogSettings,
     drain: Duration,
+    hash: u64,
 }
 
 impl Reload {
@@ -65,7 +66,7 @@ impl Reload {
             notify::reloading();
             let ended = self.reload().await;
             let is_ok = ended.is_ok();
-            self.app.metrics.reloaded(is_ok);
+            self.app.metrics.config.reloaded(is_ok);
             notify::reloaded(match is_ok {
                 true => "serving, by the config that was reloaded last",
                 false => "serving; the last reload failed and changed nothing",
@@ -113,15 +114,17 @@ impl Reload {
         }
         let advice = advice(&config).into_iter().map(|(part, what)| format!("{part}: {what}"));
         let advice = advice.collect();
-        let certificate = match &self.app.certificate {
-            Some(_) => assemble::certificate(&config, &self.app.provider)?,
-            None => None,
+        let has_files = self.app.certificates.as_ref().is_some_and(|now| now.acme.is_none());
+        let certificate = match has_files {
+            true => certificates::read(&config, &self.app.provider)?,
+            false => None,
         };
         let settings = Settings {
             limits: config.limits.clone(),
             ops: config.ops.clone(),
             log: config.log.clone(),
             drain: config.listen.drain,
+            hash: config.hash,
         };
         let before = self.app.catalogue.load();
         let catalogue = Arc::new(self.app.maker.make(config, Some(&before))?);
@@ -143,13 +146,14 @@ impl Reload {
     /// Can't fail. Gives what the operator should hear of.
     async fn apply(&mut self, prepared: Prepared) -> Vec<String> {
         let Prepared { config, catalogue, certificate, advice, .. } = prepared;
-        let Settings { limits, ops, log, drain } = config;
+        let Settings { limits, ops, log, drain, hash } = config;
         let app = &self.app;
+        app.metrics.config.is(hash);
         self.log.filter(&log);
         *self.drain.lock().unwrap_or_else(PoisonError::into_inner) = drain;
         self.guard.store(Arc::new(Guard { token: ops.token, hosts: ops.hosts }));
-        if let (Some(shown), Some(certificate)) = (&app.certificate, certificate) {
-            shown.replace(certificate);
+        if let (Some(certificates), Some(certificate)) = (&app.certificates, certificate) {
+            certificates.shown.replace(certificate);
         }
         let proxies = limits.trusted_proxies.clone();
         self.places.resize(limits.connections, limits.connections_per_client, proxies);

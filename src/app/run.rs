@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::advice::advice;
 use super::assemble::{self, App};
 use super::beside::{BesideServices, look_after};
+use super::certificates::Certificates;
 use super::error::StartError;
 use super::files;
 use super::log::Log;
@@ -25,10 +26,10 @@ use super::sockets::{Inherited, Socket};
 use crate::config::{Config, FixedKeys, Limits, OpsSettings};
 use crate::listen::accept::Accept;
 use crate::listen::places::Places;
-use crate::listen::tls::server_config;
-use crate::ops::Ops;
+use crate::listen::redirect::Redirect;
 use crate::ops::guard::Guard;
 use crate::ops::reload::ReloadRequest;
+use crate::ops::{Ops, Validity};
 use crate::tls;
 
 /// Reloads that wait for those before them; more at once would read the same files.
@@ -53,6 +54,7 @@ pub struct Server {
     /// Where operators do.
     pub ops_address: SocketAddr,
     accept: Accept,
+    redirect: Option<Redirect>,
     ops: Socket,
     reload: Reload,
     reloads: (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
@@ -70,6 +72,7 @@ impl Server {
         }
         let fixed = FixedKeys::of(&config);
         let (path, address) = (config.path.clone(), config.listen.address);
+        let redirect = config.listen.redirect;
         let drain = Arc::new(Mutex::new(config.listen.drain));
         let Limits { connections, connections_per_client, trusted_proxies, .. } =
             config.limits.clone();
@@ -77,10 +80,13 @@ impl Server {
         let OpsSettings { address: ops_address, token, hosts } = config.ops.clone();
         let guard = Arc::new(ArcSwap::from_pointee(Guard { token, hosts }));
         let app = Arc::new(assemble::assemble(config, log.access()).await?);
-        let tls = app.certificate.clone().map(|shown| server_config(shown, tls::provider()));
-        let tls = tls.transpose()?;
+        let tls = app.certificates.as_ref().map(|now| now.tls(tls::provider())).transpose()?;
         let socket = inherited.socket("`listen.address`: the gate", address).await?;
         let ops = inherited.socket("`ops.address`: the operator's listener", ops_address).await?;
+        let redirect = match redirect {
+            Some(at) => Some(inherited.socket("`listen.redirect`: plain HTTP", at).await?),
+            None => None,
+        };
         inherited.warn_of_others();
         let (gate, of_gate) = (Arc::clone(&app.gate), Arc::clone(&places));
         let gate_address = socket.address()?;
@@ -96,6 +102,7 @@ impl Server {
             gate_address,
             ops_address: ops.address()?,
             accept,
+            redirect: redirect.map(|socket| sends_to_https(&app, gate_address.port(), socket)),
             ops,
             reload: Reload { app, path, fixed, places, guard, drain, log, beside },
             reloads: mpsc::channel(RELOADS_WAITING_MAX),
@@ -109,13 +116,17 @@ impl Server {
 
     /// Serves until it is told to stop, then drains.
     pub async fn until(self, orders: StopOrders) -> Result<ExitCode, StartError> {
-        let Self { accept, ops, mut reload, reloads: (reloads, asked), gate_address, .. } = self;
+        let Self { accept, redirect, ops, mut reload, reloads, gate_address, .. } = self;
+        let (reloads, asked) = reloads;
         let (app, drain) = (Arc::clone(&reload.app), Arc::clone(&reload.drain));
         let (stop, connections) = (app.stopping.clone(), TaskTracker::new());
         look_after(&app);
         reload.beside.open(&app, &app.catalogue.load());
         tokio::spawn(operators(&reload, gate_address, reloads).serve(ops.listener));
         tokio::spawn(reload.run(asked));
+        if let Some(redirect) = redirect {
+            tokio::spawn(redirect.run(stop.clone()));
+        }
         let accepting = tokio::spawn(accept.run(connections.clone(), stop.clone()));
         tokio::spawn(notify::keep_alive());
         notify::ready();
@@ -171,6 +182,21 @@ impl Deadline {
     }
 }
 
+fn sends_to_https(app: &App, tls_port: u16, socket: Socket) -> Redirect {
+    let challenges = app.certificates.as_ref().map(|now| Arc::clone(&now.challenges));
+    Redirect {
+        listener: socket.listener,
+        tls_port,
+        catalogue: Arc::clone(&app.catalogue),
+        challenges: challenges.unwrap_or_default(),
+    }
+}
+
+fn validity(certificates: &Certificates) -> Validity {
+    let shown = Arc::clone(&certificates.shown);
+    Box::new(move || shown.validity())
+}
+
 fn operators(reload: &Reload, gate: SocketAddr, reloads: mpsc::Sender<ReloadRequest>) -> Ops {
     let app: &App = &reload.app;
     Ops {
@@ -183,6 +209,12 @@ fn operators(reload: &Reload, gate: SocketAddr, reloads: mpsc::Sender<ReloadRequ
         payments: app.payments.clone(),
         redeem: Arc::clone(&app.redeem),
         sale: Arc::clone(&app.sale),
+        certificate: app.certificates.as_ref().map(validity),
+        connections: {
+            let places = Arc::clone(&reload.places);
+            Box::new(move || places.taken())
+        },
+        disk: app.disk.clone(),
         metrics: Arc::clone(&app.metrics),
         lines: reload.log.lines(),
         reloads,

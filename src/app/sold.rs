@@ -20,7 +20,8 @@ pub struct Redeems {
 impl Redeems {
     /// What a service redeems; `None` for a free one.
     pub fn of(service: &ServiceSpec) -> Option<Self> {
-        let is_pass = service.offer.as_ref()?.kind.is_pass();
+        let offer = service.offer.as_ref().or(service.shadow.as_ref());
+        let is_pass = offer?.kind.is_pass();
         let former = service.former_addresses.iter();
         let former = former.map(|(method, path)| format!("{method} {path}"));
         let addresses = std::iter::once(service.address.to_string()).chain(former).collect();

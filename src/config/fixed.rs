@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Config, LedgerPlace};
+use super::{CertificateSource, Config, LedgerPlace};
 
 /// Each key that a restart is needed for, with what it says; of a secret, its digest.
 pub struct FixedKeys(Vec<(&'static str, String)>);
@@ -17,9 +17,15 @@ impl FixedKeys {
                 format!("{} {ca:?}", hex::encode(Sha256::digest(url.as_bytes())))
             }
         };
+        let acme = match &listen.tls {
+            Some(CertificateSource::Acme(order)) => format!("{order:?}"),
+            _ => String::new(),
+        };
         Self(vec![
             ("listen.address", listen.address.to_string()),
             ("listen.plain_http", listen.tls.is_none().to_string()),
+            ("listen.acme", acme),
+            ("listen.redirect", format!("{:?}", listen.redirect)),
             ("ops.address", ops.address.to_string()),
             ("lnd.address", lnd.address.clone()),
             ("lnd.certificate", lnd.certificate.display().to_string()),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::acme::{self, AcmeOrder};
 use super::error::{ConfigError, Reporter};
 use super::file_path::FilePath;
 use super::socket_address::socket_address;
@@ -26,14 +27,35 @@ pub(super) struct Written {
     pub(super) plain_http: bool,
     pub(super) public_url: Option<Spanned<String>>,
     pub(super) drain: Option<ConfigDuration>,
+    pub(super) acme: Option<Spanned<acme::Written>>,
+    pub(super) redirect: Option<Spanned<String>>,
+    pub(super) hsts: Option<ConfigDuration>,
+}
+
+/// Where a certificate comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CertificateSource {
+    /// Files in PEM.
+    Files {
+        /// The chain.
+        certificate: PathBuf,
+        /// The private key.
+        key: PathBuf,
+    },
+    /// An authority, by ACME.
+    Acme(AcmeOrder),
 }
 
 /// The listener for payers.
 pub struct Listen {
     /// Where it binds.
     pub address: SocketAddr,
-    /// Certificate and key files; `None` for plain HTTP.
-    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Where the certificate comes from; `None` for plain HTTP.
+    pub tls: Option<CertificateSource>,
+    /// Where plain HTTP is answered beside TLS, to send clients there.
+    pub redirect: Option<SocketAddr>,
+    /// How long browsers are to use https only, by `Strict-Transport-Security` (RFC 6797).
+    pub hsts: Option<Duration>,
     /// How payers reach us, without a slash at the end. It may have a path, which what stands in
     /// front takes off.
     pub public_url: Option<String>,
@@ -43,34 +65,63 @@ pub struct Listen {
 
 impl Written {
     /// Checks it; relative paths start at `folder`.
-    pub(super) fn check(self, report: &Reporter<'_>, folder: &Path) -> Result<Listen, ConfigError> {
-        let tls = match (self.certificate, self.key, self.plain_http) {
-            (Some(certificate), Some(key), false) => {
-                Some((folder.join(certificate), folder.join(key)))
+    pub(super) fn check(
+        mut self,
+        report: &Reporter<'_>,
+        folder: &Path,
+        state_dir: &Path,
+    ) -> Result<Listen, ConfigError> {
+        let tls = self.tls(report, folder, state_dir)?;
+        let redirect = match &self.redirect {
+            Some(written) if tls.is_none() => {
+                let what = "`listen.redirect` sends clients to https, and with `plain_http = true` \
+                            there is none here; whatever ends TLS in front can redirect them";
+                return Err(report.at(written.span(), what));
             }
-            (None, None, true) => None,
-            (Some(_), Some(_), true) => {
-                return Err(report.at(
-                    self.address.span(),
-                    "[listen] has certificate and key, and also `plain_http = true`; keep one of \
-                     the two",
-                ));
-            }
-            _ => {
-                return Err(report.at(
-                    self.address.span(),
-                    "[listen] needs both `certificate` and `key` (PEM files), or `plain_http = \
-                     true` if something in front ends TLS",
-                ));
-            }
+            Some(written) => Some(socket_address(report, "listen.redirect", written)?),
+            None => None,
         };
         let public_url = self.public_url.map(|url| public_url(report, &url)).transpose()?;
         Ok(Listen {
             address: socket_address(report, "listen.address", &self.address)?,
             tls,
+            redirect,
+            hsts: self.hsts.map(|hsts| hsts.0),
             public_url,
             drain: self.drain.map_or(DRAIN_DEFAULT, |drain| drain.0),
         })
+    }
+}
+
+impl Written {
+    fn tls(
+        &mut self,
+        report: &Reporter<'_>,
+        folder: &Path,
+        state_dir: &Path,
+    ) -> Result<Option<CertificateSource>, ConfigError> {
+        let files = (self.certificate.take(), self.key.take());
+        match (files, self.acme.take(), self.plain_http) {
+            ((Some(certificate), Some(key)), None, false) => Ok(Some(CertificateSource::Files {
+                certificate: folder.join(certificate),
+                key: folder.join(key),
+            })),
+            ((None, None), Some(acme), false) => {
+                let order = acme.into_inner().check(report, folder, state_dir)?;
+                Ok(Some(CertificateSource::Acme(order)))
+            }
+            ((None, None), None, true) => Ok(None),
+            ((None, None) | (Some(_), None) | (None, Some(_)), None, false) => Err(report.at(
+                self.address.span(),
+                "[listen] needs both `certificate` and `key` (PEM files), or `acme` to have them \
+                 ordered, or `plain_http = true` if something in front ends TLS",
+            )),
+            _ => Err(report.at(
+                self.address.span(),
+                "[listen] has more than one of: `certificate` and `key`, `acme`, `plain_http = \
+                 true`; keep one",
+            )),
+        }
     }
 }
 

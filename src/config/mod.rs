@@ -2,10 +2,12 @@
 //! reading it. A section has a file of its own: its keys as they are written, their defaults, and
 //! what is checked.
 
+mod acme;
 mod error;
 mod file_path;
 mod fixed;
 mod for_tickets;
+mod hash;
 mod ledger;
 mod limits;
 mod listen;
@@ -27,6 +29,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
+pub use self::acme::AcmeOrder;
 pub use self::error::ConfigError;
 use self::error::Reporter;
 use self::file_path::FilePath;
@@ -34,7 +37,7 @@ pub use self::fixed::FixedKeys;
 pub use self::for_tickets::LedgerConfig;
 pub use self::ledger::LedgerPlace;
 pub use self::limits::Limits;
-pub use self::listen::Listen;
+pub use self::listen::{CertificateSource, Listen};
 pub use self::log::LogSettings;
 pub use self::ops::OpsSettings;
 pub use self::tickets::TicketSettings;
@@ -70,6 +73,9 @@ pub struct Config {
     pub pages: PageSettings,
     /// What is sold, and what is free.
     pub services: Vec<ServiceSpec>,
+    /// A number made of what it says of services, limits, tickets and pages: that of instances on
+    /// one ledger should be the same.
+    pub hash: u64,
     /// Files with secrets that every user of the machine may read.
     pub readable_secrets: Vec<PathBuf>,
 }
@@ -112,11 +118,12 @@ impl Config {
         let detects_payments = written.lnd.detect_payments;
         let services = service::check_all(&report, folder, written.service, detects_payments)?;
         let readable_secrets = readable::readable_by_all(text, folder, &state_dir);
-        let listen = written.listen.check(&report, folder)?;
+        let listen = written.listen.check(&report, folder, &state_dir)?;
         let ops = written.ops.check(&report, folder)?;
         own_addresses::check(&report, &listen, &ops, &services)?;
         Ok(Self {
             path: path.to_owned(),
+            hash: hash::of(text),
             listen,
             ops,
             readable_secrets,

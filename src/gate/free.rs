@@ -20,14 +20,15 @@ use crate::upstream::forward::{Sent, forward};
 use crate::upstream::inner_address;
 use crate::upstream::pool::StatusLine;
 use crate::upstream::request::{self, strip};
-use crate::upstream::request_body::BodyLimit;
+use crate::upstream::request_body::{BodyCopy, BodyLimit};
 
-/// Passes a request on and its answer back.
+/// Passes a request on and its answer back; its body goes into `copy` too.
 pub(super) async fn pass(
     service: &Service,
     limits: &RequestLimits,
     client: &Client,
     request: Request<Incoming>,
+    copy: Option<&BodyCopy>,
     log: &mut RequestLog<'_>,
 ) -> Result<Answer, Problem> {
     let (upstream, body_max) = (&service.upstream, limits.body);
@@ -38,7 +39,7 @@ pub(super) async fn pass(
     let limit = (!request.body().is_end_stream()).then(|| BodyLimit::new(body_max));
     let share = upstream.shares.of_client(client).ok_or_else(problems::free_too_many)?;
     let request =
-        request::free(upstream, request, client.header(), client.scheme(), limit.as_ref())
+        request::free(upstream, request, client.header(), client.scheme(), limit.as_ref(), copy)
             .ok_or_else(|| problems::bad_request("The query is too long."))?;
     let started = Instant::now();
     let deadline = started + upstream.timeout;

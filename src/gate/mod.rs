@@ -8,11 +8,13 @@ mod own;
 mod own_paths;
 mod reading;
 mod route;
+mod shadow;
 mod without_preimage;
 
 use std::sync::Arc;
 
 use hyper::body::Incoming;
+use hyper::header::STRICT_TRANSPORT_SECURITY;
 use hyper::{Method, Request, Response};
 
 use self::navigation::is_navigation;
@@ -106,6 +108,9 @@ pub async fn handle(
     });
     let Answer { mut response, code } = answer;
     cors::allow(&mut response);
+    if let Some(hsts) = gate.catalogue.hsts.as_ref().filter(|_| client.scheme() == "https") {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
     if is_head {
         Body::leave_out(&mut response);
     }
@@ -174,7 +179,12 @@ async fn serve_service<'a>(
     log.service(&service.metrics);
     let Some(offer) = &service.offer else {
         send_end.let_go();
-        let mut answer = free::pass(service, limits, client, request, log).await?;
+        let mut answer = match &service.shadow {
+            None => free::pass(service, limits, client, request, None, log).await,
+            Some(offer) => {
+                Box::pin(gate.pass_in_shadow(service, offer, client, request, log)).await
+            }
+        }?;
         if gate.pages.are_on() && !service.trusts_html {
             sandbox(answer.response.headers_mut());
         }

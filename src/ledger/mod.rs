@@ -32,7 +32,7 @@ use self::error::LedgerError;
 use self::journal::Journal;
 use self::revoked::Revoked;
 use self::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
-use self::store::{Claimed, LedgerStore, Settled, Settlement};
+use self::store::{Claimed, LedgerStore, Settled, Settlement, Waiting};
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
@@ -275,6 +275,11 @@ impl Ledger {
     /// See `Accounts::days`.
     pub async fn days(&self, first_day: u64) -> Result<Days, LedgerError> {
         self.store.days(first_day).await
+    }
+
+    /// See `LedgerStore::waiting`.
+    pub async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
+        self.store.waiting().await
     }
 
     /// See `Accounts::unredeemed`.

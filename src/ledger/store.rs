@@ -50,6 +50,17 @@ pub enum Settled {
     Stale,
 }
 
+/// Tickets of one service in one state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    /// The service, by the name that they were sold under.
+    pub service: String,
+    /// Parked or free.
+    pub state: State,
+    /// How many.
+    pub count: u64,
+}
+
 /// Times that the ledger acts by.
 #[derive(Clone, Copy, Debug)]
 pub struct LedgerTerms {
@@ -79,6 +90,10 @@ pub trait LedgerStore: Accounts + Send + Sync {
 
     /// The newest tickets, of one state or of any.
     fn list(&self, state: Option<State>, limit: u32) -> Reply<'_, Vec<(PaymentHash, Row)>>;
+
+    /// Per service: how many tickets are parked, and how many free, in the order of the services'
+    /// names and then of the states' numbers.
+    fn waiting(&self) -> Reply<'_, Vec<Waiting>>;
 
     /// One ticket, if it was ever handed in.
     fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>>;

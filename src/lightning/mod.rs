@@ -97,6 +97,15 @@ pub trait PaymentStream: Send {
     fn next(&mut self) -> NextPayment<'_>;
 }
 
+/// When what a node is reached by ends, in Unix seconds; `None` where it doesn't, or isn't known.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct AccessEnds {
+    /// Its certificate.
+    pub certificate: Option<i64>,
+    /// The macaroon that it is shown.
+    pub macaroon: Option<i64>,
+}
+
 /// What a call took and whether it worked, for the metrics.
 pub type Observer = Box<dyn Fn(Duration, Result<(), &NodeError>) + Send + Sync>;
 
@@ -120,6 +129,11 @@ pub trait Node: Send + Sync {
 
     /// Another number once it may be another node: its files have changed.
     fn generation(&self) -> u64;
+
+    /// When what it is reached by ends.
+    fn ends(&self) -> AccessEnds {
+        AccessEnds::default()
+    }
 
     /// `Err` while nothing can be sold.
     fn state(&self) -> Result<(), NodeError>;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
 
+use super::acme::challenges::ACME_TLS;
 use super::connection::{Protocol, serve};
 use super::not_tls;
 use super::places::{MakeRoom, Place, Places};
@@ -163,6 +164,8 @@ async fn connect(
     let Ok(Some(stream)) = Box::pin(timeout(HANDSHAKE_TIME_MAX, handshake)).await else { return };
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
+        // An authority has seen by now what it wanted to see.
+        Some(ACME_TLS) => return,
         _ => Protocol::Http1,
     };
     Box::pin(serve(stream, protocol, peer, place, gate, stop)).await;

@@ -84,10 +84,10 @@ impl Places {
         *before = all;
     }
 
-    /// How many are taken.
-    pub fn taken(&self) -> usize {
+    /// How many are taken, and how many there are.
+    pub fn taken(&self) -> (usize, usize) {
         let all = *self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.saturating_sub(self.free.available_permits())
+        (all.saturating_sub(self.free.available_permits()), all)
     }
 
     /// A place for a connection that was accepted, as soon as there is one; `None` if its client
@@ -238,9 +238,9 @@ mod tests {
         places.resize(2, 2, vec!["192.0.2.9/32".parse().unwrap()]);
         let (third, _) = waiting.await.unwrap();
         third.heard();
-        assert_eq!(places.taken(), 2);
+        assert_eq!(places.taken(), (2, 2));
         drop((second, third));
-        assert_eq!(places.taken(), 0);
+        assert_eq!(places.taken(), (0, 2));
     }
 
     #[tokio::test]

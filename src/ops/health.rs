@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Ops;
 use crate::code::Code;
+use crate::time::UnixTime;
 
 /// From here on it is said that the two clocks lie far apart.
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(3600);
@@ -33,7 +34,9 @@ impl Ops {
             );
             ("apart", why)
         });
+        let certificate = self.certificate_trouble();
         let degraded = clocks.is_some()
+            || certificate.is_some()
             || node.is_err()
             || self.payments.as_ref().is_some_and(|payments| payments.state().is_err())
             || self.catalogue.load().services.iter().any(|service| {
@@ -56,6 +59,7 @@ impl Ops {
             "ledger": part(ledger.as_ref().err().map(|why| ("down", why.to_string()))),
             "node": part(node.as_ref().err().map(|why| (why.word(), why.to_string()))),
             "clocks": part(clocks),
+            "certificate": part(certificate),
             "payments": payments,
             "upstreams": self.upstreams(),
         });
@@ -64,6 +68,25 @@ impl Ops {
 }
 
 impl Ops {
+    fn certificate_trouble(&self) -> Option<(&'static str, String)> {
+        let validity = self.certificate.as_ref()?();
+        let now = i64::try_from(UnixTime::now().seconds()).unwrap_or(i64::MAX);
+        match validity {
+            None => {
+                let why = "there is no certificate to show: nobody can connect";
+                Some(("missing", why.to_owned()))
+            }
+            Some((_, ends)) if ends <= now => {
+                Some(("expired", "the certificate has ended: clients refuse it".to_owned()))
+            }
+            Some((begins, _)) if begins > now => {
+                let why = "the certificate is not valid yet: is this machine's time right?";
+                Some(("not-yet", why.to_owned()))
+            }
+            Some(_) => None,
+        }
+    }
+
     fn upstreams(&self) -> Map<String, Value> {
         self.catalogue
             .load()

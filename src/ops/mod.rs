@@ -10,6 +10,7 @@ pub mod tickets;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,9 @@ use crate::redeem::Redeem;
 use crate::sale::Sale;
 use crate::service::current::CurrentCatalogue;
 
+/// From and until when something is valid, in Unix seconds; `None` where there is nothing that is.
+pub type Validity = Box<dyn Fn() -> Option<(i64, i64)> + Send + Sync>;
+
 /// What operators are told of.
 pub struct Ops {
     /// Where payers reach the gate.
@@ -60,6 +64,12 @@ pub struct Ops {
     pub redeem: Arc<Redeem>,
     /// Open challenges, and invoices that are made ahead.
     pub sale: Arc<Sale>,
+    /// From and until when the certificate is valid that payers see; `None` for plain HTTP.
+    pub certificate: Option<Validity>,
+    /// Connections of payers, and how many there may be.
+    pub connections: Box<dyn Fn() -> (usize, usize) + Send + Sync>,
+    /// Where the SQLite ledger lies; `None` where it doesn't.
+    pub disk: Option<PathBuf>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Where log lines go, unless nothing is logged.

@@ -28,9 +28,9 @@ impl Payments {
             self.ledger.flush().await;
             match self.ledger.found(Arc::clone(&self.node_name), settled_invoice(payment)).await {
                 Ok(Recorded::Known) => {}
-                Ok(Recorded::New(news)) => self.count_payment(&news),
+                Ok(Recorded::New(news)) => self.count_payment(&news, payment.msat),
                 Ok(Recorded::PastTheIndex(news)) => {
-                    self.count_payment(&news);
+                    self.count_payment(&news, payment.msat);
                     warn!(
                         "payments: the saved index of the stream is another node's; it begins again"
                     );

@@ -105,12 +105,12 @@ impl Payments {
         let ((), (), ()) = never;
     }
 
-    fn count_payment(&self, news: &NewlyPaid) {
+    fn count_payment(&self, news: &NewlyPaid, msat: u64) {
         let catalogue = self.catalogue.load();
         if let Some(service) =
             catalogue.services.iter().find(|service| *service.name == *news.service)
         {
-            service.metrics.paid();
+            service.metrics.paid(msat);
         }
     }
 

@@ -80,7 +80,10 @@ impl Payments {
     async fn write_down(&self, batch: &[Payment]) {
         let recorded = |news: &[NewlyPaid]| {
             self.unwritten.store(false, Ordering::Relaxed);
-            news.iter().for_each(|news| self.count_payment(news));
+            for news in news {
+                let payment = batch.iter().find(|payment| payment.hash == news.hash);
+                self.count_payment(news, payment.map_or(0, |payment| payment.msat));
+            }
             let is_news = |payment: &&Payment| news.iter().any(|news| news.hash == payment.hash);
             for payment in batch.iter().filter(is_news) {
                 self.known.insert(payment.hash, payment.preimage, 1);

@@ -28,7 +28,7 @@ pub struct RequestLog<'a> {
     ticket: Option<PaymentHash>,
     /// How long the upstream took, and how long the request was made to wait on purpose: neither
     /// is time of ours.
-    upstream: Duration,
+    upstream: Option<Duration>,
     delay: Duration,
 }
 
@@ -40,7 +40,7 @@ impl<'a> RequestLog<'a> {
             method: method.clone(),
             service: None,
             ticket: None,
-            upstream: Duration::ZERO,
+            upstream: None,
             delay: Duration::ZERO,
         }
     }
@@ -57,7 +57,7 @@ impl<'a> RequestLog<'a> {
 
     /// How long the upstream took.
     pub fn upstream(&mut self, took: Duration) {
-        self.upstream = took;
+        self.upstream = Some(took);
     }
 
     /// How long it was made to wait on purpose.
@@ -70,7 +70,8 @@ impl<'a> RequestLog<'a> {
         let took = self.started.elapsed();
         match self.service {
             Some(service) => {
-                service.request(code, took.saturating_sub(self.upstream + self.delay));
+                let elsewhere = self.upstream.unwrap_or_default() + self.delay;
+                service.request(code, took.saturating_sub(elsewhere), self.upstream);
             }
             None => recorder.metrics.unrouted(code),
         }

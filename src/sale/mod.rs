@@ -131,6 +131,7 @@ impl Sale {
                     valid_until: pending.ticket.minted_valid_until,
                     detail: None,
                 };
+                request.service.metrics.challenge_again();
                 return Ok(self.payment_required(request, &order, rejected.why, &offered));
             }
             // Where payments are detected, it is certain by now that this one wasn't paid.
@@ -162,6 +163,11 @@ impl Sale {
     /// Whether a challenge is remembered here as open.
     pub fn is_open_here(&self, challenge: &PaymentHash) -> bool {
         self.unpaid.pending(challenge, Instant::now()).is_some()
+    }
+
+    /// Whether a service would sell now.
+    pub fn sells(&self, service: &Service) -> bool {
+        self.refuse_if_down(service).is_ok()
     }
 
     /// How many challenges are open.

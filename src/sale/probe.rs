@@ -61,6 +61,7 @@ impl Sale {
         let mut shown = shown.map_err(|_| problems::too_many_invoices_at_once())?;
         let challenge = match shown.take() {
             Some(challenge) if self.may_be_shown(&challenge, request.offer.price).await => {
+                request.service.metrics.challenge_again();
                 challenge
             }
             _ => {

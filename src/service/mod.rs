@@ -13,6 +13,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use ipnet::IpNet;
 
 pub use self::spec::{Lookup, Offer, ServiceSpec};
@@ -34,6 +35,8 @@ pub struct Catalogue {
     pub services: Vec<Arc<Service>>,
     /// How payers reach us, if the operator said so.
     pub public_url: Option<String>,
+    /// Has browsers use https only for a time, if the operator said so.
+    pub hsts: Option<HeaderValue>,
     /// Bounds.
     pub limits: RequestLimits,
     /// Times.

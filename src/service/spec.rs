@@ -43,6 +43,8 @@ pub struct ServiceSpec {
     pub host: Option<String>,
     /// What it sells; `None` for a free service.
     pub offer: Option<Offer>,
+    /// What it would sell, if it only watches: then it is free.
+    pub shadow: Option<Offer>,
     /// How its backend is reached.
     pub backend: UpstreamSettings,
     /// What its answers mean.

@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::{Method, Request, Uri, Version};
 
 use super::Upstream;
-use super::request_body::{BodyLimit, RequestBody};
+use super::request_body::{BodyCopy, BodyLimit, RequestBody};
 use crate::forwarded::{X_FORWARDED_FOR, X_FORWARDED_PROTO};
 use crate::l402::authorization::without_l402;
 
@@ -137,6 +137,7 @@ pub fn free(
     client: &HeaderValue,
     proto: &'static str,
     limit: Option<&BodyLimit>,
+    copy: Option<&BodyCopy>,
 ) -> Option<Request<RequestBody>> {
     let (parts, body) = request.into_parts();
     let mut headers = parts.headers;
@@ -152,7 +153,7 @@ pub fn free(
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     let uri = with_query(upstream, parts.uri.query())?;
     let body = limit.map_or_else(RequestBody::none, |limit| {
-        RequestBody::streamed(body, limit.clone(), upstream.timeout)
+        RequestBody::streamed(body, limit.clone(), copy.cloned(), upstream.timeout)
     });
     Some(finish(upstream, &parts.method, uri, headers, body))
 }

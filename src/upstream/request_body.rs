@@ -1,12 +1,12 @@
 //! Bodies on their way to an upstream.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
@@ -39,8 +39,31 @@ impl BodyLimit {
     }
 }
 
+/// What is kept of a body that goes through.
+#[derive(Clone, Default)]
+pub struct BodyCopy(Arc<Mutex<Copied>>);
+
+#[derive(Default)]
+struct Copied {
+    bytes: BytesMut,
+    is_whole: bool,
+}
+
+impl BodyCopy {
+    /// The body, if it went through to its end.
+    pub fn whole(&self) -> Option<Bytes> {
+        let copied = self.copied();
+        copied.is_whole.then(|| Bytes::copy_from_slice(&copied.bytes))
+    }
+
+    fn copied(&self) -> MutexGuard<'_, Copied> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A client's body on its way through.
 pub struct StreamedRequest {
+    copy: Option<BodyCopy>,
     body: Incoming,
     left: usize,
     limit: BodyLimit,
@@ -62,9 +85,15 @@ impl RequestBody {
         }
     }
 
-    /// `stall`: longest time in which nothing comes.
-    pub fn streamed(body: Incoming, limit: BodyLimit, stall: Duration) -> Self {
+    /// `stall`: longest time in which nothing comes. What goes through goes into `copy` too.
+    pub fn streamed(
+        body: Incoming,
+        limit: BodyLimit,
+        copy: Option<BodyCopy>,
+        stall: Duration,
+    ) -> Self {
         Self::Streamed(Box::new(StreamedRequest {
+            copy,
             body,
             left: limit.bytes,
             limit,
@@ -78,6 +107,7 @@ impl StreamedRequest {
         let Some(frame) =
             ready!(self.stall.poll(cx, |cx| Pin::new(&mut self.body).poll_frame(cx)))?
         else {
+            self.copied(&Bytes::new(), true);
             return Poll::Ready(None);
         };
         let length = frame.data_ref().map_or(0, Bytes::len);
@@ -88,7 +118,18 @@ impl StreamedRequest {
                 return Poll::Ready(Some(Err("the body is longer than it may be".into())));
             }
         }
+        if let Some(data) = frame.data_ref() {
+            self.copied(data, self.body.is_end_stream());
+        }
         Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn copied(&self, data: &Bytes, is_end: bool) {
+        if let Some(copy) = &self.copy {
+            let mut copied = copy.copied();
+            copied.bytes.extend_from_slice(data);
+            copied.is_whole |= is_end;
+        }
     }
 }
 

@@ -14,7 +14,8 @@ mod names;
 use std::path::{Path, PathBuf};
 
 use farebox::code::Code;
-use farebox::record::metrics::Metrics;
+use farebox::ledger::accounts::Sum;
+use farebox::record::metrics::{Metrics, UpstreamState};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -48,7 +49,22 @@ fn every_code_is_explained() {
 #[test]
 fn every_metric_is_explained() {
     let metrics = Metrics::new().unwrap();
-    let _service = metrics.service(&"send-sms".into());
+    let service = metrics.service(&"send-sms".into());
+    service.unredeemed(Sum::default());
+    service.stock_is(0, 0);
+    service.sells(true);
+    service.upstream_is(&UpstreamState {
+        is_up: true,
+        is_misconfigured: false,
+        is_limited: false,
+        connections: 0,
+    });
+    metrics.tickets(&["send-sms".into()], &[]);
+    metrics.certificate_ends("listen", Some(0));
+    let (node, Metrics { disk_free, disk_size, .. }) = (&metrics.node, &metrics);
+    for absent in [&node.payments_up, &node.macaroon_expiry, disk_free, disk_size] {
+        absent.set(Some(0.0));
+    }
     let text = String::from_utf8(metrics.text().unwrap()).unwrap();
     let mut expected = Vec::new();
     for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {

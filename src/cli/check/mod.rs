@@ -19,7 +19,7 @@ use crate::app::sold::{self, Redeems};
 use crate::app::{log, master_secret, open_ledger};
 use crate::cli::failure::Failure;
 use crate::config::secret::SecretSource;
-use crate::config::{Config, LedgerPlace};
+use crate::config::{CertificateSource, Config, LedgerPlace};
 use crate::keys::{Keys, MasterSecret};
 use crate::ledger::postgres::{self, KnownSecrets, PostgresError};
 use crate::ledger::sqlite::error::OpenError;
@@ -99,13 +99,23 @@ fn certificate(report: &mut Report, config: &Config) {
             "`plain_http = true`: something in front has to end \
                                             TLS, or payers' tickets travel in the open",
         ),
-        Some((certificate, key)) => match read_certificate(certificate, key) {
-            Ok(_) => report.ok(
-                "certificate",
-                format!("{} and its key belong together", certificate.display()),
+        Some(CertificateSource::Acme(order)) => report.note(
+            "certificate",
+            format!(
+                "{} is to issue one for {}: `serve` orders it, which is not tried here",
+                order.directory,
+                order.domains.join(", ")
             ),
-            Err(error) => report.failed("certificate", error),
-        },
+        ),
+        Some(CertificateSource::Files { certificate, key }) => {
+            match read_certificate(certificate, key) {
+                Ok(_) => report.ok(
+                    "certificate",
+                    format!("{} and its key belong together", certificate.display()),
+                ),
+                Err(error) => report.failed("certificate", error),
+            }
+        }
     }
 }
 

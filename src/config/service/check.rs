@@ -52,6 +52,14 @@ pub(super) fn check(
         ));
     }
     let former = former::read(report, &written.formerly, is_free)?;
+    let is_shadow = match &written.shadow {
+        Some(given) if *given.get_ref() && is_free => {
+            let what = "`shadow` is for paid services: a free one sells nothing to watch";
+            return Err(report.at(given.span(), what));
+        }
+        given => given.as_ref().is_some_and(|given| *given.get_ref()),
+    };
+    let (offer, shadow) = if is_shadow { (None, offer) } else { (offer, None) };
     Ok(ServiceSpec {
         formerly: former.names,
         former_addresses: former.addresses,
@@ -69,6 +77,7 @@ pub(super) fn check(
         method,
         path,
         offer,
+        shadow,
         key,
         remembered,
         lookup,

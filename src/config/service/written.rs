@@ -20,6 +20,7 @@ pub(crate) struct Written {
     #[serde(default)]
     pub(super) hidden: bool,
     pub(super) probe: Option<Spanned<bool>>,
+    pub(super) shadow: Option<Spanned<bool>>,
     pub(super) trusted_html: Option<Spanned<bool>>,
     pub(super) memo: Option<Spanned<String>>,
     pub(super) method: Spanned<String>,

@@ -29,7 +29,7 @@ use super::clock::Moment;
 use super::postgres::conformance::PostgresSubject;
 use super::sqlite::conformance::SqliteSubject;
 use super::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
-use super::store::{Claimed, Settled, Settlement};
+use super::store::{Claimed, Settled, Settlement, Waiting};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -61,6 +61,7 @@ pub(super) trait Subject {
     fn prune(&mut self);
     fn row(&mut self, hash: PaymentHash) -> Option<Row>;
     fn list(&mut self, state: Option<State>) -> Vec<(PaymentHash, Row)>;
+    fn waiting(&mut self) -> Vec<Waiting>;
     fn revoked(&mut self) -> Vec<PaymentHash>;
     fn sealed(&mut self, hash: PaymentHash) -> Option<Vec<u8>>;
     /// Copies it.

@@ -9,7 +9,7 @@ use crate::ledger::limits::PRUNE_MARGIN;
 use crate::ledger::state::{
     self, Attempt, Claim, ClaimId, ClaimRules, Marks, Resolution, Row, State,
 };
-use crate::ledger::store::{Claimed, Settled, Settlement};
+use crate::ledger::store::{Claimed, Settled, Settlement, Waiting};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
@@ -124,6 +124,20 @@ impl Subject for Model {
         rows.retain(|(_, row)| state.is_none_or(|state| row.state == state));
         rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.changed.wall));
         rows
+    }
+
+    fn waiting(&mut self) -> Vec<Waiting> {
+        let mut all: Vec<Waiting> = Vec::new();
+        for row in self.rows.values().filter(|row| matches!(row.state, State::Parked | State::Free))
+        {
+            let (service, state) = (row.service.to_string(), row.state);
+            match all.iter_mut().find(|one| one.service == service && one.state == state) {
+                Some(one) => one.count += 1,
+                None => all.push(Waiting { service, state, count: 1 }),
+            }
+        }
+        all.sort_by_key(|one| (one.service.clone(), one.state.number()));
+        all
     }
 
     fn revoked(&mut self) -> Vec<PaymentHash> {

@@ -108,6 +108,11 @@ pub(super) fn what_is_listed(subject: &mut impl Subject) {
     let attempt = attempt_now(subject, 4, 1);
     subject.claim(&attempt);
     subject.revoke(hash(5), START.plus(LIFETIME).seconds());
+    let waiting = [State::Parked, State::Free].map(|state| {
+        let waiting = subject.waiting();
+        waiting.iter().filter(|one| one.state == state).map(|one| one.count).collect::<Vec<_>>()
+    });
+    assert_eq!(waiting, [[1], [1]], "one service's");
     let mut of = |state| subject.list(state).iter().map(|(hash, _)| *hash).collect::<Vec<_>>();
     for (n, state) in [(1, State::Delivered), (2, State::Free), (3, State::Parked)] {
         assert_eq!(of(Some(state)), [hash(n)], "{state:?}");

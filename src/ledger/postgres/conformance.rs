@@ -19,7 +19,7 @@ use crate::ledger::clock::Moment;
 use crate::ledger::conformance::postgres_server::Postgres;
 use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at, wait_until};
 use crate::ledger::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
-use crate::ledger::store::{Claimed, LedgerStore as _, LedgerTerms, Settled, Settlement};
+use crate::ledger::store::{Claimed, LedgerStore as _, LedgerTerms, Settled, Settlement, Waiting};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -148,6 +148,10 @@ impl Subject for PostgresSubject {
 
     fn list(&mut self, state: Option<State>) -> Vec<(PaymentHash, Row)> {
         self.runtime.block_on(self.ledger.list(state, 1000)).unwrap()
+    }
+
+    fn waiting(&mut self) -> Vec<Waiting> {
+        self.runtime.block_on(self.ledger.waiting()).unwrap()
     }
 
     fn revoked(&mut self) -> Vec<PaymentHash> {

@@ -33,15 +33,17 @@ use self::error::down;
 pub use self::look::KnownSecrets;
 use self::rows::{read_claim, read_row};
 use self::statements::{
-    NOTE_SECRET, RELEASE_RESTORED, RESOLVE, REVOKE, REVOKED, ROW, SEALED, SECRETS_IN_USE,
+    NOTE_SECRET, RELEASE_RESTORED, RESOLVE, REVOKE, REVOKED, ROW, SEALED, SECRETS_IN_USE, WAITING,
 };
 use self::url::read_url;
 use super::clock::{LedgerClock, Moment};
 use super::error::{LedgerError, Reply};
 use super::limits::LIST_MAX;
-use super::sql::{millis, outcome_number, signed};
+use super::sql::{millis, outcome_number, signed, unsigned};
 use super::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
-use super::store::{Claimed, CommitObserver, LedgerStore, LedgerTerms, Settled, Settlement};
+use super::store::{
+    Claimed, CommitObserver, LedgerStore, LedgerTerms, Settled, Settlement, Waiting,
+};
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
@@ -246,6 +248,17 @@ impl LedgerStore for PostgresLedger {
             let (state, limit) = (state.map(State::number), i64::from(limit.min(LIST_MAX)));
             let rows = self.rows(&format!("{ROW} {newest}"), &[&state, &limit]).await?;
             rows.iter().map(|row| read_row(row).ok_or_else(unreadable)).collect()
+        })
+    }
+
+    fn waiting(&self) -> Reply<'_, Vec<Waiting>> {
+        Box::pin(async move {
+            let waiting = |row: &tokio_postgres::Row| Waiting {
+                service: row.get(0),
+                state: State::of_number(row.get(1)).unwrap_or(State::Parked),
+                count: unsigned(row.get(2)),
+            };
+            Ok(self.rows(&WAITING, &[]).await?.iter().map(waiting).collect())
         })
     }
 

@@ -333,3 +333,15 @@ impl Prepared {
         })
     }
 }
+
+/// How many tickets are parked, and free, per service.
+pub(super) static WAITING: LazyLock<String> = LazyLock::new(|| {
+    fill(
+        "SELECT service, {free}::smallint, count(*) FROM farebox.tickets
+         WHERE state = {free} GROUP BY 1
+         UNION ALL
+         SELECT service, {parked}::smallint, count(*) FROM farebox.tickets
+         WHERE state = {parked} GROUP BY 1
+         ORDER BY 1, 2",
+    )
+});

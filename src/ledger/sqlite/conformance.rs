@@ -11,7 +11,7 @@ use crate::ledger::accounts::{
 use crate::ledger::clock::Moment;
 use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at};
 use crate::ledger::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
-use crate::ledger::store::{Claimed, Settled, Settlement};
+use crate::ledger::store::{Claimed, Settled, Settlement, Waiting};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -78,6 +78,10 @@ impl Subject for SqliteSubject {
 
     fn list(&mut self, state: Option<State>) -> Vec<(PaymentHash, Row)> {
         read::list(&self.path(), state, 1000).unwrap()
+    }
+
+    fn waiting(&mut self) -> Vec<Waiting> {
+        read::waiting(&self.path()).unwrap()
     }
 
     fn revoked(&mut self) -> Vec<PaymentHash> {

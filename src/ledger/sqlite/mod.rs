@@ -39,7 +39,9 @@ use super::error::{LedgerError, Reply};
 use super::id::LedgerId;
 use super::limits::LIST_MAX;
 use super::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
-use super::store::{Claimed, CommitObserver, LedgerStore, LedgerTerms, Settled, Settlement};
+use super::store::{
+    Claimed, CommitObserver, LedgerStore, LedgerTerms, Settled, Settlement, Waiting,
+};
 use crate::crash_point::crash_point;
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
@@ -261,6 +263,10 @@ impl LedgerStore for SqliteLedger {
 
     fn list(&self, state: Option<State>, limit: u32) -> Reply<'_, Vec<(PaymentHash, Row)>> {
         Box::pin(self.read_beside(move |path| read::list(path, state, limit.min(LIST_MAX))))
+    }
+
+    fn waiting(&self) -> Reply<'_, Vec<Waiting>> {
+        Box::pin(self.read_beside(read::waiting))
     }
 
     fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>> {

@@ -14,6 +14,7 @@ use crate::ledger::accounts::{SoldOffer, Sum};
 use crate::ledger::id::LedgerId;
 use crate::ledger::sql::fill;
 use crate::ledger::state::{Row, State};
+use crate::ledger::store::Waiting;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -78,6 +79,25 @@ pub(super) fn list(
         )))?;
         let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(16)?), read_row(row)?));
         select.query_map(params![state.map(State::number), limit], read)?.collect()
+    })
+}
+
+/// How many tickets are parked, and free, per service.
+pub(super) fn waiting(path: &Path) -> Result<Vec<Waiting>, OpenError> {
+    read_only(path, |connection| {
+        let mut select = connection.prepare(&fill(&format!(
+            "SELECT service, {{free}}, count(*) FROM tickets WHERE state = {{free}} GROUP BY 1
+             UNION ALL
+             SELECT service, {{parked}}, count(*) FROM tickets
+             WHERE {FEW} AND state = {{parked}} GROUP BY 1
+             ORDER BY 1, 2"
+        )))?;
+        let read = |row: &SqlRow<'_>| {
+            let is_parked = row.get::<_, i16>(1)? == State::Parked.number();
+            let state = if is_parked { State::Parked } else { State::Free };
+            Ok(Waiting { service: row.get(0)?, state, count: row.get(2)? })
+        };
+        select.query_map([], read)?.collect()
     })
 }
 

@@ -8,9 +8,10 @@ use rustls::crypto::CryptoProvider;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, ClientTlsConfig};
 
-use super::error;
 use super::settings::LndSettings;
 use super::tls::Pinned;
+use super::{ends, error};
+use crate::lightning::AccessEnds;
 use crate::lightning::error::NodeError;
 
 /// One connection, which connects when it is used and again when it is lost.
@@ -22,6 +23,7 @@ pub(super) struct Endpoint {
 struct Made {
     certificate: Vec<u8>,
     macaroon: Vec<u8>,
+    ends: AccessEnds,
     ready: AuthorizedChannel,
 }
 
@@ -61,6 +63,12 @@ impl Endpoint {
         self.fresh(settings).map(|(ready, _)| ready)
     }
 
+    /// When the files end that were read last.
+    pub(super) fn ends(&self) -> AccessEnds {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.as_ref().map(|made| made.ends).unwrap_or_default()
+    }
+
     /// Reads the files again. The second part says whether they have changed since the last time.
     pub(super) fn fresh(
         &self,
@@ -80,7 +88,8 @@ impl Endpoint {
             macaroon: metadata(&macaroon)?,
         };
         let changed = made.is_some();
-        *made = Some(Made { certificate, macaroon, ready: ready.clone() });
+        let ends = ends::read(&certificate, &macaroon);
+        *made = Some(Made { certificate, macaroon, ends, ready: ready.clone() });
         Ok((ready, changed))
     }
 

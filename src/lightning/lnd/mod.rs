@@ -3,6 +3,7 @@
 
 mod breaker;
 mod endpoint;
+mod ends;
 mod error;
 mod health;
 mod inspect;
@@ -34,8 +35,8 @@ pub use self::settings::LndSettings;
 use super::error::{AddInvoiceError, NodeError, NodeErrorKind};
 use super::network::{Network, read_prefix};
 use super::{
-    AddingInvoice, Invoice, InvoiceState, LookingUp, NewInvoice, Node, Observer, PaymentStream,
-    Watching,
+    AccessEnds, AddingInvoice, Invoice, InvoiceState, LookingUp, NewInvoice, Node, Observer,
+    PaymentStream, Watching,
 };
 use crate::payment_hash::PaymentHash;
 
@@ -252,6 +253,10 @@ impl Node for Lnd {
 
     fn generation(&self) -> u64 {
         self.generation.load(Ordering::Relaxed)
+    }
+
+    fn ends(&self) -> AccessEnds {
+        self.endpoint.ends()
     }
 
     fn state(&self) -> Result<(), NodeError> {
