@@ -5,8 +5,6 @@ pub const CIRCLES: &[&[&str]] = &[];
 pub const LINES: &[&str] = &[];
 pub const FILES: &[&str] = &[];
 pub const FUNCTIONS: &[(&str, &str)] = &[
-    // A list: a family of metrics after the other.
-    ("src/record/metrics.rs", "new"),
     // Chain, miner, three nodes and their channels, each of which needs the one before.
     ("tests/lnd/regtest.rs", "start"),
     // The life of an invoice, told to two nodes in the same order.
