@@ -82,5 +82,6 @@ pub mod ticket;
 pub mod time;
 /// How servers that we speak to are verified.
 pub mod tls;
+pub mod trace;
 /// The operator's backend.
 pub mod upstream;

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod failure;
 mod ledger;
+mod manual;
 mod play;
 mod print;
 mod serve;
@@ -13,11 +14,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+use lightning_invoice::Bolt11Invoice;
 
 use self::check::send::Sending;
 use self::ledger::LedgerCommand;
 use self::print::complain;
+use self::tickets::export::ExportFormat;
+use self::tickets::{Output, Wanted};
 
 use crate::ledger::state::{Resolution, State};
 use crate::ops::tickets::TicketCommand;
@@ -56,12 +61,19 @@ enum Command {
         /// The service that it is sent to, where several sell.
         #[arg(long, value_name = "NAME", requires = "send")]
         service: Option<String>,
+        /// Only ask the `serve` that runs here whether it can redeem (`/readyz`): for the health
+        /// check of a container.
+        #[arg(long, conflicts_with_all = ["macaroon", "send"])]
+        live: bool,
     },
     /// Look at tickets that were handed in, and say what became of them.
     Tickets {
         /// The config file; else farebox.toml here, else /etc/farebox/farebox.toml.
         #[arg(long, global = true)]
         config: Option<PathBuf>,
+        /// How it is shown; else a table at a terminal, and JSON where the output goes elsewhere.
+        #[arg(long, global = true, value_name = "HOW")]
+        output: Option<Output>,
         #[command(subcommand)]
         command: TicketsCommand,
     },
@@ -88,6 +100,13 @@ enum Command {
         /// Keep ledger and keys here; without it, in a folder that is removed at the end.
         #[arg(long)]
         state_dir: Option<PathBuf>,
+    },
+    /// Print the manual page (roff), for `man -l -`.
+    Man,
+    /// Print what a shell needs to complete command lines.
+    Completions {
+        /// The shell.
+        shell: Shell,
     },
     /// Run the play node alone: a simulated LND with play money, laid out like LND's folder.
     Play {
@@ -116,14 +135,14 @@ enum TicketsCommand {
     },
     /// One ticket.
     Show {
-        /// Its payment hash.
+        /// Its payment hash, or its invoice.
         #[arg(value_parser = hash)]
         ticket: PaymentHash,
     },
     /// Say what became of a parked ticket.
     #[command(group = clap::ArgGroup::new("outcome").required(true))]
     Resolve {
-        /// Its payment hash.
+        /// Its payment hash, or its invoice.
         #[arg(value_parser = hash)]
         ticket: PaymentHash,
         /// Its request was delivered: it is spent.
@@ -146,17 +165,25 @@ enum TicketsCommand {
         #[arg(long, default_value_t = 30)]
         days: u32,
     },
+    /// All tickets for an account, a line each, the oldest first: those that were handed in, and
+    /// those that are known to be paid.
+    Export {
+        /// How it is written.
+        #[arg(long, default_value = "csv")]
+        format: ExportFormat,
+    },
     /// Take a ticket back for good, whatever its state.
     Revoke {
-        /// Its payment hash.
+        /// Its payment hash, or its invoice.
         #[arg(value_parser = hash)]
         ticket: PaymentHash,
     },
 }
 
 impl TicketsCommand {
-    fn checked(self) -> TicketCommand {
-        match self {
+    fn wanted(self) -> Wanted {
+        Wanted::One(match self {
+            Self::Export { format } => return Wanted::Export(format),
             Self::List { state, limit } => TicketCommand::List { state, limit },
             Self::Show { ticket } => TicketCommand::Show(ticket),
             Self::Resolve { ticket, delivered: true, .. } => {
@@ -166,7 +193,7 @@ impl TicketsCommand {
             Self::Release { minted_before } => TicketCommand::ReleaseRestored(minted_before),
             Self::Stats { days } => TicketCommand::Stats { days },
             Self::Revoke { ticket } => TicketCommand::Revoke(ticket),
-        }
+        })
     }
 }
 
@@ -180,8 +207,18 @@ fn time(text: &str) -> Result<UnixTime, String> {
     UnixTime::parse(text).ok_or_else(|| hint.to_owned())
 }
 
+/// Of the hash itself, or of an invoice (BOLT 11), as wallets show it.
 fn hash(text: &str) -> Result<PaymentHash, String> {
-    PaymentHash::from_hex(text).ok_or_else(|| "a payment hash has 64 hex digits".to_owned())
+    let text = text.trim().to_ascii_lowercase();
+    let text = text.strip_prefix("lightning:").unwrap_or(&text);
+    if !text.starts_with("ln") {
+        let hint = "a payment hash has 64 hex digits, and an invoice begins with \"ln\"";
+        return PaymentHash::from_hex(text).ok_or_else(|| hint.to_owned());
+    }
+    let invoice = text.parse::<Bolt11Invoice>();
+    let invoice = invoice.map_err(|error| format!("it is no whole invoice: {error}"))?;
+    PaymentHash::from_hex(&invoice.payment_hash().to_string())
+        .ok_or_else(|| "its payment hash can't be read".to_owned())
 }
 
 /// Where the config is, if nothing else is said.
@@ -209,12 +246,23 @@ pub fn run() -> ExitCode {
     let ended = runtime.block_on(async {
         match arguments.command {
             Command::Serve { config } => serve::run(&config_file(config)).await,
-            Command::Check { config, macaroon, send, service } => {
+            Command::Man => {
+                manual::man(Arguments::command())?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Completions { shell } => {
+                manual::completions(Arguments::command(), shell);
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Check { config, live: true, .. } => {
+                check::live::run(&config_file(config)).await
+            }
+            Command::Check { config, macaroon, send, service, .. } => {
                 let sending = send.map(|file| Sending { file, service });
                 check::run(&config_file(config), macaroon.as_deref(), sending).await
             }
-            Command::Tickets { config, command } => {
-                tickets::run(&config_file(config), command.checked()).await
+            Command::Tickets { config, output, command } => {
+                tickets::run(&config_file(config), command.wanted(), output).await
             }
             Command::Ledger { config, command } => ledger::run(&config_file(config), command).await,
             Command::Demo { gate, wallet, outbox, state_dir } => {

@@ -21,6 +21,7 @@ use crate::client::Client;
 use crate::send_end::SendEnd;
 use crate::service::{BODY_DEFAULT, RequestLimits};
 use crate::ticket;
+use crate::trace::{TRACEPARENT, TRACESTATE};
 
 /// How much of a body that is refused is read all the same, so that a client that is still sending
 /// sees the answer.
@@ -94,6 +95,8 @@ fn keep_needed(head: &mut Parts, forward_headers: &[HeaderName]) {
     let is_needed = |name: &HeaderName| {
         name == HOST
             || name == CONTENT_TYPE
+            || name == TRACEPARENT
+            || name == TRACESTATE
             || ticket::is_credential(name)
             || forward_headers.contains(name)
     };

@@ -36,6 +36,7 @@ use crate::service::request::PaidRequest;
 use crate::service::{Catalogue, Service};
 use crate::status::Status;
 use crate::ticket::{Presented, Rejected, Tickets};
+use crate::trace::Trace;
 
 /// The rooms that a request goes through, and what is served when it comes.
 pub struct Gate {
@@ -92,10 +93,11 @@ pub async fn handle(
     gate: &Gate,
     peer: &Client,
     send_end: &SendEnd,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Body> {
     let is_head = request.method() == Method::HEAD;
-    let mut log = RequestLog::begin(request.method());
+    let trace = Trace::take_on(request.headers_mut());
+    let mut log = RequestLog::begin(request.method(), trace);
     let trusted_proxies = &gate.catalogue.limits.trusted_proxies;
     let client = client::client(peer, request.headers(), trusted_proxies);
     // What a browser shows is a page, also where something is wrong.
@@ -176,7 +178,7 @@ async fn serve_service<'a>(
     log: &mut RequestLog<'a>,
 ) -> Result<Answer, Problem> {
     let limits = &gate.catalogue.limits;
-    log.service(&service.metrics);
+    log.service(&service.metrics, &service.path);
     let Some(offer) = &service.offer else {
         send_end.let_go();
         let mut answer = match &service.shadow {

@@ -33,6 +33,7 @@ impl Gate {
         log: &mut RequestLog<'a>,
     ) -> Result<Answer, Problem> {
         let limits = &self.catalogue.limits;
+        log.path(own.path());
         let is_off = own == OwnPath::Status && self.status.is_none();
         if !is_off && !own.takes(request.method()) {
             send_end.let_go();
@@ -122,7 +123,7 @@ impl Gate {
         request: Request<Incoming>,
         log: &mut RequestLog<'a>,
     ) -> Result<Answer, Problem> {
-        log.service(&service.metrics);
+        log.service(&service.metrics, &service.path);
         let offer = service.offer.as_ref().ok_or_else(problems::no_such_service)?;
         let asking = Asking { client, send_end, reading: &self.reading, forward_headers: &[] };
         let Whole { head, .. } = body::whole(request, &self.catalogue.limits, asking).await?;

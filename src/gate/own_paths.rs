@@ -38,6 +38,16 @@ impl OwnPath {
         })
     }
 
+    /// The path for a log line: without what a stranger may have made up.
+    pub(super) fn path(&self) -> &'static str {
+        match self {
+            Self::Status => STATUS_PATH,
+            Self::Quote(_) | Self::QuoteDescribed => QUOTE_PATH,
+            Self::Qr => QR_PATH,
+            Self::Page(page) => page.path(),
+        }
+    }
+
     /// The methods that it takes.
     pub(super) fn methods(&self) -> &'static str {
         match self {

@@ -32,7 +32,7 @@ use self::error::LedgerError;
 use self::journal::Journal;
 use self::revoked::Revoked;
 use self::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
-use self::store::{Claimed, LedgerStore, Settled, Settlement, Waiting};
+use self::store::{Claimed, Exported, LedgerStore, Settled, Settlement, Waiting};
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
@@ -280,6 +280,20 @@ impl Ledger {
     /// See `LedgerStore::waiting`.
     pub async fn waiting(&self) -> Result<Vec<Waiting>, LedgerError> {
         self.store.waiting().await
+    }
+
+    /// See `LedgerStore::counts`.
+    pub async fn counts(&self) -> Result<Vec<Waiting>, LedgerError> {
+        self.store.counts().await
+    }
+
+    /// See `LedgerStore::export`.
+    pub async fn export(
+        &self,
+        after: PaymentHash,
+        limit: u32,
+    ) -> Result<Vec<Exported>, LedgerError> {
+        self.store.export(after, limit).await
     }
 
     /// See `Accounts::unredeemed`.

@@ -61,6 +61,23 @@ pub struct Waiting {
     pub count: u64,
 }
 
+/// A ticket, as an account has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exported {
+    /// The payment; of a use of a counted pass, a name that is made of it.
+    pub hash: PaymentHash,
+    /// The service, by the name that it was sold under.
+    pub service: String,
+    /// When it was minted.
+    pub minted: UnixTime,
+    /// What it cost, in msat. Of a counted pass the first use has it, the others cost nothing.
+    pub price_msat: u64,
+    /// How it stands; `None`: paid, and not handed in so far.
+    pub state: Option<State>,
+    /// The secret that signed it, where it is known.
+    pub key: Option<Fingerprint>,
+}
+
 /// Times that the ledger acts by.
 #[derive(Clone, Copy, Debug)]
 pub struct LedgerTerms {
@@ -94,6 +111,13 @@ pub trait LedgerStore: Accounts + Send + Sync {
     /// Per service: how many tickets are parked, and how many free, in the order of the services'
     /// names and then of the states' numbers.
     fn waiting(&self) -> Reply<'_, Vec<Waiting>>;
+
+    /// The same for all states, which takes a look at each ticket.
+    fn counts(&self) -> Reply<'_, Vec<Waiting>>;
+
+    /// Tickets for an account, in the order of their hashes, from the one after `after` on: those
+    /// that were handed in, and those that the node says are paid.
+    fn export(&self, after: PaymentHash, limit: u32) -> Reply<'_, Vec<Exported>>;
 
     /// One ticket, if it was ever handed in.
     fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>>;

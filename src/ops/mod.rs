@@ -1,6 +1,7 @@
 //! The second listener, for operators: health, metrics, tickets. On the loopback unless the config
 //! says otherwise.
 
+pub mod audit;
 pub mod guard;
 mod health;
 mod metrics;
@@ -28,6 +29,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::audit::{AUDIT, Actor};
 use self::guard::Guard;
 use self::reload::ReloadRequest;
 use self::response::{PLAIN, say, text};
@@ -89,8 +91,8 @@ impl Ops {
         let (ops, places) = (Arc::new(self), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            let socket = match listener.accept().await {
-                Ok((socket, _)) => socket,
+            let (socket, actor) = match listener.accept().await {
+                Ok((socket, address)) => (socket, Actor::Listener(address)),
                 Err(error) => {
                     warn!(%error, "a connection of an operator's could not be accepted");
                     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -102,7 +104,7 @@ impl Ops {
                 let _place = place;
                 let service = service_fn(|request| {
                     let ops = &ops;
-                    async move { Ok::<_, Infallible>(answer(ops, &request).await) }
+                    async move { Ok::<_, Infallible>(answer(ops, actor, &request).await) }
                 });
                 let _ = hyper::server::conn::http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -114,10 +116,10 @@ impl Ops {
     }
 }
 
-async fn answer(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(ops: &Ops, actor: Actor, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let path = request.uri().path();
     if ["/tickets", "/services", "/reload"].iter().any(|guarded| path.starts_with(guarded)) {
-        return guarded(ops, request).await;
+        return guarded(ops, actor, request).await;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let only = "this listener answers GET only\n";
@@ -142,8 +144,9 @@ async fn answer(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>>
 }
 
 /// What looks into the business or changes it.
-async fn guarded(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn guarded(ops: &Ops, actor: Actor, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     if let Err((status, what)) = ops.guard.load().admit(request.headers()) {
+        warn!(target: AUDIT, by = %actor, status = status.as_u16(), "operator: turned away");
         let mut denied = say(status, what);
         if status == StatusCode::UNAUTHORIZED {
             denied.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -152,17 +155,18 @@ async fn guarded(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>
     }
     let path = request.uri().path();
     match path.strip_prefix("/services") {
-        Some(rest) => about_services(ops, request.method(), rest),
+        Some(rest) => about_services(ops, actor, request.method(), rest),
         None if path == "/reload" && request.method() == Method::POST => {
+            info!(target: AUDIT, by = %actor, "operator: asked for a reload");
             reload::answer(&ops.reloads).await
         }
         None if path.starts_with("/reload") => say(StatusCode::BAD_REQUEST, "POST /reload"),
-        None => about_tickets(ops, request).await,
+        None => about_tickets(ops, actor, request).await,
     }
 }
 
 /// `POST /services/NAME/open`: the operator has set right what stopped its sales.
-fn about_services(ops: &Ops, method: &Method, rest: &str) -> Response<Full<Bytes>> {
+fn about_services(ops: &Ops, actor: Actor, method: &Method, rest: &str) -> Response<Full<Bytes>> {
     let name = rest.strip_prefix('/').and_then(|rest| rest.strip_suffix("/open"));
     let Some(name) = name.filter(|_| method == Method::POST) else {
         return say(StatusCode::BAD_REQUEST, "POST /services/<name>/open");
@@ -172,23 +176,28 @@ fn about_services(ops: &Ops, method: &Method, rest: &str) -> Response<Full<Bytes
         return say(StatusCode::NOT_FOUND, "there is no such service");
     };
     let was_stopped = service.upstream.sale_stop.open();
-    info!(service = name, was_stopped, "operator: opened the sale");
+    info!(target: AUDIT, by = %actor, service = name, was_stopped, "operator: opened the sale");
     text(StatusCode::OK, "application/json", format!("{}\n", json!({ "opened": was_stopped })))
 }
 
-async fn about_tickets(ops: &Ops, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn about_tickets(
+    ops: &Ops,
+    actor: Actor,
+    request: &Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let is_post = request.method() == Method::POST;
     if !is_post && request.method() != Method::GET {
         return say(StatusCode::METHOD_NOT_ALLOWED, "GET or POST");
     }
     let Some(command) = tickets::read(is_post, request.uri().path(), request.uri().query()) else {
         let ways = "GET /tickets?state=parked&limit=100, GET /tickets/<payment hash>, GET \
-                    /tickets/stats?days=30, POST /tickets/<payment hash>/delivered | release | \
-                    revoke, POST /tickets/release?minted_before=2026-11-28T09:30:00Z";
+                    /tickets/stats?days=30, GET /tickets/states, GET \
+                    /tickets/export?after=<payment hash>, POST /tickets/<payment \
+                    hash>/delivered | release | revoke, POST /tickets/release?minted_before=2026-11-28T09:30:00Z";
         return say(StatusCode::BAD_REQUEST, ways);
     };
-    let answered =
-        tickets::answer(&ops.ledger, Some(&ops.ring), command, ops.payments.is_some()).await;
+    let (ring, detects) = (Some(&*ops.ring), ops.payments.is_some());
+    let answered = tickets::answer(&ops.ledger, ring, actor, command, detects).await;
     if matches!(command, tickets::TicketCommand::Revoke(_)) {
         ops.ledger.refresh_revoked().await;
     }

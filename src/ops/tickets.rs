@@ -6,18 +6,22 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tracing::info;
 
+use super::audit::{AUDIT, Actor};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
-use crate::ledger::accounts::{DAY_S, Day, Days};
+use crate::ledger::accounts::{Challenge, ChallengeState, DAY_S, Day, Days};
 use crate::ledger::error::LedgerError;
 use crate::ledger::state::{Resolution, Row, State};
-use crate::ledger::store::Settled;
+use crate::ledger::store::{Exported, Settled, Waiting};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
 /// Longest time that a revocation of a ticket that was never handed in is remembered, in seconds:
 /// longer than any ticket lives.
 const REVOCATION_KEPT_S: u64 = 101 * 365 * 86_400;
+
+/// How many tickets a page of an export has.
+const EXPORT_PAGE: u32 = 1000;
 
 /// One thing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,13 @@ pub enum TicketCommand {
     Revoke(PaymentHash),
     /// Free what a restore parked, of tickets that were minted before a time.
     ReleaseRestored(UnixTime),
+    /// How many there are in each state, per service.
+    States,
+    /// Tickets for an account: those after this hash.
+    Export {
+        /// The last of the page before, or zeros.
+        after: PaymentHash,
+    },
     /// What was asked for, paid and delivered, per service and day.
     Stats {
         /// How many days back, with today.
@@ -49,7 +60,11 @@ impl TicketCommand {
     fn ticket(&self) -> Option<PaymentHash> {
         match self {
             Self::Show(hash) | Self::Resolve(hash, _) | Self::Revoke(hash) => Some(*hash),
-            Self::List { .. } | Self::ReleaseRestored(_) | Self::Stats { .. } => None,
+            Self::List { .. }
+            | Self::ReleaseRestored(_)
+            | Self::States
+            | Self::Export { .. }
+            | Self::Stats { .. } => None,
         }
     }
 }
@@ -68,28 +83,26 @@ pub enum TicketCommandError {
     Ledger(#[from] LedgerError),
 }
 
-/// Does it, and says how the tickets stand now. `ring` tells what backends know of a ticket;
-/// `detects`: whether payments are known of.
+/// Does it in the name of `actor`, and says how the tickets stand now. `ring` tells what backends
+/// know of a ticket; `detects`: whether payments are known of.
 pub async fn answer(
     ledger: &Ledger,
     ring: Option<&KeyRing>,
+    actor: Actor,
     command: TicketCommand,
     detects: bool,
 ) -> Result<Value, TicketCommandError> {
+    if let Some(looked) = look(ledger, ring, command, detects).await? {
+        return Ok(looked);
+    }
     match command {
-        TicketCommand::Stats { days } => {
-            let first_day =
-                (UnixTime::now().seconds() / DAY_S).saturating_sub(u64::from(days.max(1)) - 1);
-            return Ok(stats(&ledger.days(first_day).await?, detects));
-        }
-        TicketCommand::List { state, limit } => {
-            let rows = ledger.list(state, limit).await?;
-            return Ok(rows.iter().map(|(hash, row)| show(ring, hash, row)).collect());
-        }
-        TicketCommand::Show(_) => {}
         TicketCommand::ReleaseRestored(before) => {
             let released = ledger.release_restored(before).await?;
-            info!(before = before.rfc_3339(), released, "operator: released what a restore parked");
+            let minted_before = before.rfc_3339();
+            info!(
+                target: AUDIT, by = %actor, minted_before, released,
+                "operator: released what a restore parked"
+            );
             return Ok(json!({ "released": released, "mintedBefore": before.rfc_3339() }));
         }
         TicketCommand::Resolve(hash, resolution) => {
@@ -101,13 +114,17 @@ pub async fn answer(
                 Resolution::Delivered => "delivered",
                 Resolution::Release => "not sent",
             };
-            info!(ticket = %hash, said, "operator: resolved a parked ticket");
+            info!(
+                target: AUDIT, by = %actor, ticket = %hash, said,
+                "operator: resolved a parked ticket"
+            );
         }
         TicketCommand::Revoke(hash) => {
             let until = ledger.now().later().seconds().saturating_add(REVOCATION_KEPT_S);
             ledger.revoke(hash, until).await?;
-            info!(ticket = %hash, "operator: revoked a ticket");
+            info!(target: AUDIT, by = %actor, ticket = %hash, "operator: revoked a ticket");
         }
+        _ => {}
     }
     let Some(hash) = command.ticket() else { return Ok(Value::Null) };
     let row = ledger.show(hash).await?.ok_or(TicketCommandError::Unknown)?;
@@ -117,6 +134,76 @@ pub async fn answer(
         members.insert("sealedOrder".to_owned(), STANDARD.encode(sealed).into());
     }
     Ok(shown)
+}
+
+/// What is only looked at; `None` for one ticket that was handed in, and for all else.
+async fn look(
+    ledger: &Ledger,
+    ring: Option<&KeyRing>,
+    command: TicketCommand,
+    detects: bool,
+) -> Result<Option<Value>, LedgerError> {
+    Ok(Some(match command {
+        TicketCommand::Stats { days } => {
+            let today = UnixTime::now().seconds() / DAY_S;
+            let first_day = today.saturating_sub(u64::from(days.max(1)) - 1);
+            stats(&ledger.days(first_day).await?, detects)
+        }
+        TicketCommand::States => ledger.counts().await?.iter().map(counted).collect(),
+        TicketCommand::Export { after } => {
+            let page = ledger.export(after, EXPORT_PAGE).await?;
+            page.iter().map(|one| exported(ring, one)).collect()
+        }
+        TicketCommand::List { state, limit } => {
+            let rows = ledger.list(state, limit).await?;
+            rows.iter().map(|(hash, row)| show(ring, hash, row)).collect()
+        }
+        TicketCommand::Show(hash) => return challenge(ledger, hash).await,
+        _ => return Ok(None),
+    }))
+}
+
+/// What is known of a ticket that was never handed in: how its invoice stands, where that was
+/// written down.
+async fn challenge(ledger: &Ledger, hash: PaymentHash) -> Result<Option<Value>, LedgerError> {
+    if ledger.show(hash).await?.is_some() {
+        return Ok(None);
+    }
+    let state = |challenge: &Challenge| match challenge.state {
+        ChallengeState::Open => "unpaid",
+        ChallengeState::Paid => "paid",
+        ChallengeState::Closed => "expired",
+    };
+    Ok(ledger.challenge(hash).await?.map(|challenge| {
+        json!({
+            "ticket": hash.to_string(),
+            "state": state(&challenge),
+            "invoiceExpires": challenge.expires.rfc_3339(),
+        })
+    }))
+}
+
+fn counted(waiting: &Waiting) -> Value {
+    json!({
+        "service": waiting.service,
+        "state": waiting.state.word(),
+        "count": waiting.count,
+    })
+}
+
+/// In snake_case, since its members are an account's columns.
+fn exported(ring: Option<&KeyRing>, one: &Exported) -> Value {
+    let keys = one.key.and_then(|secret| ring?.of(secret));
+    json!({
+        "time": one.minted.rfc_3339(),
+        "service": one.service,
+        "state": one.state.map_or("paid", State::word),
+        "price_msat": one.price_msat,
+        "currency": null,
+        "rate": null,
+        "payment_hash": one.hash.to_string(),
+        "reference": keys.map(|keys| keys.reference(&one.hash)),
+    })
 }
 
 /// A row per service and day. What was paid is `null` where it isn't known.
@@ -176,6 +263,12 @@ pub fn read(is_post: bool, path: &str, query: Option<&str>) -> Option<TicketComm
             let days = query.map_or(Some(30), |query| query.strip_prefix("days=")?.parse().ok());
             Some(TicketCommand::Stats { days: days? })
         }
+        (false, ["states"]) => Some(TicketCommand::States),
+        (false, ["export"]) => {
+            let after = query.map(|query| PaymentHash::from_hex(query.strip_prefix("after=")?));
+            let after = after.unwrap_or(Some(PaymentHash::from_bytes([0; 32])));
+            Some(TicketCommand::Export { after: after? })
+        }
         (false, [hash]) => Some(TicketCommand::Show(PaymentHash::from_hex(hash)?)),
         (true, ["release"]) => {
             let before = form_urlencoded::parse(query?.as_bytes()).next()?;
@@ -207,6 +300,8 @@ pub fn write(command: &TicketCommand) -> (&'static str, String) {
         TicketCommand::Resolve(hash, Resolution::Release) => {
             ("POST", format!("/tickets/{hash}/release"))
         }
+        TicketCommand::States => ("GET", "/tickets/states".to_owned()),
+        TicketCommand::Export { after } => ("GET", format!("/tickets/export?after={after}")),
         TicketCommand::Stats { days } => ("GET", format!("/tickets/stats?days={days}")),
         TicketCommand::ReleaseRestored(before) => {
             ("POST", format!("/tickets/release?minted_before={}", before.rfc_3339()))

@@ -71,6 +71,22 @@ impl Page {
         })
     }
 
+    /// Its path, without what a stranger may have made up.
+    pub fn path(&self) -> &'static str {
+        match self {
+            Self::Index => "/",
+            Self::Service(_) => "/services/",
+            Self::Tickets => "/l402/tickets",
+            Self::OpenApi => "/openapi.json",
+            Self::Llms => "/llms.txt",
+            Self::Manifest => "/.well-known/l402.json",
+            Self::Services => "/.well-known/l402-services",
+            Self::Asset(_) => "/assets/",
+            Self::Robots => "/robots.txt",
+            Self::Favicon => "/favicon.ico",
+        }
+    }
+
     /// Whether it is for browsers, and so gone where there are no pages.
     pub fn is_for_people(&self) -> bool {
         !matches!(self, Self::OpenApi | Self::Llms | Self::Manifest | Self::Services)

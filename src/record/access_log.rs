@@ -1,5 +1,5 @@
-//! One line per request. Of a path it shows the service's name only: a path that isn't ours may
-//! hold anything.
+//! One line per request. It shows a path only where that is ours or the operator's: others may hold
+//! anything.
 //!
 //! The lines look like those of `tracing`, but are put together by hand: through its layers one
 //! line cost a fifth of a free request.
@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use super::lines::Lines;
 use crate::client::Client;
 use crate::payment_hash::PaymentHash;
+use crate::trace::Trace;
 
 /// What is said of a request.
 pub struct Line<'a> {
@@ -21,6 +22,10 @@ pub struct Line<'a> {
     pub client: &'a Client,
     /// Its method.
     pub method: &'a Method,
+    /// The path that was asked for, if it is a known one.
+    pub path: Option<&'a str>,
+    /// The trace that it belongs to, and its own id.
+    pub trace: Trace,
     /// The service that it was for.
     pub service: Option<&'a str>,
     /// What was answered.
@@ -80,7 +85,7 @@ impl AccessLog {
 }
 
 /// None of the texts can hold a quote, a backslash or a control character: a client's address, a
-/// token (RFC 9110 section 5.6.2), a service's name, a word of ours, hexadecimal digits.
+/// token (RFC 9110 section 5.6.2), a service's name or path, a word of ours, hexadecimal digits.
 fn human(text: &mut Vec<u8>, line: &Line<'_>, now: OffsetDateTime) {
     timestamp(text, now);
     put(
@@ -90,12 +95,18 @@ fn human(text: &mut Vec<u8>, line: &Line<'_>, now: OffsetDateTime) {
             line.client.text(),
             " method=\"",
             method(line),
+            "\" path=\"",
+            line.path.unwrap_or("-"),
             "\" service=\"",
             line.service.unwrap_or("-"),
         ],
     );
     put(text, &["\" status=", line.status.as_str(), " code=\"", line.code, "\" ticket=\""]);
     ticket(text, line);
+    put(text, &["\" request=\""]);
+    text.extend_from_slice(&line.trace.request());
+    put(text, &["\" trace=\""]);
+    text.extend_from_slice(&line.trace.id());
     put(text, &["\" ms=", itoa::Buffer::new().format(line.took.as_millis()), "\n"]);
 }
 
@@ -109,6 +120,8 @@ fn json(text: &mut Vec<u8>, line: &Line<'_>, now: OffsetDateTime) {
             line.client.text(),
             "\",\"method\":\"",
             method(line),
+            "\",\"path\":\"",
+            line.path.unwrap_or("-"),
             "\",\"service\":\"",
         ],
     );
@@ -124,6 +137,10 @@ fn json(text: &mut Vec<u8>, line: &Line<'_>, now: OffsetDateTime) {
         ],
     );
     ticket(text, line);
+    put(text, &["\",\"request\":\""]);
+    text.extend_from_slice(&line.trace.request());
+    put(text, &["\",\"trace\":\""]);
+    text.extend_from_slice(&line.trace.id());
     put(
         text,
         &[
@@ -197,9 +214,14 @@ mod tests {
         let client = Client::of("2001:db8::5".parse().unwrap(), true);
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let (status, took) = (StatusCode::PAYMENT_REQUIRED, Duration::from_micros(12_900));
+        let mut parent = hyper::HeaderMap::new();
+        let given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        parent.insert(crate::trace::TRACEPARENT, given.parse().unwrap());
         let line = Line {
             client: &client,
             method: &method,
+            path: ticket.map(|_| "/sms"),
+            trace: Trace::take_on(&mut parent),
             service: ticket.map(|_| "sms"),
             status,
             code: "payment-required",
@@ -212,7 +234,9 @@ mod tests {
             &line,
             OffsetDateTime::from_unix_timestamp_nanos(1_795_645_903_308_692_499).unwrap(),
         );
-        String::from_utf8(text).unwrap()
+        // Each has an id of its own.
+        let request = String::from_utf8(line.trace.request().to_vec()).unwrap();
+        String::from_utf8(text).unwrap().replace(&request, "REQUEST")
     }
 
     #[test]
@@ -222,14 +246,15 @@ mod tests {
             said(human, "POST", Some(hash)),
             format!(
                 "2026-11-25T22:31:43.308692Z  INFO access: client=2001:db8::5 method=\"POST\" \
-                 service=\"sms\" status=402 \
-                 code=\"payment-required\" ticket=\"{}\" ms=12\n",
+                 path=\"/sms\" service=\"sms\" status=402 code=\"payment-required\" \
+                 ticket=\"{}\" request=\"REQUEST\" trace=\"4bf92f3577b34da6a3ce929d0e0e4736\" \
+                 ms=12\n",
                 "ab".repeat(32)
             )
         );
         assert!(
             said(human, "MADE-UP-BY-SOMEBODY", None)
-                .contains("method=\"other\" service=\"-\" status=402")
+                .contains("method=\"other\" path=\"-\" service=\"-\" status=402")
         );
     }
 
@@ -238,8 +263,9 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&said(json, "GET", None)).unwrap();
         let expected = serde_json::json!({
             "timestamp": "2026-11-25T22:31:43.308692Z", "level": "INFO",
-            "client": "2001:db8::5", "method": "GET", "service": "-",
-            "status": 402, "code": "payment-required", "ticket": "-", "ms": 12, "target": "access"
+            "client": "2001:db8::5", "method": "GET", "path": "-", "service": "-",
+            "status": 402, "code": "payment-required", "ticket": "-", "request": "REQUEST",
+            "trace": "4bf92f3577b34da6a3ce929d0e0e4736", "ms": 12, "target": "access"
         });
         assert_eq!(line, expected);
     }

@@ -13,6 +13,9 @@ const OURS: &str = "farebox";
 /// The module of access lines.
 const ACCESS: &str = "farebox::access";
 
+/// The module of what operators do, which is written unless it is itself turned off.
+const AUDIT: &str = "farebox::audit";
+
 /// As `info,farebox::upstream=debug`.
 #[derive(Clone)]
 pub struct LogFilter(Targets);
@@ -27,7 +30,7 @@ pub struct FilterError(String);
 
 impl Default for LogFilter {
     fn default() -> Self {
-        Self(Targets::new().with_target(OURS, Level::INFO))
+        Self(Targets::new().with_target(OURS, Level::INFO).with_target(AUDIT, Level::INFO))
     }
 }
 
@@ -74,6 +77,8 @@ mod tests {
         assert!(takes("", "farebox::sale", Level::INFO));
         assert!(!takes("", "farebox::sale", Level::DEBUG) && !takes("", "hyper", Level::ERROR));
         assert!(!takes("warn", "farebox::sale", Level::INFO));
+        assert!(takes("off", "farebox::audit", Level::INFO));
+        assert!(!takes("farebox::audit=off", "farebox::audit", Level::INFO));
         let narrow = "warn, farebox::upstream=debug";
         assert!(takes(narrow, "farebox::upstream::health", Level::DEBUG));
         assert!(!takes(narrow, "farebox::sale", Level::INFO));

@@ -10,6 +10,7 @@ use super::metrics::{Metrics, ServiceMetrics};
 use crate::client::Client;
 use crate::code::Code;
 use crate::payment_hash::PaymentHash;
+use crate::trace::Trace;
 
 /// Where the notes go.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct Recorder {
 pub struct RequestLog<'a> {
     started: Instant,
     method: Method,
+    trace: Trace,
+    path: Option<&'a str>,
     service: Option<&'a ServiceMetrics>,
     ticket: Option<PaymentHash>,
     /// How long the upstream took, and how long the request was made to wait on purpose: neither
@@ -34,10 +37,12 @@ pub struct RequestLog<'a> {
 
 impl<'a> RequestLog<'a> {
     /// Of a request that has just come.
-    pub fn begin(method: &Method) -> Self {
+    pub fn begin(method: &Method, trace: Trace) -> Self {
         Self {
             started: Instant::now(),
             method: method.clone(),
+            trace,
+            path: None,
             service: None,
             ticket: None,
             upstream: None,
@@ -45,9 +50,15 @@ impl<'a> RequestLog<'a> {
         }
     }
 
-    /// The service that it was for.
-    pub fn service(&mut self, service: &'a ServiceMetrics) {
-        self.service = Some(service);
+    /// The service that it was for, and the path that was asked for, which is ours or the
+    /// operator's: others may hold anything.
+    pub fn service(&mut self, service: &'a ServiceMetrics, path: &'a str) {
+        (self.service, self.path) = (Some(service), Some(path));
+    }
+
+    /// One of our own paths.
+    pub fn path(&mut self, path: &'static str) {
+        self.path = Some(path);
     }
 
     /// The ticket that it brought or was offered.
@@ -78,6 +89,8 @@ impl<'a> RequestLog<'a> {
         recorder.access.write(&Line {
             client,
             method: &self.method,
+            path: self.path,
+            trace: self.trace,
             service: self.service.map(ServiceMetrics::name),
             status,
             code: code.word(),

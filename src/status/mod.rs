@@ -31,7 +31,7 @@ use crate::payment_hash::Preimage;
 use crate::record::request_log::RequestLog;
 use crate::send_end::SendEnd;
 use crate::service::request::is_of_probe;
-use crate::service::{Catalogue, Service};
+use crate::service::{Catalogue, STATUS_PATH, Service};
 use crate::shares::Shares;
 use crate::ticket::{HeldTicket, NotHeld, Tickets};
 
@@ -89,7 +89,7 @@ impl Status {
         })?;
         let is_its = |service: &&Arc<Service>| Arc::ptr_eq(service, &held.service);
         if let Some(service) = catalogue.services.iter().find(is_its) {
-            log.service(&service.metrics);
+            log.service(&service.metrics, STATUS_PATH);
         }
         log.ticket(held.ticket.payment_hash);
         if wants_events(request.headers()) {

@@ -14,6 +14,7 @@ use super::Upstream;
 use super::request_body::{BodyCopy, BodyLimit, RequestBody};
 use crate::forwarded::{X_FORWARDED_FOR, X_FORWARDED_PROTO};
 use crate::l402::authorization::without_l402;
+use crate::trace::{TRACEPARENT, TRACESTATE};
 
 /// Whether a field is about one connection only (RFC 9110 section 7.6.1), or an older one of that
 /// kind.
@@ -57,7 +58,8 @@ fn dashed(name: &HeaderName) -> Cow<'_, str> {
     if name.contains('_') { name.replace('_', "-").into() } else { name.into() }
 }
 
-/// A paid service's request: only what was priced, the listed headers and the operator's own.
+/// A paid service's request: only what was priced, the trace that it belongs to, the listed headers
+/// and the operator's own.
 pub fn paid(
     upstream: &Upstream,
     method: &Method,
@@ -67,8 +69,10 @@ pub fn paid(
     query: Option<&str>,
     body: Bytes,
 ) -> Option<Request<Bytes>> {
-    let mut headers = HeaderMap::with_capacity(forward_headers.len() + upstream.headers.len() + 3);
-    for name in forward_headers {
+    let mut headers = HeaderMap::with_capacity(forward_headers.len() + upstream.headers.len() + 5);
+    let of_trace = [TRACEPARENT, TRACESTATE];
+    let listed = forward_headers.iter().filter(|name| !of_trace.contains(name));
+    for name in of_trace.iter().chain(listed) {
         for value in client.get_all(name) {
             headers.append(name.clone(), value.clone());
         }

@@ -36,7 +36,7 @@ fn the_accounts_say_what_was_asked_for_paid_and_delivered() {
     assert_eq!(world.metric("farebox_payments_total{service=\"send-sms\"}"), 3.0);
     assert_eq!(world.metric("farebox_payment_detection_up"), 1.0);
     world.write_ops_config();
-    let (good, said) = world.farebox("tickets --config ops.toml stats");
+    let (good, said) = world.farebox("tickets --config ops.toml --output table stats");
     assert!(
         good.success() && said.contains("4 (400 sat)") && said.contains("1 (100 sat)"),
         "{said}"

@@ -23,6 +23,7 @@ mod by_query;
 mod changed_config;
 mod check;
 mod clocks;
+mod command_line;
 mod crash;
 mod descriptions;
 mod exactly_once;

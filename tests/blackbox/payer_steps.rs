@@ -76,6 +76,7 @@ fn the_upstream_gets_what_was_priced_and_nothing_that_opens_anything() {
             "content-type",
             "farebox-reference",
             "host",
+            "traceparent",
             "x-gate"
         ]
     );

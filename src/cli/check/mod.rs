@@ -1,6 +1,7 @@
 //! `farebox check`: reads the config and tries each part, with a line for each and what to do about
 //! a failure.
 
+pub(crate) mod live;
 mod node;
 mod ports;
 mod report;

@@ -31,9 +31,10 @@ use self::connection::{ConnectOptions, Connection, Opened, Slot, open};
 pub use self::error::PostgresError;
 use self::error::down;
 pub use self::look::KnownSecrets;
-use self::rows::{read_claim, read_row};
+use self::rows::{read_claim, read_exported, read_row};
 use self::statements::{
-    NOTE_SECRET, RELEASE_RESTORED, RESOLVE, REVOKE, REVOKED, ROW, SEALED, SECRETS_IN_USE, WAITING,
+    COUNTS, EXPORT, NOTE_SECRET, RELEASE_RESTORED, RESOLVE, REVOKE, REVOKED, ROW, SEALED,
+    SECRETS_IN_USE, WAITING,
 };
 use self::url::read_url;
 use super::clock::{LedgerClock, Moment};
@@ -42,7 +43,7 @@ use super::limits::LIST_MAX;
 use super::sql::{millis, outcome_number, signed, unsigned};
 use super::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
 use super::store::{
-    Claimed, CommitObserver, LedgerStore, LedgerTerms, Settled, Settlement, Waiting,
+    Claimed, CommitObserver, Exported, LedgerStore, LedgerTerms, Settled, Settlement, Waiting,
 };
 use crate::keys::Fingerprint;
 use crate::payment_hash::PaymentHash;
@@ -218,6 +219,17 @@ pub async fn look(
     look::look(&read_url(url)?, tls, secrets).await
 }
 
+impl PostgresLedger {
+    async fn count(&self, statement: &str) -> Result<Vec<Waiting>, LedgerError> {
+        let waiting = |row: &tokio_postgres::Row| Waiting {
+            service: row.get(0),
+            state: State::of_number(row.get(1)).unwrap_or(State::Parked),
+            count: unsigned(row.get(2)),
+        };
+        Ok(self.rows(statement, &[]).await?.iter().map(waiting).collect())
+    }
+}
+
 impl LedgerStore for PostgresLedger {
     fn claim(&self, attempt: Attempt) -> Reply<'_, Claimed> {
         Box::pin(async move { self.try_claim(&attempt).await })
@@ -252,13 +264,18 @@ impl LedgerStore for PostgresLedger {
     }
 
     fn waiting(&self) -> Reply<'_, Vec<Waiting>> {
+        Box::pin(self.count(&WAITING))
+    }
+
+    fn counts(&self) -> Reply<'_, Vec<Waiting>> {
+        Box::pin(self.count(COUNTS))
+    }
+
+    fn export(&self, after: PaymentHash, limit: u32) -> Reply<'_, Vec<Exported>> {
         Box::pin(async move {
-            let waiting = |row: &tokio_postgres::Row| Waiting {
-                service: row.get(0),
-                state: State::of_number(row.get(1)).unwrap_or(State::Parked),
-                count: unsigned(row.get(2)),
-            };
-            Ok(self.rows(&WAITING, &[]).await?.iter().map(waiting).collect())
+            let (after, limit) = (after.as_bytes().as_slice(), i64::from(limit.min(LIST_MAX)));
+            let rows = self.rows(&EXPORT, &[&after, &limit]).await?;
+            rows.iter().map(|row| read_exported(row).ok_or_else(unreadable)).collect()
         })
     }
 

@@ -10,7 +10,7 @@ use crate::keys::Fingerprint;
 use crate::ledger::clock::Moment;
 use crate::ledger::sql::unsigned;
 use crate::ledger::state::{self, Attempt, Claim, ClaimId, ClaimRules, Marks, Row, State};
-use crate::ledger::store::Claimed;
+use crate::ledger::store::{Claimed, Exported};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
 use crate::place::Place;
@@ -65,6 +65,20 @@ pub(super) fn read_claim(
 pub(super) fn read_row(sql: &SqlRow) -> Option<(PaymentHash, Row)> {
     let hash = sql.try_get::<_, &[u8]>("hash").ok()?.try_into().ok()?;
     Some((PaymentHash::from_bytes(hash), read_columns(sql)?))
+}
+
+/// See `LedgerStore::export`.
+pub(super) fn read_exported(sql: &SqlRow) -> Option<Exported> {
+    let hash = sql.try_get::<_, &[u8]>("hash").ok()?.try_into().ok()?;
+    let key = sql.try_get::<_, Option<&[u8]>>("key").ok()?;
+    Some(Exported {
+        hash: PaymentHash::from_bytes(hash),
+        service: sql.try_get("service").ok()?,
+        minted: time(sql, "minted").ok()?,
+        price_msat: unsigned(sql.try_get("price_msat").ok()?),
+        state: sql.try_get::<_, Option<i16>>("state").ok()?.and_then(State::of_number),
+        key: key.and_then(|key| key.try_into().ok()).map(Fingerprint::from_bytes),
+    })
 }
 
 fn read_columns(sql: &SqlRow) -> Option<Row> {

@@ -40,7 +40,7 @@ use super::id::LedgerId;
 use super::limits::LIST_MAX;
 use super::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use super::store::{
-    Claimed, CommitObserver, LedgerStore, LedgerTerms, Settled, Settlement, Waiting,
+    Claimed, CommitObserver, Exported, LedgerStore, LedgerTerms, Settled, Settlement, Waiting,
 };
 use crate::crash_point::crash_point;
 use crate::keys::Fingerprint;
@@ -267,6 +267,14 @@ impl LedgerStore for SqliteLedger {
 
     fn waiting(&self) -> Reply<'_, Vec<Waiting>> {
         Box::pin(self.read_beside(read::waiting))
+    }
+
+    fn counts(&self) -> Reply<'_, Vec<Waiting>> {
+        Box::pin(self.read_beside(read::counts))
+    }
+
+    fn export(&self, after: PaymentHash, limit: u32) -> Reply<'_, Vec<Exported>> {
+        Box::pin(self.read_beside(move |path| read::export(path, after, limit.min(LIST_MAX))))
     }
 
     fn show(&self, hash: PaymentHash) -> Reply<'_, Option<Row>> {

@@ -10,11 +10,12 @@ use super::layout::{self, LAYOUT};
 use super::marks;
 use super::rows::{ROW_COLUMNS, read_row};
 use super::store::{FEW, Store, secrets_in_use};
+use crate::keys::Fingerprint;
 use crate::ledger::accounts::{SoldOffer, Sum};
 use crate::ledger::id::LedgerId;
-use crate::ledger::sql::fill;
+use crate::ledger::sql::{fill, unsigned};
 use crate::ledger::state::{Row, State};
-use crate::ledger::store::Waiting;
+use crate::ledger::store::{Exported, Waiting};
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -98,6 +99,52 @@ pub(super) fn waiting(path: &Path) -> Result<Vec<Waiting>, OpenError> {
             Ok(Waiting { service: row.get(0)?, state, count: row.get(2)? })
         };
         select.query_map([], read)?.collect()
+    })
+}
+
+/// How many tickets there are in each state, per service.
+pub(super) fn counts(path: &Path) -> Result<Vec<Waiting>, OpenError> {
+    read_only(path, |connection| {
+        let mut select = connection.prepare(
+            "SELECT service, state, count(*) FROM tickets WHERE service <> '' GROUP BY 1, 2
+             ORDER BY 1, 2",
+        )?;
+        let read = |row: &SqlRow<'_>| {
+            let state = State::of_number(row.get(1)?).unwrap_or(State::Parked);
+            Ok(Waiting { service: row.get(0)?, state, count: row.get(2)? })
+        };
+        select.query_map([], read)?.collect()
+    })
+}
+
+/// See `LedgerStore::export`.
+pub(super) fn export(
+    path: &Path,
+    after: PaymentHash,
+    limit: u32,
+) -> Result<Vec<Exported>, OpenError> {
+    read_only(path, |connection| {
+        let mut select = connection.prepare(&fill(
+            "SELECT hash, service, minted, price_msat, state, key FROM tickets
+             WHERE hash > ?1 AND service <> ''
+             UNION ALL
+             SELECT hash, service, 1000 * CASE WHEN minted > 0 THEN minted ELSE paid_at END,
+                price_msat, CASE WHEN served = 1 THEN {delivered} END, NULL
+             FROM challenges AS c WHERE hash > ?1 AND state = {paid}
+                AND NOT EXISTS (SELECT 1 FROM tickets AS t WHERE t.hash = c.hash)
+             ORDER BY 1 LIMIT ?2",
+        ))?;
+        let read = |row: &SqlRow<'_>| {
+            Ok(Exported {
+                hash: PaymentHash::from_bytes(row.get(0)?),
+                service: row.get(1)?,
+                minted: UnixTime::from_millis(unsigned(row.get(2)?)),
+                price_msat: row.get(3)?,
+                state: row.get::<_, Option<i16>>(4)?.and_then(State::of_number),
+                key: row.get::<_, Option<[u8; 16]>>(5)?.map(Fingerprint::from_bytes),
+            })
+        };
+        select.query_map(params![after.as_bytes(), limit], read)?.collect()
     })
 }
 
