@@ -18,7 +18,9 @@ pub fn advice(config: &Config) -> Vec<(String, String)> {
         all.push(("secrets".to_owned(), readable_by_all(path)));
     }
     for service in config.services.iter().filter(|service| service.shadow.is_some()) {
-        let what = "`shadow = true`: everything passes unpaid, and is only counted";
+        let what = "`shadow = true`: everything passes unpaid, and is only counted; so does what \
+                    comes with a ticket that was sold before, which is neither spent nor answered \
+                    from what was kept";
         all.push((format!("service {}", service.name), what.to_owned()));
     }
     for service in &config.services {

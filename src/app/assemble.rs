@@ -197,16 +197,16 @@ fn node(config: &Config, metrics: &Arc<Metrics>, provider: &Arc<CryptoProvider>)
     lightning::open(config.lnd.clone(), Arc::clone(provider), Box::new(observe))
 }
 
-/// Tells the ledger, ahead of what `catalogue` sells in the next hour and a half, that tickets of
-/// the minting secret will be about.
-pub(super) async fn note_secret(app: &App, catalogue: &Catalogue) -> Result<(), LedgerError> {
-    let times = &catalogue.times;
+/// Tells the ledger, ahead of the challenges of the next hour and a half, that tickets of the
+/// minting secret will be about, which live for `longest_life`.
+pub(super) async fn note_secret(app: &App, longest_life: Duration) -> Result<(), LedgerError> {
+    let invoice_expiry = app.catalogue.load().times.invoice_expiry;
     let until = app
         .ledger
         .now()
         .later()
-        .plus(times.invoice_expiry)
-        .plus(times.longest_life)
+        .plus(invoice_expiry)
+        .plus(longest_life)
         .plus(FIRST_CLAIM_GRACE)
         .plus(SECRET_NOTE_INTERVAL * 3 / 2);
     app.ledger.note_secret(app.ring.minting().fingerprint(), until).await

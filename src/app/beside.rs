@@ -80,7 +80,7 @@ impl BesideServices {
                 sale.keep_stock(&service).await
             });
         }
-        for look_up in app.redeem.look_up_at(&catalogue.services) {
+        for look_up in app.redeem.look_up_at(catalogue) {
             let parts = (Arc::clone(&app.redeem), look_up);
             supervise("look-ups at an upstream", parts, |(redeem, look_up)| async move {
                 redeem.follow(&look_up).await
@@ -117,7 +117,9 @@ async fn count_tickets(app: &App) {
 async fn note_secret(app: &App) {
     loop {
         tokio::time::sleep(SECRET_NOTE_INTERVAL).await;
-        while let Err(error) = assemble::note_secret(app, &app.catalogue.load()).await {
+        while let Err(error) =
+            assemble::note_secret(app, app.catalogue.load().times.longest_life).await
+        {
             warn!(%error, "the minting secret could not be noted in the ledger");
             tokio::time::sleep(Duration::from_secs(10)).await;
         }

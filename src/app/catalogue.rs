@@ -39,18 +39,20 @@ impl CatalogueMaker {
             wait: config.tickets.wait,
         };
         let connections_max = config.limits.redemptions;
-        let services = config.services.into_iter().enumerate();
-        let services = services.map(|(index, spec)| {
-            let upstream = match before.and_then(|before| same_upstream(before, &spec)) {
-                Some(upstream) => upstream,
-                None => self.upstream(&spec, connections_max)?,
-            };
+        let upstreams = config.services.iter().map(|spec| {
+            let same = before.and_then(|before| same_upstream(before, spec));
+            same.map_or_else(|| self.upstream(spec, connections_max), Ok)
+        });
+        // All that can fail comes before counters are made, which stay.
+        let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
+        let services = config.services.into_iter().zip(upstreams).enumerate();
+        let services = services.map(|(index, (spec, upstream))| {
             let metrics = self.metrics.service(&spec.name);
             let service = Service::new(index, spec, upstream, &self.ring, metrics);
-            Ok::<_, StartError>(Arc::new(service))
+            Arc::new(service)
         });
         Ok(Catalogue {
-            services: services.collect::<Result<_, _>>()?,
+            services: services.collect(),
             hsts: config.listen.hsts.and_then(hsts),
             public_url: config.listen.public_url,
             limits: RequestLimits {
@@ -84,8 +86,11 @@ fn hsts(time: Duration) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("max-age={}", time.as_secs())).ok()
 }
 
-/// The backend that a service of this name had before, if it is reached in the same way now.
+/// The backend that a service of one of these names had before, if it is reached in the same way
+/// now.
 fn same_upstream(before: &Catalogue, spec: &ServiceSpec) -> Option<Arc<Upstream>> {
-    let service = before.services.iter().find(|service| service.name == spec.name)?;
+    let mut names = std::iter::once(&spec.name).chain(&spec.formerly);
+    let service =
+        names.find_map(|name| before.services.iter().find(|service| service.name == *name))?;
     service.upstream.is_of(&spec.backend).then(|| Arc::clone(&service.upstream))
 }

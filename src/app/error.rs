@@ -90,6 +90,17 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// A socket that systemd has opened is reached by more than operators.
+    #[error(
+        "`ops.token`: systemd's socket for operators listens on {address}, which is not a loopback \
+         address; whoever reaches it could change tickets: set `ops.token` = {{ file = \"...\" }}, \
+         or write the loopback address into the .socket unit (ListenStream=127.0.0.1:{})",
+        address.port()
+    )]
+    OpenOperators {
+        /// Where it listens.
+        address: SocketAddr,
+    },
     /// What the environment says of the log.
     #[error("the environment variable `RUST_LOG`: {0}")]
     LogVariable(FilterError),

@@ -16,13 +16,12 @@ use super::beside::BesideServices;
 use super::error::StartError;
 use super::log::Log;
 use super::{certificates, files, master_secret, notify, sold};
-use crate::config::{Config, FixedKeys, Limits, LogSettings, OpsSettings};
+use crate::config::{Config, FixedKeys, Held, Limits, LogSettings, OpsSettings};
 use crate::listen::places::Places;
 use crate::listen::tls::Certificate;
 use crate::ops::guard::Guard;
 use crate::ops::reload::{ReloadFailed, ReloadRequest, Reloaded};
 use crate::service::Catalogue;
-use crate::service::times::TicketTimes;
 
 /// How long a reload waits for the ledger, to say whether all that was sold can be redeemed.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
@@ -34,6 +33,8 @@ pub(super) struct Reload {
     pub(super) path: PathBuf,
     /// What only a restart changes, as it was at the start.
     pub(super) fixed: FixedKeys,
+    /// What holds until then.
+    pub(super) held: Held,
     pub(super) places: Arc<Places>,
     pub(super) guard: Arc<ArcSwap<Guard>>,
     pub(super) drain: Arc<Mutex<Duration>>,
@@ -47,7 +48,7 @@ struct Prepared {
     catalogue: Arc<Catalogue>,
     certificate: Option<Certificate>,
     needs_restart: Vec<&'static str>,
-    advice: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// What of a config isn't in the catalogue.
@@ -67,6 +68,10 @@ impl Reload {
             let ended = self.reload().await;
             let is_ok = ended.is_ok();
             self.app.metrics.config.reloaded(is_ok);
+            // Else systemd would take it for serving again.
+            if self.app.stopping.is_cancelled() {
+                return;
+            }
             notify::reloaded(match is_ok {
                 true => "serving, by the config that was reloaded last",
                 false => "serving; the last reload failed and changed nothing",
@@ -98,27 +103,26 @@ impl Reload {
 
     /// Reads and checks all of it. `Err` has changed nothing.
     async fn prepare(&self) -> Result<Prepared, StartError> {
-        let path = self.path.clone();
+        let (path, held) = (self.path.clone(), self.held.clone());
         let what = "the config could not be read";
-        let read = spawn_blocking(move || Config::read(&path)).await;
-        let mut config =
-            read.map_err(|error| StartError::System { what, source: error.into() })??;
-        let mut needs_restart = self.fixed.changed_in(&FixedKeys::of(&config));
-        let secrets = master_secret::load(&config.tickets, &[], None)?.secrets;
-        if !self.app.ring.is_of(&secrets) && !needs_restart.contains(&"tickets.master_secret") {
-            needs_restart.push("tickets.master_secret");
+        let read = spawn_blocking(move || Config::read_again(&path, &held)).await;
+        let read = read.map_err(|error| StartError::System { what, source: error.into() })?;
+        let (mut config, fixed) = read?;
+        let mut needs_restart = self.fixed.changed_in(&fixed);
+        // Of another place nothing is read: the next start may have to make it.
+        let is_elsewhere = |key: &&str| ["state_dir", "tickets.master_secret"].contains(key);
+        if !needs_restart.iter().any(is_elsewhere) {
+            let secrets = master_secret::load(&config.tickets, &[], None)?.secrets;
+            if !self.app.ring.is_of(&secrets) {
+                needs_restart.push("tickets.master_secret");
+            }
         }
-        self.keep_fixed(&mut config);
         if let Some(files) = files::limit() {
             files::fit(&mut config.limits, files, config.services.len());
         }
         let advice = advice(&config).into_iter().map(|(part, what)| format!("{part}: {what}"));
-        let advice = advice.collect();
-        let has_files = self.app.certificates.as_ref().is_some_and(|now| now.acme.is_none());
-        let certificate = match has_files {
-            true => certificates::read(&config, &self.app.provider)?,
-            false => None,
-        };
+        let mut warnings: Vec<String> = advice.collect();
+        let certificate = self.certificate(&config, &mut warnings)?;
         let settings = Settings {
             limits: config.limits.clone(),
             ops: config.ops.clone(),
@@ -127,25 +131,35 @@ impl Reload {
             hash: config.hash,
         };
         let before = self.app.catalogue.load();
-        let catalogue = Arc::new(self.app.maker.make(config, Some(&before))?);
         // Before anything is sold that lives longer.
-        assemble::note_secret(&self.app, &catalogue).await?;
-        Ok(Prepared { config: settings, catalogue, certificate, needs_restart, advice })
+        let longest_life = config.longest_life();
+        if longest_life > before.times.longest_life {
+            assemble::note_secret(&self.app, longest_life).await?;
+        }
+        let catalogue = Arc::new(self.app.maker.make(config, Some(&before))?);
+        Ok(Prepared { config: settings, catalogue, certificate, needs_restart, warnings })
     }
 
-    /// What only a restart changes stays as it is.
-    fn keep_fixed(&self, config: &mut Config) {
-        let now = self.app.catalogue.load();
-        let TicketTimes { invoice_expiry, replay, .. } = now.times;
-        config.invoice_expiry = invoice_expiry;
-        config.tickets.replay = replay;
-        config.lnd.network = now.network;
-        config.detects_payments = now.detects_payments;
+    /// The certificate that is shown from here on; what is wrong with one that only a restart would
+    /// show is a warning.
+    fn certificate(
+        &self,
+        config: &Config,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Certificate>, StartError> {
+        let read = certificates::read(config, &self.app.provider);
+        if self.app.certificates.as_ref().is_some_and(|now| now.acme.is_none()) {
+            return Ok(read?);
+        }
+        if let Err(error) = read {
+            warnings.push(format!("the next start would fail: {error}"));
+        }
+        Ok(None)
     }
 
     /// Can't fail. Gives what the operator should hear of.
     async fn apply(&mut self, prepared: Prepared) -> Vec<String> {
-        let Prepared { config, catalogue, certificate, advice, .. } = prepared;
+        let Prepared { config, catalogue, certificate, warnings, .. } = prepared;
         let Settings { limits, ops, log, drain, hash } = config;
         let app = &self.app;
         app.metrics.config.is(hash);
@@ -175,7 +189,7 @@ impl Reload {
         // What was sold a moment ago counts too.
         let _ = timeout(FLUSH_MAX, app.ledger.flush()).await;
         let lost = sold::unredeemable(&app.ledger, &catalogue.services, detects).await;
-        let warnings: Vec<String> = advice.into_iter().chain(lost).collect();
+        let warnings: Vec<String> = warnings.into_iter().chain(lost).collect();
         for what in &warnings {
             warn!("reload: {what}");
         }
@@ -184,12 +198,14 @@ impl Reload {
 }
 
 fn said(error: StartError) -> ReloadFailed {
+    let is_config = !matches!(error, StartError::Ledger(_));
     match error {
         StartError::Config(error) => {
             let (file, line) = error.place();
-            ReloadFailed { file: Some(file.to_owned()), line, what: error.what().to_owned() }
+            let (file, what) = (Some(file.to_owned()), error.what().to_owned());
+            ReloadFailed { file, line, what, is_config }
         }
-        error => ReloadFailed { file: None, line: None, what: error.to_string() },
+        error => ReloadFailed { file: None, line: None, what: error.to_string(), is_config },
     }
 }
 

@@ -23,7 +23,7 @@ use super::log::Log;
 use super::notify;
 use super::reload::Reload;
 use super::sockets::{Inherited, Socket};
-use crate::config::{Config, FixedKeys, Limits, OpsSettings};
+use crate::config::{Config, FixedKeys, Held, Limits, OpsSettings};
 use crate::listen::accept::Accept;
 use crate::listen::places::Places;
 use crate::listen::redirect::Redirect;
@@ -37,6 +37,18 @@ const RELOADS_WAITING_MAX: usize = 16;
 
 /// Longest time that the ledger is written for once an operator is in a hurry.
 const HURRIED_FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// What holds from here to the end of the process.
+fn held(config: &Config) -> Held {
+    Held {
+        gate: config.listen.address,
+        ops: config.ops.address,
+        invoice_expiry: config.invoice_expiry,
+        replay: config.tickets.replay,
+        network: config.lnd.network,
+        detects_payments: config.detects_payments,
+    }
+}
 
 /// What ends a server.
 #[derive(Clone, Default)]
@@ -71,6 +83,7 @@ impl Server {
             warn!(part, "{what}");
         }
         let fixed = FixedKeys::of(&config);
+        let held = held(&config);
         let (path, address) = (config.path.clone(), config.listen.address);
         let redirect = config.listen.redirect;
         let drain = Arc::new(Mutex::new(config.listen.drain));
@@ -83,6 +96,10 @@ impl Server {
         let tls = app.certificates.as_ref().map(|now| now.tls(tls::provider())).transpose()?;
         let socket = inherited.socket("`listen.address`: the gate", address).await?;
         let ops = inherited.socket("`ops.address`: the operator's listener", ops_address).await?;
+        let (ops_address, has_token) = (ops.address()?, guard.load().token.is_some());
+        if !has_token && !ops_address.ip().is_loopback() {
+            return Err(StartError::OpenOperators { address: ops_address });
+        }
         let redirect = match redirect {
             Some(at) => Some(inherited.socket("`listen.redirect`: plain HTTP", at).await?),
             None => None,
@@ -98,13 +115,14 @@ impl Server {
             places: of_gate,
         };
         let beside = BesideServices::default();
+        let held = Held { gate: gate_address, ops: ops_address, ..held };
         Ok(Self {
             gate_address,
-            ops_address: ops.address()?,
+            ops_address,
             accept,
             redirect: redirect.map(|socket| sends_to_https(&app, gate_address.port(), socket)),
             ops,
-            reload: Reload { app, path, fixed, places, guard, drain, log, beside },
+            reload: Reload { app, path, fixed, held, places, guard, drain, log, beside },
             reloads: mpsc::channel(RELOADS_WAITING_MAX),
         })
     }

@@ -48,6 +48,11 @@ impl Inherited {
         };
         let fault = |source| StartError::System { what: "a passed socket can't be used", source };
         let socket = self.0.swap_remove(at);
+        if let Ok(own) = socket.local_addr()
+            && own.ip() != address.ip()
+        {
+            warn!("{what}: systemd's socket listens on {own}, and the config says {address}");
+        }
         socket.set_nonblocking(true).map_err(fault)?;
         let listener = TcpListener::from_std(socket).map_err(fault)?;
         Ok(Socket { listener, is_inherited: true })

@@ -3,13 +3,14 @@
 use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
-/// Sections that differ between instances without harm.
-const OWN: [&str; 5] = ["listen", "ops", "log", "lnd", "state_dir"];
+/// Sections that all instances have in common, and that a reload brings into force whole.
+const COMMON: [&str; 3] = ["limits", "pages", "service"];
 
-/// Of a config's text, without remarks and the order of keys; 0 for one that can't be read.
+/// Of a config's text, without remarks and the order of keys, and without what lies in files that
+/// it names; 0 for one that can't be read.
 pub(super) fn of(text: &str) -> u64 {
     let Ok(mut table) = toml::from_str::<Table>(text) else { return 0 };
-    table.retain(|key, _| !OWN.contains(&key));
+    table.retain(|key, _| COMMON.contains(&key));
     let mut hash = Sha256::new();
     add(&mut hash, &Value::Table(table));
     let digest: [u8; 32] = hash.finalize().into();

@@ -8,6 +8,7 @@ mod file_path;
 mod fixed;
 mod for_tickets;
 mod hash;
+mod held;
 mod ledger;
 mod limits;
 mod listen;
@@ -35,6 +36,7 @@ use self::error::Reporter;
 use self::file_path::FilePath;
 pub use self::fixed::FixedKeys;
 pub use self::for_tickets::LedgerConfig;
+pub use self::held::Held;
 pub use self::ledger::LedgerPlace;
 pub use self::limits::Limits;
 pub use self::listen::{CertificateSource, Listen};
@@ -73,8 +75,8 @@ pub struct Config {
     pub pages: PageSettings,
     /// What is sold, and what is free.
     pub services: Vec<ServiceSpec>,
-    /// A number made of what it says of services, limits, tickets and pages: that of instances on
-    /// one ledger should be the same.
+    /// A number made of what it says of services, limits and pages: that of instances on one ledger
+    /// should be the same.
     pub hash: u64,
     /// Files with secrets that every user of the machine may read.
     pub readable_secrets: Vec<PathBuf>,

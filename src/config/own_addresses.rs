@@ -20,6 +20,15 @@ pub(super) fn check(
             listen.address, ops.address
         )));
     }
+    if let Some(redirect) = listen.redirect {
+        let others = [("listen.address", listen.address), ("ops.address", ops.address)];
+        if let Some((key, other)) = others.into_iter().find(|(_, at)| overlap(redirect, *at)) {
+            return Err(report.whole(format!(
+                "`listen.redirect` {redirect} and `{key}` {other} are one: plain HTTP needs a port \
+                 of its own, such as 80"
+            )));
+        }
+    }
     for service in services {
         let url = &service.backend.url;
         let own = [("listen.address", listen.address), ("ops.address", ops.address)];

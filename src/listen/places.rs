@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -20,6 +21,8 @@ pub struct Places {
     trusted_proxies: ArcSwap<Vec<IpNet>>,
     /// How many there are, free or taken.
     all: Mutex<usize>,
+    /// Connections that are open.
+    open: AtomicUsize,
     silent: Mutex<Silent>,
 }
 
@@ -40,7 +43,7 @@ struct SilentConnection {
 
 /// What a connection takes up.
 struct Room {
-    share: Option<ClientShare>,
+    _share: Option<ClientShare>,
     permit: OwnedSemaphorePermit,
 }
 
@@ -63,6 +66,7 @@ impl Places {
             shares: Shares::new(per_client),
             trusted_proxies: ArcSwap::from_pointee(trusted_proxies),
             all: Mutex::new(all),
+            open: AtomicUsize::new(0),
             silent: Mutex::default(),
         })
     }
@@ -78,45 +82,50 @@ impl Places {
             let free = Arc::clone(&self.free);
             match free.try_acquire_owned() {
                 Ok(place) => place.forget(),
-                Err(_) => drop(tokio::spawn(forget_one(Arc::clone(&self.free)))),
+                Err(_) => match self.make_room(None) {
+                    Some(room) => room.permit.forget(),
+                    None => drop(tokio::spawn(forget_one(Arc::clone(&self.free)))),
+                },
             }
         }
         *before = all;
     }
 
-    /// How many are taken, and how many there are.
+    /// How many are taken, and how many there are; fewer for a while after a reload that took some
+    /// away.
     pub fn taken(&self) -> (usize, usize) {
         let all = *self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        (all.saturating_sub(self.free.available_permits()), all)
+        (self.open.load(Ordering::Relaxed), all)
     }
 
     /// A place for a connection that was accepted, as soon as there is one; `None` if its client
     /// has its share, and none of its connections is silent.
     pub async fn take(self: &Arc<Self>, client: &Client) -> Option<(Place, MakeRoom)> {
-        let mut freed = None;
         let share = match self.share(client) {
             Ok(share) => share,
             Err(()) => {
-                let Room { share, permit } = self.make_room(Some(client))?;
-                freed = Some(permit);
-                drop(share);
+                drop(self.make_room(Some(client))?);
                 self.share(client).ok()?
             }
         };
-        let permit = match freed.or_else(|| Arc::clone(&self.free).try_acquire_owned().ok()) {
-            Some(permit) => permit,
-            None => match self.make_room(None) {
-                Some(room) => room.permit,
-                None => Arc::clone(&self.free).acquire_owned().await.ok()?,
-            },
+        let permit = loop {
+            if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+                break permit;
+            }
+            // It goes to whoever has waited longer, such as a reload that takes places away.
+            match self.make_room(None) {
+                Some(room) => drop(room),
+                None => break Arc::clone(&self.free).acquire_owned().await.ok()?,
+            }
         };
         let (told, make_room) = oneshot::channel();
-        let (key, site, room) = (client.key(), client.site(), Room { share, permit });
+        let (key, site, room) = (client.key(), client.site(), Room { _share: share, permit });
         let mut silent = self.silent();
         let number = silent.next;
         silent.next += 1;
         silent.connections.insert(number, SilentConnection { client: key, site, told, room });
         drop(silent);
+        self.open.fetch_add(1, Ordering::Relaxed);
         Some((Place { places: Arc::clone(self), number, room: Mutex::default() }, make_room))
     }
 
@@ -176,6 +185,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         drop(self.places.silent().connections.remove(&self.number));
+        self.places.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -241,6 +251,26 @@ mod tests {
         assert_eq!(places.taken(), (2, 2));
         drop((second, third));
         assert_eq!(places.taken(), (0, 2));
+    }
+
+    #[tokio::test]
+    async fn fewer_places_count_under_silent_connections_too() {
+        let places = Places::new(6, 100, Vec::new());
+        let mut taken = Vec::new();
+        for _ in 0..6 {
+            taken.push(places.take(&client(1)).await.unwrap());
+        }
+        places.resize(2, 100, Vec::new());
+        let told = |taken: &mut Vec<(Place, MakeRoom)>| {
+            taken.retain_mut(|(_, room)| room.try_recv().is_err());
+            taken.len()
+        };
+        assert_eq!(told(&mut taken), 2, "the oldest silent ones go at once");
+        for _ in 0..5 {
+            taken.push(places.take(&client(2)).await.unwrap());
+            assert_eq!(told(&mut taken), 2);
+        }
+        assert_eq!(places.taken(), (2, 2));
     }
 
     #[tokio::test]

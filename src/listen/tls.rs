@@ -115,6 +115,11 @@ impl CurrentCertificate {
         self.0.store(Some(Arc::new(certificate)));
     }
 
+    /// The one of now.
+    pub(super) fn load(&self) -> Option<Arc<Certificate>> {
+        self.0.load_full()
+    }
+
     /// Reads its files again, if it has any. `Ok(true)` if they hold another certificate, which is
     /// shown from here on; one that can't be used changes nothing.
     pub fn refresh(&self, provider: &CryptoProvider) -> Result<bool, TlsError> {

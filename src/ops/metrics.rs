@@ -46,8 +46,9 @@ impl Ops {
                 is_limited: upstream.sale_stop.is_limited(Instant::now()),
                 connections: upstream.limit.open(),
             });
-            if service.offer.is_some() {
-                service.metrics.sells(self.sale.sells(service));
+            match &service.offer {
+                Some(_) => service.metrics.sells(self.sale.sells(service)),
+                None => service.metrics.sells_nothing(),
             }
         }
         metrics.text()

@@ -193,7 +193,8 @@ async fn about_tickets(
         let ways = "GET /tickets?state=parked&limit=100, GET /tickets/<payment hash>, GET \
                     /tickets/stats?days=30, GET /tickets/states, GET \
                     /tickets/export?after=<payment hash>, POST /tickets/<payment \
-                    hash>/delivered | release | revoke, POST /tickets/release?minted_before=2026-11-28T09:30:00Z";
+                    hash>/delivered | release | revoke, POST \
+                    /tickets/release?minted_before=2026-11-28T09:30:00Z";
         return say(StatusCode::BAD_REQUEST, ways);
     };
     let (ring, detects) = (Some(&*ops.ring), ops.payments.is_some());

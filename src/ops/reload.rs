@@ -28,6 +28,8 @@ pub struct ReloadFailed {
     pub line: Option<usize>,
     /// What is wrong, and what to do.
     pub what: String,
+    /// Whether the config is at fault; else it may be well, and can't be brought into force now.
+    pub is_config: bool,
 }
 
 /// Whoever asked for a reload, and hears how it ended.
@@ -53,15 +55,27 @@ pub(super) async fn answer(reloads: &mpsc::Sender<ReloadRequest>) -> Response<Fu
 
 /// RFC 9457.
 fn refused(failed: ReloadFailed) -> Response<Full<Bytes>> {
-    let ReloadFailed { file, line, what } = failed;
+    let ReloadFailed { file, line, what, is_config } = failed;
+    let (status, title, hint) = match is_config {
+        true => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The config can't be used",
+            "nothing has changed: mend it and reload once more; `farebox check` says more",
+        ),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The config can't be brought into force now",
+            "nothing has changed: reload once more when the ledger is there again",
+        ),
+    };
     let body = json!({
         "type": "about:blank",
-        "title": "The config can't be used",
-        "status": 422,
+        "title": title,
+        "status": status.as_u16(),
         "detail": what,
         "file": file.map(|file| file.display().to_string()),
         "line": line,
-        "hint": "nothing has changed: mend it and reload once more; `farebox check` says more",
+        "hint": hint,
     });
-    text(StatusCode::UNPROCESSABLE_ENTITY, "application/problem+json", format!("{body}\n"))
+    text(status, "application/problem+json", format!("{body}\n"))
 }

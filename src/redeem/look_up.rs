@@ -53,10 +53,12 @@ impl Plan {
 pub(super) struct LookUps(Mutex<Vec<Arc<LookUp>>>);
 
 /// The look-up of one service at one place. A reload that changes the place retires it: it goes on
-/// for the tickets that were tried there.
+/// for the tickets that were tried there. What is found there was delivered; that nothing is found
+/// frees nothing any more, since nobody knows what the change means, as at a restart.
 pub struct LookUp(Mutex<Asked>);
 
-/// What is asked, and since when it is retired.
+/// What is asked, and from when on nothing can be parked any more by requests from before it was
+/// retired.
 struct Asked {
     service: Arc<Service>,
     retired: Option<Instant>,
@@ -79,21 +81,23 @@ impl LookUp {
         self.asked().retired.is_some()
     }
 
-    fn retire(&self) {
-        self.asked().retired.get_or_insert_with(Instant::now);
+    /// `waits`: how long a request may wait before its redemption begins.
+    fn retire(&self, waits: Duration) {
+        let mut asked = self.asked();
+        let last = waits + exchange::longest(&asked.service) + LEASE_MARGIN;
+        asked.retired.get_or_insert_with(|| Instant::now() + last);
     }
 
     /// Whether nothing can be parked any more that it would be asked about.
-    fn has_ended(&self, parked: usize, service: &Service) -> bool {
-        let longest = exchange::longest(service) + LEASE_MARGIN;
-        parked == 0 && self.asked().retired.is_some_and(|since| since.elapsed() > longest)
+    fn has_ended(&self, parked: usize) -> bool {
+        parked == 0 && self.asked().retired.is_some_and(|last| last <= Instant::now())
     }
 
-    /// Goes on by what a service says now, if that is the same service at the same place.
+    /// Goes on by what a service says now, if that is the same service at the same place, whatever
+    /// it is named by now.
     fn continues_as(&self, service: &Arc<Service>) -> bool {
         let mut asked = self.asked();
-        let now = &asked.service;
-        let continues = now.name == service.name && now.is_at_place_of(service);
+        let continues = is_one(&asked.service, service) && asked.service.is_at_place_of(service);
         if continues {
             *asked = Asked { service: Arc::clone(service), retired: None };
         }
@@ -101,22 +105,32 @@ impl LookUp {
     }
 }
 
+/// Whether a service of before is one of now, by any of its names.
+fn is_one(before: &Service, now: &Service) -> bool {
+    now.names().all().any(|name| *name == *before.name)
+}
+
 impl LookUps {
-    /// From here on by what these services say; gives the look-ups that begin.
-    pub(super) fn open(&self, services: &[Arc<Service>]) -> Vec<Arc<LookUp>> {
+    /// From here on by what these services say; gives the look-ups that begin. That of a service
+    /// which is gone, or can't be asked any more, ends.
+    pub(super) fn open(&self, services: &[Arc<Service>], waits: Duration) -> Vec<Arc<LookUp>> {
         let mut all = self.all();
+        let asked = || services.iter().filter(|service| service.lookup.is_some());
         let (mut goes_on, mut begun) = (Vec::new(), Vec::new());
-        for service in services.iter().filter(|service| service.lookup.is_some()) {
+        for service in asked() {
             match all.iter().find(|look_up| look_up.continues_as(service)) {
                 Some(look_up) => goes_on.push(Arc::clone(look_up)),
                 None => begun.push(LookUp::new(service)),
             }
         }
-        for look_up in all.iter() {
-            if !goes_on.iter().any(|one| Arc::ptr_eq(one, look_up)) {
-                look_up.retire();
+        all.retain(|look_up| {
+            if goes_on.iter().any(|one| Arc::ptr_eq(one, look_up)) {
+                return true;
             }
-        }
+            look_up.retire(waits);
+            let before = look_up.service();
+            asked().any(|service| is_one(&before, service))
+        });
         all.extend(begun.iter().cloned());
         begun
     }
@@ -130,14 +144,13 @@ impl LookUps {
                 continue;
             };
             let service = look_up.service();
-            let Some(lookup) = &service.lookup else { return };
             let is_ours = |row: &Row| self.is_of(runner, look_up, &service, row);
             let parked: HashMap<_, _> =
                 parked.into_iter().filter(|(_, row)| is_ours(row)).collect();
-            if look_up.has_ended(parked.len(), &service) {
-                self.all().retain(|other| !Arc::ptr_eq(other, look_up));
+            let Some(lookup) = service.lookup.as_ref().filter(|_| self.goes_on(look_up, &parked))
+            else {
                 return;
-            }
+            };
             let final_after = lookup.final_after + service.upstream.timeout;
             plans.retain(|hash, plan| {
                 let row = parked.get(hash);
@@ -146,12 +159,22 @@ impl LookUps {
             for (hash, row) in parked {
                 let plan = plans.entry(hash).or_insert_with(|| Plan::new(row.claim, final_after));
                 if plan.next <= Instant::now() && !runner.in_flight.is_under_way(&hash) {
-                    ask(runner, &service, lookup, &hash, &row, plan).await;
+                    ask(runner, look_up, &service, lookup, &hash, &row, plan).await;
                     plan.next = Instant::now() + plan.pause;
                     plan.pause = (plan.pause * 2).min(LAST_PAUSE);
                 }
             }
         }
+    }
+
+    /// Whether a look-up is still needed. Decided where a reload decides, so that none is revived
+    /// that has just ended.
+    fn goes_on(&self, look_up: &Arc<LookUp>, parked: &HashMap<PaymentHash, Row>) -> bool {
+        let mut all = self.all();
+        if look_up.has_ended(parked.len()) {
+            all.retain(|other| !Arc::ptr_eq(other, look_up));
+        }
+        all.iter().any(|other| Arc::ptr_eq(other, look_up))
     }
 
     /// Whether a look-up is the one that is asked about a parked ticket: that of the place where it
@@ -189,6 +212,7 @@ enum LookupAnswer {
 
 async fn ask(
     runner: &Runner,
+    look_up: &LookUp,
     service: &Arc<Service>,
     lookup: &Lookup,
     hash: &PaymentHash,
@@ -203,8 +227,10 @@ async fn ask(
     // Another place never saw the name, and this one forgets it.
     let knows_it = row.place.is_some() && row.place == service.place(key);
     let age = runner.ledger.now().at_most_since(&row.first_try);
-    let believed = final_now && knows_it && age <= lookup.remembered;
     let answer = question(runner, service, lookup, &keys.idempotency_key(hash)).await;
+    // After the question: a reload may have changed what it means.
+    let is_of_now = !look_up.is_retired() && Arc::ptr_eq(&look_up.service(), service);
+    let believed = is_of_now && final_now && knows_it && age <= lookup.remembered;
     let resolution = match answer {
         LookupAnswer::Found => Resolution::Delivered,
         LookupAnswer::NotFound if believed => Resolution::Release,

@@ -40,7 +40,7 @@ use crate::ledger::Ledger;
 use crate::ledger::state::Attempt;
 use crate::record::request_log::RequestLog;
 use crate::service::request::PaidRequest;
-use crate::service::{RequestLimits, Service, validate};
+use crate::service::{Catalogue, RequestLimits, validate};
 use crate::ticket::{VerifiedPass, VerifiedTicket};
 
 /// How soon it is looked again whether another instance is through with a ticket.
@@ -160,10 +160,11 @@ impl Redeem {
     }
 
     /// From here on upstreams are asked what became of parked tickets by what these services say of
-    /// them; each look-up that begins by it is to be followed. A ticket that was tried at a place
-    /// which none of them names any more is still asked about there.
-    pub fn look_up_at(&self, services: &[Arc<Service>]) -> Vec<Arc<LookUp>> {
-        self.look_ups.open(services)
+    /// them; each look-up that begins by it is to be followed. A ticket that was tried at another
+    /// place of one of them is still asked about there.
+    pub fn look_up_at(&self, catalogue: &Catalogue) -> Vec<Arc<LookUp>> {
+        let waits = catalogue.limits.body_time + catalogue.times.wait;
+        self.look_ups.open(&catalogue.services, waits)
     }
 
     /// Asks, for as long as it is polled and the look-up is needed.

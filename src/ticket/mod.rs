@@ -218,7 +218,8 @@ impl Tickets {
             let name = named_service(credential)?;
             let is_named = |service: &&Arc<Service>| service.names().all().any(|own| own == name);
             let service = catalogue.services.iter().find(is_named)?;
-            self.genuine(catalogue, service, service.offer.as_ref()?, credential)
+            let offer = service.offer.as_ref().or(service.shadow.as_ref())?;
+            self.genuine(catalogue, service, offer, credential)
         };
         credentials.iter().find_map(genuine).ok_or(NotHeld::Foreign)
     }

@@ -46,6 +46,7 @@ mod postgres;
 mod probes;
 mod quotes;
 mod reload;
+mod reload_look_ups;
 mod reload_under_load;
 mod repeats;
 mod restarts;

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use crate::support::config::PASS;
 use crate::support::http;
 use crate::support::upstream::Upstream;
-use crate::support::world::Options;
 use crate::support::{Behaviour, SMS, World, wait_until};
 
 const PRICE: &str = "price_sat = 100";
@@ -78,23 +77,87 @@ fn what_needs_a_restart_is_named_and_the_rest_holds() {
     let world = World::new();
     let lines = [
         (PRICE, "price_sat = 300"),
+        ("state_dir = \"state\"", "state_dir = \"elsewhere\""),
         ("[tickets]\n", "[tickets]\nreplay = \"1h\"\n"),
         ("network = \"regtest\"\n", "network = \"regtest\"\ndetect_payments = true\n"),
         ("[ops]\naddress = \"127.0.0.1:0\"", "[ops]\naddress = \"127.0.0.1:9\""),
     ];
     world.write_config("farebox.toml", &lines);
-    let secret = world.folder.path().join("state/master.secret");
-    let text = std::fs::read_to_string(&secret).unwrap();
-    std::fs::write(&secret, format!("{text}{}\n", "07".repeat(32))).unwrap();
     let answer = world.operator_posts("/reload").json();
     let named = answer["needs_restart"].as_array().unwrap().iter();
     let named: BTreeSet<&str> = named.map(|key| key.as_str().unwrap()).collect();
-    let expected =
-        ["lnd.detect_payments", "ops.address", "tickets.master_secret", "tickets.replay"];
+    let expected = ["ledger", "lnd.detect_payments", "ops.address", "state_dir", "tickets.replay"];
     assert_eq!(named, expected.into());
     world.gate.wait_until_it_says("which a restart takes up");
     let body = world.payer().asks(SMS).response.json();
     assert_eq!((&body["priceSats"], body.get("statusUrl")), (&300.into(), None));
+}
+
+#[test]
+fn a_secret_more_needs_a_restart() {
+    let world = World::new();
+    let secret = world.folder.path().join("state/master.secret");
+    let text = std::fs::read_to_string(&secret).unwrap();
+    std::fs::write(&secret, format!("{text}{}\n", "07".repeat(32))).unwrap();
+    let answer = world.operator_posts("/reload").json();
+    assert_eq!(answer["needs_restart"], serde_json::json!(["tickets.master_secret"]));
+}
+
+/// What is written is judged by what this process holds on to, too.
+#[test]
+fn what_would_be_wrong_until_a_restart_is_refused() {
+    let world = World::new();
+    let good = world.config();
+    let refuses = |changes: &[(&str, &str)], word: &str| {
+        std::fs::write(world.folder.path().join("farebox.toml"), &good).unwrap();
+        world.write_config("farebox.toml", changes);
+        let problem = world.refuses_to_reload();
+        assert!(problem["detail"].as_str().unwrap().contains(word), "{problem}");
+    };
+    let own = format!("http://{}/send", world.address);
+    let backend = format!("http://{}/send?account=7", world.upstream.address);
+    let elsewhere = ("address = \"127.0.0.1:0\"", "address = \"127.0.0.1:1\"");
+    refuses(&[elsewhere, (&backend, &own)], "Farebox itself");
+    let detects = ("network = \"regtest\"\n", "network = \"regtest\"\ndetect_payments = true\n");
+    let word = (PRICE, "price_sat = 100\nwithout_preimage = true");
+    refuses(&[detects, word], "which only a restart turns on");
+    // A failed reload leaves nothing, not even a counter.
+    let ghost = "[[service]]\nname = \"ghost\"\nmethod = \"POST\"\npath = \"/ghost\"\nticket = \
+                 \"free\"\nupstream = \"http://127.0.0.1:9/\"\n\n[[service]]\nname = \"free\"\n\
+                 upstream_ca = \"not-there.pem\"";
+    let https = (
+        "upstream = \"http://UP/free\"".replace("UP", &world.upstream.address.to_string()),
+        "upstream = \"https://localhost/free\"",
+    );
+    refuses(&[("[[service]]\nname = \"free\"", ghost), (&https.0, https.1)], "not-there.pem");
+    assert!(!http::get(world.ops, "/metrics").text().contains("ghost"));
+}
+
+#[test]
+fn the_token_stays_where_more_than_operators_reach_the_listener() {
+    let mut world = World::new();
+    std::fs::write(world.folder.path().join("ops.secret"), "sesame").unwrap();
+    let public = "[ops]\ntoken = { file = \"ops.secret\" }\naddress = \"0.0.0.0:0\"";
+    world.write_config("farebox.toml", &[("[ops]\naddress = \"127.0.0.1:0\"", public)]);
+    world.stop();
+    world.start_again();
+    let at = std::net::SocketAddr::from(([127, 0, 0, 1], world.ops.port()));
+    world.write_config("farebox.toml", &[(public, "[ops]\naddress = \"127.0.0.1:0\"")]);
+    let bearer = [("Authorization", "Bearer sesame")];
+    let answer = http::send(at, "POST", "/reload", &bearer, b"");
+    assert!(answer.status == 422 && answer.text().contains("ops.token"), "{answer:?}");
+    http::get(at, "/tickets").has_status(401);
+}
+
+#[test]
+fn what_only_the_next_start_would_meet_is_a_warning() {
+    let world = World::new();
+    let files = "certificate = \"nowhere.crt\"\nkey = \"nowhere.key\"";
+    world.write_config("farebox.toml", &[("plain_http = true", files)]);
+    let answer = world.operator_posts("/reload").json();
+    assert_eq!(answer["needs_restart"], serde_json::json!(["listen.plain_http"]));
+    let warnings = answer["warnings"].to_string();
+    assert!(warnings.contains("the next start would fail") && warnings.contains("nowhere.crt"));
 }
 
 #[test]
@@ -191,55 +254,6 @@ fn moves(world: &World, other: &Upstream) {
         (format!("{}/send", world.upstream.address), format!("{}/send", other.address));
     world.write_config("farebox.toml", &[(&old, &new)]);
     world.reloads();
-}
-
-const LOOKUP: &str = r#"timeout = "1s"
-[service.lookup]
-path = "/look?id={key}"
-key = { header = "X-Reference" }
-final_after = "0s""#;
-
-/// The backend of today never heard of it, and "not found" there says nothing.
-#[test]
-fn a_parked_ticket_is_asked_about_where_it_was_tried() {
-    let world = World::with(Options { service: LOOKUP.into(), ..Options::default() });
-    let payer = world.payer();
-    let ticket = payer.buys(SMS);
-    world.upstream.behave(Behaviour::Stall);
-    let mut connection = payer.starts_to_redeem(&ticket, SMS);
-    world.upstream.wait_until_asked();
-    let other = Upstream::start();
-    other.behave(Behaviour::status(404, "no"));
-    moves(&world, &other);
-    connection.read().unwrap().is(504, "outcome-unknown");
-    world.upstream.behave(Behaviour::status(404, "no"));
-    // At the old place it may be sent once more: it certainly was not there.
-    wait_until("the ticket to be free", || world.row_of(&ticket.payment_hash())["state"] == "free");
-    let looks = other.requests().into_iter().filter(|asked| asked.line.contains("/look"));
-    assert_eq!(looks.count(), 0, "nobody asks where it wasn't tried");
-    other.behave(Behaviour::okay());
-    payer.redeems_in_the_end(&ticket, SMS);
-    assert_eq!((world.upstream.posts().len(), other.posts().len()), (1, 1));
-}
-
-/// Else reloads in a row would put the last word off for ever.
-#[test]
-fn reloads_do_not_begin_the_time_again_after_which_not_found_is_final() {
-    let lookup = LOOKUP.replace("\"0s\"", "\"2s\"");
-    let world = World::with(Options { service: lookup, ..Options::default() });
-    let payer = world.payer();
-    world.upstream.behave(Behaviour::CloseAfterReading);
-    let ticket = payer.buys(SMS);
-    payer.redeems(&ticket, SMS).is(504, "outcome-unknown");
-    world.upstream.behave(Behaviour::status(404, "no"));
-    let mut sat = 100;
-    wait_until("the ticket to be free, between reloads", || {
-        let (old, new) = (format!("price_sat = {sat}"), format!("price_sat = {}", sat + 1));
-        world.write_config("farebox.toml", &[(&old, &new)]);
-        world.reloads();
-        sat += 1;
-        world.row_of(&ticket.payment_hash())["state"] == "free"
-    });
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::http::{self, Connection};
+use crate::support::process::Process;
 use crate::support::world::Options;
 use crate::support::{Behaviour, SMS, World, wait_until};
 
@@ -99,6 +100,21 @@ fn a_restart_at_an_inherited_socket_fails_no_request() {
         is_over.store(true, Ordering::SeqCst);
     });
     assert_eq!(world.upstream.count(), served.into_inner());
+}
+
+/// `ListenStream=9402` in a unit means every address.
+#[test]
+fn a_passed_socket_for_operators_that_all_can_reach_needs_a_token() {
+    let socket = TcpListener::bind("0.0.0.0:0").unwrap();
+    let mut world = World::new();
+    world.stop();
+    let address = format!("[ops]\naddress = \"127.0.0.1:{}\"", socket.local_addr().unwrap().port());
+    world.write_config("farebox.toml", &[("[ops]\naddress = \"127.0.0.1:0\"", &address)]);
+    let arguments = ["serve", "--config", "farebox.toml"];
+    let mut gate = Process::start_at_socket(&arguments, world.folder.path(), &[], &socket);
+    assert!(!gate.wait().success());
+    let said = gate.output_to_its_end();
+    assert!(said.contains("`ops.token`") && said.contains("ListenStream=127.0.0.1"), "{said}");
 }
 
 #[test]

@@ -18,6 +18,8 @@ fn everything_passes_and_is_counted() {
     world.write_config("farebox.toml", &[("price_sat = 100", "price_sat = 100\nshadow = true")]);
     let answer = world.operator_posts("/reload").json();
     assert!(answer["warnings"][0].as_str().unwrap().contains("unpaid"), "{answer}");
+    let metrics = http::get(world.ops, "/metrics").text();
+    assert!(!metrics.contains("farebox_selling{service=\"send-sms\"}"), "it sells nothing");
     payer.tries_to_buy(SMS).is_delivered("Okay");
     let sent = world.upstream.last();
     assert_eq!(sent.body, SMS.as_bytes(), "as it came");
@@ -52,6 +54,17 @@ fn everything_passes_and_is_counted() {
     world.reloads();
     payer.redeems(&ticket, SMS).is_delivered("Okay");
     payer.redeems(&ticket, SMS).is_replayed("Okay");
+}
+
+/// It is genuine, and still worth something.
+#[test]
+fn the_holder_of_a_ticket_is_told_how_it_stands() {
+    let (_play, world) = World::watching();
+    let ticket = world.payer().buys(SMS);
+    world.payer().waits_until(&ticket, "paid");
+    world.write_config("farebox.toml", &[("price_sat = 100", "price_sat = 100\nshadow = true")]);
+    world.operator_posts("/reload").has_status(200);
+    assert_eq!(world.payer().state_of(&ticket), "paid");
 }
 
 #[test]

@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use instant_acme::Account;
 use rustls::ClientConfig;
 use rustls::crypto::CryptoProvider;
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -69,10 +71,12 @@ pub struct Acme {
     provider: Arc<CryptoProvider>,
     challenges: Arc<Challenges>,
     shown: Arc<CurrentCertificate>,
+    /// The account with the authority, once it is known.
+    account: Mutex<Option<Account>>,
 }
 
 impl Acme {
-    /// Shows at once what was kept, if it is for these names and still valid. The authority is
+    /// Shows at once what was kept, for as long as there is nothing better. The authority is
     /// verified as `tls` says.
     pub fn new(
         settings: AcmeSettings,
@@ -82,10 +86,11 @@ impl Acme {
         shown: Arc<CurrentCertificate>,
     ) -> Self {
         let cache = Cache::new(&settings.cache, &settings.directory);
-        let acme = Self { settings, cache, tls, provider, challenges, shown };
+        let account = Mutex::default();
+        let acme = Self { settings, cache, tls, provider, challenges, shown, account };
         match acme.cache.certificate(&acme.provider) {
-            Ok(Some(kept)) if acme.is_good(&kept) => acme.shown.replace(kept),
-            Ok(_) => {}
+            Ok(Some(kept)) => acme.shown.replace(kept),
+            Ok(None) => {}
             Err(error) => warn!("listen.acme: {error}; another certificate is ordered"),
         }
         acme
@@ -100,7 +105,16 @@ impl Acme {
                 continue;
             }
             match self.renew().await {
-                Ok(()) => pause = PAUSE_FIRST,
+                Ok(()) => {
+                    pause = PAUSE_FIRST;
+                    if self.time_until_renewal().is_none() {
+                        warn!(
+                            "listen.acme: by this machine's clock the new certificate has hardly \
+                             any time left: is the time right?"
+                        );
+                        sleep(LOOK_INTERVAL).await;
+                    }
+                }
                 Err(error) => {
                     warn!(
                         domains = self.settings.domains.join(", "),
@@ -115,9 +129,11 @@ impl Acme {
         }
     }
 
-    /// `None` if one is to be ordered now: a third of its life is left, or there is none.
+    /// `None` if one is to be ordered now: a third of its life is left, it is for other names, or
+    /// there is none.
     fn time_until_renewal(&self) -> Option<Duration> {
-        let (begins, ends) = self.shown.validity()?;
+        let shown = self.shown.load()?;
+        let (begins, ends) = shown.validity().filter(|_| shown.is_for(&self.settings.domains))?;
         let renewal = ends - (ends - begins) / 3;
         let now = i64::try_from(UnixTime::now().seconds()).unwrap_or(i64::MAX);
         let left = u64::try_from(renewal - now).ok().filter(|left| *left > 0)?;

@@ -7,7 +7,7 @@ use instant_acme::{
     Account, AuthorizationHandle, AuthorizationStatus, ChallengeType, Error, Identifier,
     NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
 };
-use rcgen::{CertificateParams, CustomExtension, KeyPair};
+use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 use tracing::warn;
@@ -33,8 +33,15 @@ impl Acme {
     async fn account(&self) -> Result<Account, AcmeError> {
         let builder =
             || Account::builder_with_http(Box::new(AuthorityClient::new(self.tls.clone())));
+        if let Some(account) = self.account.lock().await.clone() {
+            return Ok(account);
+        }
         match self.cache.account() {
-            Ok(Some(account)) => return Ok(builder().from_credentials(account).await?),
+            Ok(Some(kept)) => {
+                let account = builder().from_credentials(kept).await?;
+                *self.account.lock().await = Some(account.clone());
+                return Ok(account);
+            }
             Ok(None) => {}
             Err(error) => warn!("listen.acme: {error}; another account is made"),
         }
@@ -46,6 +53,7 @@ impl Acme {
         };
         let directory = self.settings.directory.clone();
         let (account, credentials) = builder().create(&terms, directory, None).await?;
+        *self.account.lock().await = Some(account.clone());
         if let Err(error) = self.cache.keep_account(&credentials) {
             warn!("listen.acme: {error}; the next start has to make another account");
         }
@@ -63,9 +71,8 @@ impl Acme {
             Err(error) => return Err(error.into()),
         }
         let key = KeyPair::generate().map_err(own)?;
-        let names = CertificateParams::new(self.settings.domains.clone()).map_err(own)?;
-        let request = names.serialize_request(&key).map_err(own)?;
-        order.finalize_csr(request.der()).await?;
+        let request = signing_request(self.settings.domains.clone(), &key).map_err(own)?;
+        order.finalize_csr(&request).await?;
         let chain = order.poll_certificate(&PATIENCE).await?;
         Ok(format!("{chain}\n{}", key.serialize_pem()))
     }
@@ -120,6 +127,13 @@ impl Acme {
     }
 }
 
+/// For these names, and no other: an authority takes the name in a subject for one more.
+fn signing_request(domains: Vec<String>, key: &KeyPair) -> Result<Vec<u8>, rcgen::Error> {
+    let mut params = CertificateParams::new(domains)?;
+    params.distinguished_name = DistinguishedName::new();
+    Ok(params.serialize_request(key)?.der().to_vec())
+}
+
 /// What the authority found when it looked.
 async fn refusal(order: &mut Order) -> AcmeError {
     let mut authorizations = order.authorizations();
@@ -149,4 +163,23 @@ pub(super) fn with_causes(error: &instant_acme::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::certification_request::X509CertificationRequest;
+    use x509_parser::prelude::FromDer as _;
+
+    use super::*;
+
+    /// Pebble doesn't look, Boulder refuses it.
+    #[test]
+    fn what_is_to_be_signed_names_the_domains_and_nothing_else() {
+        let key = KeyPair::generate().unwrap();
+        let der = signing_request(vec!["sms.example.com".to_owned()], &key).unwrap();
+        let (_, request) = X509CertificationRequest::from_der(&der).unwrap();
+        assert_eq!(request.certification_request_info.subject.iter().count(), 0);
+        let names = der.windows(15).filter(|bytes| *bytes == b"sms.example.com").count();
+        assert_eq!(names, 1);
+    }
 }

@@ -274,6 +274,14 @@ impl ServiceMetrics {
         self.set(&self.gauges.selling, sells.into());
     }
 
+    /// It is free, perhaps since a reload.
+    pub fn sells_nothing(&self) {
+        let ServiceGauges { selling, stock, stock_wasted, .. } = &*self.gauges;
+        for family in [selling, stock, stock_wasted] {
+            let _ = family.remove_label_values(&[&*self.name]);
+        }
+    }
+
     fn set(&self, family: &IntGaugeVec, value: i64) {
         family.with_label_values(&[&*self.name]).set(value);
     }
