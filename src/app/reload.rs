@@ -64,6 +64,9 @@ impl Reload {
     /// Reloads as often as it is asked to, one after the other.
     pub(super) async fn run(mut self, mut asked: mpsc::Receiver<ReloadRequest>) {
         while let Some(asker) = asked.recv().await {
+            if self.app.stopping.is_cancelled() {
+                return;
+            }
             notify::reloading();
             let ended = self.reload().await;
             let is_ok = ended.is_ok();

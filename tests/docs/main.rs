@@ -8,6 +8,7 @@
     unreachable_pub
 )]
 
+mod deploy;
 mod formats;
 mod names;
 

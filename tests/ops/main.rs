@@ -16,6 +16,9 @@ mod support;
 
 mod acme;
 mod pebble;
+mod prometheus;
+mod rolling;
+mod unit;
 
 /// A certificate for localhost, and its key.
 fn tls_files(folder: &std::path::Path, name: &str) {
