@@ -71,6 +71,7 @@ impl Reload {
             let ended = self.reload().await;
             let is_ok = ended.is_ok();
             self.app.metrics.config.reloaded(is_ok);
+            let _ = asker.send(ended);
             // Else systemd would take it for serving again.
             if self.app.stopping.is_cancelled() {
                 return;
@@ -79,17 +80,15 @@ impl Reload {
                 true => "serving, by the config that was reloaded last",
                 false => "serving; the last reload failed and changed nothing",
             });
-            let _ = asker.send(ended);
         }
     }
 
     async fn reload(&mut self) -> Result<Reloaded, ReloadFailed> {
         let prepared = match self.prepare().await {
             Ok(prepared) => prepared,
-            Err(failed) => {
-                let failed = said(failed);
-                error!("reload: {}; nothing has changed", failed_line(&failed));
-                return Err(failed);
+            Err(error) => {
+                error!("reload: {error}; nothing has changed");
+                return Err(said(error));
             }
         };
         let needs_restart = prepared.needs_restart.clone();
@@ -210,10 +209,4 @@ fn said(error: StartError) -> ReloadFailed {
         }
         error => ReloadFailed { file: None, line: None, what: error.to_string(), is_config },
     }
-}
-
-fn failed_line(failed: &ReloadFailed) -> String {
-    let place = failed.file.as_ref().map(|file| file.display().to_string());
-    let line = failed.line.map(|line| format!(":{line}")).unwrap_or_default();
-    place.map_or_else(|| failed.what.clone(), |place| format!("{place}{line}: {}", failed.what))
 }

@@ -5,6 +5,7 @@ mod demo;
 mod failure;
 mod ledger;
 mod manual;
+mod ops_client;
 mod play;
 mod print;
 mod serve;

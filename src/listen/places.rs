@@ -71,8 +71,8 @@ impl Places {
         })
     }
 
-    /// Other limits, from here on. Connections that are open stay; where there are too many, each
-    /// place that is given back is gone.
+    /// Other limits, from here on. Where there are too many connections, silent ones go at once,
+    /// and each place of the others is gone once it is given back.
     pub fn resize(&self, all: usize, per_client: usize, trusted_proxies: Vec<IpNet>) {
         self.shares.resize(per_client);
         self.trusted_proxies.store(Arc::new(trusted_proxies));

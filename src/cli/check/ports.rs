@@ -3,18 +3,14 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty};
-use hyper::Request;
-use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::report::Report;
 use crate::app::bind::bind;
 use crate::app::error::StartError;
 use crate::app::master_secret;
+use crate::cli::ops_client;
 use crate::config::Config;
 use crate::keys::KeyRing;
 use crate::service::ServiceSpec;
@@ -61,23 +57,13 @@ impl Running {
         let loaded = master_secret::load(&config.tickets, &[], None).ok()?;
         let ring = KeyRing::new(&loaded.secrets, config.lnd.network.name())?;
         let own = hex::encode(ring.minting().fingerprint().as_bytes());
-        let asked = timeout(ANSWER_TIME_MAX, readiness(config.ops.address)).await.ok()??;
+        let asking = ops_client::ask(config.ops.address, None, "GET", "/readyz");
+        let (_, asked) = timeout(ANSWER_TIME_MAX, asking).await.ok()?.ok()?;
         let instance = asked.get("instance")?;
         let text = |name: &str| instance.get(name).and_then(Value::as_str);
         (text("secret")? == own)
             .then(|| Self { gate: text("gate").and_then(|gate| gate.parse().ok()) })
     }
-}
-
-async fn readiness(ops: SocketAddr) -> Option<Value> {
-    let socket = TcpStream::connect(ops).await.ok()?;
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await;
-    let (mut sender, connection) = handshake.ok()?;
-    tokio::spawn(connection);
-    let request = Request::get("/readyz").header("host", ops.to_string());
-    let response = sender.send_request(request.body(Empty::<Bytes>::new()).ok()?).await.ok()?;
-    let body = response.into_body().collect().await.ok()?.to_bytes();
-    serde_json::from_slice(&body).ok()
 }
 
 /// The key of our own listener that an upstream's name leads to, if it does.

@@ -1,14 +1,11 @@
 //! A running `serve` is asked over its second listener; without one, the ledger is opened here.
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::Request;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::app::log::Log;
 use crate::cli::failure::Failure;
+use crate::cli::ops_client;
 use crate::config::{LedgerConfig, LedgerPlace, LogSettings, OpsSettings};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
@@ -85,31 +82,11 @@ impl<'a> HereLedger<'a> {
 }
 
 async fn over_http(ops: &OpsSettings, command: TicketCommand) -> Result<Value, Failure> {
-    let address = ops.address;
-    let fault = |error: &dyn std::fmt::Display| format!("`ops.address` {address}: {error}");
     let (method, target) = tickets::write(&command);
-    let socket = TcpStream::connect(address).await.map_err(|error| fault(&error))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
-        .await
-        .map_err(|error| fault(&error))?;
-    tokio::spawn(connection);
-    let mut request =
-        Request::builder().method(method).uri(target).header("host", address.to_string());
-    if let Some(token) = &ops.token {
-        request = request.header("authorization", format!("Bearer {}", token.trim()));
+    let token = ops.token.as_ref().map(|token| token.as_str());
+    let (status, answer) = ops_client::ask(ops.address, token, method, &target).await?;
+    if status.is_success() {
+        return Ok(answer);
     }
-    let request = request.body(Empty::<Bytes>::new());
-    let response = sender
-        .send_request(request.map_err(|error| fault(&error))?)
-        .await
-        .map_err(|error| fault(&error))?;
-    let good = response.status().is_success();
-    let body = response.into_body().collect().await.map_err(|error| fault(&error))?.to_bytes();
-    let answer: Value = serde_json::from_slice(&body)
-        .map_err(|_| fault(&"this is no Farebox; is `ops.address` right?"))?;
-    if good {
-        Ok(answer)
-    } else {
-        Err(answer.get("error").and_then(Value::as_str).unwrap_or("refused").into())
-    }
+    Err(answer.get("error").and_then(Value::as_str).unwrap_or("refused").into())
 }
