@@ -307,11 +307,13 @@ function paidPass(ticket, preimage) {
 async function deliver(held) {
   stop();
   const ticket = held.kind === 'pass' ? store.update(held, { state: 'sending', failure: undefined }) : held;
+  // Many answers come at once: the panel keeps its height meanwhile, so that what is below it doesn't jump up and down again.
+  panel.style.minHeight = `${panel.offsetHeight}px`;
   sendingPanel(panel);
   focusPanel();
   let delivered;
   try {
-    delivered = await api.redeem(ticket);
+    delivered = await api.redeem(ticket).finally(() => { panel.style.minHeight = ''; });
   } catch (error) {
     return refused(ticket, error);
   }
