@@ -15,6 +15,8 @@
 mod support;
 
 mod acme;
+mod debian;
+mod package;
 mod pebble;
 mod prometheus;
 mod rolling;

@@ -1,0 +1,260 @@
+//! The Debian package, from its build to its purge, in a clean Debian with systemd.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+
+use crate::debian::Debian;
+use crate::pebble::free_port;
+use crate::support::http::{self, Response};
+use crate::support::upstream::Upstream;
+use crate::support::world::Play;
+use crate::support::{Challenge, SMS, Ticket, install_if_missing, wait_until};
+
+/// What is sold, at what path.
+const PATH: &str = "/api/l402/send-sms";
+
+/// The package, of the binary that is tested.
+struct Package {
+    folder: TempDir,
+    file: PathBuf,
+}
+
+impl Package {
+    fn build() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let built = Command::new(top.join("deploy/debian/build"))
+            .args([env!("CARGO_BIN_EXE_farebox"), "--fast"])
+            .env("CARGO_TARGET_DIR", folder.path())
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let file = PathBuf::from(String::from_utf8(built.stdout).unwrap().trim());
+        Self { folder, file }
+    }
+
+    /// The same one as its next version.
+    fn next(&self) -> PathBuf {
+        let (tree, file) = (self.folder.path().join("next"), self.folder.path().join("next.deb"));
+        let run = |arguments: &[&str], paths: [&Path; 2]| {
+            let packed = Command::new("dpkg-deb").args(arguments).args(paths).output().unwrap();
+            assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+        };
+        run(&["--raw-extract"], [&self.file, &tree]);
+        let control = tree.join("DEBIAN/control");
+        let text = std::fs::read_to_string(&control).unwrap();
+        let now = format!("Version: {}-1", env!("CARGO_PKG_VERSION"));
+        assert!(text.contains(&now), "{text}");
+        std::fs::write(&control, text.replace(&now, "Version: 99.0.0-1")).unwrap();
+        run(&["--root-owner-group", "-Znone", "--build"], [&tree, &file]);
+        file
+    }
+}
+
+/// A Debian on which Farebox is installed, its node and its backend.
+struct Installed {
+    debian: Debian,
+    package: Package,
+    play: Play,
+    upstream: Upstream,
+    gate: SocketAddr,
+}
+
+impl Installed {
+    fn new() -> Self {
+        let package = Package::build();
+        let gate = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let debian = Debian::boot();
+        let installed =
+            Self { debian, package, play: Play::new(), upstream: Upstream::start(), gate };
+        installed.installs(&installed.package.file);
+        installed
+    }
+
+    /// As `apt install ./FILE` does.
+    fn installs(&self, package: &Path) {
+        std::fs::copy(package, self.debian.file("/root/farebox.deb")).unwrap();
+        self.debian.runs(&["dpkg", "--install", "/root/farebox.deb"]);
+    }
+
+    /// Fills in the config that the package has brought.
+    fn configures(&self, price: u32) {
+        let path = self.debian.file("/etc/farebox/farebox.toml");
+        let mut config = std::fs::read_to_string(&path).unwrap();
+        let mut put = |old: &str, new: &str| {
+            assert!(config.contains(old), "{old}: {config}");
+            config = config.replace(old, new);
+        };
+        put("address = \"0.0.0.0:443\"", &format!("address = \"{}\"", self.gate));
+        put("certificate = \"/etc/farebox/tls.crt\"\n", "plain_http = true\n");
+        put("key = \"/etc/farebox/tls.key\"\n", "");
+        put("127.0.0.1:10009", &self.play.grpc.to_string());
+        put("mainnet", "regtest");
+        put("price_sat = 100", &format!("price_sat = {price}"));
+        put("http://127.0.0.1:8080/send", &format!("http://{}/send", self.upstream.address));
+        let ops = format!("\n[ops]\naddress = \"127.0.0.1:{}\"\n", free_port());
+        let token = "token = { file = \"/run/credentials/farebox.service/ops.token\" }\n";
+        std::fs::write(&path, config + &ops + token).unwrap();
+        let copy = |from: &str, to: &str| {
+            std::fs::copy(self.play.folder.join(from), self.debian.file(to)).unwrap();
+        };
+        copy("tls.cert", "/etc/farebox/lnd.crt");
+        let macaroon = "/etc/farebox/secrets/farebox.macaroon";
+        copy("data/chain/bitcoin/regtest/invoice.macaroon", macaroon);
+        self.debian.runs(&["chown", "root:farebox", macaroon, "/etc/farebox/lnd.crt"]);
+        self.debian.runs(&["chmod", "0640", macaroon, "/etc/farebox/lnd.crt"]);
+        // A secret that only systemd can read, handed to this unit alone.
+        std::fs::write(self.debian.file("/etc/farebox/secrets/ops.token"), "0123456789abcdef0123")
+            .unwrap();
+        self.debian.runs(&["chmod", "0600", "/etc/farebox/secrets/ops.token"]);
+        let line = "[Service]\nLoadCredential=ops.token:/etc/farebox/secrets/ops.token\n";
+        self.drops_in("farebox.service", line);
+    }
+
+    /// As `systemctl edit` does.
+    fn drops_in(&self, unit: &str, text: &str) {
+        let folder = self.debian.file(&format!("/etc/systemd/system/{unit}.d"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("override.conf"), text).unwrap();
+        self.debian.runs(&["systemctl", "daemon-reload"]);
+    }
+
+    fn posts(&self, headers: &[(&str, &str)]) -> Response {
+        let json = [&[("Content-Type", "application/json")], headers].concat();
+        http::send(self.gate, "POST", PATH, &json, SMS.as_bytes())
+    }
+
+    fn buys(&self) -> Ticket {
+        self.play.pays(&Challenge::from(self.posts(&[])))
+    }
+
+    #[track_caller]
+    fn redeems(&self, ticket: &Ticket) {
+        let answer = self.posts(&[("Authorization", &ticket.authorization())]);
+        assert!(answer.status == 200 && answer.text() == "Okay", "{answer:?}");
+    }
+
+    fn mode(&self, path: &str) -> String {
+        self.debian.runs(&["stat", "-c", "%U:%G %a", path]).trim().to_owned()
+    }
+}
+
+#[test]
+fn lintian_finds_nothing_wrong_with_the_package() {
+    install_if_missing("/usr/bin/lintian", "lintian");
+    let package = Package::build();
+    let mut lintian = Command::new("lintian");
+    // It isn't Debian's own.
+    lintian.args(["--allow-root", "--suppress-tags", "initial-upload-closes-no-bugs"]);
+    let said = lintian.arg(&package.file).output().unwrap();
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.status.success() && text.trim().is_empty(), "{text}");
+}
+
+#[test]
+fn the_package_is_installed_sells_is_upgraded_and_leaves_what_is_worth_money() {
+    let installed = Installed::new();
+    let debian = &installed.debian;
+    is_installed_and_waits_for_its_config(&installed);
+    installed.configures(100);
+    let check = ["runuser", "-u", "farebox", "--", "farebox", "check"];
+    // The operators' token is the unit's alone.
+    let (_, said) = debian.tries(&check);
+    assert!(said.contains("ops.token") && !said.contains("panicked"), "{said}");
+    debian.runs(&["systemctl", "enable", "--now", "farebox"]);
+    assert_eq!(debian.property("StatusText"), "serving", "{}", debian.journal());
+
+    let (early, late) = (installed.buys(), installed.buys());
+    installed.redeems(&early);
+    let path = debian.file("/etc/farebox/farebox.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let now = "serving, by the config that was reloaded last";
+    for (price, status) in
+        [("soon", "serving; the last reload failed and changed nothing"), ("250", now)]
+    {
+        std::fs::write(&path, config.replace("_sat = 100", &format!("_sat = {price}"))).unwrap();
+        debian.runs(&["systemctl", "reload", "farebox"]);
+        wait_until("the reload", || debian.property("StatusText") == status);
+    }
+    assert_eq!(installed.posts(&[]).json()["priceSats"], 250);
+
+    let first = debian.property("MainPID");
+    installed.installs(&installed.package.next());
+    wait_until("the new version", || installed.posts(&[]).status == 402);
+    assert_ne!(debian.property("MainPID"), first, "an upgrade restarts what runs");
+    assert_eq!(installed.posts(&[]).json()["priceSats"], 250, "the operator's config stays");
+    assert_eq!(installed.mode("/etc/farebox/farebox.toml"), "root:farebox 640");
+    for ticket in [&early, &late] {
+        installed.redeems(ticket);
+    }
+    assert_eq!(installed.upstream.count(), 2, "each once");
+    is_removed_and_purged(&installed);
+}
+
+fn is_installed_and_waits_for_its_config(installed: &Installed) {
+    let debian = &installed.debian;
+    assert_eq!(debian.tries(&["systemctl", "is-enabled", "farebox"]).1.trim(), "disabled");
+    assert_eq!(debian.tries(&["systemctl", "is-active", "farebox"]).1.trim(), "inactive");
+    assert_eq!(installed.mode("/var/lib/farebox"), "farebox:farebox 700");
+    assert_eq!(installed.mode("/etc/farebox/farebox.toml"), "root:farebox 640");
+    assert_eq!(installed.mode("/etc/farebox/secrets"), "root:farebox 750");
+    for file in ["man/man1/farebox.1.gz", "bash-completion/completions/farebox"] {
+        assert!(debian.file(&format!("/usr/share/{file}")).exists(), "{file}");
+    }
+    let (is_well, said) = debian.tries(&["runuser", "-u", "farebox", "--", "farebox", "check"]);
+    assert!(!is_well && said.contains("/etc/farebox/tls.crt"), "{said}");
+    let (is_well, said) = debian.tries(&["systemctl", "start", "farebox"]);
+    assert!(!is_well && debian.journal().contains("/etc/farebox/tls.crt"), "{said}");
+    debian.runs(&["systemctl", "stop", "farebox"]);
+}
+
+fn is_removed_and_purged(installed: &Installed) {
+    let debian = &installed.debian;
+    debian.runs(&["dpkg", "--remove", "farebox"]);
+    assert!(std::net::TcpStream::connect(installed.gate).is_err(), "it is stopped");
+    assert!(!debian.file("/usr/bin/farebox").exists());
+    let (config, ledger) = ("/etc/farebox/farebox.toml", "/var/lib/farebox/ledger.db");
+    assert!(debian.file(config).exists() && debian.file(ledger).exists());
+    let said = debian.runs(&["dpkg", "--purge", "farebox"]);
+    assert!(!debian.file(config).exists() && debian.file(ledger).exists());
+    assert!(debian.file("/var/lib/farebox/master.secret").exists());
+    assert!(said.contains("/var/lib/farebox holds the ledger"), "{said}");
+}
+
+#[test]
+fn an_upgrade_where_systemd_holds_the_port_fails_no_request() {
+    let installed = Installed::new();
+    let debian = &installed.debian;
+    installed.configures(100);
+    let listen = format!("[Socket]\nListenStream=\nListenStream={}\n", installed.gate);
+    installed.drops_in("farebox.socket", &listen);
+    debian.runs(&["systemctl", "enable", "--now", "farebox.socket", "farebox.service"]);
+    let next = installed.package.next();
+    let (is_over, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    installed.redeems(&installed.buys());
+                    served.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        let sells = || {
+            let before = served.load(Ordering::SeqCst);
+            wait_until("some to be served", || served.load(Ordering::SeqCst) > before + 20);
+        };
+        sells();
+        debian.runs(&["systemctl", "restart", "farebox"]);
+        sells();
+        installed.installs(&next);
+        sells();
+        is_over.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(debian.property("ActiveState"), "active");
+    assert_eq!(installed.upstream.count(), served.into_inner(), "each once");
+}
