@@ -38,6 +38,7 @@ impl Debian {
         let unpacked =
             Command::new("tar").arg("xf").arg(clean_root()).arg("-C").arg(&root).status();
         assert!(unpacked.unwrap().success());
+        std::fs::copy("/etc/resolv.conf", root.join("etc/resolv.conf")).unwrap();
         let boot = folder.path().join("boot.sh");
         std::fs::write(&boot, BOOT).unwrap();
         let log = std::fs::File::create(folder.path().join("console")).unwrap();

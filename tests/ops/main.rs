@@ -19,6 +19,7 @@ mod debian;
 mod package;
 mod pebble;
 mod prometheus;
+mod quick_start;
 mod rolling;
 mod unit;
 

@@ -18,13 +18,13 @@ use crate::support::{Challenge, SMS, Ticket, install_if_missing, wait_until};
 const PATH: &str = "/api/l402/send-sms";
 
 /// The package, of the binary that is tested.
-struct Package {
+pub struct Package {
     folder: TempDir,
     file: PathBuf,
 }
 
 impl Package {
-    fn build() -> Self {
+    pub fn build() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let top = Path::new(env!("CARGO_MANIFEST_DIR"));
         let built = Command::new(top.join("deploy/debian/build"))
@@ -35,6 +35,11 @@ impl Package {
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
         let file = PathBuf::from(String::from_utf8(built.stdout).unwrap().trim());
         Self { folder, file }
+    }
+
+    /// As `apt install ./FILE` does.
+    pub fn is_installed_in(&self, debian: &Debian) {
+        installs(debian, &self.file);
     }
 
     /// The same one as its next version.
@@ -55,6 +60,11 @@ impl Package {
     }
 }
 
+fn installs(debian: &Debian, package: &Path) {
+    std::fs::copy(package, debian.file("/root/farebox.deb")).unwrap();
+    debian.runs(&["dpkg", "--install", "/root/farebox.deb"]);
+}
+
 /// A Debian on which Farebox is installed, its node and its backend.
 struct Installed {
     debian: Debian,
@@ -71,14 +81,8 @@ impl Installed {
         let debian = Debian::boot();
         let installed =
             Self { debian, package, play: Play::new(), upstream: Upstream::start(), gate };
-        installed.installs(&installed.package.file);
+        installed.package.is_installed_in(&installed.debian);
         installed
-    }
-
-    /// As `apt install ./FILE` does.
-    fn installs(&self, package: &Path) {
-        std::fs::copy(package, self.debian.file("/root/farebox.deb")).unwrap();
-        self.debian.runs(&["dpkg", "--install", "/root/farebox.deb"]);
     }
 
     /// Fills in the config that the package has brought.
@@ -183,7 +187,7 @@ fn the_package_is_installed_sells_is_upgraded_and_leaves_what_is_worth_money() {
     assert_eq!(installed.posts(&[]).json()["priceSats"], 250);
 
     let first = debian.property("MainPID");
-    installed.installs(&installed.package.next());
+    installs(debian, &installed.package.next());
     wait_until("the new version", || installed.posts(&[]).status == 402);
     assert_ne!(debian.property("MainPID"), first, "an upgrade restarts what runs");
     assert_eq!(installed.posts(&[]).json()["priceSats"], 250, "the operator's config stays");
@@ -251,7 +255,7 @@ fn an_upgrade_where_systemd_holds_the_port_fails_no_request() {
         sells();
         debian.runs(&["systemctl", "restart", "farebox"]);
         sells();
-        installed.installs(&next);
+        installs(debian, &next);
         sells();
         is_over.store(true, Ordering::SeqCst);
     });
