@@ -41,8 +41,9 @@ fn the_quick_start_leads_to_a_sale_as_it_stands() {
 
 /// All steps are one shell to the reader: its variables live on.
 fn script(commands: &str) -> String {
+    let variables = "CHALLENGE PREIMAGE MACAROON";
     format!(
-        "set -eo pipefail\nexport HOME=/root\n[ ! -e /root/variables ] || . /root/variables\n{commands}\n\
-         declare -p CHALLENGE PREIMAGE MACAROON >/root/variables 2>/dev/null || true\n"
+        "set -eo pipefail\nexport HOME=/root\n[ ! -e /root/variables ] || . /root/variables\n\
+         {commands}\ndeclare -p {variables} >/root/variables 2>/dev/null || true\n"
     )
 }
