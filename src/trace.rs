@@ -20,13 +20,15 @@ const LENGTH: usize = 55;
 pub struct Trace {
     id: [u8; 16],
     request: [u8; 8],
+    /// The client's span, where it said one.
+    parent: Option<[u8; 8]>,
     flags: u8,
 }
 
 impl Trace {
-    /// Takes on what the client says, or begins a trace; from here on the header fields say that
-    /// this span is the parent of what follows.
-    pub fn take_on(headers: &mut HeaderMap) -> Self {
+    /// Takes on what the client says, or begins a trace, which is `sampled` or not; from here on
+    /// the header fields say that this span is the parent of what follows.
+    pub fn take_on(headers: &mut HeaderMap, sampled: bool) -> Self {
         let request = loop {
             let span = random().to_be_bytes();
             if span != [0; 8] {
@@ -35,16 +37,16 @@ impl Trace {
         };
         let mut given = headers.get_all(TRACEPARENT).iter();
         let first = given.next().and_then(|value| read(value.as_bytes()));
-        let (id, flags) = match first.filter(|_| given.next().is_none()) {
-            Some(taken_on) => taken_on,
+        let (id, parent, flags) = match first.filter(|_| given.next().is_none()) {
+            Some((id, parent, flags)) => (id, Some(parent), flags),
             None => {
                 // What belongs to a trace that can't be read belongs to none.
                 headers.remove(TRACESTATE);
                 let halves = [random() | 1, random()].map(u64::to_be_bytes);
-                (halves.concat().try_into().unwrap_or([1; 16]), 0)
+                (halves.concat().try_into().unwrap_or([1; 16]), None, u8::from(sampled))
             }
         };
-        let trace = Self { id, request, flags };
+        let trace = Self { id, request, parent, flags };
         if let Ok(value) = HeaderValue::from_bytes(&trace.text()) {
             headers.insert(TRACEPARENT, value);
         }
@@ -65,6 +67,26 @@ impl Trace {
         digits
     }
 
+    /// The trace's id.
+    pub fn bytes(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// The id of our span.
+    pub fn span(&self) -> [u8; 8] {
+        self.request
+    }
+
+    /// The id of the client's span.
+    pub fn parent(&self) -> Option<[u8; 8]> {
+        self.parent
+    }
+
+    /// `trace-flags` (section 3.2.2.5).
+    pub fn flags(&self) -> u8 {
+        self.flags
+    }
+
     fn text(&self) -> [u8; LENGTH] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         let parts: [(usize, &[u8]); 3] = [(3, &self.id), (36, &self.request), (53, &[self.flags])];
@@ -77,8 +99,9 @@ impl Trace {
     }
 }
 
-/// Id and flags. Of a later version only what version 0 has is read (section 4.3).
-fn read(text: &[u8]) -> Option<([u8; 16], u8)> {
+/// Id, the client's span and flags. Of a later version only what version 0 has is read (section
+/// 4.3).
+fn read(text: &[u8]) -> Option<([u8; 16], [u8; 8], u8)> {
     let is_lower = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-');
     let known = text.get(..LENGTH).filter(|known| known.iter().all(is_lower))?;
     let mut parts = known.split(|byte| *byte == b'-');
@@ -95,7 +118,7 @@ fn read(text: &[u8]) -> Option<([u8; 16], u8)> {
     hex::decode_to_slice(version, &mut bytes.3).ok()?;
     let is_one = is_whole && parts.next().is_none() && bytes.0 != [0; 16] && bytes.1 != [0; 8];
     // Of the flags only those that are defined (section 3.2.2.5).
-    is_one.then_some((bytes.0, bytes.2[0] & 1))
+    is_one.then_some((bytes.0, bytes.1, bytes.2[0] & 1))
 }
 
 /// A number that no other request of this process has, nearly always; nobody may trust it to be
@@ -134,7 +157,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        (Trace::take_on(&mut headers), headers)
+        (Trace::take_on(&mut headers, false), headers)
     }
 
     #[test]
@@ -164,7 +187,11 @@ mod tests {
             let (trace, headers) = taken_on(&[("traceparent", bad), ("tracestate", "a=b")]);
             assert_ne!(&trace.id(), b"4bf92f3577b34da6a3ce929d0e0e4736", "{bad}");
             assert!(!headers.contains_key("tracestate"), "{bad}");
-            assert_eq!(read(headers["traceparent"].as_bytes()), Some((trace.id, 0)), "{bad}");
+            assert_eq!(
+                read(headers["traceparent"].as_bytes()),
+                Some((trace.id, trace.request, 0)),
+                "{bad}"
+            );
         }
         let (trace, headers) = taken_on(&[("traceparent", PARENT), ("traceparent", PARENT)]);
         assert_ne!(&trace.id(), b"4bf92f3577b34da6a3ce929d0e0e4736", "two of them");

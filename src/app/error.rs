@@ -69,6 +69,9 @@ pub enum StartError {
         /// What the secret names.
         named: LedgerId,
     },
+    /// Where traces go.
+    #[error("`log.otlp`: {0}")]
+    Otlp(String),
     /// Certificates, keys, roots.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -11,8 +11,10 @@ use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::error::StartError;
+#[cfg(feature = "otlp")]
+use super::otlp::Otlp;
 use crate::config::LogSettings;
-use crate::record::access_log::{AccessLog, LogFormat};
+use crate::record::access_log::{AccessLog, LogFormat, SpanSink};
 use crate::record::lines::Lines;
 use crate::record::log_filter::LogFilter;
 
@@ -26,6 +28,19 @@ const VARIABLE: &str = "RUST_LOG";
 pub fn variable() -> Result<Option<LogFilter>, StartError> {
     let text = std::env::var(VARIABLE).ok();
     text.map(|text| text.parse().map_err(StartError::LogVariable)).transpose()
+}
+
+/// Where spans go, if the config names a collector.
+#[cfg(feature = "otlp")]
+fn spans(settings: &LogSettings) -> Result<Option<Arc<dyn SpanSink>>, StartError> {
+    let Some(endpoint) = &settings.otlp else { return Ok(None) };
+    let otlp = Otlp::start(endpoint).map_err(|source| StartError::Otlp(source.to_string()))?;
+    Ok(Some(Arc::new(otlp)))
+}
+
+#[cfg(not(feature = "otlp"))]
+fn spans(_: &LogSettings) -> Result<Option<Arc<dyn SpanSink>>, StartError> {
+    Ok(None)
 }
 
 /// Where log lines go, and which of them.
@@ -60,7 +75,7 @@ impl Log {
             LogFormat::Human => registry.with(layer).init(),
             LogFormat::Json => registry.with(layer.json().flatten_event(true)).init(),
         }
-        let access = AccessLog::new(lines.clone(), settings.format);
+        let access = AccessLog::new(lines.clone(), settings.format, spans(settings)?);
         access.turn(filter.takes_access_lines());
         Ok(Self { access: Arc::new(access), writing: Some(Writing { lines, filter: handle }) })
     }
@@ -85,8 +100,10 @@ impl Log {
         self.writing.as_ref().map(|writing| writing.lines.clone())
     }
 
-    /// Waits a moment for what was logged to be written.
+    /// Waits a moment for what was logged to be written. At the end of the process: no more spans
+    /// are taken.
     pub fn flush(&self) {
+        self.access.close_spans();
         if let Some(writing) = &self.writing {
             writing.lines.flush(FLUSH_MAX);
         }

@@ -12,6 +12,8 @@ pub mod log;
 pub mod master_secret;
 mod notify;
 pub mod open_ledger;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod reload;
 pub mod run;
 pub mod signal;

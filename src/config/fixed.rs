@@ -41,6 +41,7 @@ impl FixedKeys {
             ("tickets.master_secret", format!("{:?}", tickets.master_secret)),
             ("tickets.replay", format!("{:?}", tickets.replay)),
             ("log.format", format!("{:?}", config.log.format)),
+            ("log.otlp", format!("{:?}", config.log.otlp)),
         ])
     }
 

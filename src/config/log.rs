@@ -1,5 +1,6 @@
 //! `[log]`: how log lines look, and which are written.
 
+use hyper::Uri;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -14,6 +15,7 @@ pub(super) struct Written {
     #[serde(default)]
     pub(super) format: LogFormat,
     pub(super) level: Option<Spanned<String>>,
+    pub(super) otlp: Option<Spanned<String>>,
 }
 
 /// What is logged, and how.
@@ -23,6 +25,8 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// Which lines are written.
     pub filter: LogFilter,
+    /// The OpenTelemetry collector that gets a span for each request.
+    pub otlp: Option<String>,
 }
 
 impl Written {
@@ -35,6 +39,27 @@ impl Written {
                 .parse()
                 .map_err(|error| report.at(level.span(), format!("`log.level`: {error}")))?,
         };
-        Ok(LogSettings { format: self.format, filter })
+        let otlp = self.otlp.as_ref().map(|given| collector(given, report)).transpose()?;
+        Ok(LogSettings { format: self.format, filter, otlp })
+    }
+}
+
+fn collector(given: &Spanned<String>, report: &Reporter<'_>) -> Result<String, ConfigError> {
+    let refuse = |why: &str| Err(report.at(given.span(), format!("`log.otlp`: {why}")));
+    if !cfg!(feature = "otlp") {
+        return refuse(
+            "this farebox can't send traces: build it with `cargo build --release --features otlp`",
+        );
+    }
+    let address: Result<Uri, _> = given.get_ref().parse();
+    let is_one = address.is_ok_and(|address| {
+        matches!(address.scheme_str(), Some("http" | "https"))
+            && address.host().is_some_and(|host| !host.is_empty())
+            && address.path() == "/"
+            && address.query().is_none()
+    });
+    match is_one {
+        true => Ok(given.get_ref().clone()),
+        false => refuse("where a collector takes OTLP over gRPC: \"http://HOST:PORT\""),
     }
 }

@@ -76,6 +76,7 @@ fn what_is_missing_or_out_of_range_is_named_with_its_line() {
     for (from, to, line, words) in [
         ("plain_http = true", "", 3, "`certificate` and `key`"),
         ("plain_http = true", "certificate = \"a\"", 3, "`certificate` and `key`"),
+        ("plain_http = true", "plain_http = true\n[log]\notlp = \"collector\"", 6, "`log.otlp`"),
         ("price_sat = 100", "price_sat = 0", 17, "at least 1"),
         ("price_sat = 100", "", 13, "needs `price_sat`"),
         ("\"single-use\"", "\"pass\"", 13, "needs `pass_time`"),

@@ -96,7 +96,7 @@ pub async fn handle(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let is_head = request.method() == Method::HEAD;
-    let trace = Trace::take_on(request.headers_mut());
+    let trace = Trace::take_on(request.headers_mut(), gate.recorder.access.takes_spans());
     let mut log = RequestLog::begin(request.method(), trace);
     let trusted_proxies = &gate.catalogue.limits.trusted_proxies;
     let client = client::client(peer, request.headers(), trusted_proxies);

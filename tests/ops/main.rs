@@ -21,6 +21,7 @@ mod pebble;
 mod prometheus;
 mod quick_start;
 mod rolling;
+mod traces;
 mod unit;
 
 /// A certificate for localhost, and its key.
