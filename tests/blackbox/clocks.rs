@@ -1,56 +1,11 @@
 //! Promise 8: a machine's clock that jumps ahead, or stands behind: the shop stays open, and no
 //! ticket becomes worthless.
 
-use std::path::PathBuf;
-
-use crate::support::world::Options;
-use crate::support::{World, install_if_missing, wait_until};
-
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+use crate::support::fake_clock::Faked;
+use crate::support::wait_until;
 
 fn body(n: u8) -> String {
     format!(r#"{{"phone_number":"+12345678{n:02}","message":"Hello"}}"#)
-}
-
-/// A gate whose wall clock goes by a file; its steady clock is the machine's.
-struct Faked {
-    world: World,
-    offset: PathBuf,
-    _folder: tempfile::TempDir,
-}
-
-impl Faked {
-    fn new(offset: &str) -> Self {
-        install_if_missing(FAKETIME, "faketime");
-        let library = std::fs::canonicalize(FAKETIME).or_else(|_| {
-            let arm = FAKETIME.replace("x86_64", "aarch64");
-            std::fs::canonicalize(arm)
-        });
-        let library = library.expect("Debian's package faketime is needed");
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("offset");
-        std::fs::write(&file, format!("{offset}\n")).unwrap();
-        let environment = vec![
-            ("LD_PRELOAD", library.display().to_string()),
-            ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
-            ("FAKETIME_NO_CACHE", "1".to_owned()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ];
-        let world = World::with(Options { environment, ..Options::default() });
-        Self { world, offset: file, _folder: folder }
-    }
-
-    fn set(&self, offset: &str) {
-        let beside = self.offset.with_extension("new");
-        std::fs::write(&beside, format!("{offset}\n")).unwrap();
-        std::fs::rename(beside, &self.offset).unwrap();
-    }
-
-    fn wait_until_clocks_are(&self, status: &str) {
-        wait_until(&format!("clocks: {status}"), || {
-            self.world.ready()["clocks"]["status"] == status
-        });
-    }
 }
 
 #[test]

@@ -15,6 +15,7 @@
 mod support;
 
 mod acme;
+mod alerts;
 mod debian;
 mod package;
 mod pebble;

@@ -40,14 +40,14 @@ fn promtool_finds_nothing_wrong_and_each_alert_fires_and_clears() {
 }
 
 /// A Prometheus that looks every second, and waits for nothing.
-struct Prometheus {
+pub struct Prometheus {
     _folder: TempDir,
     address: SocketAddr,
     process: Child,
 }
 
 impl Prometheus {
-    fn start(targets: &[SocketAddr]) -> Self {
+    pub fn start(targets: &[SocketAddr]) -> Self {
         install_if_missing("/usr/bin/prometheus", "prometheus");
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text);
@@ -93,18 +93,18 @@ impl Prometheus {
         data["result"].as_array().unwrap_or_else(|| panic!("{expr}: {data}")).clone()
     }
 
-    fn is_firing(&self, alert: &str) -> bool {
+    pub fn is_firing(&self, alert: &str) -> bool {
         let alerts = self.get("/api/v1/alerts")["alerts"].clone();
         let fires = |one: &Value| one["labels"]["alertname"] == alert && one["state"] == "firing";
         alerts.as_array().is_some_and(|all| all.iter().any(fires))
     }
 
-    fn waits_for(&self, alert: &str, is_firing: bool) {
+    pub fn waits_for(&self, alert: &str, is_firing: bool) {
         wait_until(&format!("{alert}, firing: {is_firing}"), || self.is_firing(alert) == is_firing);
     }
 
     /// It fires once this was done, and clears once that was.
-    fn fires_and_clears(&self, alert: &str, trouble: impl FnOnce(), mended: impl FnOnce()) {
+    pub fn fires_and_clears(&self, alert: &str, trouble: impl FnOnce(), mended: impl FnOnce()) {
         trouble();
         self.waits_for(alert, true);
         mended();

@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod config;
+pub mod fake_clock;
 pub mod http;
 pub mod kannel;
 pub mod ledger_file;
