@@ -13,6 +13,7 @@ pub mod pooler;
 pub mod postgres;
 pub mod process;
 pub mod signal;
+pub mod tls_bridge;
 pub mod upstream;
 pub mod wait;
 pub mod world;

@@ -201,6 +201,11 @@ impl World {
         Payer { gate, wallet, method, path: path.to_owned() }
     }
 
+    /// One that reaches the gate by way of something else.
+    pub fn payer_by_way_of(&self, address: SocketAddr) -> Payer {
+        Payer { gate: Arc::new(Mutex::new(address)), ..self.payer() }
+    }
+
     pub fn wait_until_it_sells(&self) {
         wait_until("the sale to open", || self.payer().tries_to_buy(SMS).status == 402);
     }
