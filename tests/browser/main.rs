@@ -10,8 +10,13 @@ use std::process::Command;
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 
 /// Suites that node runs, one after the other: two cores hold no more.
-const SUITES: &[&str] =
-    &["purchases.test.mjs", "states.test.mjs", "accessible.test.mjs", "descriptions.test.mjs"];
+const SUITES: &[&str] = &[
+    "purchases.test.mjs",
+    "states.test.mjs",
+    "accessible.test.mjs",
+    "descriptions.test.mjs",
+    "dashboard.test.mjs",
+];
 
 #[test]
 fn pages_and_descriptions() {
@@ -30,7 +35,9 @@ fn pages_and_descriptions() {
     let mut node = Command::new("node");
     node.arg("--test").arg("--test-concurrency=1").args(SUITES).current_dir(folder.path());
     node.env("FAREBOX", env!("CARGO_BIN_EXE_farebox")).env("SCHEMATHESIS", schemathesis);
-    node.env("EXAMPLES", Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples"));
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    node.env("EXAMPLES", top.join("docs/examples"));
+    node.env("DASHBOARD", top.join("deploy/grafana/farebox.json"));
     assert!(node.status().unwrap().success(), "a suite failed: see above");
 }
 
