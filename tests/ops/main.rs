@@ -17,6 +17,7 @@ mod support;
 mod acme;
 mod alerts;
 mod debian;
+mod docker;
 mod package;
 mod pebble;
 mod prometheus;

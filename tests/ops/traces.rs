@@ -24,7 +24,7 @@ struct Collector {
 impl Collector {
     fn start(port: u16) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ops/collector.py");
-        let mut command = Command::new(environment().join("bin/python3"));
+        let mut command = Command::new(from_pypi(&PACKAGES).join("bin/python3"));
         command.arg(script).arg(port.to_string()).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -52,14 +52,14 @@ impl Drop for Collector {
     }
 }
 
-/// Python with what the collector needs, in the cache.
-fn environment() -> PathBuf {
+/// Python with packages of PyPI's, in the cache.
+pub fn from_pypi(packages: &[&str]) -> PathBuf {
     let cache = PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/farebox");
-    let folder = cache.join(PACKAGES.join("-").replace("==", "-"));
+    let folder = cache.join(packages.join("-").replace("==", "-"));
     if !folder.join("done").exists() {
         let run = |command: &mut Command| assert!(command.status().unwrap().success());
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
-        run(Command::new(folder.join("bin/pip")).args(["install", "-q"]).args(PACKAGES));
+        run(Command::new(folder.join("bin/pip")).args(["install", "-q"]).args(packages));
         std::fs::write(folder.join("done"), "").unwrap();
     }
     folder
