@@ -1,4 +1,5 @@
-//! The Dockerfile, without Docker: linted, and the steps of its second stage done in a clean Debian.
+//! The Dockerfile, without Docker: linted, and the steps of its second stage done in a clean
+//! Debian.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
