@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use super::log;
 use crate::config::Config;
 use crate::order::keywords;
+use crate::record::log_filter::LogFilter;
 
 /// Each with the part of the config that it is about.
 pub fn advice(config: &Config) -> Vec<(String, String)> {
@@ -13,6 +15,10 @@ pub fn advice(config: &Config) -> Vec<(String, String)> {
                     in front? Then name its address there, or all payers count as one client, \
                     and one of them can use up what all share";
         all.push(("limits".to_owned(), what.to_owned()));
+    }
+    if std::env::var_os(log::VARIABLE).is_some() && config.log.filter != LogFilter::default() {
+        let what = format!("{} is set, and goes before `log.level`", log::VARIABLE);
+        all.push(("log".to_owned(), what));
     }
     for path in &config.readable_secrets {
         all.push(("secrets".to_owned(), readable_by_all(path)));

@@ -22,7 +22,7 @@ use crate::record::log_filter::LogFilter;
 const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// The environment variable that goes before `log.level`.
-const VARIABLE: &str = "RUST_LOG";
+pub(super) const VARIABLE: &str = "RUST_LOG";
 
 /// What the environment says of the log, if it says anything.
 pub fn variable() -> Result<Option<LogFilter>, StartError> {

@@ -17,7 +17,7 @@ const ACCESS: &str = "farebox::access";
 const AUDIT: &str = "farebox::audit";
 
 /// As `info,farebox::upstream=debug`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct LogFilter(Targets);
 
 /// Why a filter can't be read.

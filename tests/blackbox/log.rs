@@ -54,7 +54,10 @@ fn a_level_leaves_lower_lines_out() {
 
 #[test]
 fn the_environment_s_level_goes_before_the_config_s() {
-    let output = output_of(world("warn", Some("error,farebox::cli=info,farebox::access=info")));
+    let world = world("warn", Some("error,farebox::cli=info,farebox::access=info"));
+    let warned = world.operator_posts("/reload").json()["warnings"].to_string();
+    assert!(warned.contains("RUST_LOG is set, and goes before `log.level`"), "{warned}");
+    let output = output_of(world);
     assert!(output.contains(" access: "), "{output}");
     assert!(!output.contains("parked: nobody knows"), "{output}");
 }
