@@ -17,6 +17,8 @@ mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
+# When a unit ends, its user's shared memory goes (RemoveIPC): not that of a namesake outside.
+mount -t tmpfs tmpfs "$root/dev/shm"
 mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
 # Of a namespace that systemd makes for a unit, the rest hears: so are credentials handed over.

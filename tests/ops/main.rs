@@ -26,6 +26,15 @@ mod rolling;
 mod traces;
 mod unit;
 
+/// Says that a load is over, however what it is for ends: else a test that fails would never end.
+struct Over<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
 /// A certificate for localhost, and its key.
 fn tls_files(folder: &std::path::Path, name: &str) {
     let key = rcgen::KeyPair::generate().unwrap();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 
+use crate::Over;
 use crate::debian::Debian;
 use crate::pebble::free_port;
 use crate::support::http::{self, Response};
@@ -248,6 +249,7 @@ fn an_upgrade_where_systemd_holds_the_port_fails_no_request() {
                 }
             });
         }
+        let _over = Over(&is_over);
         let sells = || {
             let before = served.load(Ordering::SeqCst);
             wait_until("some to be served", || served.load(Ordering::SeqCst) > before + 20);
@@ -257,7 +259,6 @@ fn an_upgrade_where_systemd_holds_the_port_fails_no_request() {
         sells();
         installs(debian, &next);
         sells();
-        is_over.store(true, Ordering::SeqCst);
     });
     assert_eq!(debian.property("ActiveState"), "active");
     assert_eq!(installed.upstream.count(), served.into_inner(), "each once");

@@ -8,6 +8,7 @@ use std::thread;
 
 use tempfile::TempDir;
 
+use crate::Over;
 use crate::pebble::free_port;
 use crate::support::http::{self, Response};
 use crate::support::postgres::Postgres;
@@ -105,6 +106,7 @@ fn a_rolling_restart_behind_a_load_balancer_fails_no_paid_request() {
                 }
             });
         }
+        let _over = Over(&is_over);
         for _ in 0..3 {
             for world in [&mut one, &mut two] {
                 let before = served.load(Ordering::SeqCst);
@@ -114,7 +116,6 @@ fn a_rolling_restart_behind_a_load_balancer_fails_no_paid_request() {
                 wait_until("it to be known as well", || world.ready()["status"] == "ok");
             }
         }
-        is_over.store(true, Ordering::SeqCst);
     });
     assert_eq!(one.upstream.count(), served.into_inner(), "each once");
 }
