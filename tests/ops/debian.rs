@@ -44,7 +44,9 @@ impl Debian {
         let boot = folder.path().join("boot.sh");
         std::fs::write(&boot, BOOT).unwrap();
         let log = std::fs::File::create(folder.path().join("console")).unwrap();
-        let booted = Command::new("unshare")
+        // Ends with this process, however that ends.
+        let booted = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "unshare"])
             .args(["--fork", "--kill-child", "--pid", "--mount", "--uts", "--ipc", "sh"])
             .arg(&boot)
             .arg(&root)
@@ -52,7 +54,7 @@ impl Debian {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .expect("unshare, of util-linux");
+            .expect("setpriv and unshare, of util-linux");
         let debian = Self { folder, booted };
         wait_until("systemd to boot in the clean root", || {
             let (_, state) = debian.tries(&["systemctl", "is-system-running"]);

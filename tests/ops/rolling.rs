@@ -113,7 +113,13 @@ fn a_rolling_restart_behind_a_load_balancer_fails_no_paid_request() {
                 wait_until("some to be served", || served.load(Ordering::SeqCst) > before + 20);
                 world.stop();
                 world.restart();
-                wait_until("it to be known as well", || world.ready()["status"] == "ok");
+                wait_until("it to be known as well", || {
+                    let ready = world.ready();
+                    if ready["status"] != "ok" {
+                        println!("{ready}");
+                    }
+                    ready["status"] == "ok"
+                });
             }
         }
     });
