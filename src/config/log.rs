@@ -53,13 +53,16 @@ fn collector(given: &Spanned<String>, report: &Reporter<'_>) -> Result<String, C
     }
     let address: Result<Uri, _> = given.get_ref().parse();
     let is_one = address.is_ok_and(|address| {
-        matches!(address.scheme_str(), Some("http" | "https"))
+        address.scheme_str() == Some("http")
             && address.host().is_some_and(|host| !host.is_empty())
             && address.path() == "/"
             && address.query().is_none()
     });
     match is_one {
         true => Ok(given.get_ref().clone()),
-        false => refuse("where a collector takes OTLP over gRPC: \"http://HOST:PORT\""),
+        false => refuse(
+            "where a collector takes OTLP over gRPC, in plain HTTP: \"http://HOST:PORT\"; run one \
+             beside Farebox, which sends on by TLS",
+        ),
     }
 }
