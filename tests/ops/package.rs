@@ -107,11 +107,11 @@ impl Installed {
         let copy = |from: &str, to: &str| {
             std::fs::copy(self.play.folder.join(from), self.debian.file(to)).unwrap();
         };
-        copy("tls.cert", "/etc/farebox/lnd.crt");
+        copy("tls.cert", "/etc/farebox/secrets/lnd.crt");
         let macaroon = "/etc/farebox/secrets/farebox.macaroon";
         copy("data/chain/bitcoin/regtest/invoice.macaroon", macaroon);
-        self.debian.runs(&["chown", "root:farebox", macaroon, "/etc/farebox/lnd.crt"]);
-        self.debian.runs(&["chmod", "0640", macaroon, "/etc/farebox/lnd.crt"]);
+        self.debian.runs(&["chown", "root:farebox", macaroon, "/etc/farebox/secrets/lnd.crt"]);
+        self.debian.runs(&["chmod", "0640", macaroon, "/etc/farebox/secrets/lnd.crt"]);
         // A secret that only systemd can read, handed to this unit alone.
         std::fs::write(self.debian.file("/etc/farebox/secrets/ops.token"), "0123456789abcdef0123")
             .unwrap();

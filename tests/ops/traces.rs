@@ -1,13 +1,14 @@
 //! Spans, as a collector of another make gets them (Python's gRPC, OpenTelemetry's own messages).
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
 use crate::pebble::free_port;
+use crate::pypi;
 use crate::support::world::Options;
 use crate::support::{SMS, World, wait_for};
 
@@ -24,7 +25,7 @@ struct Collector {
 impl Collector {
     fn start(port: u16) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ops/collector.py");
-        let mut command = Command::new(from_pypi(&PACKAGES).join("bin/python3"));
+        let mut command = Command::new(pypi::environment(&PACKAGES).join("bin/python3"));
         command.arg(script).arg(port.to_string()).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -50,19 +51,6 @@ impl Drop for Collector {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// Python with packages of PyPI's, in the cache.
-pub fn from_pypi(packages: &[&str]) -> PathBuf {
-    let cache = PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/farebox");
-    let folder = cache.join(packages.join("-").replace("==", "-"));
-    if !folder.join("done").exists() {
-        let run = |command: &mut Command| assert!(command.status().unwrap().success());
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder));
-        run(Command::new(folder.join("bin/pip")).args(["install", "-q"]).args(packages));
-        std::fs::write(folder.join("done"), "").unwrap();
-    }
-    folder
 }
 
 fn traced_to(port: u16) -> World {
