@@ -19,4 +19,5 @@ pub mod run;
 pub mod signal;
 mod sockets;
 pub mod sold;
+mod standing;
 mod supervise;

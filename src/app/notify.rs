@@ -6,8 +6,13 @@ use sd_notify::NotifyState;
 use tracing::warn;
 
 /// From here on requests are served.
-pub(super) fn ready() {
-    tell(&[NotifyState::Ready, NotifyState::Status("serving")]);
+pub(super) fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
+}
+
+/// How things stand has changed.
+pub(super) fn stands(status: &str) {
+    tell(&[NotifyState::Status(&one_line(status))]);
 }
 
 /// The config is being read again.
@@ -19,7 +24,12 @@ pub(super) fn reloading() {
 
 /// It was, and this came of it.
 pub(super) fn reloaded(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    tell(&[NotifyState::Ready, NotifyState::Status(&one_line(status))]);
+}
+
+/// What stands in a line of its own would be an order to systemd, whoever wrote it.
+fn one_line(status: &str) -> String {
+    status.replace(char::is_control, " ")
 }
 
 /// What is under way ends.

@@ -15,6 +15,7 @@ use super::assemble::{self, App};
 use super::beside::BesideServices;
 use super::error::StartError;
 use super::log::Log;
+use super::standing::Standing;
 use super::{certificates, files, master_secret, notify, sold};
 use crate::config::{Config, FixedKeys, Held, Limits, LogSettings, OpsSettings};
 use crate::listen::places::Places;
@@ -62,24 +63,23 @@ struct Settings {
 
 impl Reload {
     /// Reloads as often as it is asked to, one after the other.
-    pub(super) async fn run(mut self, mut asked: mpsc::Receiver<ReloadRequest>) {
+    pub(super) async fn run(
+        mut self,
+        mut asked: mpsc::Receiver<ReloadRequest>,
+        standing: Arc<Standing>,
+    ) {
         while let Some(asker) = asked.recv().await {
             if self.app.stopping.is_cancelled() {
                 return;
             }
             notify::reloading();
             let ended = self.reload().await;
-            let is_ok = ended.is_ok();
-            self.app.metrics.config.reloaded(is_ok);
-            let _ = asker.send(ended);
+            self.app.metrics.config.reloaded(ended.is_ok());
             // Else systemd would take it for serving again.
-            if self.app.stopping.is_cancelled() {
-                return;
+            if !self.app.stopping.is_cancelled() {
+                standing.reloaded(&ended);
             }
-            notify::reloaded(match is_ok {
-                true => "serving, by the config that was reloaded last",
-                false => "serving; the last reload failed and changed nothing",
-            });
+            let _ = asker.send(ended);
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -23,9 +23,8 @@ use super::log::Log;
 use super::notify;
 use super::reload::Reload;
 use super::sockets::{Inherited, Socket};
+use super::standing::Standing;
 use crate::config::{Config, FixedKeys, Held, Limits, OpsSettings};
-use crate::lightning::Node;
-use crate::lightning::error::NodeErrorKind;
 use crate::listen::accept::Accept;
 use crate::listen::places::Places;
 use crate::listen::redirect::Redirect;
@@ -39,10 +38,6 @@ const RELOADS_WAITING_MAX: usize = 16;
 
 /// Longest time that the ledger is written for once an operator is in a hurry.
 const HURRIED_FLUSH_MAX: Duration = Duration::from_secs(5);
-
-/// Longest time that a start waits for the first look at the node, and how often it asks for it.
-const FIRST_LOOK_MAX: Duration = Duration::from_secs(3);
-const FIRST_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What holds from here to the end of the process.
 fn held(config: &Config) -> Held {
@@ -145,16 +140,18 @@ impl Server {
         let (app, drain) = (Arc::clone(&reload.app), Arc::clone(&reload.drain));
         let (stop, connections) = (app.stopping.clone(), TaskTracker::new());
         look_after(&app);
-        orders.stop.run_until_cancelled(first_look(&*app.node)).await;
         reload.beside.open(&app, &app.catalogue.load());
-        tokio::spawn(operators(&reload, gate_address, reloads).serve(ops.listener));
-        tokio::spawn(reload.run(asked));
+        let operators = Arc::new(operators(&reload, gate_address, reloads));
+        let standing = Arc::new(Standing::new(Arc::clone(&operators)));
+        tokio::spawn(operators.serve(ops.listener));
+        tokio::spawn(reload.run(asked, Arc::clone(&standing)));
         if let Some(redirect) = redirect {
             tokio::spawn(redirect.run(stop.clone()));
         }
         let accepting = tokio::spawn(accept.run(connections.clone(), stop.clone()));
         tokio::spawn(notify::keep_alive());
-        notify::ready();
+        notify::ready(&standing.line());
+        tokio::spawn(standing.keep_told());
 
         orders.stop.cancelled().await;
         let drain = *drain.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,17 +179,6 @@ impl Server {
         );
         Ok(ExitCode::FAILURE)
     }
-}
-
-/// Waits until the node has been looked at, so that the first buyer isn't told that it is down. Who
-/// has connected by then is served after it.
-async fn first_look(node: &dyn Node) {
-    let looked = async {
-        while node.state().is_err_and(|error| error.kind() == NodeErrorKind::NotTried) {
-            sleep(FIRST_LOOK_INTERVAL).await;
-        }
-    };
-    let _ = timeout(FIRST_LOOK_MAX, looked).await;
 }
 
 /// Until when a stop waits.

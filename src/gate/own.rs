@@ -71,13 +71,18 @@ impl Gate {
                 let reading = &self.reading;
                 let asking = Asking { client, send_end, reading, forward_headers: &[] };
                 let whole = body::whole(request, limits, asking).await?;
-                self.question(&own, client, whole)
+                self.question(&own, client, whole).await
             }
         }
     }
 
     /// Answers what costs nothing and is read whole.
-    fn question(&self, own: &OwnPath, client: &Client, whole: Whole) -> Result<Answer, Problem> {
+    async fn question(
+        &self,
+        own: &OwnPath,
+        client: &Client,
+        whole: Whole,
+    ) -> Result<Answer, Problem> {
         let Whole { head, body } = whole;
         let asked = Request::from_parts(head, ());
         let host = route::host(&asked).map_err(problems::bad_request)?;
@@ -88,7 +93,9 @@ impl Gate {
                 let invoice = std::str::from_utf8(&body).unwrap_or_default();
                 self.pages.qr(invoice.trim())
             }
-            OwnPath::QuoteDescribed => self.sale.quote_described(&self.catalogue, &body, host),
+            OwnPath::QuoteDescribed => {
+                self.sale.quote_described(&self.catalogue, &body, host).await
+            }
             OwnPath::Quote(name) => {
                 let found = self.catalogue.for_sale_by(name, host);
                 let (service, offer) = found.ok_or_else(problems::nothing_to_quote)?;
@@ -98,7 +105,7 @@ impl Gate {
                     return Err(problems::method_not_allowed("POST", allow));
                 }
                 let (head, ()) = asked.into_parts();
-                self.sale.quote(&PaidRequest {
+                let request = PaidRequest {
                     catalogue: &self.catalogue,
                     service,
                     offer,
@@ -107,7 +114,8 @@ impl Gate {
                     is_for_sale_here: true,
                     client,
                     accepts_page: false,
-                })
+                };
+                self.sale.quote(&request).await
             }
             OwnPath::Status | OwnPath::Page(_) => Err(problems::no_such_service()),
         }

@@ -87,8 +87,8 @@ const CONNECTIONS_MAX: usize = 32;
 
 impl Ops {
     /// Answers until the end of the process: a stop wants to be watched too.
-    pub async fn serve(self, listener: TcpListener) {
-        let (ops, places) = (Arc::new(self), Arc::new(Semaphore::new(CONNECTIONS_MAX)));
+    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let (ops, places) = (self, Arc::new(Semaphore::new(CONNECTIONS_MAX)));
         loop {
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let (socket, actor) = match listener.accept().await {

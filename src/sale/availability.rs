@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::Sale;
 use crate::answer::problem::Problem;
@@ -11,7 +11,24 @@ use crate::lightning::error::NodeErrorKind;
 use crate::service::Service;
 use crate::upstream::sale_stop::SaleStop;
 
+/// Longest time that a buyer waits for the first look at the node, and how often it is asked for.
+const FIRST_LOOK_MAX: Duration = Duration::from_secs(10);
+const FIRST_LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
 impl Sale {
+    /// The same as `refuse_if_down`, once the node has been looked at: a buyer who comes at a start
+    /// isn't told that it is down. The time counts from the start.
+    pub(super) async fn refuse_unless_up(&self, service: &Service) -> Result<(), Problem> {
+        let is_not_tried = || {
+            let state = self.invoices.node_state();
+            state.is_err_and(|error| error.kind() == NodeErrorKind::NotTried)
+        };
+        while is_not_tried() && self.opened.elapsed() < FIRST_LOOK_MAX {
+            sleep(FIRST_LOOK_INTERVAL).await;
+        }
+        self.refuse_if_down(service)
+    }
+
     /// `Err` while something is known to be down.
     pub(super) fn refuse_if_down(&self, service: &Service) -> Result<(), Problem> {
         if self.ledger.health().is_err() {

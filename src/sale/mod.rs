@@ -62,6 +62,8 @@ pub struct Sale {
     pictures: RateLimit,
     /// What is shown to who asks for nothing.
     probed: Probed,
+    /// Since when it sells.
+    opened: Instant,
 }
 
 impl Sale {
@@ -92,6 +94,7 @@ impl Sale {
             quotes,
             pictures,
             probed: Probed::default(),
+            opened: Instant::now(),
         }
     }
 
@@ -108,7 +111,7 @@ impl Sale {
         // What was sold before isn't judged again.
         let sold = rejected.pending.as_ref().and_then(|pending| pending.order.clone());
         let order = sold.clone().map_or_else(|| validate::for_sale(request), Ok)?;
-        self.refuse_if_down(request.service)?;
+        self.refuse_unless_up(request.service).await?;
         let is_revoked = |pending: &&Pending| self.ledger.is_revoked(&pending.hash);
         if let Some(pending) = rejected.pending.as_ref().filter(is_revoked) {
             // What its payment would buy was taken back: its invoice is not offered again.

@@ -54,7 +54,7 @@ impl Sale {
         request: &PaidRequest<'_>,
         log: &mut RequestLog<'_>,
     ) -> Result<Answer, Problem> {
-        self.refuse_if_down(request.service)?;
+        self.refuse_unless_up(request.service).await?;
         let shown = self.probed.of(request.service);
         // Held over the node's answer: who comes meanwhile gets the same.
         let shown = timeout(PATIENCE, shown.lock()).await;

@@ -1,4 +1,4 @@
-//! What a request would cost: the sale's own judgement, without an invoice and without a wait.
+//! What a request would cost: the sale's own judgement, without an invoice.
 
 use std::time::Instant;
 
@@ -35,14 +35,14 @@ impl Sale {
     }
 
     /// What this very request would cost, sent to its service.
-    pub fn quote(&self, request: &PaidRequest<'_>) -> Result<Answer, Problem> {
+    pub async fn quote(&self, request: &PaidRequest<'_>) -> Result<Answer, Problem> {
         validate::for_sale(request)?;
-        self.quoted(request.service, request.offer)
+        self.quoted(request.service, request.offer).await
     }
 
     /// The same for a request that is told of in JSON. Without one, what any request of the service
     /// costs.
-    pub fn quote_described(
+    pub async fn quote_described(
         &self,
         catalogue: &Catalogue,
         body: &[u8],
@@ -57,12 +57,12 @@ impl Sale {
         if let Some(wanted) = asked.request {
             offer.rules.order_of(&wanted).map_err(|unfit| validate::not_for_sale(&unfit))?;
         }
-        self.quoted(service, offer)
+        self.quoted(service, offer).await
     }
 
-    fn quoted(&self, service: &Service, offer: &Offer) -> Result<Answer, Problem> {
+    async fn quoted(&self, service: &Service, offer: &Offer) -> Result<Answer, Problem> {
         // A price that can't be bought at would be untrue.
-        self.refuse_if_down(service)?;
+        self.refuse_unless_up(service).await?;
         let quote = Quote::new(&service.name, offer.price);
         let response = answer::json(StatusCode::OK, "application/json", &quote);
         Ok(Answer { response, code: Code::Quoted })

@@ -1,6 +1,10 @@
 //! Promise 5: the node in each of its conditions: what is said of it, what buyers and payers get,
 //! and that it heals without a restart.
 
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::world::{Options, Play};
@@ -125,12 +129,55 @@ fn an_invoice_of_another_network_is_no_challenge() {
     world.write_config("farebox.toml", &[("\"regtest\"", "\"mainnet\"")]);
     world.gate.kill();
     world.start_again();
-    let payer = world.payer();
-    wait_until("the node to be tried", || {
-        world.gate.output().contains("for regtest, but `lnd.network` says mainnet")
-            || payer.tries_to_buy(SMS).status == 402
+    // Before the first buyer has asked.
+    world.wait_until_node_is("wrong-invoice");
+    world.gate.wait_until_it_says("for regtest, but `lnd.network` says mainnet");
+    world.payer().tries_to_buy(SMS).is(503, "node-down");
+}
+
+/// Hands on what comes in to somewhere else, once it may.
+struct HeldBack {
+    address: SocketAddr,
+    let_go: mpsc::Sender<()>,
+}
+
+impl HeldBack {
+    fn before(there: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (let_go, may_go) = mpsc::channel();
+        thread::spawn(move || {
+            if may_go.recv().is_err() {
+                return;
+            }
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), TcpStream::connect(there).unwrap());
+                let (mut answers, mut asked) =
+                    (near.try_clone().unwrap(), far.try_clone().unwrap());
+                thread::spawn(move || io::copy(&mut { near }, &mut asked));
+                thread::spawn(move || io::copy(&mut { far }, &mut answers));
+            }
+        });
+        Self { address, let_go }
+    }
+}
+
+#[test]
+fn a_buyer_who_comes_before_the_node_was_looked_at_waits_and_nobody_else_does() {
+    let play = Play::new();
+    let held = HeldBack::before(play.grpc);
+    let node = Some((held.address, play.folder.clone()));
+    let world = World::with(Options { node, ..play.options() });
+    world.serves_what_is_free();
+    let ready = world.ready();
+    assert_eq!((&ready["status"], &ready["node"]["status"]), (&"ok".into(), &"not-tried".into()));
+    assert_eq!(world.metric("farebox_connections "), 0.0);
+    thread::scope(|scope| {
+        let buyer = scope.spawn(|| world.payer().tries_to_buy(SMS));
+        wait_until("the buyer", || world.metric("farebox_connections ") == 1.0);
+        held.let_go.send(()).unwrap();
+        assert_eq!(buyer.join().unwrap().status, 402);
     });
-    payer.tries_to_buy(SMS).has_status(503);
 }
 
 /// The State service takes no macaroon, and so knows nothing of this.

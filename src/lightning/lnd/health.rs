@@ -1,6 +1,7 @@
 //! What is known of how LND is. Its State service says whether it serves; that it takes our
-//! macaroon and makes the right invoices, only calls that show the macaroon can tell. What such a
-//! call found wrong counts until another finds it right.
+//! macaroon and makes the right invoices, only calls that show the macaroon can tell: so one is
+//! made before the first buyer comes, and where our files lead to another LND. What such a call
+//! found wrong counts until another finds it right.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ struct Known {
     /// A call found something wrong; from then on it may be tried whether it has passed.
     try_from: Option<Instant>,
     hold: Duration,
-    /// Only an invoice can show that it has passed.
+    /// Only an invoice can show that it makes the right ones, or makes them again.
     needs_invoice: bool,
     /// LND took our macaroon, since it was away and since our files have changed.
     macaroon_taken: bool,
@@ -61,7 +62,7 @@ impl NodeHealth {
             since: None,
             try_from: None,
             hold: FIRST_HOLD,
-            needs_invoice: false,
+            needs_invoice: true,
             macaroon_taken: false,
             made: None,
             told: 0,
@@ -72,11 +73,11 @@ impl NodeHealth {
         self.known().error.clone()
     }
 
-    /// The files are others: what was found wrong with the old ones needn't be.
+    /// The files are others: what was found of the old ones says nothing.
     pub(super) fn begin_again(&self) {
         let mut known = self.known();
         (known.try_from, known.hold, known.needs_invoice, known.macaroon_taken) =
-            (None, FIRST_HOLD, false, false);
+            (None, FIRST_HOLD, true, false);
     }
 
     /// A look at the node begins.
@@ -140,7 +141,7 @@ impl NodeHealth {
             Kind::Silent | Kind::Other => {
                 // Calls that were under way together fail together, and count as one.
                 if known.try_from.is_none_or(|from| from <= now) {
-                    known.hold = if known.needs_invoice {
+                    known.hold = if known.makes_none() {
                         (known.hold * 2).min(LAST_HOLD)
                     } else {
                         FIRST_HOLD
@@ -165,6 +166,12 @@ impl NodeHealth {
 }
 
 impl Known {
+    /// Whether the last call for an invoice came to nothing by a fault of the node's.
+    fn makes_none(&self) -> bool {
+        let kind = self.error.as_ref().map(NodeError::kind);
+        self.needs_invoice && matches!(kind, Some(Kind::Silent | Kind::Other))
+    }
+
     fn set(&mut self, error: Option<NodeError>, now: Instant) {
         if self.error != error {
             self.since = Some(now);
@@ -194,14 +201,20 @@ mod tests {
         health.probed(health.begin_probe(), seen, now);
     }
 
-    #[test]
-    fn a_macaroon_is_shown_once_and_again_after_the_node_was_away_or_the_files_changed() {
+    fn up() -> (NodeHealth, Instant) {
         let (health, now) = (NodeHealth::new(), Instant::now());
-        assert_eq!(health.next_probe(now), Probe::Macaroon, "before the first buyer");
-        probed(&health, Ok(()), now);
+        health.invoice_made(now, now);
+        (health, now)
+    }
+
+    #[test]
+    fn an_invoice_is_made_before_the_first_buyer_comes_and_a_macaroon_shown_after_an_absence() {
+        let (health, now) = (NodeHealth::new(), Instant::now());
+        assert_eq!(health.next_probe(now), Probe::Invoice, "before the first buyer");
+        health.invoice_made(now, now);
         assert_eq!((health.error(), health.next_probe(now)), (None, Probe::Nothing));
         health.begin_again();
-        assert_eq!(health.next_probe(now), Probe::Macaroon);
+        assert_eq!(health.next_probe(now), Probe::Invoice, "it may be another node");
         health.invoice_made(now, now);
         assert_eq!(health.next_probe(now), Probe::Nothing);
         probed(&health, Err(error::locked()), now);
@@ -210,8 +223,7 @@ mod tests {
 
     #[test]
     fn a_refused_macaroon_stays_refused_until_it_is_taken() {
-        let (health, now) = (NodeHealth::new(), Instant::now());
-        probed(&health, Ok(()), now);
+        let (health, now) = up();
         assert!(health.failed(&refused(), now, now));
         assert_eq!(health.next_probe(now), Probe::Later);
         for tries in 1..4 {
@@ -223,8 +235,8 @@ mod tests {
             probed(&health, Err(refused()), then);
         }
         health.begin_again();
-        assert_eq!(health.next_probe(now), Probe::Macaroon, "a new file is tried at once");
-        probed(&health, Ok(()), now);
+        assert_eq!(health.next_probe(now), Probe::Invoice, "a new file is tried at once");
+        health.invoice_made(now, now);
         assert_eq!(health.error(), None);
     }
 
@@ -233,8 +245,7 @@ mod tests {
         for (error, hold) in
             [(silent(), FIRST_HOLD), (error::wrong_invoice("another network"), HOLD_WRONG)]
         {
-            let (health, now) = (NodeHealth::new(), Instant::now());
-            probed(&health, Ok(()), now);
+            let (health, now) = up();
             assert!(health.failed(&error, now, now));
             assert_eq!(health.next_probe(now + hold - Duration::from_millis(1)), Probe::Later);
             assert_eq!(

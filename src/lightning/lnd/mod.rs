@@ -102,7 +102,8 @@ impl Lnd {
         self.health.probed(start, seen, Instant::now());
     }
 
-    async fn wallet_state(&self) -> Result<(), NodeError> {
+    /// Whether its State service says that it serves.
+    pub async fn wallet_state(&self) -> Result<(), NodeError> {
         let (ready, changed) = self.endpoint.fresh(&self.settings)?;
         if changed {
             self.generation.fetch_add(1, Ordering::Relaxed);
