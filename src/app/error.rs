@@ -9,6 +9,7 @@ use crate::config::ConfigError;
 use crate::ledger::error::LedgerError;
 use crate::ledger::id::LedgerId;
 use crate::ledger::postgres::PostgresError;
+use crate::ledger::sold_on;
 use crate::ledger::sqlite::error::OpenError;
 use crate::record::log_filter::FilterError;
 use crate::tls::TlsError;
@@ -68,6 +69,14 @@ pub enum StartError {
         path: PathBuf,
         /// What the secret names.
         named: LedgerId,
+    },
+    /// What the ledger holds was sold on another network.
+    #[error("ledger: {}", sold_on::refusal(found, now))]
+    OtherNetwork {
+        /// The network of what it holds.
+        found: String,
+        /// The config's.
+        now: &'static str,
     },
     /// Where traces go.
     #[error("`log.otlp`: {0}")]

@@ -38,7 +38,8 @@ pub async fn open_ledger(
         + config.longest_life()
         + FIRST_CLAIM_GRACE
         + SECRET_NOTE_INTERVAL * 3 / 2;
-    let opening = LedgerOpening { terms, needed_for, observer };
+    let network = config.lnd.network.name();
+    let opening = LedgerOpening { terms, needed_for, network, observer };
     match &config.ledger {
         LedgerPlace::Sqlite(path) => opening.sqlite(&config.tickets, path).await,
         LedgerPlace::Postgres { url, ca } => {
@@ -54,6 +55,8 @@ struct LedgerOpening {
     terms: LedgerTerms,
     /// How long the minting secret is needed from now on.
     needed_for: Duration,
+    /// The network that is sold on.
+    network: &'static str,
     observer: CommitObserver,
 }
 
@@ -78,6 +81,9 @@ impl LedgerOpening {
         let now = ledger.now();
         let in_use = ledger.secrets_in_use(now.ledger).await?;
         let loaded = master_secret::load(tickets, &in_use, Some(ledger.id()))?;
+        if let Some(found) = ledger.sell_on(self.network).await? {
+            return Err(StartError::OtherNetwork { found, now: self.network });
+        }
         if is_new && loaded.ledgers.is_empty() {
             tracing::warn!(
                 ledger = %ledger.id(),
@@ -106,7 +112,8 @@ impl LedgerOpening {
             .map(|secret| *Keys::derive(secret, "").fingerprint().as_bytes())
             .collect();
         let minting = known.first().copied().ok_or_else(no_secret)?;
-        let terms = SecretTerms { known, minting, ledgers, needed_for: self.needed_for };
+        let Self { needed_for, network, .. } = self;
+        let terms = SecretTerms { known, minting, ledgers, needed_for, network };
         let ledger = PostgresLedger::open(url, tls, self.terms, terms, self.observer).await?;
         Ok((Ledger::new(ledger), secrets))
     }

@@ -12,6 +12,7 @@ mod limits;
 pub mod postgres;
 mod revoked;
 mod row;
+pub mod sold_on;
 mod sql;
 pub mod sqlite;
 pub mod state;

@@ -63,6 +63,7 @@ impl PostgresSubject {
             minting: [1; 16],
             ledgers: Vec::new(),
             needed_for: Duration::ZERO,
+            network: "regtest",
         };
         let url = Zeroizing::new(server.url());
         let tls = Arc::new(tls);

@@ -40,6 +40,8 @@ pub struct SecretTerms {
     pub ledgers: Vec<LedgerId>,
     /// How long tickets that it mints from now on are worth something.
     pub needed_for: Duration,
+    /// The network that tickets are sold on, which their keys are derived for.
+    pub network: &'static str,
 }
 
 /// How a connection is made.
@@ -140,6 +142,7 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
     migrate(client, &secrets.ledgers).await?;
     life::check(client, &secrets.ledgers).await?;
     check_secrets(client, &secrets.known).await?;
+    life::sell_on(client, secrets.network).await?;
     let (wall, clock) = (UnixTime::now(), life::clock(client).await?);
     let until = signed(wall.max(clock).plus(secrets.needed_for).seconds());
     client.execute(NOTE_SECRET, &[&secrets.minting.as_slice(), &until]).await?;

@@ -7,6 +7,7 @@ use super::statements::WHICH;
 use crate::era::Era;
 use crate::ledger::clock::JUMP_MAX;
 use crate::ledger::id::LedgerId;
+use crate::ledger::sold_on;
 use crate::ledger::sql::{millis, signed, unsigned};
 use crate::time::UnixTime;
 
@@ -114,6 +115,24 @@ pub(super) async fn check(client: &impl Queries, named: &[LedgerId]) -> Result<(
          tickets may have been spent since. Run `farebox ledger --config FILE restored`, which \
          parks what nobody knows of",
     ))
+}
+
+/// `Err` where something was sold on another network than this one.
+pub(super) async fn check_network(client: &impl Queries, now: &str) -> Result<(), PostgresError> {
+    let sold_on = "SELECT name FROM farebox.marks WHERE name LIKE 'network:%'
+        AND (EXISTS (SELECT 1 FROM farebox.tickets) OR EXISTS (SELECT 1 FROM farebox.days))";
+    let rows = client.ask(sold_on).await?;
+    let other = rows.iter().map(|row| sold_on::of_mark(row.get(0))).find(|found| *found != now);
+    other.map_or(Ok(()), |found| Err(unusable(&sold_on::refusal(found, now))))
+}
+
+/// Writes down on which network is sold from here on, after the same look.
+pub(super) async fn sell_on(client: &impl Queries, now: &str) -> Result<(), PostgresError> {
+    check_network(client, now).await?;
+    let mark = sold_on::mark(now);
+    let others = "DELETE FROM farebox.marks WHERE name LIKE 'network:%' AND name <>";
+    client.ask(&format!("{others} '{mark}'")).await?;
+    client.set(&mark, 1).await
 }
 
 pub(super) fn unusable(why: &str) -> PostgresError {

@@ -29,15 +29,20 @@ pub(super) async fn look(
     config: &Config,
     tls: &Arc<ClientConfig>,
     secrets: Option<&KnownSecrets>,
+    network: &str,
 ) -> Result<String, PostgresError> {
     session::check(config, tls).await?;
     let (client, driver) = connect(config, tls).await?;
-    let looked = timeout(CONNECT_TIMEOUT, read(&client, secrets)).await;
+    let looked = timeout(CONNECT_TIMEOUT, read(&client, secrets, network)).await;
     driver.abort();
     looked.unwrap_or_else(|_| Err(PostgresError::silent(CONNECT_TIMEOUT)))
 }
 
-async fn read(client: &Client, secrets: Option<&KnownSecrets>) -> Result<String, PostgresError> {
+async fn read(
+    client: &Client,
+    secrets: Option<&KnownSecrets>,
+    network: &str,
+) -> Result<String, PostgresError> {
     let named = secrets.map_or(&[][..], |secrets| secrets.ledgers.as_slice());
     if !has_tables(client).await? {
         if let Some(named) = named.first() {
@@ -55,6 +60,7 @@ async fn read(client: &Client, secrets: Option<&KnownSecrets>) -> Result<String,
     }
     check_layout(&client.query_one(LAYOUT_MARK, &[]).await?)?;
     life::check(client, named).await?;
+    life::check_network(client, network).await?;
     if let Some(secrets) = secrets {
         check_secrets(client, &secrets.fingerprints).await?;
     }

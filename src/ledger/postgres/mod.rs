@@ -215,8 +215,9 @@ pub async fn look(
     url: &Zeroizing<String>,
     tls: &Arc<ClientConfig>,
     secrets: Option<&KnownSecrets>,
+    network: &str,
 ) -> Result<String, PostgresError> {
-    look::look(&read_url(url)?, tls, secrets).await
+    look::look(&read_url(url)?, tls, secrets, network).await
 }
 
 impl PostgresLedger {

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use crate::era::Era;
 use crate::ledger::clock::{JUMP_MAX, LedgerClock, at_start};
 use crate::ledger::id::LedgerId;
+use crate::ledger::sold_on;
 use crate::ledger::sql::{self, signed};
 use crate::ledger::state::Marks;
 use crate::time::UnixTime;
@@ -65,6 +66,25 @@ pub(super) fn refill_jump(connection: &Connection, served: Duration) -> rusqlite
 fn jump_left(connection: &Connection) -> rusqlite::Result<Duration> {
     Ok(get(connection, JUMP_LEFT)?
         .map_or(JUMP_MAX, |left| Duration::from_millis(u64::try_from(left).unwrap_or(0))))
+}
+
+/// On which network something was sold, if anything was.
+pub(super) fn sold_on(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let select = "SELECT name FROM marks WHERE name LIKE 'network:%'
+        AND (EXISTS (SELECT 1 FROM tickets) OR EXISTS (SELECT 1 FROM days))";
+    let name = connection.query_row(select, [], |row| row.get::<_, String>(0)).optional()?;
+    Ok(name.map(|name| sold_on::of_mark(&name).to_owned()))
+}
+
+/// Writes down on which network is sold from here on; `Some` is another one, on which something was
+/// sold: then nothing has changed.
+pub(super) fn sell_on(connection: &Connection, now: &str) -> rusqlite::Result<Option<String>> {
+    if let Some(found) = sold_on(connection)?.filter(|found| found != now) {
+        return Ok(Some(found));
+    }
+    connection.execute("DELETE FROM marks WHERE name LIKE 'network:%'", [])?;
+    set(connection, &sold_on::mark(now), 1)?;
+    Ok(None)
 }
 
 /// A number by its name.

@@ -118,6 +118,15 @@ impl SqliteLedger {
         self.id
     }
 
+    /// Writes down on which network is sold from here on. `Some` is another one, on which something
+    /// was sold: its tickets are no tickets here.
+    pub async fn sell_on(&self, network: &'static str) -> Result<Option<String>, LedgerError> {
+        self.ask(move |store: &mut Store, _: &mut Batch| {
+            marks::sell_on(store.connection(), network)
+        })
+        .await
+    }
+
     /// How many tickets were parked because the process before this one ended in the middle of
     /// them.
     pub fn parked_at_start(&self) -> u64 {

@@ -28,6 +28,8 @@ pub struct Summary {
     pub parked: u64,
     /// Whether it is a copy that was not put back yet.
     pub is_copy: bool,
+    /// On which network something was sold, if anything was.
+    pub sold_on: Option<String>,
     /// In which ways services were sold.
     pub sold: Vec<SoldOffer>,
     /// Per service: paid and not delivered, where payments are known of.
@@ -51,6 +53,7 @@ pub(super) fn summary(path: &Path) -> Result<Summary, OpenError> {
             tickets: count("SELECT count(*) FROM tickets")?,
             parked: count("SELECT count(*) FROM tickets WHERE state = {parked}")?,
             is_copy: marks::is_copy(connection)?,
+            sold_on: marks::sold_on(connection)?,
             sold,
             owed,
         })
