@@ -149,7 +149,7 @@ codes! {
     LedgerDown = "ledger-down", SERVICE_UNAVAILABLE, SameTicket;
     /// The upstream is known to be down.
     UpstreamDown = "upstream-down", SERVICE_UNAVAILABLE, NewTicket;
-    /// The upstream refuses every request, or sends it elsewhere: the operator has to set it right.
+    /// The upstream refuses, parks or redirects every request: the operator has to set it right.
     UpstreamMisconfigured = "upstream-misconfigured", SERVICE_UNAVAILABLE, NewTicket;
     /// There was no connection to the upstream: nothing was sent.
     UpstreamUnreachable = "upstream-unreachable", SERVICE_UNAVAILABLE, SameTicket;

@@ -108,10 +108,10 @@ pub fn no_sale_upstream_down() -> Problem {
     no_sale(Code::UpstreamDown, detail)
 }
 
-/// What the upstream refuses to everybody isn't sold on.
+/// What the upstream refuses to everybody, or leaves unknown, isn't sold on.
 pub fn no_sale_upstream_refuses(retry_after: Duration) -> Problem {
-    let detail = "The service behind this gate refuses every request at the moment, which whoever \
-                  runs it has to set right, so nothing is sold. Paid tickets stay valid.";
+    let detail = "The service behind this gate serves nobody at the moment, which whoever runs it \
+                  has to set right, so nothing is sold. Paid tickets stay valid.";
     no_sale(Code::UpstreamMisconfigured, detail).after(retry_after)
 }
 

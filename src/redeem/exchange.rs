@@ -92,7 +92,7 @@ impl Asker<'_> {
             }
             let left = remembered.unwrap_or_default().saturating_sub(started.elapsed());
             let Some(pause) = pauses.next().filter(|pause| **pause < left) else {
-                return Exchange::nothing(Outcome::Unknown);
+                return Exchange { status: done.status, ..Exchange::nothing(Outcome::Unknown) };
             };
             tokio::select! {
                 () = tokio::time::sleep(*pause) => {}

@@ -132,7 +132,7 @@ impl Runner {
         let asking = asker.ask_until_known(request, send_by, maybe_delivered, attempt.remembered);
         // Should it panic, the ticket is parked instead of being claimed for ever.
         let done = catch_panic(pin!(asking)).await;
-        let Exchange { outcome, answer, refusal, overflow: more, .. } =
+        let Exchange { outcome, status, answer, refusal, overflow: more } =
             done.unwrap_or_else(|| Exchange::nothing(Outcome::Unknown));
         let upstream = started.elapsed();
 
@@ -140,6 +140,7 @@ impl Runner {
         service.metrics.redemption(outcome, attempt.price_msat);
         if outcome == Outcome::Unknown {
             self.say_parked(&service, &attempt);
+            service.upstream.sale_stop.parked(ticket, status, Instant::now());
         }
         let kept = answer.clone().filter(|_| keep == KeepAnswer::Yes);
         let (hash, claim) = (attempt.hash, attempt.claim);

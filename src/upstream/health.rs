@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::connect::ConnectError;
 
 /// How often an upstream is looked at while it is up, and while it isn't.
-const PROBE_UP: Duration = Duration::from_secs(30);
+const PROBE_UP: Duration = Duration::from_secs(10);
 const PROBE_DOWN: Duration = Duration::from_secs(2);
 
 /// What is known.

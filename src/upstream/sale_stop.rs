@@ -1,5 +1,5 @@
 //! Whether a service's sales are stopped by what its upstream answers: what always refuses isn't
-//! sold on.
+//! sold on, nor what always leaves unknown what became of it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,13 +12,13 @@ use super::trouble::Trouble;
 use crate::client::ClientKey;
 use crate::payment_hash::PaymentHash;
 
-/// So many different tickets that were refused without a success between stop the sales: a single
-/// buyer may be at fault itself.
-const REFUSED_TICKETS: usize = 3;
+/// So many different tickets that came to nothing without a success between stop the sales: a
+/// single buyer may be at fault itself.
+const TICKETS_MAX: usize = 3;
 
-/// How long a refusal counts, and how many are remembered: one ticket may be handed in often.
-const REFUSED_FOR: Duration = Duration::from_secs(86_400);
-const REFUSED_MAX: usize = 1000;
+/// How long a ticket counts, and how many are remembered: one may be handed in often.
+const REMEMBERED_FOR: Duration = Duration::from_secs(86_400);
+const REMEMBERED_MAX: usize = 1000;
 
 /// How many challenges are handed out at a time while it isn't known whether the trouble is over.
 const TRIAL_CHALLENGES: usize = 3;
@@ -26,6 +26,11 @@ const TRIAL_CHALLENGES: usize = 3;
 /// How long nothing is sold at first, and at most.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// The same where each try parks a ticket, and how many challenges are handed out at a time.
+const PARKING_PAUSE_FIRST: Duration = Duration::from_secs(60);
+const PARKING_PAUSE_MAX: Duration = Duration::from_secs(600);
+const PARKING_TRIAL_CHALLENGES: usize = 1;
 
 /// Longest that an upstream's own `Retry-After` stops the sales.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
@@ -40,6 +45,8 @@ pub struct SaleStop {
 struct State {
     /// Tickets that were refused since the last success, and when first.
     refused: Vec<(PaymentHash, Instant)>,
+    /// Those of which nobody knows what became of them.
+    parked: Vec<(PaymentHash, Instant)>,
     /// Since so many were refused.
     stopped: Option<Stopped>,
     /// By the upstream's word that it is asked too much.
@@ -50,11 +57,38 @@ struct State {
 
 struct Stopped {
     why: String,
+    by: StoppedBy,
     /// From here on a few challenges are handed out.
     until: Instant,
     pause: Duration,
     /// To whom, since then.
     trials: Vec<ClientKey>,
+}
+
+/// What stops sales.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StoppedBy {
+    /// Nothing is sent, and tickets stay their payers'.
+    Refusals,
+    /// Each try parks a ticket.
+    Parking,
+}
+
+impl StoppedBy {
+    /// How long nothing is sold, at first and at most.
+    const fn pauses(self) -> (Duration, Duration) {
+        match self {
+            Self::Refusals => (PAUSE_FIRST, PAUSE_MAX),
+            Self::Parking => (PARKING_PAUSE_FIRST, PARKING_PAUSE_MAX),
+        }
+    }
+
+    const fn trial_challenges(self) -> usize {
+        match self {
+            Self::Refusals => TRIAL_CHALLENGES,
+            Self::Parking => PARKING_TRIAL_CHALLENGES,
+        }
+    }
 }
 
 struct Limited {
@@ -114,7 +148,7 @@ impl SaleStop {
             return Err(stopped.pause);
         }
         stopped.trials.push(client);
-        if stopped.trials.len() >= TRIAL_CHALLENGES {
+        if stopped.trials.len() >= stopped.by.trial_challenges() {
             stopped.wait_longer(now);
         }
         Ok(ChallengePermit { stop: self, taken_by: Some(client) })
@@ -127,6 +161,7 @@ impl SaleStop {
             info!(service = self.service, "the upstream delivers again: sales go on");
         }
         state.refused.clear();
+        state.parked.clear();
         state.stopped = None;
         state.limited = None;
     }
@@ -147,6 +182,48 @@ impl SaleStop {
         }
     }
 
+    /// Nobody knows what became of a ticket's request, or of one on a pass; `status` is what was
+    /// answered, if anything was.
+    pub fn parked(&self, ticket: PaymentHash, status: Option<StatusCode>, now: Instant) {
+        let mut state = self.state();
+        if !is_news(&mut state.parked, ticket, now) {
+            return;
+        }
+        let count = state.parked.len();
+        let why = || {
+            let last = status.map_or("no answer".to_owned(), |status| format!("status {status}"));
+            format!(
+                "nobody knows what became of the last {count} requests (the last one: {last}), and \
+                 each parked its ticket: what does the backend say of them, and do `delivered` and \
+                 `not_sent` name all its answers?"
+            )
+        };
+        self.count(&mut state, count, StoppedBy::Parking, why, now);
+    }
+
+    /// One more ticket came to nothing, of `count` without a success between.
+    fn count(
+        &self,
+        state: &mut State,
+        count: usize,
+        by: StoppedBy,
+        why: impl Fn() -> String,
+        now: Instant,
+    ) {
+        match &mut state.stopped {
+            Some(stopped) if stopped.until <= now => stopped.wait_longer(now),
+            Some(_) => {}
+            None if count >= TICKETS_MAX => {
+                let why = why();
+                warn!(service = self.service, "{why} Sales stop until one is delivered");
+                let (pause, _) = by.pauses();
+                let (until, trials) = (now + pause, Vec::new());
+                state.stopped = Some(Stopped { why, by, until, pause, trials });
+            }
+            None => {}
+        }
+    }
+
     fn limited(&self, state: &mut State, ticket: PaymentHash, pause: Duration, now: Instant) {
         let before = state.limited.as_ref();
         if before.is_some_and(|limited| limited.ticket == ticket) {
@@ -163,27 +240,17 @@ impl SaleStop {
     }
 
     fn refused(&self, state: &mut State, ticket: PaymentHash, status: StatusCode, now: Instant) {
-        state.refused.retain(|(_, since)| now.saturating_duration_since(*since) < REFUSED_FOR);
-        if state.refused.iter().any(|(refused, _)| *refused == ticket)
-            || state.refused.len() >= REFUSED_MAX
-        {
+        if !is_news(&mut state.refused, ticket, now) {
             return;
         }
-        state.refused.push((ticket, now));
-        match &mut state.stopped {
-            Some(stopped) if stopped.until <= now => stopped.wait_longer(now),
-            Some(_) => {}
-            None if state.refused.len() >= REFUSED_TICKETS => {
-                let why = format!(
-                    "the upstream refuses every request with {status}: are its credentials and \
-                     its address right?"
-                );
-                warn!(service = self.service, "{why} Sales stop until one is delivered");
-                let (until, trials) = (now + PAUSE_FIRST, Vec::new());
-                state.stopped = Some(Stopped { why, until, pause: PAUSE_FIRST, trials });
-            }
-            None => {}
-        }
+        let count = state.refused.len();
+        let why = || {
+            format!(
+                "the upstream refuses every request with {status}: are its credentials and its \
+                 address right?"
+            )
+        };
+        self.count(state, count, StoppedBy::Refusals, why, now);
     }
 
     /// The operator says that it is set right. Gives whether sales were stopped.
@@ -229,10 +296,21 @@ impl State {
 
 impl Stopped {
     fn wait_longer(&mut self, now: Instant) {
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        let (_, longest) = self.by.pauses();
+        self.pause = (self.pause * 2).min(longest);
         self.until = now + self.pause;
         self.trials.clear();
     }
+}
+
+/// Whether a ticket comes to nothing for the first time; it is remembered.
+fn is_news(known: &mut Vec<(PaymentHash, Instant)>, ticket: PaymentHash, now: Instant) -> bool {
+    known.retain(|(_, since)| now.saturating_duration_since(*since) < REMEMBERED_FOR);
+    if known.iter().any(|(known, _)| *known == ticket) || known.len() >= REMEMBERED_MAX {
+        return false;
+    }
+    known.push((ticket, now));
+    true
 }
 
 fn redirects(status: StatusCode, place: Option<&str>) -> String {
@@ -249,113 +327,5 @@ fn redirects(status: StatusCode, place: Option<&str>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use hyper::header::{HeaderMap, LOCATION};
-
-    use super::*;
-    use crate::client::Client;
-
-    fn ticket(n: u8) -> PaymentHash {
-        PaymentHash::from_bytes([n; 32])
-    }
-
-    fn client(n: u8) -> ClientKey {
-        Client::of([192, 0, 2, n].into(), false).key()
-    }
-
-    fn refuse(stop: &SaleStop, n: u8, now: Instant) {
-        stop.failed(ticket(n), StatusCode::FORBIDDEN, Trouble::Refuses, now);
-    }
-
-    /// Whether a client may buy, and does.
-    fn buys(stop: &SaleStop, n: u8, now: Instant) -> bool {
-        stop.take_challenge(client(n), now).map(ChallengePermit::sold).is_ok()
-    }
-
-    #[test]
-    fn several_tickets_without_a_success_between_stop_the_sales() {
-        let (stop, now) = (SaleStop::new("s"), Instant::now());
-        (0..9).for_each(|_| refuse(&stop, 1, now));
-        refuse(&stop, 2, now);
-        assert!(buys(&stop, 1, now), "one buyer may be at fault itself");
-        stop.worked();
-        refuse(&stop, 3, now);
-        refuse(&stop, 4, now);
-        assert!(buys(&stop, 1, now) && stop.why().is_none());
-        refuse(&stop, 5, now + REFUSED_FOR);
-        assert!(buys(&stop, 1, now + REFUSED_FOR), "the others were long ago");
-        refuse(&stop, 6, now + REFUSED_FOR);
-        refuse(&stop, 7, now + REFUSED_FOR);
-        assert_eq!(stop.may_sell(now + REFUSED_FOR), Err(PAUSE_FIRST));
-        assert!(stop.why().unwrap().contains("403"));
-    }
-
-    #[test]
-    fn it_opens_half_after_growing_pauses_and_wholly_by_a_success() {
-        let (stop, mut now) = (SaleStop::new("s"), Instant::now());
-        (0..3).for_each(|n| refuse(&stop, n, now));
-        for pause in [5, 10, 20, 40, 60, 60] {
-            assert_eq!(stop.may_sell(now), Err(Duration::from_secs(pause)));
-            now += Duration::from_secs(pause);
-            assert!((0..3).all(|n| buys(&stop, n, now)));
-        }
-        now += PAUSE_MAX;
-        refuse(&stop, 1, now);
-        assert!(buys(&stop, 1, now), "a ticket that counted before lengthens no pause");
-        refuse(&stop, 9, now);
-        assert_eq!(stop.may_sell(now), Err(PAUSE_MAX), "another was refused again");
-        stop.worked();
-        assert!(stop.why().is_none() && (0..9).all(|n| buys(&stop, n, now)));
-    }
-
-    #[test]
-    fn one_buyer_or_what_is_not_sold_uses_no_trial_up() {
-        let (stop, mut now) = (SaleStop::new("s"), Instant::now());
-        (0..3).for_each(|n| refuse(&stop, n, now));
-        now += PAUSE_FIRST;
-        assert!(buys(&stop, 1, now));
-        assert!((0..9).all(|_| !buys(&stop, 1, now)), "it had one");
-        for n in 2..99 {
-            assert!(stop.take_challenge(client(n), now).is_ok(), "given back each time");
-        }
-        assert!(buys(&stop, 2, now));
-    }
-
-    #[test]
-    fn a_limit_of_the_upstreams_is_waited_for() {
-        let (stop, now) = (SaleStop::new("s"), Instant::now());
-        let wait = Duration::from_secs(7);
-        let limit = |n, wait, now| {
-            stop.failed(ticket(n), StatusCode::TOO_MANY_REQUESTS, Trouble::Limits(wait), now);
-        };
-        limit(1, wait, now);
-        assert_eq!(stop.may_sell(now), Err(wait));
-        assert!(stop.is_limited(now) && stop.why().is_none());
-        refuse(&stop, 5, now);
-        assert_eq!(stop.may_sell(now), Err(wait), "a refusal doesn't open it");
-        assert!(buys(&stop, 1, now + wait));
-        limit(1, wait, now + wait);
-        assert!(buys(&stop, 1, now + wait), "the same ticket stops nobody twice");
-        let long = RETRY_AFTER_MAX * 9;
-        limit(2, long, now + wait);
-        assert_eq!(stop.may_sell(now + wait), Err(PAUSE_MAX), "one ticket doesn't for long");
-        limit(3, long, now + wait);
-        assert_eq!(stop.may_sell(now + wait), Err(RETRY_AFTER_MAX), "several do");
-    }
-
-    #[test]
-    fn a_redirect_stops_them_at_once_until_the_operator_opens_them() {
-        let (stop, now) = (SaleStop::new("s"), Instant::now());
-        let mut headers = HeaderMap::new();
-        headers.insert(LOCATION, "https://u:p@sms.example.com/v2/send?key=k".parse().unwrap());
-        let status = StatusCode::TEMPORARY_REDIRECT;
-        let trouble = Trouble::of(status, &headers, "http://sms.example.com").unwrap();
-        stop.failed(ticket(1), status, trouble, now);
-        let why = stop.why().unwrap();
-        assert!(why.contains("write `upstream = \"https://sms.example.com/v2/send\"`"), "{why}");
-        stop.worked();
-        assert!(stop.may_sell(now + PAUSE_MAX * 9).is_err());
-        assert!(stop.open() && !stop.open());
-        assert!(buys(&stop, 1, now));
-    }
-}
+#[path = "sale_stop_tests.rs"]
+mod tests;

@@ -121,6 +121,30 @@ fn a_limit_of_the_backend_s_is_waited_for() {
     payer.redeems_in_the_end(&ticket, SMS);
 }
 
+/// Kannel's, say, while its SMS centre is away.
+#[test]
+fn answers_that_park_each_ticket_close_it_until_one_is_delivered() {
+    let service = "delivered = { status = [202], body = \"^0:\" }".into();
+    let world = World::with(Options { service, ..Options::default() });
+    let payer = world.payer();
+    let queued = Behaviour::status(202, "3: Queued for later delivery");
+    for unknown in [queued, Behaviour::status(500, "oops"), Behaviour::CloseAfterReading] {
+        world.upstream.behave(Behaviour::status(202, "0: Accepted for delivery"));
+        let kept = payer.buys(SMS);
+        world.upstream.behave(unknown);
+        for _ in 0..3 {
+            payer.redeems(&payer.buys(SMS), SMS).is(504, "outcome-unknown");
+        }
+        payer.tries_to_buy(SMS).is(503, "upstream-misconfigured").bears_no_challenge();
+        let why = world.ready()["upstreams"]["send-sms"]["why"].to_string();
+        assert!(why.contains("last 3 requests") && why.contains("`not_sent`"), "{why}");
+        world.upstream.behave(Behaviour::status(202, "0: Accepted for delivery"));
+        assert_eq!(payer.redeems(&kept, SMS).status, 202);
+        assert_eq!(payer.tries_to_buy(SMS).status, 402);
+    }
+    assert_eq!(world.tickets_that_are("parked").len(), 9);
+}
+
 #[test]
 fn a_redirect_closes_the_sale_until_the_operator_opens_it() {
     let world = World::new();

@@ -17,8 +17,10 @@ fn a_log_that_nobody_reads_stops_nothing() {
     // What is warned of on a request's way, on every worker.
     world.upstream.behave(Behaviour::status(500, "oops"));
     for _ in 0..20 {
+        world.opens_sales();
         payer.redeems(&payer.buys(SMS), SMS).is(504, "outcome-unknown");
     }
+    world.opens_sales();
     world.upstream.behave(Behaviour::okay());
     payer.redeems(&payer.buys(SMS), SMS).is_delivered("Okay");
     assert_eq!(world.ready()["status"], "ok");

@@ -135,6 +135,7 @@ fn of_a_head_that_is_cut_nobody_knows_where_the_body_says_what_it_means() {
         payer.redeems(&payer.buys(SMS), SMS).is(504, "outcome-unknown");
     }
     // It might have said that it was taken before.
+    world.opens_sales();
     world
         .upstream
         .behave(bytes("HTTP/1.1 422 No\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nxx"));

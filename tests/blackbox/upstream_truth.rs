@@ -57,10 +57,10 @@ fn what_nobody_knows_is_parked_and_never_sent_again() {
         Behaviour::status(425, ""),
         Behaviour::CloseAfterReading,
         Behaviour::Stall,
-        // The last, since nothing is sold after it.
         Behaviour::status(302, ""),
     ] {
         world.upstream.behave(behaviour);
+        world.opens_sales();
         let ticket = payer.buys(SMS);
         asked += 1;
         let answer = payer.redeems(&ticket, SMS);
@@ -152,6 +152,7 @@ not_sent = { status = [200], json = { "/status" = "ERR" }, header = { X-Final = 
         (Behaviour::CutShort, 504, "outcome-unknown"),
         (Behaviour::status(404, "by its status"), 502, "upstream-refused"),
     ] {
+        world.opens_sales();
         world.upstream.behave(behaviour);
         payer.redeems(&payer.buys(SMS), SMS).is(status, code);
     }

@@ -221,6 +221,11 @@ impl World {
         http::send(self.ops, "POST", target, &[], b"")
     }
 
+    /// The operator says that the backend is well, whatever it has parked or refused.
+    pub fn opens_sales(&self) {
+        self.operator_posts("/services/send-sms/open").has_status(200);
+    }
+
     /// What an operator orders there of one ticket: `delivered`, `release` or `revoke`.
     pub fn operator_orders(&self, payment_hash: &str, order: &str) -> Response {
         self.operator_posts(&format!("/tickets/{payment_hash}/{order}"))

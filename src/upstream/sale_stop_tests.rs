@@ -1,0 +1,129 @@
+use hyper::header::{HeaderMap, LOCATION};
+
+use super::*;
+use crate::client::Client;
+
+fn ticket(n: u8) -> PaymentHash {
+    PaymentHash::from_bytes([n; 32])
+}
+
+fn client(n: u8) -> ClientKey {
+    Client::of([192, 0, 2, n].into(), false).key()
+}
+
+fn refuse(stop: &SaleStop, n: u8, now: Instant) {
+    stop.failed(ticket(n), StatusCode::FORBIDDEN, Trouble::Refuses, now);
+}
+
+/// Whether a client may buy, and does.
+fn buys(stop: &SaleStop, n: u8, now: Instant) -> bool {
+    stop.take_challenge(client(n), now).map(ChallengePermit::sold).is_ok()
+}
+
+#[test]
+fn several_tickets_without_a_success_between_stop_the_sales() {
+    let (stop, now) = (SaleStop::new("s"), Instant::now());
+    (0..9).for_each(|_| refuse(&stop, 1, now));
+    refuse(&stop, 2, now);
+    assert!(buys(&stop, 1, now), "one buyer may be at fault itself");
+    stop.worked();
+    refuse(&stop, 3, now);
+    refuse(&stop, 4, now);
+    assert!(buys(&stop, 1, now) && stop.why().is_none());
+    refuse(&stop, 5, now + REMEMBERED_FOR);
+    assert!(buys(&stop, 1, now + REMEMBERED_FOR), "the others were long ago");
+    refuse(&stop, 6, now + REMEMBERED_FOR);
+    refuse(&stop, 7, now + REMEMBERED_FOR);
+    assert_eq!(stop.may_sell(now + REMEMBERED_FOR), Err(PAUSE_FIRST));
+    assert!(stop.why().unwrap().contains("403"));
+}
+
+#[test]
+fn it_opens_half_after_growing_pauses_and_wholly_by_a_success() {
+    let (stop, mut now) = (SaleStop::new("s"), Instant::now());
+    (0..3).for_each(|n| refuse(&stop, n, now));
+    for pause in [5, 10, 20, 40, 60, 60] {
+        assert_eq!(stop.may_sell(now), Err(Duration::from_secs(pause)));
+        now += Duration::from_secs(pause);
+        assert!((0..3).all(|n| buys(&stop, n, now)));
+    }
+    now += PAUSE_MAX;
+    refuse(&stop, 1, now);
+    assert!(buys(&stop, 1, now), "a ticket that counted before lengthens no pause");
+    refuse(&stop, 9, now);
+    assert_eq!(stop.may_sell(now), Err(PAUSE_MAX), "another was refused again");
+    stop.worked();
+    assert!(stop.why().is_none() && (0..9).all(|n| buys(&stop, n, now)));
+}
+
+#[test]
+fn tickets_that_are_parked_one_after_the_other_stop_them_for_longer() {
+    let (stop, mut now) = (SaleStop::new("s"), Instant::now());
+    let park = |n, now| stop.parked(ticket(n), Some(StatusCode::ACCEPTED), now);
+    (0..9).for_each(|_| park(1, now));
+    park(2, now);
+    assert!(buys(&stop, 1, now), "one buyer may be at fault itself");
+    stop.worked();
+    (3..5).for_each(|n| park(n, now));
+    assert!(buys(&stop, 1, now) && stop.why().is_none());
+    park(5, now);
+    assert!(stop.why().unwrap().contains("202"));
+    for (n, pause) in [60, 120, 240, 480, 600, 600].into_iter().enumerate() {
+        assert_eq!(stop.may_sell(now), Err(Duration::from_secs(pause)), "{n}");
+        now += Duration::from_secs(pause);
+        assert!(buys(&stop, 1, now) && !buys(&stop, 2, now), "one at a time");
+    }
+    stop.worked();
+    assert!(stop.why().is_none() && (0..9).all(|n| buys(&stop, n, now)));
+}
+
+#[test]
+fn one_buyer_or_what_is_not_sold_uses_no_trial_up() {
+    let (stop, mut now) = (SaleStop::new("s"), Instant::now());
+    (0..3).for_each(|n| refuse(&stop, n, now));
+    now += PAUSE_FIRST;
+    assert!(buys(&stop, 1, now));
+    assert!((0..9).all(|_| !buys(&stop, 1, now)), "it had one");
+    for n in 2..99 {
+        assert!(stop.take_challenge(client(n), now).is_ok(), "given back each time");
+    }
+    assert!(buys(&stop, 2, now));
+}
+
+#[test]
+fn a_limit_of_the_upstreams_is_waited_for() {
+    let (stop, now) = (SaleStop::new("s"), Instant::now());
+    let wait = Duration::from_secs(7);
+    let limit = |n, wait, now| {
+        stop.failed(ticket(n), StatusCode::TOO_MANY_REQUESTS, Trouble::Limits(wait), now);
+    };
+    limit(1, wait, now);
+    assert_eq!(stop.may_sell(now), Err(wait));
+    assert!(stop.is_limited(now) && stop.why().is_none());
+    refuse(&stop, 5, now);
+    assert_eq!(stop.may_sell(now), Err(wait), "a refusal doesn't open it");
+    assert!(buys(&stop, 1, now + wait));
+    limit(1, wait, now + wait);
+    assert!(buys(&stop, 1, now + wait), "the same ticket stops nobody twice");
+    let long = RETRY_AFTER_MAX * 9;
+    limit(2, long, now + wait);
+    assert_eq!(stop.may_sell(now + wait), Err(PAUSE_MAX), "one ticket doesn't for long");
+    limit(3, long, now + wait);
+    assert_eq!(stop.may_sell(now + wait), Err(RETRY_AFTER_MAX), "several do");
+}
+
+#[test]
+fn a_redirect_stops_them_at_once_until_the_operator_opens_them() {
+    let (stop, now) = (SaleStop::new("s"), Instant::now());
+    let mut headers = HeaderMap::new();
+    headers.insert(LOCATION, "https://u:p@sms.example.com/v2/send?key=k".parse().unwrap());
+    let status = StatusCode::TEMPORARY_REDIRECT;
+    let trouble = Trouble::of(status, &headers, "http://sms.example.com").unwrap();
+    stop.failed(ticket(1), status, trouble, now);
+    let why = stop.why().unwrap();
+    assert!(why.contains("write `upstream = \"https://sms.example.com/v2/send\"`"), "{why}");
+    stop.worked();
+    assert!(stop.may_sell(now + PAUSE_MAX * 9).is_err());
+    assert!(stop.open() && !stop.open());
+    assert!(buys(&stop, 1, now));
+}
