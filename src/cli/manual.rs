@@ -17,10 +17,26 @@ const FILES: [(&str, &str); 3] = [
     ("config.example.toml", "Explains every key of the config."),
 ];
 
-const EXIT_CODES: [(&str, &str); 3] = [
+const EXIT_CODES: [(&str, &str); 4] = [
     ("0", "After an orderly stop, a good check, or an act that was done."),
     ("1", "Otherwise: what is wrong stands on standard error."),
     ("2", "For a wrong command line."),
+    ("78", "Where the config, or what it leads to, can't be used before somebody has changed it."),
+];
+
+const SIGNALS: [(&str, &str); 2] = [
+    ("SIGHUP", "serve reads its config again; a bad one changes nothing."),
+    (
+        "SIGTERM, SIGINT, SIGQUIT",
+        "serve accepts nothing more, lets what is under way end, and exits; a second one hurries.",
+    ),
+];
+
+const EXAMPLES: [(&str, &str); 4] = [
+    ("farebox demo", "Everything at once on this machine, with play money."),
+    ("farebox check", "Before the first start, and after each change of the config."),
+    ("farebox tickets list --state parked", "What nobody knows the outcome of."),
+    ("farebox tickets export > 2026.csv", "What was sold, for an account."),
 ];
 
 /// The manual page (roff), with all subcommands.
@@ -59,12 +75,18 @@ fn describe(command: &Command, text: &mut Vec<u8>) -> io::Result<()> {
 
 fn lists(text: &mut Vec<u8>) -> io::Result<()> {
     let mut tail = Roff::new();
-    for (head, rows) in [("FILES", FILES), ("EXIT STATUS", EXIT_CODES)] {
+    let sections: [(&str, &[(&str, &str)]); 4] = [
+        ("FILES", &FILES),
+        ("SIGNALS", &SIGNALS),
+        ("EXIT STATUS", &EXIT_CODES),
+        ("EXAMPLES", &EXAMPLES),
+    ];
+    for (head, rows) in sections {
         tail.control("SH", [head]);
         for (term, what) in rows {
             tail.control("TP", []);
-            tail.text([bold(term)]);
-            tail.text([roman(what)]);
+            tail.text([bold(*term)]);
+            tail.text([roman(*what)]);
         }
     }
     tail.to_writer(text)

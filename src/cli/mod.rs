@@ -20,6 +20,7 @@ use clap_complete::Shell;
 use lightning_invoice::Bolt11Invoice;
 
 use self::check::send::Sending;
+use self::check::unit::UnitCheck;
 use self::ledger::LedgerCommand;
 use self::print::complain;
 use self::tickets::export::ExportFormat;
@@ -66,6 +67,11 @@ enum Command {
         /// check of a container.
         #[arg(long, conflicts_with_all = ["macaroon", "send"])]
         live: bool,
+        /// Check as this systemd unit would meet it: as its user, in its sandbox, with its
+        /// environment and its config. For root.
+        #[arg(long, value_name = "UNIT", num_args = 0..=1, conflicts_with = "live",
+              default_missing_value = "farebox.service")]
+        unit: Option<String>,
     },
     /// Look at tickets that were handed in, and say what became of them.
     Tickets {
@@ -258,6 +264,10 @@ pub fn run() -> ExitCode {
             Command::Check { config, live: true, .. } => {
                 check::live::run(&config_file(config)).await
             }
+            Command::Check { config, macaroon, send, service, unit: Some(unit), .. } => {
+                let sending = send.map(|file| Sending { file, service });
+                check::unit::run(UnitCheck { unit, config, macaroon, sending })
+            }
             Command::Check { config, macaroon, send, service, .. } => {
                 let sending = send.map(|file| Sending { file, service });
                 check::run(&config_file(config), macaroon.as_deref(), sending).await
@@ -276,7 +286,10 @@ pub fn run() -> ExitCode {
     runtime.shutdown_background();
     match ended {
         Ok(code) => code,
-        Err(error) => fail(&error.to_string()),
+        Err(error) => {
+            complain!("farebox: {error}");
+            failure::exit_code(&error)
+        }
     }
 }
 

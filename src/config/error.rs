@@ -73,7 +73,7 @@ impl Reporter<'_> {
     pub(super) fn toml(&self, error: &toml::de::Error) -> ConfigError {
         let mut what = without_text(error.message().trim()).replace('\n', ", ");
         if let Some(suggestion) = suggestion(&what) {
-            what = format!("{what}; did you mean `{suggestion}`?");
+            what = suggesting(&what, &suggestion);
         }
         match error.span() {
             Some(span) => self.at(span, what),
@@ -90,6 +90,16 @@ fn without_text(message: &str) -> Cow<'_, str> {
             format!("{kind}: a text, expected {expected}").into()
         }
         _ => message.into(),
+    }
+}
+
+/// The suggestion stands before the list of all that is known, which may be long.
+fn suggesting(what: &str, suggestion: &str) -> String {
+    match what.split_once(", expected ") {
+        Some((unknown, known)) => {
+            format!("{unknown}; did you mean `{suggestion}`? Expected {known}")
+        }
+        None => format!("{what}; did you mean `{suggestion}`?"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Promise 9: `check` and `serve` say which part of a config is wrong, and what to do about it.
 
-use crate::support::process::Process;
+use crate::support::process::{CONFIG_FAULT, Process};
 use crate::support::world::Play;
 use crate::support::{SMS, World};
 
@@ -68,11 +68,11 @@ fn check_names_each_part_that_fails() {
 fn serve_says_that_its_config_is_missing() {
     let world = World::new();
     let (status, said) = world.farebox("serve --config no-such.toml");
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(CONFIG_FAULT));
     assert!(said.contains("no-such.toml: can't read the config"), "{said}");
     let nowhere = tempfile::tempdir().unwrap();
     let (status, said) = Process::run(&["serve"], nowhere.path());
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(CONFIG_FAULT));
     assert!(said.contains("farebox.toml: can't read") && said.contains("/etc/farebox"), "{said}");
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use crate::support::pooler::Pooler;
 use crate::support::postgres::Postgres;
-use crate::support::process::Process;
+use crate::support::process::{CONFIG_FAULT, Process};
 use crate::support::world::Options;
 use crate::support::{Behaviour, SMS, World};
 
@@ -16,7 +16,7 @@ fn refused(world: &World, changes: &[(&str, &str)]) -> String {
     let mut all = String::new();
     for command in ["check", "serve"] {
         let (status, said) = world.farebox(&format!("{command} --config wrong.toml"));
-        assert_eq!(status.code(), Some(1), "{command}: {said}");
+        assert!(matches!(status.code(), Some(1 | CONFIG_FAULT)), "{command}: {said}");
         all.push_str(&said);
     }
     all
@@ -180,10 +180,10 @@ fn a_pooler_that_gives_each_transaction_another_session() {
     world.stop();
     let environment = [("FAREBOX_LEDGER", pooler.url())];
     let environment = environment.each_ref().map(|(name, url)| (*name, url.as_str()));
-    for command in ["check", "serve"] {
+    for (command, code) in [("check", 1), ("serve", CONFIG_FAULT)] {
         let arguments = [command, "--config", "farebox.toml"];
         let (status, said) = Process::run_with(&arguments, world.folder.path(), &environment);
-        assert_eq!(status.code(), Some(1), "{command}: {said}");
+        assert_eq!(status.code(), Some(code), "{command}: {said}");
         assert!(said.contains("pool_mode = session"), "{command}: {said}");
     }
     drop(pooler);
@@ -192,6 +192,50 @@ fn a_pooler_that_gives_each_transaction_another_session() {
     let payer = world.payer();
     for _ in 0..12 {
         payer.redeems(&payer.buys(SMS), SMS).is_delivered("Okay");
+    }
+}
+
+/// Promises 3 and 9: tickets of one network are strangers on another.
+fn a_ledger_of_another_network(mut world: World) {
+    let payer = world.payer();
+    let ticket = payer.buys(SMS);
+    world.stop();
+    world.write_config("other.toml", &[("\"regtest\"", "\"signet\"")]);
+    for (command, code) in [("check", 1), ("serve", CONFIG_FAULT)] {
+        let (status, said) = world.farebox(&format!("{command} --config other.toml"));
+        let words = "holds what was sold on regtest, and `lnd.network` says signet";
+        assert!(status.code() == Some(code) && said.contains(words), "{command}: {said}");
+        assert!(said.contains("farebox ledger"), "{command}: {said}");
+    }
+    world.restart();
+    payer.redeems(&ticket, SMS).is_delivered("Okay");
+}
+
+#[test]
+fn a_sqlite_ledger_of_another_network() {
+    a_ledger_of_another_network(World::new());
+}
+
+#[test]
+fn a_postgres_ledger_of_another_network() {
+    let postgres = Postgres::start();
+    a_ledger_of_another_network(World::with(Options::postgres(&postgres.url())));
+}
+
+/// Then nothing is lost, nor mixed.
+#[test]
+fn a_network_may_change_before_anything_is_sold() {
+    let postgres = Postgres::start();
+    for options in [Options::default(), Options::postgres(&postgres.url())] {
+        let mut world = World::with(options);
+        for (from, to) in [("regtest", "signet"), ("signet", "regtest")] {
+            world.stop();
+            world.write_config("farebox.toml", &[(&format!("\"{from}\""), &format!("\"{to}\""))]);
+            let (_, said) = world.farebox("check --config farebox.toml");
+            assert!(!said.contains("FAILED   ledger"), "{said}");
+            world.start_again();
+        }
+        world.wait_until_it_sells();
     }
 }
 
@@ -212,10 +256,11 @@ fn a_database_that_belongs_to_another_secret() {
 fn a_word_for_the_log_that_means_nothing() {
     let mut world = World::new();
     world.stop();
-    for command in ["check", "serve"] {
+    for (command, code) in [("check", 1), ("serve", CONFIG_FAULT)] {
         let arguments = [command, "--config", "farebox.toml"];
         let environment = [("RUST_LOG", "farebox=loud")];
         let (status, said) = Process::run_with(&arguments, world.folder.path(), &environment);
-        assert!(status.code() == Some(1) && said.contains("RUST_LOG"), "{command}: {said}");
+        assert_eq!(status.code(), Some(code), "{command}: {said}");
+        assert!(said.contains("RUST_LOG"), "{command}: {said}");
     }
 }

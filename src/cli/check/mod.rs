@@ -6,11 +6,13 @@ mod node;
 mod ports;
 mod report;
 pub(super) mod send;
+pub(super) mod unit;
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use self::report::Report;
@@ -23,6 +25,7 @@ use crate::config::secret::SecretSource;
 use crate::config::{CertificateSource, Config, LedgerPlace};
 use crate::keys::{Keys, MasterSecret};
 use crate::ledger::postgres::{self, KnownSecrets, PostgresError};
+use crate::ledger::sold_on;
 use crate::ledger::sqlite::error::OpenError;
 use crate::ledger::sqlite::{SqliteLedger, Summary};
 use crate::listen::tls::{Certificate, CertificateFiles};
@@ -42,6 +45,13 @@ pub(super) async fn run(
     sending: Option<Sending>,
 ) -> Result<ExitCode, Failure> {
     let mut report = Report::default();
+    if geteuid().is_root() {
+        report.note(
+            "user",
+            "this is root, who may read and write what the user that runs `serve` may not: run it \
+             as that user, or by `--unit` as farebox.service does",
+        );
+    }
     let config = match Config::read(path) {
         Ok(config) => config,
         Err(error) => {
@@ -65,8 +75,14 @@ pub(super) async fn run(
     for service in &config.services {
         upstream(&mut report, &config, service).await;
     }
-    if let Some(sending) = sending {
-        send::check(&mut report, config, &sending).await;
+    match sending {
+        Some(sending) => send::check(&mut report, config, &sending).await,
+        None if config.services.iter().any(|service| service.offer.is_some()) => report.note(
+            "send",
+            "whether a backend takes what it is sent, and its credentials, isn't tried: `check \
+             --send FILE` sends one real request",
+        ),
+        None => {}
     }
     Ok(report.end())
 }
@@ -155,7 +171,8 @@ async fn postgres_ledger(
         fingerprints: loaded.secrets.iter().map(fingerprint).collect(),
         ledgers: loaded.ledgers,
     });
-    postgres::look(url, &tls, secrets.as_ref()).await.map_err(|error| match error {
+    let looked = postgres::look(url, &tls, secrets.as_ref(), config.lnd.network.name()).await;
+    looked.map_err(|error| match error {
         PostgresError::Unusable(what) => what,
         PostgresError::Unavailable(what) => {
             format!("{what}; is it there, and is `ledger.postgres` right?")
@@ -167,9 +184,13 @@ fn sqlite_ledger(report: &mut Report, config: &Config, path: &Path) {
     if let Err(error) = open_ledger::fits(&config.tickets, path) {
         return report.failed("ledger", error);
     }
+    let now = config.lnd.network.name();
     match SqliteLedger::inspect(path) {
         Ok(Some(Summary { is_copy: true, .. })) => {
             report.failed("ledger", OpenError::Copy(path.to_owned()));
+        }
+        Ok(Some(Summary { sold_on: Some(found), .. })) if found != now => {
+            report.failed("ledger", sold_on::refusal(&found, now));
         }
         Ok(Some(summary)) => {
             report.ok(
@@ -182,8 +203,9 @@ fn sqlite_ledger(report: &mut Report, config: &Config, path: &Path) {
                 ),
             );
             let owed = summary.owed.filter(|_| config.detects_payments);
-            let now = UnixTime::now();
-            for said in sold::sentences(&summary.sold, &redeems(config), owed.as_deref(), now) {
+            let services = redeems(config);
+            let told = sold::sentences(&summary.sold, &services, owed.as_deref(), UnixTime::now());
+            for said in told {
                 report.note("ledger", said);
             }
         }

@@ -1,16 +1,17 @@
 //! The node's part of `check`: what the macaroon may do, read from itself; whether LND serves and
 //! makes invoices; and what it tells of itself to a macaroon that may ask.
 
+use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use super::report::Report;
 use crate::config::Config;
-use crate::lightning::error::NodeErrorKind;
 use crate::lightning::lnd::macaroon_id::{
     ADD_INVOICE, GET_INFO, LIST_CHANNELS, LOOKUP_INVOICE, Method, SUBSCRIBE_INVOICES,
 };
-use crate::lightning::lnd::permissions::{bake_command, compare};
+use crate::lightning::lnd::permissions::{Permissions, bake_command, compare};
 use crate::lightning::lnd::{Channels, Inbound, Lnd, LndSettings};
 use crate::lightning::{InvoiceState, NewInvoice, Node as _};
 use crate::tls;
@@ -26,22 +27,13 @@ const MAY_NOT_ASK: &str =
 pub(super) async fn check(report: &mut Report, config: &Config, asking: Option<&Path>) {
     macaroon(report, config);
     let node = Lnd::new(config.lnd.clone(), tls::provider(), Box::new(|_, _| {}));
-    node.probe().await;
-    match node.state() {
-        // The invoice below tells of it.
-        Err(error) if error.kind() != NodeErrorKind::Credential => {
-            return report.failed("node", error);
-        }
-        Ok(()) | Err(_) => {
-            report.ok(
-                "node",
-                format!(
-                    "LND at {} serves, with the certificate in `lnd.certificate`",
-                    config.lnd.address
-                ),
-            );
-        }
+    if let Err(error) = node.wallet_state().await {
+        return report.failed("node", error);
     }
+    report.ok(
+        "node",
+        format!("LND at {} serves, with the certificate in `lnd.certificate`", config.lnd.address),
+    );
     invoice(report, config, &node).await;
     about_itself(report, config, asking).await;
 }
@@ -55,20 +47,27 @@ fn needed(config: &Config) -> Vec<Method> {
     needed
 }
 
+/// Reads the macaroon. `Err` is what is wrong with it, and what to do.
+fn permissions(path: &Path, needed: &[Method], bake: &str) -> Result<Permissions, String> {
+    let fault = |why: &dyn Display, hint: &str| {
+        format!("`lnd.macaroon`: {}: {why}; {hint}", path.display())
+    };
+    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied => {
+            fault(&error, "let the user that runs `serve` read it, through all folders above it")
+        }
+        _ => fault(&error, &format!("correct the path, or bake one: {bake}")),
+    })?;
+    compare(&bytes, needed).map_err(|why| fault(&why, &format!("bake one: {bake}")))
+}
+
 /// Without a call: a macaroon of LND's says itself what it may do.
 fn macaroon(report: &mut Report, config: &Config) {
-    let (path, needed) = (&config.lnd.macaroon, needed(config));
+    let needed = needed(config);
     let bake = bake_command(&needed);
-    let read = std::fs::read(path).map_err(|error| error.to_string());
-    let compared = |bytes: Vec<u8>| compare(&bytes, &needed).map_err(|why| why.to_string());
-    let permissions = match read.and_then(compared) {
+    let permissions = match permissions(&config.lnd.macaroon, &needed, &bake) {
         Ok(permissions) => permissions,
-        Err(why) => {
-            return report.failed(
-                "macaroon",
-                format!("`lnd.macaroon`: {}: {why}; bake one: {bake}", path.display()),
-            );
-        }
+        Err(what) => return report.failed("macaroon", what),
     };
     if !permissions.missing.is_empty() {
         let missing = permissions.missing.join(", ");

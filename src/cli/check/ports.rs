@@ -1,5 +1,6 @@
-//! Whether both listeners may be bound. A port that our own `serve` on this ledger holds is well.
+//! Whether all listeners may be bound. A port that our own `serve` on this ledger holds is well.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -24,27 +25,32 @@ pub(super) async fn check(report: &mut Report, config: &Config) {
     let gate_held = own.as_ref().is_some_and(|own| own.gate == Some(gate));
     one(report, "`listen.address`: the gate", gate, gate_held).await;
     one(report, "`ops.address`: the operator's listener", ops, own.is_some()).await;
+    if let Some(redirect) = config.listen.redirect {
+        // Which one our own has, it doesn't say.
+        one(report, "`listen.redirect`: plain HTTP", redirect, gate_held).await;
+    }
 }
 
 async fn one(report: &mut Report, what: &'static str, address: SocketAddr, is_ours: bool) {
     match bind(what, address).await {
         Ok(_) => report.ok("port", format!("{address} is free, and may be bound")),
-        Err(StartError::Listen { source, .. })
-            if is_ours && source.kind() == std::io::ErrorKind::AddrInUse =>
-        {
+        Err(error) if is(&error, ErrorKind::AddrInUse) && is_ours => {
             report.ok("port", format!("{address} is held by the `serve` of this ledger"));
         }
-        Err(error @ StartError::Listen { .. }) if is_in_use(&error) => report.failed(
+        Err(error) if is(&error, ErrorKind::AddrInUse) => report.failed(
             "port",
             format!("{error}. It may be our own `serve`, which was looked for at `ops.address`"),
+        ),
+        Err(error) if is(&error, ErrorKind::PermissionDenied) => report.failed(
+            "port",
+            format!("{error}. Where a unit has that capability, root checks it by `--unit`"),
         ),
         Err(error) => report.failed("port", error),
     }
 }
 
-fn is_in_use(error: &StartError) -> bool {
-    matches!(error, StartError::Listen { source, .. }
-        if source.kind() == std::io::ErrorKind::AddrInUse)
+fn is(error: &StartError, kind: ErrorKind) -> bool {
+    matches!(error, StartError::Listen { source, .. } if source.kind() == kind)
 }
 
 /// A `serve` that answers at the operator's address, with our own master secret.

@@ -103,6 +103,11 @@ fn order(offer: &Offer, file: &Path) -> Result<Order, String> {
     let made = if offer.rules.takes == Takes::Query {
         let text = String::from_utf8(bytes).map_err(|error| fault(&error))?;
         let query = text.trim().trim_start_matches('?').to_owned();
+        if query.starts_with('{') {
+            let what = "this service takes a query, as it stands in a URL (`to=%2B1234567890&text=\
+                        Hello`), and no JSON";
+            return Err(fault(&what));
+        }
         offer.rules.check(None, Some(&query), Bytes::new())
     } else {
         offer.rules.check(content_type, None, bytes.into())

@@ -14,6 +14,9 @@ use super::{send_signal, wait_for, wait_until};
 /// The environment variable that says how many files a process may open.
 pub const FILES: &str = "FILES_OF_TEST";
 
+/// The exit code where the same again would fail again.
+pub const CONFIG_FAULT: i32 = 78;
+
 pub struct Process {
     child: Child,
     output: Arc<Mutex<String>>,
