@@ -75,7 +75,7 @@ impl Debian {
         let ended = Command::new("nsenter")
             .args(["--target", &first, "--mount", "--pid", "--uts", "--ipc", "--root", "--wd"])
             .args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
-            .arg("DEBIAN_FRONTEND=noninteractive")
+            .args(["DEBIAN_FRONTEND=noninteractive", "timeout", "--kill-after=10", "600"])
             .args(command)
             .stdin(Stdio::null())
             .output()

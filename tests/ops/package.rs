@@ -166,21 +166,18 @@ fn the_package_is_installed_sells_is_upgraded_and_leaves_what_is_worth_money() {
     let debian = &installed.debian;
     is_installed_and_waits_for_its_config(&installed);
     installed.configures(100);
-    let check = ["runuser", "-u", "farebox", "--", "farebox", "check"];
-    // The operators' token is the unit's alone.
-    let (_, said) = debian.tries(&check);
-    assert!(said.contains("ops.token") && !said.contains("panicked"), "{said}");
+    is_checked_as_the_unit_would_meet_it(&installed);
     debian.runs(&["systemctl", "enable", "--now", "farebox"]);
-    assert_eq!(debian.property("StatusText"), "serving", "{}", debian.journal());
+    wait_until("the status", || debian.property("StatusText") == "serving");
 
     let (early, late) = (installed.buys(), installed.buys());
     installed.redeems(&early);
     let path = debian.file("/etc/farebox/farebox.toml");
     let config = std::fs::read_to_string(&path).unwrap();
-    let now = "serving, by the config that was reloaded last";
-    for (price, status) in
-        [("soon", "serving; the last reload failed and changed nothing"), ("250", now)]
-    {
+    for (price, status) in [
+        ("soon", "serving; the last reload failed and changed nothing"),
+        ("250", "serving; the config was reloaded"),
+    ] {
         std::fs::write(&path, config.replace("_sat = 100", &format!("_sat = {price}"))).unwrap();
         debian.runs(&["systemctl", "reload", "farebox"]);
         wait_until("the reload", || debian.property("StatusText") == status);
@@ -197,7 +194,57 @@ fn the_package_is_installed_sells_is_upgraded_and_leaves_what_is_worth_money() {
         installed.redeems(ticket);
     }
     assert_eq!(installed.upstream.count(), 2, "each once");
+    its_status_is_true_and_a_bad_config_lets_it_fail(&installed);
     is_removed_and_purged(&installed);
+}
+
+/// What root may read and bind says nothing of the unit.
+fn is_checked_as_the_unit_would_meet_it(installed: &Installed) {
+    let debian = &installed.debian;
+    let path = debian.file("/etc/farebox/farebox.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let says = |command: &[&str], words: &str| {
+        let (is_well, said) = debian.tries(command);
+        assert!(said.contains(words), "{command:?}: {words} in {said}");
+        is_well
+    };
+    let check = &["farebox", "check", "--unit"][..];
+    assert!(says(check, "All is well."));
+    let bound = config.replace(&installed.gate.to_string(), "127.0.0.1:443");
+    std::fs::write(&path, &bound).unwrap();
+    assert!(says(check, "127.0.0.1:443 is free"));
+    // The operators' token is the unit's alone.
+    std::fs::write(&path, bound.split("\ntoken = ").next().unwrap()).unwrap();
+    let as_user = ["runuser", "-u", "farebox", "--", "farebox", "check"];
+    assert!(!says(&as_user, "root checks it by `--unit`"));
+    std::fs::write(&path, format!("state_dir = \"/srv/farebox\"\n{config}")).unwrap();
+    assert!(!says(check, "FAILED   state: /srv"));
+    // Root has none of the unit's credentials.
+    assert!(!says(&["farebox", "check"], "note     user: this is root"));
+    std::fs::write(&path, &config).unwrap();
+    let macaroon = "/etc/farebox/secrets/farebox.macaroon";
+    debian.runs(&["chmod", "0600", macaroon]);
+    assert!(!says(check, "let the user that runs `serve` read it"));
+    debian.runs(&["chmod", "0640", macaroon]);
+    assert!(!says(&["farebox", "check", "--unit", "no-such.service"], "systemd has no such unit"));
+}
+
+fn its_status_is_true_and_a_bad_config_lets_it_fail(installed: &Installed) {
+    let debian = &installed.debian;
+    installed.play.order("locked");
+    wait_until("the status to say why", || {
+        debian.property("StatusText").starts_with("nothing is sold: LND's wallet is locked")
+    });
+    installed.play.order("up");
+    wait_until("the status to say that all is well", || debian.property("StatusText") == "serving");
+    let path = debian.file("/etc/farebox/farebox.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, config.replace("_sat = 250", "_sat = \"250\"")).unwrap();
+    let (started, _) = debian.tries(&["systemctl", "restart", "farebox"]);
+    let how = ["ActiveState", "ExecMainStatus"].map(|name| debian.property(name));
+    assert!(!started && how == ["failed", "78"], "{how:?}: {}", debian.journal());
+    std::fs::write(&path, config).unwrap();
+    debian.runs(&["systemctl", "restart", "farebox"]);
 }
 
 fn is_installed_and_waits_for_its_config(installed: &Installed) {
@@ -210,11 +257,27 @@ fn is_installed_and_waits_for_its_config(installed: &Installed) {
     for file in ["man/man1/farebox.1.gz", "bash-completion/completions/farebox"] {
         assert!(debian.file(&format!("/usr/share/{file}")).exists(), "{file}");
     }
+    its_links_lead_somewhere(&debian.file("/usr/share/doc/farebox"));
     let (is_well, said) = debian.tries(&["runuser", "-u", "farebox", "--", "farebox", "check"]);
     assert!(!is_well && said.contains("/etc/farebox/tls.crt"), "{said}");
     let (is_well, said) = debian.tries(&["systemctl", "start", "farebox"]);
     assert!(!is_well && debian.journal().contains("/etc/farebox/tls.crt"), "{said}");
     debian.runs(&["systemctl", "stop", "farebox"]);
+}
+
+/// Those of the documents, as they are installed.
+fn its_links_lead_somewhere(folder: &Path) {
+    let mut links = 0;
+    for document in ["README.md", "docs/quick-start.md", "docs/runbook.md", "docs/metrics.md"] {
+        let document = folder.join(document);
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let there = document.parent().unwrap().join(link);
+            assert!(link.contains(':') || there.exists(), "{}: {link}", document.display());
+            links += 1;
+        }
+    }
+    assert!(links > 12, "{links}");
 }
 
 fn is_removed_and_purged(installed: &Installed) {
