@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use toml::de::{DeTable, DeValue};
+
 /// Why a config can't be used.
 #[derive(Debug)]
 pub struct ConfigError {
@@ -63,6 +65,15 @@ impl Reporter<'_> {
         ConfigError { path: self.path.to_owned(), line: Some(line), what: what.into() }
     }
 
+    /// An error about a key: at its place in the file, where it stands there. Of the parts of its
+    /// path one that is a number counts the tables of a list, from 0.
+    pub(super) fn at_key(&self, path: &[&str], what: impl Into<String>) -> ConfigError {
+        match span_of(self.text, path) {
+            Some(span) => self.at(span, what),
+            None => self.whole(what),
+        }
+    }
+
     /// An error about the file as a whole.
     pub(super) fn whole(&self, what: impl Into<String>) -> ConfigError {
         ConfigError { path: self.path.to_owned(), line: None, what: what.into() }
@@ -80,6 +91,20 @@ impl Reporter<'_> {
             None => self.whole(what),
         }
     }
+}
+
+fn span_of(text: &str, path: &[&str]) -> Option<Range<usize>> {
+    let (first, rest) = path.split_first()?;
+    let table = DeTable::parse(text).ok()?;
+    let mut found = table.get_ref().get(*first)?;
+    for part in rest {
+        found = match found.get_ref() {
+            DeValue::Table(table) => table.get(*part)?,
+            DeValue::Array(list) => list.get(part.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(found.span())
 }
 
 /// serde repeats a text that stands where something else belongs. It may be a secret.

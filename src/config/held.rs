@@ -45,11 +45,14 @@ impl Config {
         self.lnd.network = held.network;
         self.detects_payments = held.detects_payments;
         if self.ops.token.is_none() && !held.ops.ip().is_loopback() {
-            return Err(report.whole(format!(
-                "`ops.token` is asked for at {}, where operators are answered until a restart: \
+            return Err(report.at_key(
+                &["ops", "address"],
+                format!(
+                    "`ops.token` is asked for at {}, where operators are answered until a restart: \
                  without it whoever reaches that could change tickets",
-                held.ops
-            )));
+                    held.ops
+                ),
+            ));
         }
         let takes_word = |offer: &crate::service::Offer| offer.without_preimage;
         let needs = self.services.iter().find(|one| one.offer.as_ref().is_some_and(takes_word));

@@ -48,9 +48,9 @@ impl Written {
                 "[ledger] has both `sqlite` and `postgres`; keep one of the two",
             )),
             (Some(source), None) => {
-                let url = source
-                    .read(folder)
-                    .map_err(|what| report.whole(format!("`ledger.postgres`: {what}")))?;
+                let url = source.read(folder).map_err(|what| {
+                    report.at_key(&["ledger", "postgres"], format!("`ledger.postgres`: {what}"))
+                })?;
                 Ok(LedgerPlace::Postgres {
                     url,
                     ca: self.postgres_ca.map(|path| folder.join(path)),

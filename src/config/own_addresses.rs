@@ -15,21 +15,24 @@ pub(super) fn check(
     services: &[ServiceSpec],
 ) -> Result<(), ConfigError> {
     if overlap(listen.address, ops.address) {
-        return Err(report.whole(format!(
-            "`listen.address` {} and `ops.address` {} are one: give `ops.address` another port",
-            listen.address, ops.address
-        )));
+        return Err(report.at_key(
+            &["ops", "address"],
+            format!(
+                "`listen.address` {} and `ops.address` {} are one: give `ops.address` another port",
+                listen.address, ops.address
+            ),
+        ));
     }
     if let Some(redirect) = listen.redirect {
         let others = [("listen.address", listen.address), ("ops.address", ops.address)];
         if let Some((key, other)) = others.into_iter().find(|(_, at)| overlap(redirect, *at)) {
-            return Err(report.whole(format!(
+            return Err(report.at_key(&["listen", "redirect"], format!(
                 "`listen.redirect` {redirect} and `{key}` {other} are one: plain HTTP needs a port \
                  of its own, such as 80"
             )));
         }
     }
-    for service in services {
+    for (index, service) in services.iter().enumerate() {
         let url = &service.backend.url;
         let own = [("listen.address", listen.address), ("ops.address", ops.address)];
         let own = own.into_iter().find(|(_, own)| {
@@ -39,7 +42,7 @@ pub(super) fn check(
             port == own.port() && names_address(host, own.ip())
         });
         if let Some((key, _)) = own {
-            return Err(report.whole(format!(
+            return Err(report.at_key(&["service", &index.to_string(), "upstream"], format!(
                 "service `{}`: its `upstream` is Farebox itself (`{key}`), which would ask itself \
                  for ever; it should be where your backend listens",
                 service.name

@@ -68,6 +68,7 @@ fn one_port_for_both_listeners() {
         &world,
         &[(LISTEN, &LISTEN.replace(":0", ":8409")), (OPS, &OPS.replace(":0", ":8409"))],
     );
+    assert!(said.contains("wrong.toml:9: `listen.address`"), "with its line: {said}");
     assert_eq!(said.matches("give `ops.address` another port").count(), 2, "{said}");
 }
 
@@ -82,7 +83,8 @@ fn an_upstream_that_is_the_gate_itself() {
         ];
         let changes = changes.each_ref().map(|(from, to)| (*from, to.as_str()));
         let said = refused(&world, &changes);
-        assert_eq!(said.matches("its `upstream` is Farebox itself").count(), 2, "{own}: {said}");
+        let words = "wrong.toml:32: service `send-sms`: its `upstream` is Farebox itself";
+        assert_eq!(said.matches(words).count(), 2, "{own}: {said}");
     }
 }
 

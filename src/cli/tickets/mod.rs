@@ -45,6 +45,9 @@ pub(super) async fn run(
     wanted: Wanted,
     output: Option<Output>,
 ) -> Result<ExitCode, Failure> {
+    if let (Wanted::Export(_), Some(_)) = (&wanted, output) {
+        return Err("`--output` is for what is shown; an export is written by `--format`".into());
+    }
     let config = LedgerConfig::read(path)?;
     let ring = ring(&config.tickets);
     let asked = Asked::of(config, ring.as_ref().ok()).await?;

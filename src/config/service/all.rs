@@ -44,10 +44,11 @@ pub(crate) fn check_all(
 fn check_former(report: &Reporter<'_>, services: &[ServiceSpec]) -> Result<(), ConfigError> {
     let names: BTreeSet<&str> = services.iter().map(|service| &*service.name).collect();
     let mut seen = BTreeSet::new();
-    for service in services {
+    for (index, service) in services.iter().enumerate() {
+        let key = ["service", &index.to_string(), "formerly"];
         for name in &service.formerly {
             if names.contains(&**name) || !seen.insert(name.to_string()) {
-                return Err(report.whole(format!(
+                return Err(report.at_key(&key, format!(
                     "service `{}`: `formerly` names `{name}`, which is another service's name, or \
                      stands twice",
                     service.name
@@ -61,11 +62,14 @@ fn check_former(report: &Reporter<'_>, services: &[ServiceSpec]) -> Result<(), C
                     && (other.host.is_none() || other.host == service.host)
             });
             if is_taken || !seen.insert(format!("{method} {path} {:?}", service.host)) {
-                return Err(report.whole(format!(
-                    "service `{}`: `formerly` has the address {method} {path}, which is a \
+                return Err(report.at_key(
+                    &key,
+                    format!(
+                        "service `{}`: `formerly` has the address {method} {path}, which is a \
                      service's address today, or stands twice",
-                    service.name
-                )));
+                        service.name
+                    ),
+                ));
             }
         }
     }
