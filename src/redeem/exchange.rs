@@ -190,7 +190,9 @@ impl Asker<'_> {
         let by_answer = by_answer.filter(|trouble| {
             is_trouble || rules.trouble.is_none() || matches!(trouble, Trouble::Redirects(_))
         });
-        let trouble = by_answer.or(is_trouble.then_some(Trouble::Refuses));
+        // What nobody knows is counted where its ticket is parked.
+        let refuses = is_trouble && outcome == Outcome::NotSent;
+        let trouble = by_answer.or(refuses.then_some(Trouble::Refuses));
         if let Some(trouble) = trouble {
             upstream.sale_stop.failed(self.ticket, status, trouble, Instant::now());
         }

@@ -239,6 +239,8 @@ async fn ask(
     match runner.ledger.resolve(*hash, plan.claim, resolution).await {
         Ok(Settled::Stale) => {}
         Ok(Settled::Done { .. }) => {
+            let is_delivered = resolution == Resolution::Delivered;
+            service.upstream.sale_stop.settled(*hash, is_delivered);
             let service = &*service.name;
             info!(ticket = %hash, service, ?resolution, "a look-up settled a parked ticket");
         }

@@ -95,7 +95,7 @@ impl Sale {
         let trial = stop.take_challenge(client.key(), now);
         let trial = trial.map_err(|pause| stopped(stop, pause))?;
         let (invoice, expires) = self.invoice(request, place).await?;
-        trial.sold();
+        trial.sold(tokio::time::Instant::now());
         let (times, offer) = (&request.catalogue.times, request.offer);
         let minted = self.ledger.now();
         // By the later of the two clocks, so that the ledger refuses nothing that is sold.

@@ -20,17 +20,17 @@ const TICKETS_MAX: usize = 3;
 const REMEMBERED_FOR: Duration = Duration::from_secs(86_400);
 const REMEMBERED_MAX: usize = 1000;
 
-/// How many challenges are handed out at a time while it isn't known whether the trouble is over.
+/// How many challenges are handed out at a time while it isn't known whether the trouble is over:
+/// most are never paid.
 const TRIAL_CHALLENGES: usize = 3;
 
 /// How long nothing is sold at first, and at most.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// The same where each try parks a ticket, and how many challenges are handed out at a time.
+/// The same where each try parks a ticket.
 const PARKING_PAUSE_FIRST: Duration = Duration::from_secs(60);
 const PARKING_PAUSE_MAX: Duration = Duration::from_secs(600);
-const PARKING_TRIAL_CHALLENGES: usize = 1;
 
 /// Longest that an upstream's own `Retry-After` stops the sales.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
@@ -61,6 +61,8 @@ struct Stopped {
     /// From here on a few challenges are handed out.
     until: Instant,
     pause: Duration,
+    /// Since when the pause is that long.
+    paused: Instant,
     /// To whom, since then.
     trials: Vec<ClientKey>,
 }
@@ -82,13 +84,6 @@ impl StoppedBy {
             Self::Parking => (PARKING_PAUSE_FIRST, PARKING_PAUSE_MAX),
         }
     }
-
-    const fn trial_challenges(self) -> usize {
-        match self {
-            Self::Refusals => TRIAL_CHALLENGES,
-            Self::Parking => PARKING_TRIAL_CHALLENGES,
-        }
-    }
 }
 
 struct Limited {
@@ -106,8 +101,13 @@ pub struct ChallengePermit<'a> {
 
 impl ChallengePermit<'_> {
     /// It was handed out.
-    pub fn sold(mut self) {
-        self.taken_by = None;
+    pub fn sold(mut self, now: Instant) {
+        if self.taken_by.take().is_some()
+            && let Some(stopped) = &mut self.stop.state().stopped
+            && stopped.trials.len() >= TRIAL_CHALLENGES
+        {
+            stopped.handed_out(now);
+        }
     }
 }
 
@@ -144,13 +144,10 @@ impl SaleStop {
             return Ok(ChallengePermit { stop: self, taken_by: None });
         };
         // One buyer doesn't have them all.
-        if stopped.trials.contains(&client) {
+        if stopped.trials.contains(&client) || stopped.trials.len() >= TRIAL_CHALLENGES {
             return Err(stopped.pause);
         }
         stopped.trials.push(client);
-        if stopped.trials.len() >= stopped.by.trial_challenges() {
-            stopped.wait_longer(now);
-        }
         Ok(ChallengePermit { stop: self, taken_by: Some(client) })
     }
 
@@ -190,38 +187,44 @@ impl SaleStop {
             return;
         }
         let count = state.parked.len();
-        let why = || {
-            let last = status.map_or("no answer".to_owned(), |status| format!("status {status}"));
-            format!(
-                "nobody knows what became of the last {count} requests (the last one: {last}), and \
-                 each parked its ticket: what does the backend say of them, and do `delivered` and \
-                 `not_sent` name all its answers?"
-            )
-        };
-        self.count(&mut state, count, StoppedBy::Parking, why, now);
+        if count < TICKETS_MAX {
+            return;
+        }
+        let last = status.map_or("no answer".to_owned(), |status| format!("status {status}"));
+        let why = format!(
+            "nobody knows what became of {count} tickets since the last delivery (of the last one: \
+             {last}): what does the backend say of them, and do `delivered` and `not_sent` name \
+             all its answers?"
+        );
+        match &mut state.stopped {
+            Some(stopped) if stopped.by == StoppedBy::Parking => {
+                stopped.why = why;
+                stopped.parked_again(now);
+            }
+            _ => self.stop(&mut state, StoppedBy::Parking, why, now),
+        }
     }
 
-    /// One more ticket came to nothing, of `count` without a success between.
-    fn count(
-        &self,
-        state: &mut State,
-        count: usize,
-        by: StoppedBy,
-        why: impl Fn() -> String,
-        now: Instant,
-    ) {
-        match &mut state.stopped {
-            Some(stopped) if stopped.until <= now => stopped.wait_longer(now),
-            Some(_) => {}
-            None if count >= TICKETS_MAX => {
-                let why = why();
-                warn!(service = self.service, "{why} Sales stop until one is delivered");
-                let (pause, _) = by.pauses();
-                let (until, trials) = (now + pause, Vec::new());
-                state.stopped = Some(Stopped { why, by, until, pause, trials });
+    /// It is known now what became of a ticket that was parked.
+    pub fn settled(&self, ticket: PaymentHash, is_delivered: bool) {
+        let mut state = self.state();
+        let is_parking = |stopped: &Stopped| stopped.by == StoppedBy::Parking;
+        let is_parking = state.stopped.as_ref().is_some_and(is_parking);
+        state.parked.retain(|(parked, _)| *parked != ticket);
+        if is_delivered {
+            state.parked.clear();
+            if is_parking {
+                info!(service = self.service, "a parked ticket was delivered: sales go on");
+                state.stopped = None;
             }
-            None => {}
         }
+    }
+
+    fn stop(&self, state: &mut State, by: StoppedBy, why: String, now: Instant) {
+        warn!(service = self.service, "{why} Sales stop until one is delivered");
+        let (pause, _) = by.pauses();
+        let (until, paused, trials) = (now + pause, now, Vec::new());
+        state.stopped = Some(Stopped { why, by, until, pause, paused, trials });
     }
 
     fn limited(&self, state: &mut State, ticket: PaymentHash, pause: Duration, now: Instant) {
@@ -243,14 +246,18 @@ impl SaleStop {
         if !is_news(&mut state.refused, ticket, now) {
             return;
         }
-        let count = state.refused.len();
-        let why = || {
-            format!(
-                "the upstream refuses every request with {status}: are its credentials and its \
-                 address right?"
-            )
-        };
-        self.count(state, count, StoppedBy::Refusals, why, now);
+        match &mut state.stopped {
+            Some(stopped) if stopped.until <= now => stopped.wait_longer(now),
+            Some(_) => {}
+            None if state.refused.len() >= TICKETS_MAX => {
+                let why = format!(
+                    "the upstream refuses every request with {status}: are its credentials and \
+                     its address right?"
+                );
+                self.stop(state, StoppedBy::Refusals, why, now);
+            }
+            None => {}
+        }
     }
 
     /// The operator says that it is set right. Gives whether sales were stopped.
@@ -295,10 +302,31 @@ impl State {
 }
 
 impl Stopped {
+    /// All trials are handed out.
+    fn handed_out(&mut self, now: Instant) {
+        match self.by {
+            StoppedBy::Refusals => self.wait_longer(now),
+            // Whoever takes them and doesn't pay keeps nobody out for longer.
+            StoppedBy::Parking => {
+                self.until = self.until.max(now + PARKING_PAUSE_FIRST);
+                self.trials.clear();
+            }
+        }
+    }
+
+    /// One more ticket. Those that were sold before the stop may come all at once.
+    fn parked_again(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.paused) >= self.pause {
+            self.wait_longer(now);
+        }
+        self.until = self.until.max(now + self.pause);
+    }
+
     fn wait_longer(&mut self, now: Instant) {
         let (_, longest) = self.by.pauses();
         self.pause = (self.pause * 2).min(longest);
         self.until = now + self.pause;
+        self.paused = now;
         self.trials.clear();
     }
 }

@@ -17,7 +17,7 @@ fn refuse(stop: &SaleStop, n: u8, now: Instant) {
 
 /// Whether a client may buy, and does.
 fn buys(stop: &SaleStop, n: u8, now: Instant) -> bool {
-    stop.take_challenge(client(n), now).map(ChallengePermit::sold).is_ok()
+    stop.take_challenge(client(n), now).map(|permit| permit.sold(now)).is_ok()
 }
 
 #[test]
@@ -68,13 +68,64 @@ fn tickets_that_are_parked_one_after_the_other_stop_them_for_longer() {
     assert!(buys(&stop, 1, now) && stop.why().is_none());
     park(5, now);
     assert!(stop.why().unwrap().contains("202"));
-    for (n, pause) in [60, 120, 240, 480, 600, 600].into_iter().enumerate() {
+    // Those that were sold before come in.
+    (6..20).for_each(|n| park(n, now));
+    assert_eq!(stop.may_sell(now), Err(Duration::from_secs(60)));
+    for (n, pause) in (20..).zip([60, 120, 240, 480, 600, 600]) {
         assert_eq!(stop.may_sell(now), Err(Duration::from_secs(pause)), "{n}");
         now += Duration::from_secs(pause);
-        assert!(buys(&stop, 1, now) && !buys(&stop, 2, now), "one at a time");
+        assert!(buys(&stop, 1, now));
+        park(n, now);
     }
     stop.worked();
     assert!(stop.why().is_none() && (0..9).all(|n| buys(&stop, n, now)));
+}
+
+fn stopped_by_parking(now: Instant) -> SaleStop {
+    let stop = SaleStop::new("s");
+    (0..3).for_each(|n| stop.parked(ticket(n), None, now));
+    assert!(stop.may_sell(now).is_err());
+    stop
+}
+
+#[test]
+fn challenges_that_nobody_pays_keep_it_closed_no_longer() {
+    let mut now = Instant::now();
+    let stop = stopped_by_parking(now);
+    for _ in 0..9 {
+        now += Duration::from_secs(60);
+        for n in 0..9 {
+            assert!(stop.take_challenge(client(n), now).is_ok(), "given back each time");
+        }
+        assert!((0..3).all(|n| buys(&stop, n, now)) && !buys(&stop, 3, now));
+        assert_eq!(stop.may_sell(now), Err(Duration::from_secs(60)));
+    }
+}
+
+#[test]
+fn what_is_found_out_of_a_parked_ticket_counts() {
+    let now = Instant::now();
+    let stop = stopped_by_parking(now);
+    stop.settled(ticket(0), false);
+    assert!(stop.may_sell(now).is_err(), "it wasn't delivered");
+    stop.settled(ticket(1), true);
+    assert!(stop.may_sell(now).is_ok() && stop.why().is_none());
+    // A backend that takes requests and does them later, as a look-up finds.
+    for n in 3..99 {
+        stop.parked(ticket(n), None, now);
+        stop.settled(ticket(n), true);
+        assert!(buys(&stop, 1, now));
+    }
+}
+
+#[test]
+fn refusals_that_turn_into_parking_stop_it_as_parking_does() {
+    let now = Instant::now();
+    let stop = SaleStop::new("s");
+    (0..3).for_each(|n| refuse(&stop, n, now));
+    (3..6).for_each(|n| stop.parked(ticket(n), None, now));
+    assert_eq!(stop.may_sell(now), Err(Duration::from_secs(60)));
+    assert!(stop.why().unwrap().contains("3 tickets"));
 }
 
 #[test]

@@ -137,12 +137,29 @@ fn answers_that_park_each_ticket_close_it_until_one_is_delivered() {
         }
         payer.tries_to_buy(SMS).is(503, "upstream-misconfigured").bears_no_challenge();
         let why = world.ready()["upstreams"]["send-sms"]["why"].to_string();
-        assert!(why.contains("last 3 requests") && why.contains("`not_sent`"), "{why}");
+        assert!(
+            why.contains("3 tickets since the last delivery") && why.contains("`not_sent`"),
+            "{why}"
+        );
         world.upstream.behave(Behaviour::status(202, "0: Accepted for delivery"));
         assert_eq!(payer.redeems(&kept, SMS).status, 202);
         assert_eq!(payer.tries_to_buy(SMS).status, 402);
     }
     assert_eq!(world.tickets_that_are("parked").len(), 9);
+}
+
+#[test]
+fn what_the_operator_finds_out_of_a_parked_ticket_opens_it() {
+    let world = World::new();
+    let payer = world.payer();
+    world.upstream.behave(Behaviour::status(500, "oops"));
+    let tickets = refuse_buyers(&world, 3);
+    payer.tries_to_buy(SMS).is(503, "upstream-misconfigured");
+    let says = |ticket: usize, word| {
+        world.operator_orders(&tickets[ticket].payment_hash(), word).has_status(200);
+        payer.tries_to_buy(SMS).status
+    };
+    assert_eq!((says(0, "release"), says(1, "delivered")), (503, 402));
 }
 
 #[test]
