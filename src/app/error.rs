@@ -71,7 +71,7 @@ pub enum StartError {
         named: LedgerId,
     },
     /// What the ledger holds was sold on another network.
-    #[error("ledger: {}", sold_on::refusal(found, now))]
+    #[error("ledger: {}", sold_on::refusal(found, now, sold_on::FILE_ASIDE))]
     OtherNetwork {
         /// The network of what it holds.
         found: String,

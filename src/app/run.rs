@@ -141,7 +141,8 @@ impl Server {
         let (stop, connections) = (app.stopping.clone(), TaskTracker::new());
         look_after(&app);
         reload.beside.open(&app, &app.catalogue.load());
-        let operators = Arc::new(operators(&reload, gate_address, reloads));
+        let redirects_at = redirect.as_ref().and_then(|at| at.listener.local_addr().ok());
+        let operators = Arc::new(operators(&reload, (gate_address, redirects_at), reloads));
         let standing = Arc::new(Standing::new(Arc::clone(&operators)));
         tokio::spawn(operators.serve(ops.listener));
         tokio::spawn(reload.run(asked, Arc::clone(&standing)));
@@ -219,10 +220,15 @@ fn validity(certificates: &Certificates) -> Validity {
     Box::new(move || shown.validity())
 }
 
-fn operators(reload: &Reload, gate: SocketAddr, reloads: mpsc::Sender<ReloadRequest>) -> Ops {
+fn operators(
+    reload: &Reload,
+    (gate, redirect): (SocketAddr, Option<SocketAddr>),
+    reloads: mpsc::Sender<ReloadRequest>,
+) -> Ops {
     let app: &App = &reload.app;
     Ops {
         gate,
+        redirect,
         guard: Arc::clone(&reload.guard),
         catalogue: Arc::clone(&app.catalogue),
         ring: Arc::clone(&app.ring),
@@ -241,5 +247,6 @@ fn operators(reload: &Reload, gate: SocketAddr, reloads: mpsc::Sender<ReloadRequ
         lines: reload.log.lines(),
         reloads,
         stopping: app.stopping.clone(),
+        started: std::time::Instant::now(),
     }
 }

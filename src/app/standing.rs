@@ -15,12 +15,13 @@ pub(super) struct Standing {
     ops: Arc<Ops>,
     /// What came of the last reload.
     reload: Mutex<Option<String>>,
+    told: Mutex<String>,
 }
 
 impl Standing {
     /// As `ops` sees it.
     pub(super) fn new(ops: Arc<Ops>) -> Self {
-        Self { ops, reload: Mutex::default() }
+        Self { ops, reload: Mutex::default(), told: Mutex::default() }
     }
 
     /// The line: what is wrong, or that nothing is, and what came of the last reload.
@@ -32,19 +33,27 @@ impl Standing {
     /// A reload has ended.
     pub(super) fn reloaded(&self, ended: &Result<Reloaded, ReloadFailed>) {
         *self.reload.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome(ended));
-        notify::reloaded(&self.line());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = self.line();
+        notify::reloaded(&told);
     }
 
     /// Tells systemd of each change, for as long as it is polled.
     pub(super) async fn keep_told(self: Arc<Self>) {
-        let mut told = String::new();
         while !self.ops.stopping.is_cancelled() {
-            let line = self.line();
-            if line != told {
-                notify::stands(&line);
-                told = line;
-            }
+            self.tell();
             tokio::time::sleep(INTERVAL).await;
+        }
+    }
+}
+
+impl Standing {
+    fn tell(&self) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = self.line();
+        if line != *told {
+            notify::stands(&line);
+            *told = line;
         }
     }
 }

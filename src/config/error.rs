@@ -7,18 +7,33 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::secret::SecretError;
+
 /// Why a config can't be used.
 #[derive(Debug)]
 pub struct ConfigError {
     path: PathBuf,
     line: Option<usize>,
     what: String,
+    may_pass: bool,
 }
 
 impl ConfigError {
     /// The file, and the line in it if the fault is at one.
     pub fn place(&self) -> (&Path, Option<usize>) {
         (&self.path, self.line)
+    }
+
+    /// Whether the same may work later, without a change of the config.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
+    }
+
+    /// The same fault, by a secret: its file may lie where something has yet to be mounted.
+    pub(super) fn by(self, error: &SecretError) -> Self {
+        let may_pass = matches!(error, SecretError::File { source, .. }
+            if source.kind() == std::io::ErrorKind::NotFound);
+        Self { may_pass, ..self }
     }
 
     /// What is wrong, and what to do.
@@ -62,7 +77,12 @@ impl Reporter<'_> {
     pub(super) fn at(&self, span: Range<usize>, what: impl Into<String>) -> ConfigError {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        ConfigError { path: self.path.to_owned(), line: Some(line), what: what.into() }
+        ConfigError {
+            path: self.path.to_owned(),
+            line: Some(line),
+            what: what.into(),
+            may_pass: false,
+        }
     }
 
     /// An error about a key: at its place in the file, where it stands there. Of the parts of its
@@ -76,7 +96,7 @@ impl Reporter<'_> {
 
     /// An error about the file as a whole.
     pub(super) fn whole(&self, what: impl Into<String>) -> ConfigError {
-        ConfigError { path: self.path.to_owned(), line: None, what: what.into() }
+        ConfigError { path: self.path.to_owned(), line: None, what: what.into(), may_pass: false }
     }
 
     /// The TOML reader's error, with a suggestion for a mistyped key. Its own display would print

@@ -48,8 +48,9 @@ impl Written {
                 "[ledger] has both `sqlite` and `postgres`; keep one of the two",
             )),
             (Some(source), None) => {
-                let url = source.read(folder).map_err(|what| {
-                    report.at_key(&["ledger", "postgres"], format!("`ledger.postgres`: {what}"))
+                let url = source.read(folder).map_err(|error| {
+                    let what = format!("`ledger.postgres`: {error}");
+                    report.at_key(&["ledger", "postgres"], what).by(&error)
                 })?;
                 Ok(LedgerPlace::Postgres {
                     url,

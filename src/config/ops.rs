@@ -47,10 +47,9 @@ impl Written {
             None => ADDRESS_DEFAULT,
         };
         let read = |source: &Spanned<SecretSource>| {
-            source
-                .get_ref()
-                .read(folder)
-                .map_err(|error| report.at(source.span(), format!("`ops.token`: {error}")))
+            source.get_ref().read(folder).map_err(|error| {
+                report.at(source.span(), format!("`ops.token`: {error}")).by(&error)
+            })
         };
         let token = self.token.as_ref().map(read).transpose()?;
         if let (Some(written), None, false) = (&self.address, &token, address.ip().is_loopback()) {

@@ -17,8 +17,9 @@ const CLOCKS_APART_MAX: Duration = Duration::from_secs(3600);
 /// Most troubles that a line names.
 const TROUBLES_MAX: usize = 2;
 
-/// Of a part that was not looked at yet.
-const NOT_TRIED: &str = NodeErrorKind::NotTried.word();
+/// How long after the start it is no trouble that a part was not looked at yet: buyers wait for the
+/// first look that long.
+const FIRST_LOOK_MAX: Duration = Duration::from_secs(10);
 
 /// A word for programs, and why, for people.
 type Trouble = (&'static str, String);
@@ -31,16 +32,17 @@ struct Readiness {
     certificate: Option<Trouble>,
     payments: Option<Trouble>,
     upstreams: Vec<(String, Option<Trouble>)>,
+    has_just_begun: bool,
 }
 
 impl Readiness {
-    /// What keeps something from being bought, seen or redeemed. That a part was not looked at yet,
-    /// just after the start, is no trouble.
+    /// What keeps something from being bought, seen or redeemed.
     fn troubles(&self) -> impl Iterator<Item = String> {
         let certificate = self.certificate.as_ref().map(|(_, why)| why.clone());
         let what = |what: &'static str, part: &Option<Trouble>| {
-            let (_, why) = part.as_ref().filter(|(word, _)| *word != NOT_TRIED)?;
-            Some(format!("{what}: {why}"))
+            let (word, why) = part.as_ref()?;
+            let is_awaited = self.has_just_begun && *word == NodeErrorKind::NotTried.word();
+            (!is_awaited).then(|| format!("{what}: {why}"))
         };
         let parts = [
             what("nothing is sold or redeemed: ledger", &self.ledger),
@@ -70,6 +72,7 @@ impl Ops {
         // By which `check` knows its own `serve`.
         let instance = json!({
             "gate": self.gate.to_string(),
+            "redirect": self.redirect.map(|redirect| redirect.to_string()),
             "secret": hex::encode(self.ring.minting().fingerprint().as_bytes()),
         });
         let payments = match &self.payments {
@@ -111,6 +114,7 @@ impl Ops {
             certificate: self.certificate_trouble(),
             payments: payments.map(node),
             upstreams: self.upstreams(),
+            has_just_begun: self.started.elapsed() < FIRST_LOOK_MAX,
         }
     }
 

@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -35,12 +35,15 @@ use self::reload::ReloadRequest;
 use self::response::{PLAIN, say, text};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
+use crate::ledger::state::Resolution;
 use crate::lightning::Node;
 use crate::payment::Payments;
+use crate::payment_hash::PaymentHash;
 use crate::record::lines::Lines;
 use crate::record::metrics::Metrics;
 use crate::redeem::Redeem;
 use crate::sale::Sale;
+use crate::service::Service;
 use crate::service::current::CurrentCatalogue;
 
 /// From and until when something is valid, in Unix seconds; `None` where there is nothing that is.
@@ -50,6 +53,8 @@ pub type Validity = Box<dyn Fn() -> Option<(i64, i64)> + Send + Sync>;
 pub struct Ops {
     /// Where payers reach the gate.
     pub gate: SocketAddr,
+    /// Where plain HTTP is sent to https, if anywhere.
+    pub redirect: Option<SocketAddr>,
     /// What is asked of whoever looks at tickets or changes them.
     pub guard: Arc<ArcSwap<Guard>>,
     /// What is served.
@@ -80,6 +85,8 @@ pub struct Ops {
     pub reloads: mpsc::Sender<ReloadRequest>,
     /// Cancelled once the process is to stop.
     pub stopping: CancellationToken,
+    /// Since when it runs.
+    pub started: Instant,
 }
 
 /// Most connections of operators at once.
@@ -180,6 +187,16 @@ fn about_services(ops: &Ops, actor: Actor, method: &Method, rest: &str) -> Respo
     text(StatusCode::OK, "application/json", format!("{}\n", json!({ "opened": was_stopped })))
 }
 
+/// What the operator says of a parked ticket says something of its backend, too.
+fn resolved(ops: &Ops, ticket: PaymentHash, service: &str, resolution: Resolution) {
+    let catalogue = ops.catalogue.load();
+    let is_its = |one: &&Arc<Service>| one.names().all().any(|name| name == service);
+    for service in catalogue.services.iter().filter(is_its) {
+        let is_delivered = resolution == Resolution::Delivered;
+        service.upstream.sale_stop.settled(ticket, is_delivered);
+    }
+}
+
 async fn about_tickets(
     ops: &Ops,
     actor: Actor,
@@ -199,8 +216,13 @@ async fn about_tickets(
     };
     let (ring, detects) = (Some(&*ops.ring), ops.payments.is_some());
     let answered = tickets::answer(&ops.ledger, ring, actor, command, detects).await;
-    if matches!(command, tickets::TicketCommand::Revoke(_)) {
-        ops.ledger.refresh_revoked().await;
+    match (command, &answered) {
+        (tickets::TicketCommand::Revoke(_), _) => ops.ledger.refresh_revoked().await,
+        (tickets::TicketCommand::Resolve(hash, resolution), Ok(shown)) => {
+            let service = shown.get("service").and_then(Value::as_str).unwrap_or_default();
+            resolved(ops, hash, service, resolution);
+        }
+        _ => {}
     }
     match answered {
         Ok(answer) => text(StatusCode::OK, "application/json", format!("{answer}\n")),

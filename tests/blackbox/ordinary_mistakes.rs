@@ -205,7 +205,7 @@ fn a_ledger_of_another_network(mut world: World) {
     world.write_config("other.toml", &[("\"regtest\"", "\"signet\"")]);
     for (command, code) in [("check", 1), ("serve", CONFIG_FAULT)] {
         let (status, said) = world.farebox(&format!("{command} --config other.toml"));
-        let words = "holds what was sold on regtest, and `lnd.network` says signet";
+        let words = "holds what was offered or sold on regtest, and `lnd.network` says signet";
         assert!(status.code() == Some(code) && said.contains(words), "{command}: {said}");
         assert!(said.contains("farebox ledger"), "{command}: {said}");
     }
@@ -252,6 +252,41 @@ fn a_database_that_belongs_to_another_secret() {
     let (status, said) = world.farebox("check --config farebox.toml");
     assert!(status.code() == Some(1) && said.contains("FAILED   ledger"), "{said}");
     assert!(said.contains("1 master secret(s) that tickets are still signed with"), "{said}");
+}
+
+/// A file may lie where something is yet to be mounted: a supervisor does well to try again.
+#[test]
+fn a_fault_that_may_pass_by_itself_is_told_from_others_by_the_exit_code() {
+    let mut world = World::new();
+    world.stop();
+    let token = |source: &str| format!("{OPS}\ntoken = {source}");
+    for (source, code) in [
+        ("{ file = \"nowhere\" }", 1),
+        ("{ env = \"NOWHERE\" }", CONFIG_FAULT),
+        ("5", CONFIG_FAULT),
+    ] {
+        world.write_config("wrong.toml", &[(OPS, &token(source))]);
+        let (status, said) = world.farebox("serve --config wrong.toml");
+        assert!(status.code() == Some(code) && said.contains("wrong.toml:"), "{source}: {said}");
+    }
+}
+
+#[test]
+fn a_port_for_plain_http_that_is_not_our_own() {
+    let world = World::new();
+    world.pin_port();
+    world.write_ops_config();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap();
+    let changed = format!("acme = {{ domains = [\"sms.example.com\"] }}\nredirect = \"{at}\"");
+    let ops = std::fs::read_to_string(world.folder.path().join("ops.toml")).unwrap();
+    let ops = ops.replacen("plain_http = true", &changed, 1);
+    std::fs::write(world.folder.path().join("redirects.toml"), ops).unwrap();
+    let (_, said) = world.farebox("check --config redirects.toml");
+    assert!(
+        said.contains(&format!("`listen.redirect`: plain HTTP can't listen on {at}")),
+        "{said}"
+    );
 }
 
 #[test]

@@ -193,7 +193,7 @@ fn the_package_is_installed_sells_is_upgraded_and_leaves_what_is_worth_money() {
     for ticket in [&early, &late] {
         installed.redeems(ticket);
     }
-    assert_eq!(installed.upstream.count(), 2, "each once");
+    assert_eq!(installed.upstream.count(), 3, "each once, and the operator's own");
     its_status_is_true_and_a_bad_config_lets_it_fail(&installed);
     is_removed_and_purged(&installed);
 }
@@ -210,6 +210,11 @@ fn is_checked_as_the_unit_would_meet_it(installed: &Installed) {
     };
     let check = &["farebox", "check", "--unit"][..];
     assert!(says(check, "All is well."));
+    // Root's own file, which the unit couldn't read.
+    std::fs::write(debian.file("/root/order.json"), SMS).unwrap();
+    let sends = ["farebox", "check", "--unit", "--send", "/root/order.json"];
+    assert!(says(&sends, "which counts as delivered"));
+    assert_eq!(installed.upstream.count(), 1);
     let bound = config.replace(&installed.gate.to_string(), "127.0.0.1:443");
     std::fs::write(&path, &bound).unwrap();
     assert!(says(check, "127.0.0.1:443 is free"));
@@ -226,7 +231,10 @@ fn is_checked_as_the_unit_would_meet_it(installed: &Installed) {
     debian.runs(&["chmod", "0600", macaroon]);
     assert!(!says(check, "let the user that runs `serve` read it"));
     debian.runs(&["chmod", "0640", macaroon]);
-    assert!(!says(&["farebox", "check", "--unit", "no-such.service"], "systemd has no such unit"));
+    assert!(!says(
+        &["farebox", "check", "--unit", "no-such.service"],
+        "No files found for no-such.service"
+    ));
 }
 
 fn its_status_is_true_and_a_bad_config_lets_it_fail(installed: &Installed) {

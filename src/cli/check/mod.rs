@@ -7,6 +7,7 @@ mod ports;
 mod report;
 pub(super) mod send;
 pub(super) mod unit;
+mod unit_file;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -190,7 +191,7 @@ fn sqlite_ledger(report: &mut Report, config: &Config, path: &Path) {
             report.failed("ledger", OpenError::Copy(path.to_owned()));
         }
         Ok(Some(Summary { sold_on: Some(found), .. })) if found != now => {
-            report.failed("ledger", sold_on::refusal(&found, now));
+            report.failed("ledger", sold_on::refusal(&found, now, sold_on::FILE_ASIDE));
         }
         Ok(Some(summary)) => {
             report.ok(

@@ -26,8 +26,8 @@ pub(super) async fn check(report: &mut Report, config: &Config) {
     one(report, "`listen.address`: the gate", gate, gate_held).await;
     one(report, "`ops.address`: the operator's listener", ops, own.is_some()).await;
     if let Some(redirect) = config.listen.redirect {
-        // Which one our own has, it doesn't say.
-        one(report, "`listen.redirect`: plain HTTP", redirect, gate_held).await;
+        let is_held = own.as_ref().is_some_and(|own| own.redirect == Some(redirect));
+        one(report, "`listen.redirect`: plain HTTP", redirect, is_held).await;
     }
 }
 
@@ -56,6 +56,7 @@ fn is(error: &StartError, kind: ErrorKind) -> bool {
 /// A `serve` that answers at the operator's address, with our own master secret.
 struct Running {
     gate: Option<SocketAddr>,
+    redirect: Option<SocketAddr>,
 }
 
 impl Running {
@@ -67,8 +68,9 @@ impl Running {
         let (_, asked) = timeout(ANSWER_TIME_MAX, asking).await.ok()?.ok()?;
         let instance = asked.get("instance")?;
         let text = |name: &str| instance.get(name).and_then(Value::as_str);
+        let address = |name: &str| text(name).and_then(|address| address.parse().ok());
         (text("secret")? == own)
-            .then(|| Self { gate: text("gate").and_then(|gate| gate.parse().ok()) })
+            .then(|| Self { gate: address("gate"), redirect: address("redirect") })
     }
 }
 

@@ -1,41 +1,27 @@
 //! `farebox check --unit`: the same check as a systemd unit would meet it: as its user, in its
-//! sandbox, with its environment. What root can read and write says nothing of that.
+//! sandbox, with its environment and credentials. What root can read and write says nothing of
+//! that. It runs as a unit of its own, which has all settings of the other but for what is started.
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use super::send::Sending;
+use super::unit_file::{Exec, ServiceSection};
 use crate::cli::failure::Failure;
+use crate::cli::print::complain;
 
-/// What decides what the unit can reach; as `systemctl show` prints them, `systemd-run` takes them.
-const TAKEN_OVER: [&str; 15] = [
-    "User",
-    "Group",
-    "SupplementaryGroups",
-    "AmbientCapabilities",
-    "ProtectSystem",
-    "ProtectHome",
-    "PrivateTmp",
-    "PrivateDevices",
-    "ReadWritePaths",
-    "ReadOnlyPaths",
-    "InaccessiblePaths",
-    "StateDirectory",
-    "StateDirectoryMode",
-    "WorkingDirectory",
-    "Environment",
-];
-
-/// Of which the names differ.
-const ENVIRONMENT_FILES: &str = "EnvironmentFiles";
-
-/// What `systemctl show` doesn't print, but `systemctl cat` does.
-const CREDENTIALS: [&str; 3] = ["LoadCredential", "LoadCredentialEncrypted", "SetCredential"];
+/// Where settings of units lie that are gone after a restart of the machine.
+const RUNTIME_UNITS: &str = "/run/systemd/system";
 
 /// Where a unit finds its credentials.
-const CREDENTIALS_FOLDER: &str = "/run/credentials";
+const CREDENTIALS: &str = "/run/credentials";
+
+/// From here on an exit status is systemd's own: the unit could not be set up (systemd.exec(5)).
+const SETUP_FAILED: i32 = 200;
 
 /// What is checked so.
 pub(crate) struct UnitCheck {
@@ -52,27 +38,71 @@ pub(crate) struct UnitCheck {
 pub(crate) fn run(check: UnitCheck) -> Result<ExitCode, Failure> {
     let is_whole = check.unit.contains('.');
     let unit = format!("{}{}", check.unit, if is_whole { "" } else { ".service" });
-    let shown = show(&unit)?;
-    let written = systemctl(&["cat", "--", &unit])?;
+    let section = ServiceSection::of(&systemctl(&["cat", "--", &unit])?);
     let own = format!("farebox-check-{}.service", std::process::id());
-    let mut command = Command::new("systemd-run");
-    command.args(["--pipe", "--wait", "--collect", "--quiet", "--unit", &own]);
-    for (name, value) in properties(&shown).into_iter().chain(credentials(&written, &unit, &own)) {
-        command.arg(format!("--property={name}={value}"));
+    let mut settings = section.settings();
+    if section.has_credentials() {
+        // At the place where its config names them.
+        let bound = format!("{CREDENTIALS}/{own}:{CREDENTIALS}/{unit}");
+        settings.push_str(&format!("BindReadOnlyPaths={bound}\n"));
     }
-    command.arg("--").arg(std::env::current_exe()?).args(arguments(check, &shown)?);
+    let mut given = Given { own: &own, settings: &mut settings, arguments: vec!["check".into()] };
+    given.config(check.config, section.exec().as_ref())?;
+    given.file("--macaroon", "macaroon", check.macaroon)?;
+    if let Some(Sending { file, service }) = check.sending {
+        given.file("--send", "send", Some(file))?;
+        let service = service.into_iter().flat_map(|name| ["--service".into(), name.into()]);
+        given.arguments.extend(service);
+    }
+    let arguments = given.arguments;
+    // In a file: whoever looks at processes sees arguments.
+    let _drop_in = DropIn::write(&own, &settings)?;
+    let mut command = Command::new("systemd-run");
+    command.args(["--pipe", "--wait", "--collect", "--quiet", "--unit", &own, "--"]);
+    command.arg(std::env::current_exe()?).args(arguments);
     let ended = command.status().map_err(|error| missing("systemd-run", &error))?;
+    if let Some(status) = ended.code().filter(|code| *code >= SETUP_FAILED) {
+        complain!(
+            "farebox: systemd can't set up such a unit (exit status {status}, systemd.exec(5)), \
+             and so {unit} neither: `journalctl -u {own}` says why"
+        );
+    }
     let code = ended.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// What systemd knows of the unit, a line each.
-fn show(unit: &str) -> Result<String, Failure> {
-    let names = format!("{},{ENVIRONMENT_FILES},LoadState,ExecStart", TAKEN_OVER.join(","));
-    let shown = systemctl(&["show", "--property", &names, "--", unit])?;
-    match shown.lines().any(|line| line == "LoadState=loaded") {
-        true => Ok(shown),
-        false => Err(format!("`--unit {unit}`: systemd has no such unit").into()),
+/// What the check is told.
+struct Given<'a> {
+    own: &'a str,
+    settings: &'a mut String,
+    arguments: Vec<OsString>,
+}
+
+impl Given<'_> {
+    /// The config: one that was named, else the unit's own.
+    fn config(&mut self, named: Option<PathBuf>, exec: Option<&Exec>) -> Result<(), Failure> {
+        let path = match (named, exec) {
+            (Some(path), _) => std::path::absolute(path)?,
+            (None, Some(Exec { config: Some(path), .. })) => path.clone(),
+            (None, _) => {
+                return Err("the unit's ExecStart= names no `--config`: name the one that it \
+                            serves, by --config"
+                    .into());
+            }
+        };
+        self.arguments.extend(["--config".into(), path.into()]);
+        Ok(())
+    }
+
+    /// A file of root's, which the unit needn't be able to read: it is handed one as a credential.
+    fn file(&mut self, option: &str, name: &str, path: Option<PathBuf>) -> Result<(), Failure> {
+        let Some(path) = path else { return Ok(()) };
+        let path = std::path::absolute(path)?;
+        fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        self.settings.push_str(&format!("LoadCredential={name}:{}\n", path.display()));
+        let there = Path::new(CREDENTIALS).join(self.own).join(name);
+        self.arguments.extend([option.into(), there.into()]);
+        Ok(())
     }
 }
 
@@ -92,135 +122,26 @@ fn missing(program: &str, error: &std::io::Error) -> String {
     }
 }
 
-/// Those that are set.
-fn properties(shown: &str) -> Vec<(&str, String)> {
-    let lines = shown.lines().filter_map(|line| line.split_once('='));
-    lines
-        .filter_map(|(name, value)| match name {
-            _ if value.is_empty() || value == "[not set]" => None,
-            ENVIRONMENT_FILES => Some(("EnvironmentFile", environment_file(value))),
-            _ => TAKEN_OVER.contains(&name).then(|| (name, value.to_owned())),
-        })
-        .collect()
-}
+/// Settings of a unit, in a folder that is removed at the end.
+struct DropIn(PathBuf);
 
-/// Those that the files of the unit, as they are `written`, hand to it; at the place where its
-/// config names them, though the check runs as a unit of its own.
-fn credentials(written: &str, unit: &str, own: &str) -> Vec<(&'static str, String)> {
-    let mut all: Vec<(&str, String)> = Vec::new();
-    for (name, value) in written.lines().filter_map(|line| line.trim().split_once('=')) {
-        match (CREDENTIALS.into_iter().find(|known| *known == name), value) {
-            (None, _) => {}
-            (Some(name), "") => all.retain(|(given, _)| *given != name),
-            (Some(name), value) => all.push((name, value.to_owned())),
-        }
-    }
-    if !all.is_empty() {
-        let bound = format!("{CREDENTIALS_FOLDER}/{own}:{CREDENTIALS_FOLDER}/{unit}");
-        all.push(("BindReadOnlyPaths", bound));
-    }
-    all
-}
-
-/// From `/etc/x (ignore_errors=yes)` to `-/etc/x`.
-fn environment_file(shown: &str) -> String {
-    match shown.rsplit_once(" (ignore_errors=") {
-        Some((path, "yes)")) => format!("-{path}"),
-        Some((path, _)) => path.to_owned(),
-        None => shown.to_owned(),
+impl DropIn {
+    fn write(unit: &str, settings: &str) -> Result<Self, Failure> {
+        let folder = Path::new(RUNTIME_UNITS).join(format!("{unit}.d"));
+        let fault = |error: std::io::Error| format!("{}: {error}; are you root?", folder.display());
+        fs::create_dir_all(&folder).map_err(fault)?;
+        let drop_in = Self(folder.clone());
+        let file = folder.join("as-the-unit.conf");
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let written = options.open(file).and_then(|mut file| file.write_all(settings.as_bytes()));
+        written.map_err(fault)?;
+        Ok(drop_in)
     }
 }
 
-/// The config that the unit serves.
-fn served_config(shown: &str) -> Option<PathBuf> {
-    let start = shown.lines().find_map(|line| line.strip_prefix("ExecStart="))?;
-    let mut words = start.split_whitespace().skip_while(|word| *word != "--config");
-    words.nth(1).map(PathBuf::from)
-}
-
-fn arguments(check: UnitCheck, shown: &str) -> Result<Vec<OsString>, Failure> {
-    let mut arguments: Vec<OsString> = vec!["check".into()];
-    // The unit works in another folder.
-    let mut names = |option: &str, path: Option<PathBuf>| -> Result<(), Failure> {
-        if let Some(path) = path {
-            arguments.extend([option.into(), std::path::absolute(path)?.into()]);
-        }
-        Ok(())
-    };
-    names("--config", check.config.or_else(|| served_config(shown)))?;
-    names("--macaroon", check.macaroon)?;
-    if let Some(Sending { file, service }) = check.sending {
-        names("--send", Some(file))?;
-        arguments.extend(service.into_iter().flat_map(|name| ["--service".into(), name.into()]));
-    }
-    Ok(arguments)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// As systemd 252 prints them.
-    const SHOWN: &str = "\
-ExecStart={ path=/usr/bin/farebox ; argv[]=/usr/bin/farebox serve --config \
-/etc/farebox/farebox.toml ; ignore_errors=no ; start_time=[n/a] ; pid=0 ; status=0/0 }
-EnvironmentFiles=/etc/farebox/environment (ignore_errors=yes)
-EnvironmentFiles=/etc/farebox/must (ignore_errors=no)
-Environment=A=b \"C=d e\"
-AmbientCapabilities=cap_net_bind_service
-User=farebox
-SupplementaryGroups=
-ReadWritePaths=
-ProtectHome=yes
-LoadState=loaded
-";
-
-    #[test]
-    fn what_systemd_shows_of_a_unit_is_given_to_another() {
-        let expected = [
-            ("EnvironmentFile", "-/etc/farebox/environment"),
-            ("EnvironmentFile", "/etc/farebox/must"),
-            ("Environment", "A=b \"C=d e\""),
-            ("AmbientCapabilities", "cap_net_bind_service"),
-            ("User", "farebox"),
-            ("ProtectHome", "yes"),
-        ];
-        assert_eq!(properties(SHOWN), expected.map(|(name, value)| (name, value.to_owned())));
-    }
-
-    #[test]
-    fn credentials_are_where_the_config_names_them() {
-        let written = "\
-# /usr/lib/systemd/system/farebox.service
-[Service]
-#   LoadCredential=remark:/etc/x
-LoadCredential=old:/etc/old
-# /etc/systemd/system/farebox.service.d/override.conf
-LoadCredential=
-LoadCredential=ops.token:/etc/token
-SetCredential=a:b=c
-";
-        let bound = "/run/credentials/check.service:/run/credentials/farebox.service";
-        let expected = [
-            ("LoadCredential", "ops.token:/etc/token"),
-            ("SetCredential", "a:b=c"),
-            ("BindReadOnlyPaths", bound),
-        ];
-        let given = credentials(written, "farebox.service", "check.service");
-        assert_eq!(given, expected.map(|(name, value)| (name, value.to_owned())));
-        assert!(credentials("[Service]\n", "farebox.service", "check.service").is_empty());
-    }
-
-    #[test]
-    fn the_config_is_the_units_unless_another_is_named() {
-        let unit = "farebox.service".to_owned();
-        let check =
-            |config, sending| UnitCheck { unit: unit.clone(), config, macaroon: None, sending };
-        let given = arguments(check(None, None), SHOWN).unwrap();
-        assert_eq!(given, ["check", "--config", "/etc/farebox/farebox.toml"]);
-        let sending = Sending { file: "/a.json".into(), service: Some("sms".to_owned()) };
-        let given = arguments(check(Some("/b.toml".into()), Some(sending)), SHOWN).unwrap();
-        let sends = ["--send", "/a.json", "--service", "sms"];
-        assert_eq!(given, [&["check", "--config", "/b.toml"], &sends[..]].concat());
+impl Drop for DropIn {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }

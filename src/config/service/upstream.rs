@@ -75,7 +75,8 @@ fn headers(
         let (text, is_secret) = match value {
             Value::Plain(text) => (text.clone(), false),
             Value::Secret(source) => {
-                let text = source.read(folder).map_err(|error| fault(error.to_string()))?;
+                let text =
+                    source.read(folder).map_err(|error| fault(error.to_string()).by(&error))?;
                 (text.to_string(), true)
             }
         };
@@ -99,7 +100,7 @@ fn query(
         let value = match value {
             Value::Plain(text) => Zeroizing::new(text.clone()),
             Value::Secret(source) => {
-                source.read(folder).map_err(|error| fault(name, error.to_string()))?
+                source.read(folder).map_err(|error| fault(name, error.to_string()).by(&error))?
             }
         };
         Ok((name.get_ref().clone(), value))

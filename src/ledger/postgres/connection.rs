@@ -142,11 +142,19 @@ async fn prepare(client: &mut Client, secrets: &SecretTerms) -> Result<Prepared,
     migrate(client, &secrets.ledgers).await?;
     life::check(client, &secrets.ledgers).await?;
     check_secrets(client, &secrets.known).await?;
-    life::sell_on(client, secrets.network).await?;
+    sell_on(client, secrets.network).await?;
     let (wall, clock) = (UnixTime::now(), life::clock(client).await?);
     let until = signed(wall.max(clock).plus(secrets.needed_for).seconds());
     client.execute(NOTE_SECRET, &[&secrets.minting.as_slice(), &until]).await?;
     Ok(Prepared::on(client).await?)
+}
+
+/// One instance at a time, so that two of different networks don't both begin.
+async fn sell_on(client: &mut Client, network: &str) -> Result<(), PostgresError> {
+    let transaction = client.transaction().await?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await?;
+    life::sell_on(&transaction, network).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Whether every master secret that a ticket is signed with is known.

@@ -123,7 +123,8 @@ pub(super) async fn check_network(client: &impl Queries, now: &str) -> Result<()
         AND (EXISTS (SELECT 1 FROM farebox.tickets) OR EXISTS (SELECT 1 FROM farebox.days))";
     let rows = client.ask(sold_on).await?;
     let other = rows.iter().map(|row| sold_on::of_mark(row.get(0))).find(|found| *found != now);
-    other.map_or(Ok(()), |found| Err(unusable(&sold_on::refusal(found, now))))
+    other
+        .map_or(Ok(()), |found| Err(unusable(&sold_on::refusal(found, now, sold_on::SCHEMA_ASIDE))))
 }
 
 /// Writes down on which network is sold from here on, after the same look.

@@ -36,6 +36,8 @@ struct Known {
     made: Option<Instant>,
     /// How many calls for an invoice have told something.
     told: u64,
+    /// When the files were found to be others last.
+    begun: Option<Instant>,
 }
 
 /// How many calls had told something before a look began.
@@ -66,6 +68,7 @@ impl NodeHealth {
             macaroon_taken: false,
             made: None,
             told: 0,
+            begun: None,
         }))
     }
 
@@ -74,8 +77,9 @@ impl NodeHealth {
     }
 
     /// The files are others: what was found of the old ones says nothing.
-    pub(super) fn begin_again(&self) {
+    pub(super) fn begin_again(&self, now: Instant) {
         let mut known = self.known();
+        known.begun = Some(now);
         (known.try_from, known.hold, known.needs_invoice, known.macaroon_taken) =
             (None, FIRST_HOLD, true, false);
     }
@@ -113,6 +117,10 @@ impl NodeHealth {
     /// An invoice was made by a call that began at `started`.
     pub(super) fn invoice_made(&self, started: Instant, now: Instant) {
         let mut known = self.known();
+        if known.begun.is_some_and(|begun| started < begun) {
+            // It may be another node's.
+            return;
+        }
         (known.hold, known.needs_invoice, known.made) = (FIRST_HOLD, false, Some(now));
         let is_passed = matches!(
             known.error.as_ref().map(NodeError::kind),
@@ -213,8 +221,10 @@ mod tests {
         assert_eq!(health.next_probe(now), Probe::Invoice, "before the first buyer");
         health.invoice_made(now, now);
         assert_eq!((health.error(), health.next_probe(now)), (None, Probe::Nothing));
-        health.begin_again();
+        health.begin_again(now);
         assert_eq!(health.next_probe(now), Probe::Invoice, "it may be another node");
+        health.invoice_made(now - Duration::from_millis(1), now);
+        assert_eq!(health.next_probe(now), Probe::Invoice, "made by the one before");
         health.invoice_made(now, now);
         assert_eq!(health.next_probe(now), Probe::Nothing);
         probed(&health, Err(error::locked()), now);
@@ -234,7 +244,7 @@ mod tests {
             );
             probed(&health, Err(refused()), then);
         }
-        health.begin_again();
+        health.begin_again(now);
         assert_eq!(health.next_probe(now), Probe::Invoice, "a new file is tried at once");
         health.invoice_made(now, now);
         assert_eq!(health.error(), None);

@@ -107,7 +107,7 @@ impl Lnd {
         let (ready, changed) = self.endpoint.fresh(&self.settings)?;
         if changed {
             self.generation.fetch_add(1, Ordering::Relaxed);
-            self.health.begin_again();
+            self.health.begin_again(Instant::now());
         }
         let call = async move {
             StateClient::new(ready.channel()).get_state(lnrpc::GetStateRequest {}).await
