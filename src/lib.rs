@@ -74,6 +74,8 @@ pub mod send_end;
 pub mod service;
 /// Places that all share, and the part of one.
 pub mod shares;
+/// Text messages as the network counts them.
+pub mod sms;
 /// Our own path that says how a ticket stands.
 pub mod status;
 /// What a client hands in.

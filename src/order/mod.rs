@@ -5,6 +5,7 @@ pub mod digest;
 pub mod example;
 pub mod json;
 pub mod keywords;
+mod member;
 pub mod phone_number;
 pub mod query;
 pub mod schema;

@@ -136,7 +136,7 @@ impl<'a> ForSale<'a> {
     /// A request as an example.
     pub(super) fn example(self) -> Option<Order> {
         let wanted = self.offer.example.as_ref().unwrap_or(&Value::Null);
-        self.offer.rules.order_of(wanted).ok()
+        self.offer.order_of(wanted).ok()
     }
 
     /// The example as a command, with a ticket or without.

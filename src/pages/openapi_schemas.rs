@@ -108,6 +108,9 @@ fn quote() -> Value {
             "service": { "type": "string" },
             "price_sat": { "type": "integer" },
             "price_msat": { "type": "integer" },
+            "encoding": { "type": "string", "enum": ["gsm7", "ucs2"] },
+            "characters": { "type": "integer" },
+            "segments": { "type": "integer" },
         },
     })
 }

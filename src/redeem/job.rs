@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::Request;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue};
 
 use super::{exchange, sealed_order};
 use crate::keys::{KeyRing, Keys};
@@ -14,8 +14,8 @@ use crate::ledger::state::{Attempt, ClaimId};
 use crate::order::Order;
 use crate::payment_hash::PaymentHash;
 use crate::request_digest::RequestDigest;
-use crate::service::Service;
 use crate::service::request::PaidRequest;
+use crate::service::{Offer, Service};
 use crate::upstream::request;
 
 /// By how much a claim outlives the longest time that its try can take.
@@ -100,16 +100,23 @@ pub(super) fn attempt_at(ring: &KeyRing, service: &Service, ticket: &Genuine) ->
 
 /// What goes upstream; `None` if it can't be written.
 pub(super) fn upstream_request(paid: &PaidRequest<'_>, order: &Order) -> Option<Request<Bytes>> {
-    request::paid(
-        &paid.service.upstream,
-        &paid.service.method,
-        &paid.head.headers,
-        &paid.offer.forward_headers,
-        // What was sold without a body has no media type, whatever the service takes by now.
-        paid.offer.content_type.as_ref().filter(|_| order.query().is_none()),
-        order.query(),
-        order.body().clone(),
-    )
+    request_of(paid.service, paid.offer, &paid.head.headers, order)
+}
+
+/// The same of a client that sends these header fields.
+pub(super) fn request_of(
+    service: &Service,
+    offer: &Offer,
+    headers: &HeaderMap,
+    order: &Order,
+) -> Option<Request<Bytes>> {
+    let sent = offer.sent(order);
+    // What was sold without a body has no media type, whatever the service takes by now.
+    let content_type = offer.content_type.as_ref().filter(|_| sent.query().is_none());
+    let (upstream, method, forwarded) =
+        (&service.upstream, &service.method, &offer.forward_headers);
+    let (query, body) = (sent.query(), sent.body().clone());
+    request::paid(upstream, method, headers, forwarded, content_type, query, body)
 }
 
 /// Tells the backend the name by which payer and operator may speak of the request.

@@ -9,14 +9,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::{Asker, Exchange, Reply, send};
-use super::job::put_reference;
+use super::job::{put_reference, request_of};
 use crate::keys::Keys;
 use crate::order::Order;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
 use crate::service::{BODY_DEFAULT, Offer, Service};
 use crate::upstream::redact::redact;
-use crate::upstream::request;
 
 /// What came of it.
 pub struct Trial {
@@ -38,18 +37,15 @@ pub async fn send_once(
     let mut name = [0; 32];
     getrandom::fill(&mut name).ok()?;
     let ticket = PaymentHash::from_bytes(name);
-    let content_type = offer.content_type.as_ref().filter(|_| order.query().is_none());
-    let (upstream, body) = (&service.upstream, order.body().clone());
-    let (client, method) = (HeaderMap::new(), &service.method);
-    let query = order.query();
-    let mut request = request::paid(upstream, method, &client, &[], content_type, query, body)?;
+    // No header field of a client's goes with it.
+    let mut request = request_of(service, offer, &HeaderMap::new(), order)?;
     put_reference(service, keys, &ticket, &mut request);
     if let Some(place) = &service.key {
         place.put(&mut request, &keys.idempotency_key(&ticket))?;
     }
     let stopping = &CancellationToken::new();
     let asker = Asker { service, ticket, order, answer_max: BODY_DEFAULT, stopping };
-    let deadline = Instant::now() + upstream.timeout;
+    let deadline = Instant::now() + service.upstream.timeout;
     let done = match send(service, request, None, deadline).await {
         Ok(Reply::Answer(response)) => asker.judge(response, deadline).await,
         Ok(Reply::StatusOnly(line)) => asker.judge_status(&line),
@@ -57,7 +53,7 @@ pub async fn send_once(
     };
     let Exchange { outcome, status, answer, refusal, .. } = done;
     let mut secrets = order.private_texts();
-    secrets.extend(upstream.secrets.iter().cloned());
+    secrets.extend(service.upstream.secrets.iter().cloned());
     let said = answer.and_then(|answer| redact(&answer.body?, &secrets));
     Some(Trial { outcome, status, words: said.or(refusal.and_then(|refusal| refusal.words)) })
 }

@@ -55,6 +55,10 @@ impl Sale {
         log: &mut RequestLog<'_>,
     ) -> Result<Answer, Problem> {
         self.refuse_unless_up(request.service).await?;
+        if request.service.upstream.sale_stop.why().is_some() {
+            // The few that are handed out meanwhile are for those who may buy.
+            return Err(problems::no_sale_upstream_refuses(LEFT_MIN));
+        }
         let shown = self.probed.of(request.service);
         // Held over the node's answer: who comes meanwhile gets the same.
         let shown = timeout(PATIENCE, shown.lock()).await;
@@ -92,7 +96,7 @@ impl Sale {
             ),
         };
         let order = request.offer.example.as_ref();
-        let order = order.and_then(|wanted| request.offer.rules.order_of(wanted).ok());
+        let order = order.and_then(|wanted| request.offer.order_of(wanted).ok());
         let why = Code::PaymentRequired;
         Ok(payment_required(request, order.as_ref(), why, &offered))
     }

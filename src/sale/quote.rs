@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use hyper::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Sale;
@@ -11,16 +11,27 @@ use crate::answer::problem::Problem;
 use crate::answer::{self, Answer, problems};
 use crate::client::Client;
 use crate::code::Code;
-use crate::order::json;
+use crate::order::{Order, json};
 use crate::price::quote::Quote;
 use crate::service::request::PaidRequest;
+use crate::service::sms::measured;
 use crate::service::{Catalogue, Offer, Service, validate};
+use crate::sms::measure::Measure;
 
 /// What `POST /l402/quote` takes (the discovery draft's): a service, and what would be sent to it.
 #[derive(Deserialize)]
 struct Asked {
     service: String,
     request: Option<Value>,
+}
+
+/// A price, and of a text message what it is to the network.
+#[derive(Serialize)]
+struct Quoted<'a> {
+    #[serde(flatten)]
+    price: Quote<'a>,
+    #[serde(flatten)]
+    sms: Option<Measure>,
 }
 
 impl Sale {
@@ -36,8 +47,8 @@ impl Sale {
 
     /// What this very request would cost, sent to its service.
     pub async fn quote(&self, request: &PaidRequest<'_>) -> Result<Answer, Problem> {
-        validate::for_sale(request)?;
-        self.quoted(request.service, request.offer).await
+        let order = validate::for_sale(request)?;
+        self.quoted(request.service, request.offer, Some(&order)).await
     }
 
     /// The same for a request that is told of in JSON. Without one, what any request of the service
@@ -54,17 +65,22 @@ impl Sale {
             .map_err(|_| problems::bad_request(format!("{takes}: `service` is missing.")))?;
         let found = catalogue.for_sale_by(&asked.service, host);
         let (service, offer) = found.ok_or_else(problems::nothing_to_quote)?;
-        if let Some(wanted) = asked.request {
-            offer.rules.order_of(&wanted).map_err(|unfit| validate::not_for_sale(&unfit))?;
-        }
-        self.quoted(service, offer).await
+        let order = asked.request.map(|wanted| offer.order_of(&wanted)).transpose();
+        let order = order.map_err(|unfit| validate::not_for_sale(&unfit))?;
+        self.quoted(service, offer, order.as_ref()).await
     }
 
-    async fn quoted(&self, service: &Service, offer: &Offer) -> Result<Answer, Problem> {
+    async fn quoted(
+        &self,
+        service: &Service,
+        offer: &Offer,
+        order: Option<&Order>,
+    ) -> Result<Answer, Problem> {
         // A price that can't be bought at would be untrue.
         self.refuse_unless_up(service).await?;
-        let quote = Quote::new(&service.name, offer.price);
-        let response = answer::json(StatusCode::OK, "application/json", &quote);
+        let sms = order.and_then(|order| measured(offer.sms.as_ref(), order).ok().flatten());
+        let quoted = Quoted { price: Quote::new(&service.name, offer.price), sms };
+        let response = answer::json(StatusCode::OK, "application/json", &quoted);
         Ok(Answer { response, code: Code::Quoted })
     }
 }

@@ -3,7 +3,9 @@
 pub mod base_url;
 pub mod curl;
 pub mod current;
+mod order;
 pub mod request;
+pub mod sms;
 mod spec;
 mod ticket_kind;
 pub mod times;

@@ -42,7 +42,7 @@ impl PaidRequest<'_> {
     /// Judges it by the rules of today, as every sale and every use of a pass demands.
     pub fn judged(&self) -> Result<Order, Unfit> {
         let content_type = content_type(&self.head.headers);
-        self.offer.rules.check(content_type, self.head.uri.query(), self.body.clone())
+        self.offer.order(content_type, self.head.uri.query(), self.body.clone())
     }
 
     /// What was sold by a ticket that is bound to `bound`, if it was sold for this very request:

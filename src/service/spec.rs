@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::ticket_kind::TicketKind;
 use crate::order::Rules;
 use crate::price::Msat;
+use crate::sms::rules::SmsRules;
 use crate::upstream::Reuse;
 use crate::upstream::outcome_rules::{OutcomeRules, Predicate};
 use crate::upstream::request::IdempotencyKeyPlace;
@@ -84,7 +85,9 @@ pub struct Offer {
     pub price: Msat,
     /// What a request must look like.
     pub rules: Rules,
-    /// A request that satisfies the rules, as [`Rules::order_of`] takes it, if one is known.
+    /// What is demanded of its text beside, where text messages are sold.
+    pub sms: Option<SmsRules>,
+    /// A request that is sold, as [`Offer::order_of`] takes it, if one is known.
     pub example: Option<Value>,
     /// What its invoices say.
     pub memo: String,

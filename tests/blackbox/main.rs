@@ -56,6 +56,7 @@ mod shadow;
 mod shares;
 mod sloppy_backends;
 mod slow_clients;
+mod sms;
 mod smuggling;
 mod stock;
 mod tls;

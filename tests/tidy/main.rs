@@ -44,7 +44,7 @@ const LEVELS: &[&[&str]] = &[
     &["answer"],
     &["record"],
     &["ledger", "lightning", "upstream"],
-    &["l402", "order", "price"],
+    &["l402", "order", "price", "sms"],
     &["ground"],
 ];
 
@@ -52,7 +52,7 @@ const LEVELS: &[&[&str]] = &[
 const CONFIG_READERS: &[&str] = &["cli", "app"];
 
 /// Rooms that have no clock, no randomness and no sockets: all of that comes in as arguments.
-const PURE: &[&str] = &["l402", "order", "price"];
+const PURE: &[&str] = &["l402", "order", "price", "sms"];
 
 #[test]
 fn arrows_between_rooms_point_down() {

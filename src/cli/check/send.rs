@@ -108,9 +108,9 @@ fn order(offer: &Offer, file: &Path) -> Result<Order, String> {
                         Hello`), and no JSON";
             return Err(fault(&what));
         }
-        offer.rules.check(None, Some(&query), Bytes::new())
+        offer.order(None, Some(&query), Bytes::new())
     } else {
-        offer.rules.check(content_type, None, bytes.into())
+        offer.order(content_type, None, bytes.into())
     };
     made.map_err(|unfit| fault(&unfit))
 }

@@ -115,6 +115,7 @@ path = "/api/l402/send-sms"
 ticket = "single-use"
 price_sat = 100
 upstream = "http://{outbox}/send"
+sms = {{ to = "phone_number", text = "message", max_segments = 2 }}
 
 [service.input]
 type = "object"

@@ -9,6 +9,7 @@ mod input;
 mod naming;
 mod offer;
 mod pages;
+mod sms;
 mod upstream;
 mod written;
 

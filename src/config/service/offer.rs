@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::input::rules;
 use super::pages::example;
+use super::sms::sms;
 use super::upstream::forward_headers;
 use super::written::{TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
@@ -47,9 +48,12 @@ pub(super) fn offer(
             input.span(),
             "`input` is checked for paid services only; a free one is passed on as it comes",
         )),
-        (TicketWord::Free, None, None) => match &written.example {
-            Some(example) => Err(report.at(example.span(), "`example` is for paid services")),
-            None => Ok(None),
+        (TicketWord::Free, None, None) => match (&written.example, &written.sms) {
+            (Some(given), _) => Err(report.at(given.span(), "`example` is for paid services")),
+            (None, Some(given)) => {
+                Err(report.at(given.span(), "[service.sms] is for paid services"))
+            }
+            (None, None) => Ok(None),
         },
         (_, None, _) => {
             Err(report
@@ -57,14 +61,16 @@ pub(super) fn offer(
         }
         (_, Some(price), _) => {
             let rules = rules(report, folder, written, method)?;
+            let sms = sms(report, written, &rules)?;
             let content_type = Some(rules.content_type()).filter(|media| !media.is_empty());
             Ok(Some(Offer {
                 kind,
                 price,
                 // A media type that was checked can stand in a header field.
                 content_type: content_type.and_then(|media| HeaderValue::from_str(media).ok()),
-                example: example(report, written, &rules)?,
+                example: example(report, written, &rules, sms.as_ref())?,
                 rules,
+                sms,
                 memo,
                 without_preimage,
                 forward_headers,

@@ -6,6 +6,8 @@ use toml::Spanned;
 use super::written::{TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
 use crate::order::{Rules, Takes, example as made_up};
+use crate::service::sms::measured;
+use crate::sms::rules::SmsRules;
 
 /// The operator's example, which has to be one that the service sells; else one that is made up
 /// from the schema, where that can be.
@@ -13,16 +15,18 @@ pub(super) fn example(
     report: &Reporter<'_>,
     written: &Written,
     rules: &Rules,
+    sms: Option<&SmsRules>,
 ) -> Result<Option<Value>, ConfigError> {
+    let sold = |value: &Value| rules.order_of(value).and_then(|order| measured(sms, &order));
     let Some(given) = &written.example else {
-        return Ok(made_up::of(rules));
+        return Ok(made_up::of(rules).filter(|value| sold(value).is_ok()));
     };
     let fault = |what: String| report.at(given.span(), format!("`example` {what}"));
     if rules.takes == Takes::Nothing {
         return Err(fault("needs a service that takes something: this one takes nothing".into()));
     }
     let value = serde_json::to_value(given.get_ref()).map_err(|error| fault(error.to_string()))?;
-    match rules.order_of(&value) {
+    match sold(&value) {
         Ok(_) => Ok(Some(value)),
         Err(unfit) => Err(fault(format!("is not a request that this service sells: {unfit}"))),
     }

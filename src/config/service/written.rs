@@ -50,6 +50,7 @@ pub(crate) struct Written {
     pub(super) idempotency: Option<Spanned<Idempotency>>,
     pub(super) lookup: Option<Spanned<LookupWords>>,
     pub(super) without_preimage: Option<Spanned<bool>>,
+    pub(super) sms: Option<Spanned<Sms>>,
     #[serde(default)]
     pub(super) formerly: Vec<Spanned<String>>,
     pub(super) reference: Option<Spanned<Reference>>,
@@ -74,6 +75,27 @@ pub(super) enum Reference {
 #[serde(deny_unknown_fields)]
 pub(super) struct ReferenceHeader {
     pub(super) header: String,
+}
+
+/// What is demanded of text messages.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sms {
+    pub(super) to: Spanned<String>,
+    pub(super) text: Spanned<String>,
+    #[serde(default)]
+    pub(super) suffix: String,
+    pub(super) max_segments: Option<Spanned<usize>>,
+    pub(super) encoding: Option<SmsEncoding>,
+    #[serde(default)]
+    pub(super) refuse: Vec<Spanned<String>>,
+}
+
+/// The one that texts have to have.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum SmsEncoding {
+    Gsm7,
 }
 
 /// How to ask the upstream what became of a request.

@@ -130,16 +130,23 @@ function listenToForm() {
 async function askPrice(signal) {
   const price = document.getElementById('quote');
   try {
-    const { price_sat: amount } = await api.quote(service, orderForm.order(), signal);
+    const quoted = await api.quote(service, orderForm.order(), signal);
     orderForm.clear();
     say('');
     if (usablePass()) offerPass();
-    else price.textContent = `This costs ${sats(amount)}.`;
+    else price.textContent = `This costs ${sats(quoted.price_sat)}.${measure(quoted)}`;
   } catch (error) {
     if (signal.aborted) return;
     price.textContent = '';
     if (error.body?.errors) orderForm.show(error.body.errors, true);
   }
+}
+
+/** What a text message is to the network; empty for anything else. */
+function measure({ encoding, characters, segments }) {
+  if (!segments) return '';
+  const parts = segments === 1 ? 'one message' : `${segments} joined messages`;
+  return ` ${characters} characters${encoding === 'ucs2' ? ' (Unicode)' : ''}, sent as ${parts}.`;
 }
 
 /** Says so where a pass makes the next request free. */

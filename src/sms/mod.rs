@@ -1,0 +1,5 @@
+//! Text messages as the network counts them: characters, encoding, segments. Pure.
+
+pub mod gsm7;
+pub mod measure;
+pub mod rules;

@@ -1,0 +1,146 @@
+//! What a service that sells text messages demands of a text, beside its schema.
+
+use regex::Regex;
+
+use super::gsm7;
+use super::measure::Measure;
+
+/// Most characters that a refusal names.
+const NAMED_MAX: usize = 5;
+
+/// The rules.
+pub struct SmsRules {
+    /// The member (or parameter) with the receiver's number.
+    pub to: String,
+    /// The one with the text.
+    pub text: String,
+    /// What is sent behind each text.
+    pub suffix: String,
+    /// Most segments, suffix included.
+    pub segments_max: usize,
+    /// Whether only texts are sold that are sent in the GSM 7-bit alphabet.
+    pub gsm7_only: bool,
+    /// A text in which one of these is found isn't sold.
+    pub refused: Vec<Regex>,
+}
+
+/// Why a text isn't sold. Holds nothing of it but single characters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TextFault {
+    /// Which rule.
+    pub rule: &'static str,
+    /// What would be right, in words.
+    pub expected: String,
+}
+
+impl SmsRules {
+    /// What is sent for a text.
+    pub fn sent(&self, text: &str) -> String {
+        format!("{text}{}", self.suffix)
+    }
+
+    /// What a text is to the network, with the suffix; or all that keeps it from being sold.
+    pub fn judge(&self, text: &str) -> Result<Measure, Vec<TextFault>> {
+        let measure = Measure::of(&self.sent(text));
+        let faults: Vec<TextFault> =
+            [self.alphabet(text), self.length(&measure), self.refusal(text)]
+                .into_iter()
+                .flatten()
+                .collect();
+        if faults.is_empty() { Ok(measure) } else { Err(faults) }
+    }
+
+    fn alphabet(&self, text: &str) -> Option<TextFault> {
+        let outside = if self.gsm7_only { gsm7::outside(text) } else { Vec::new() };
+        if outside.is_empty() {
+            return None;
+        }
+        let named: Vec<String> = outside.iter().take(NAMED_MAX).map(|one| shown(*one)).collect();
+        let others = outside.len().saturating_sub(NAMED_MAX);
+        let and_others = if others > 0 { format!(" and {others} others") } else { String::new() };
+        let expected = format!(
+            "only characters of the GSM 7-bit alphabet, without {}{and_others}",
+            named.join(", ")
+        );
+        Some(TextFault { rule: "encoding", expected })
+    }
+
+    fn length(&self, measure: &Measure) -> Option<TextFault> {
+        if measure.segments <= self.segments_max {
+            return None;
+        }
+        let suffix = match self.suffix.chars().count() {
+            0 => String::new(),
+            characters => format!(", the {characters} characters behind it included"),
+        };
+        let expected = format!(
+            "at most {} segment(s){suffix}; this one has {}",
+            self.segments_max, measure.segments
+        );
+        Some(TextFault { rule: "maxSegments", expected })
+    }
+
+    fn refusal(&self, text: &str) -> Option<TextFault> {
+        self.refused.iter().any(|pattern| pattern.is_match(text)).then(|| TextFault {
+            rule: "refuse",
+            expected: "a text without what this service doesn't send, such as links".to_owned(),
+        })
+    }
+}
+
+/// A character and its number: many can't be told apart, or seen.
+fn shown(character: char) -> String {
+    let number = u32::from(character);
+    match character.is_control() || character.is_whitespace() {
+        true => format!("U+{number:04X}"),
+        false => format!("\u{201c}{character}\u{201d} (U+{number:04X})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sms::measure::Encoding;
+
+    fn rules() -> SmsRules {
+        SmsRules {
+            to: "to".into(),
+            text: "text".into(),
+            suffix: " via example.com".into(),
+            segments_max: 1,
+            gsm7_only: true,
+            refused: vec![Regex::new("https?://").unwrap()],
+        }
+    }
+
+    fn faults(rules: &SmsRules, text: &str) -> Vec<(&'static str, String)> {
+        let faults = rules.judge(text).unwrap_err();
+        faults.into_iter().map(|fault| (fault.rule, fault.expected)).collect()
+    }
+
+    #[test]
+    fn the_suffix_counts() {
+        let rules = rules();
+        assert_eq!(rules.judge(&"a".repeat(144)).unwrap().characters, 160);
+        let said = faults(&rules, &"a".repeat(145));
+        assert_eq!(said[0].0, "maxSegments");
+        assert!(said[0].1.contains("the 16 characters behind it") && said[0].1.ends_with("has 2"));
+        assert_eq!(rules.sent("Hi"), "Hi via example.com");
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_named_and_all_of_it() {
+        let said = faults(&rules(), "see http://x `’…“”\u{a0}");
+        let which: Vec<_> = said.iter().map(|(rule, _)| *rule).collect();
+        assert_eq!(which, ["encoding", "refuse"]);
+        assert!(said[0].1.contains("\u{201c}`\u{201d} (U+0060)"), "{said:?}");
+        assert!(said[0].1.ends_with("and 1 others"), "{said:?}");
+        let wide = SmsRules { gsm7_only: false, ..rules() };
+        assert_eq!(wide.judge("Привет").unwrap().encoding, Encoding::Ucs2);
+        assert_eq!(
+            faults(&wide, &"Ж".repeat(60))[0].0,
+            "maxSegments",
+            "the suffix is in UCS-2 too"
+        );
+    }
+}
