@@ -9,6 +9,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use tokio::signal::unix::SignalKind;
+
 use super::send::Sending;
 use super::unit_file::{Exec, ServiceSection};
 use crate::cli::failure::Failure;
@@ -36,15 +38,21 @@ pub(crate) struct UnitCheck {
 
 /// Runs the check and ends as it does.
 pub(crate) fn run(check: UnitCheck) -> Result<ExitCode, Failure> {
+    // Heard and not obeyed: whoever hits Ctrl-C ends what is run below, and what it left goes.
+    let _heard = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+        .map(tokio::signal::unix::signal);
     let is_whole = check.unit.contains('.');
     let unit = format!("{}{}", check.unit, if is_whole { "" } else { ".service" });
-    let section = ServiceSection::of(&systemctl(&["cat", "--", &unit])?);
+    let section = ServiceSection::of(&systemctl(&["cat", "--", &unit])?).named(&unit);
     let own = format!("farebox-check-{}.service", std::process::id());
     let mut settings = section.settings();
     if section.has_credentials() {
         // At the place where its config names them.
         let bound = format!("{CREDENTIALS}/{own}:{CREDENTIALS}/{unit}");
         settings.push_str(&format!("BindReadOnlyPaths={bound}\n"));
+    }
+    if section.needs_user_name() {
+        settings.push_str(&format!("User={}\n", unit.trim_end_matches(".service")));
     }
     let mut given = Given { own: &own, settings: &mut settings, arguments: vec!["check".into()] };
     given.config(check.config, section.exec().as_ref())?;
@@ -61,6 +69,9 @@ pub(crate) fn run(check: UnitCheck) -> Result<ExitCode, Failure> {
     command.args(["--pipe", "--wait", "--collect", "--quiet", "--unit", &own, "--"]);
     command.arg(std::env::current_exe()?).args(arguments);
     let ended = command.status().map_err(|error| missing("systemd-run", &error))?;
+    if ended.code().is_none() {
+        let _ = systemctl(&["stop", "--", &own]);
+    }
     if let Some(status) = ended.code().filter(|code| *code >= SETUP_FAILED) {
         complain!(
             "farebox: systemd can't set up such a unit (exit status {status}, systemd.exec(5)), \
@@ -96,10 +107,13 @@ impl Given<'_> {
 
     /// A file of root's, which the unit needn't be able to read: it is handed one as a credential.
     fn file(&mut self, option: &str, name: &str, path: Option<PathBuf>) -> Result<(), Failure> {
+        // A name that no credential of the unit's has.
+        let name = format!("farebox-check-{name}");
         let Some(path) = path else { return Ok(()) };
         let path = std::path::absolute(path)?;
         fs::metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        self.settings.push_str(&format!("LoadCredential={name}:{}\n", path.display()));
+        let escaped = path.display().to_string().replace('%', "%%");
+        self.settings.push_str(&format!("LoadCredential={name}:{escaped}\n"));
         let there = Path::new(CREDENTIALS).join(self.own).join(name);
         self.arguments.extend([option.into(), there.into()]);
         Ok(())
@@ -133,7 +147,7 @@ impl DropIn {
         let drop_in = Self(folder.clone());
         let file = folder.join("as-the-unit.conf");
         let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600);
+        options.write(true).create(true).truncate(true).mode(0o600);
         let written = options.open(file).and_then(|mut file| file.write_all(settings.as_bytes()));
         written.map_err(fault)?;
         Ok(drop_in)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Settings about when and how something is started and ended, beside all that begin with `Exec`.
-const ABOUT_STARTING: [&str; 18] = [
+const ABOUT_STARTING: [&str; 20] = [
     "Type",
     "NotifyAccess",
     "Restart",
@@ -19,6 +19,8 @@ const ABOUT_STARTING: [&str; 18] = [
     "TimeoutSec",
     "TimeoutStartSec",
     "TimeoutStopSec",
+    "RuntimeMaxSec",
+    "TTYPath",
     "StandardInput",
     "StandardOutput",
     "StandardError",
@@ -40,18 +42,40 @@ pub(super) struct Exec {
 
 impl ServiceSection {
     pub(super) fn of(files: &str) -> Self {
-        let (mut settings, mut is_service) = (Vec::new(), false);
-        for line in files.replace("\\\n", " ").lines().map(str::trim) {
-            if line.starts_with(['#', ';']) {
+        let (mut settings, mut is_service, mut begun) = (Vec::new(), false, String::new());
+        // Remarks are no part of a line that goes on, and don't go on themselves.
+        let is_remark = |line: &&str| line.starts_with(['#', ';']);
+        for line in files.lines().map(str::trim).filter(|line| !is_remark(line)) {
+            if let Some(more) = line.strip_suffix('\\') {
+                begun = begun + more + " ";
                 continue;
             }
-            if line.starts_with('[') {
-                is_service = line == "[Service]";
-            } else if let (true, Some((name, value))) = (is_service, line.split_once('=')) {
+            let whole = std::mem::take(&mut begun) + line;
+            if whole.starts_with('[') {
+                is_service = whole == "[Service]";
+            } else if let (true, Some((name, value))) = (is_service, whole.split_once('=')) {
                 settings.push((name.trim().to_owned(), value.trim().to_owned()));
             }
         }
         Self(settings)
+    }
+
+    /// The same for a unit of this name: its name stands in the place of what stands for it
+    /// (systemd.unit(5), "Specifiers"), since the check runs under another one.
+    pub(super) fn named(self, unit: &str) -> Self {
+        let whole = unit.rsplit_once('.').map_or(unit, |(whole, _)| whole);
+        let (prefix, instance) = whole.split_once('@').unwrap_or((whole, ""));
+        let fill = |value: String| {
+            // Two of them are one that stands for itself.
+            let parts = value.split("%%").map(|part| {
+                part.replace("%n", unit)
+                    .replace("%N", whole)
+                    .replace("%p", prefix)
+                    .replace("%i", instance)
+            });
+            parts.collect::<Vec<_>>().join("%%")
+        };
+        Self(self.0.into_iter().map(|(name, value)| (name, fill(value))).collect())
     }
 
     /// All settings but for those about starting and ending, as the section of another unit.
@@ -59,7 +83,16 @@ impl ServiceSection {
         let is_taken = |name: &str| !name.starts_with("Exec") && !ABOUT_STARTING.contains(&name);
         let taken = self.0.iter().filter(|(name, _)| is_taken(name));
         let lines = taken.map(|(name, value)| format!("{name}={value}\n"));
-        "[Service]\n".to_owned() + &lines.collect::<String>()
+        // What lies there is the other unit's, which may run.
+        "[Service]\n".to_owned() + &lines.collect::<String>() + "RuntimeDirectoryPreserve=yes\n"
+    }
+
+    /// Whether its user is made for it, and named after the unit.
+    pub(super) fn needs_user_name(&self) -> bool {
+        let last = |key: &str| self.0.iter().rev().find(|(name, _)| name == key);
+        let is_dynamic = last("DynamicUser")
+            .is_some_and(|(_, value)| ["yes", "true", "on", "1"].contains(&value.as_str()));
+        is_dynamic && last("User").is_none_or(|(_, value)| value.is_empty())
     }
 
     /// Whether it is handed any.
@@ -114,11 +147,49 @@ WantedBy=multi-user.target
     #[test]
     fn all_is_taken_over_but_what_is_started() {
         let section = ServiceSection::of(FILES);
-        let expected = "[Service]\nUser=farebox\nReadWritePaths=/a      /b\nLoadCredential=old:\
-                        /etc/old\nLoadCredential=\nLoadCredential=ops.token:/etc/token\n";
+        let expected = "[Service]\nUser=farebox\nReadWritePaths=/a  /b\nLoadCredential=old:\
+                        /etc/old\nLoadCredential=\nLoadCredential=ops.token:/etc/token\n\
+                        RuntimeDirectoryPreserve=yes\n";
         assert_eq!(section.settings(), expected);
         assert!(section.has_credentials());
         assert!(!ServiceSection::of("[Service]\nUser=a\n").has_credentials());
+    }
+
+    #[test]
+    fn remarks_end_with_their_line_and_end_no_other() {
+        let files = "\
+[Service]
+# ReadWritePaths=/srv \\
+User=a
+ReadWritePaths=/a \\
+# b \\
+; c
+    /d
+Type=x
+";
+        let section = ServiceSection::of(files);
+        let expected = [("User", "a"), ("ReadWritePaths", "/a  /d"), ("Type", "x")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(section.0, expected);
+    }
+
+    #[test]
+    fn the_name_of_the_unit_stands_where_it_is_meant() {
+        let files = "[Service]\nExecStart=/a serve --config /etc/%p/%i.toml\nStateDirectory=%N\n\
+                     Environment=A=%%n_%n\n";
+        let section = ServiceSection::of(files).named("farebox@a.service");
+        let expected = "StateDirectory=farebox@a\nEnvironment=A=%%n_farebox@a.service\n";
+        assert!(section.settings().contains(expected), "{}", section.settings());
+        let config = section.exec().unwrap().config.unwrap();
+        assert_eq!(config, Path::new("/etc/farebox/a.toml"));
+    }
+
+    #[test]
+    fn a_user_that_is_made_for_a_unit_has_its_name() {
+        let needs =
+            |lines: &str| ServiceSection::of(&format!("[Service]\n{lines}")).needs_user_name();
+        assert!(needs("DynamicUser=yes\n"));
+        assert!(!needs("DynamicUser=yes\nUser=farebox\n") && !needs("DynamicUser=no\n"));
     }
 
     #[test]
