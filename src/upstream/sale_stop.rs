@@ -24,6 +24,9 @@ const REMEMBERED_MAX: usize = 1000;
 /// most are never paid.
 const TRIAL_CHALLENGES: usize = 3;
 
+/// How long one counts that isn't paid.
+const TRIAL_FOR: Duration = Duration::from_secs(60);
+
 /// How long nothing is sold at first, and at most.
 const PAUSE_FIRST: Duration = Duration::from_secs(5);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -63,8 +66,8 @@ struct Stopped {
     pause: Duration,
     /// Since when the pause is that long.
     paused: Instant,
-    /// To whom, since then.
-    trials: Vec<ClientKey>,
+    /// To whom, since then, and when.
+    trials: Vec<(ClientKey, Instant)>,
 }
 
 /// What stops sales.
@@ -116,7 +119,7 @@ impl Drop for ChallengePermit<'_> {
         if let Some(client) = self.taken_by
             && let Some(stopped) = &mut self.stop.state().stopped
         {
-            stopped.trials.retain(|taken| *taken != client);
+            stopped.trials.retain(|(taken, _)| *taken != client);
         }
     }
 }
@@ -143,11 +146,14 @@ impl SaleStop {
         let Some(stopped) = &mut state.stopped else {
             return Ok(ChallengePermit { stop: self, taken_by: None });
         };
+        // Nor does one who didn't pay keep out all that come after it.
+        stopped.trials.retain(|(_, since)| now.saturating_duration_since(*since) < TRIAL_FOR);
         // One buyer doesn't have them all.
-        if stopped.trials.contains(&client) || stopped.trials.len() >= TRIAL_CHALLENGES {
-            return Err(stopped.pause);
+        let is_taken = stopped.trials.iter().any(|(taken, _)| *taken == client);
+        if is_taken || stopped.trials.len() >= TRIAL_CHALLENGES {
+            return Err(TRIAL_FOR);
         }
-        stopped.trials.push(client);
+        stopped.trials.push((client, now));
         Ok(ChallengePermit { stop: self, taken_by: Some(client) })
     }
 
@@ -187,9 +193,6 @@ impl SaleStop {
             return;
         }
         let count = state.parked.len();
-        if count < TICKETS_MAX {
-            return;
-        }
         let last = status.map_or("no answer".to_owned(), |status| format!("status {status}"));
         let why = format!(
             "nobody knows what became of {count} tickets since the last delivery (of the last one: \
@@ -201,17 +204,21 @@ impl SaleStop {
                 stopped.why = why;
                 stopped.parked_again(now);
             }
-            _ => self.stop(&mut state, StoppedBy::Parking, why, now),
+            _ if count >= TICKETS_MAX => self.stop(&mut state, StoppedBy::Parking, why, now),
+            Some(stopped) if stopped.until <= now => stopped.wait_longer(now),
+            _ => {}
         }
     }
 
-    /// It is known now what became of a ticket that was parked.
+    /// It is known now what became of a ticket that was parked. One from before the last delivery
+    /// says nothing of now.
     pub fn settled(&self, ticket: PaymentHash, is_delivered: bool) {
         let mut state = self.state();
         let is_parking = |stopped: &Stopped| stopped.by == StoppedBy::Parking;
         let is_parking = state.stopped.as_ref().is_some_and(is_parking);
+        let before = state.parked.len();
         state.parked.retain(|(parked, _)| *parked != ticket);
-        if is_delivered {
+        if is_delivered && state.parked.len() < before {
             state.parked.clear();
             if is_parking {
                 info!(service = self.service, "a parked ticket was delivered: sales go on");

@@ -103,11 +103,29 @@ fn challenges_that_nobody_pays_keep_it_closed_no_longer() {
 }
 
 #[test]
-fn what_is_found_out_of_a_parked_ticket_counts() {
-    let now = Instant::now();
+fn one_client_that_did_not_pay_is_asked_again() {
+    let mut now = Instant::now();
     let stop = stopped_by_parking(now);
-    stop.settled(ticket(0), false);
-    assert!(stop.may_sell(now).is_err(), "it wasn't delivered");
+    for _ in 0..9 {
+        now += Duration::from_secs(60);
+        assert!(buys(&stop, 1, now) && !buys(&stop, 1, now), "all buyers of a proxy's, say");
+    }
+}
+
+#[test]
+fn what_is_found_out_of_a_parked_ticket_counts() {
+    let mut now = Instant::now();
+    let stop = stopped_by_parking(now);
+    stop.settled(ticket(200), true);
+    assert!(stop.may_sell(now).is_err(), "one that was parked long before");
+    (0..3).for_each(|n| stop.settled(ticket(n), false));
+    assert!(stop.may_sell(now).is_err(), "they weren't delivered");
+    for pause in [60, 120, 240] {
+        now += Duration::from_secs(pause);
+        stop.parked(ticket(u8::try_from(pause).unwrap()), None, now);
+        assert_eq!(stop.may_sell(now), Err(Duration::from_secs(2 * pause)), "and it goes on");
+    }
+    let stop = stopped_by_parking(now);
     stop.settled(ticket(1), true);
     assert!(stop.may_sell(now).is_ok() && stop.why().is_none());
     // A backend that takes requests and does them later, as a look-up finds.
