@@ -6,6 +6,7 @@ use super::log;
 use crate::config::Config;
 use crate::order::keywords;
 use crate::record::log_filter::LogFilter;
+use crate::sms::gsm7;
 
 /// Each with the part of the config that it is about.
 pub fn advice(config: &Config) -> Vec<(String, String)> {
@@ -30,6 +31,12 @@ pub fn advice(config: &Config) -> Vec<(String, String)> {
         all.push((format!("service {}", service.name), what.to_owned()));
     }
     for service in &config.services {
+        let sms = service.offer.as_ref().and_then(|offer| offer.sms.as_ref());
+        if sms.is_some_and(|sms| !gsm7::outside(&sms.suffix, 1).is_empty()) {
+            let what = "`sms.suffix` isn't in the GSM 7-bit alphabet, so that every message is \
+                        sent in UCS-2, of which 70 characters fit into a segment";
+            all.push((format!("service {}", service.name), what.to_owned()));
+        }
         let rules = service.offer.as_ref().and_then(|offer| offer.rules.schema.as_ref());
         for unknown in rules.map(|schema| keywords::unknown(schema.source())).unwrap_or_default() {
             let what = format!(

@@ -45,9 +45,7 @@ impl Standing {
             tokio::time::sleep(INTERVAL).await;
         }
     }
-}
 
-impl Standing {
     fn tell(&self) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let line = self.line();

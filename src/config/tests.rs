@@ -260,3 +260,36 @@ fn the_public_address_may_have_a_path() {
         assert!(fault(&with(bad)).contains("`public_url`"), "{bad}");
     }
 }
+
+#[test]
+fn what_is_demanded_of_text_messages_is_checked() {
+    let closed = "additionalProperties = false";
+    let with = |closed: &str, sms: &str| {
+        let input = format!(
+            "input = {{ type = \"object\", {closed}, properties = {{ to = {{}}, text = {{ type = \
+             \"string\" }}, n = {{ type = \"integer\" }} }} }}"
+        );
+        changed("price_sat = 100", &format!("price_sat = 100\n{input}\nsms = {{ {sms} }}"))
+    };
+    let members = "to = \"to\", text = \"text\"";
+    let config = parse(&with(closed, members)).unwrap();
+    let example = config.services[0].offer.as_ref().unwrap().example.clone().unwrap();
+    assert_eq!(example["to"], "+1234567890", "one is made up that is sold");
+    for (sms, words) in [
+        ("to = \"t\", text = \"text\"", "`sms.to` names `t`, which isn't among"),
+        ("to = \"to\", text = \"n\"", "which has another type than \"string\""),
+        ("to = \"text\", text = \"text\"", "one name for `to` and `text`"),
+        (&format!("{members}, suffix = \"\\u0000\""), "a control character"),
+        (&format!("{members}, suffix = \"’\", encoding = \"gsm7\""), "isn't in that alphabet"),
+        (&format!("{members}, suffix = \"{}\"", "a".repeat(160)), "lets no text pass"),
+        (&format!("{members}, refuse = [\"\"]"), "lets no text pass"),
+        (&format!("{members}, refuse = [\"(\"]"), "`sms.refuse`: regex parse error"),
+        (&format!("{members}, max_segments = 11"), "between 1 and 10"),
+        (&format!("{members}, encoding = \"ucs2\""), "unknown variant `ucs2`, expected `gsm7`"),
+    ] {
+        let said = fault(&with(closed, sms));
+        assert!(said.contains(":19: ") && said.contains(words), "{sms}: {said}");
+    }
+    let said = fault(&with("minProperties = 1", members));
+    assert!(said.contains("needs an `input` with `additionalProperties = false`"), "{said}");
+}

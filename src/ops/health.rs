@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Ops;
 use crate::code::Code;
 use crate::lightning::error::{NodeError, NodeErrorKind};
+use crate::sale::FIRST_LOOK_MAX;
 use crate::time::UnixTime;
 
 /// From here on it is said that the two clocks lie far apart.
@@ -16,10 +17,6 @@ const CLOCKS_APART_MAX: Duration = Duration::from_secs(3600);
 
 /// Most troubles that a line names.
 const TROUBLES_MAX: usize = 2;
-
-/// How long after the start it is no trouble that a part was not looked at yet: buyers wait for the
-/// first look that long.
-const FIRST_LOOK_MAX: Duration = Duration::from_secs(10);
 
 /// A word for programs, and why, for people.
 type Trouble = (&'static str, String);
@@ -32,6 +29,7 @@ struct Readiness {
     certificate: Option<Trouble>,
     payments: Option<Trouble>,
     upstreams: Vec<(String, Option<Trouble>)>,
+    /// For so long it is no trouble that a part was not looked at yet: buyers wait for it.
     has_just_begun: bool,
 }
 

@@ -12,7 +12,7 @@ use crate::service::Service;
 use crate::upstream::sale_stop::SaleStop;
 
 /// Longest time that a buyer waits for the first look at the node, and how often it is asked for.
-const FIRST_LOOK_MAX: Duration = Duration::from_secs(10);
+pub const FIRST_LOOK_MAX: Duration = Duration::from_secs(10);
 const FIRST_LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 impl Sale {

@@ -17,6 +17,7 @@ pub mod unpaid_limit;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::availability::FIRST_LOOK_MAX;
 use self::challenge::{NewChallenge, Offered};
 use self::invoices::Invoices;
 use self::offer::payment_required;

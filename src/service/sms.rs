@@ -8,37 +8,34 @@ use crate::order::phone_number::is_e164;
 use crate::order::schema::Fault;
 use crate::order::{Order, Unfit};
 use crate::sms::measure::Measure;
-use crate::sms::rules::SmsRules;
+use crate::sms::rules::{SmsRules, TextFault};
 
 /// What an order's text is to the network; `None` where a service sells something else.
 pub fn measured(rules: Option<&SmsRules>, order: &Order) -> Result<Option<Measure>, Unfit> {
     let Some(rules) = rules else { return Ok(None) };
-    let number = order.member(&rules.to);
-    let is_number = number.as_ref().and_then(Value::as_str).is_some_and(is_e164);
+    let text_of =
+        |name: &str| order.member(name).and_then(|value| Some(value.as_str()?.to_owned()));
     let mut faults = Vec::new();
-    if !is_number {
+    if !text_of(&rules.to).is_some_and(|number| is_e164(&number)) {
         let expected = "one telephone number, such as +1234567890 (E.164)";
         faults.push(fault(&rules.to, "format", expected.to_owned()));
     }
-    let text = order.member(&rules.text);
-    let judged = match text.as_ref().and_then(Value::as_str) {
-        Some(text) => rules.judge(text),
-        None => {
-            faults.push(fault(&rules.text, "type", "a text".to_owned()));
-            return Err(Unfit::Schema(faults));
-        }
+    let judged = match text_of(&rules.text) {
+        Some(text) => rules.judge(&text),
+        None => Err(vec![TextFault { rule: "type", expected: "a text".to_owned() }]),
     };
     match judged {
-        Ok(measure) if faults.is_empty() => Ok(Some(measure)),
-        Ok(_) => Err(Unfit::Schema(faults)),
+        Ok(measure) if faults.is_empty() => return Ok(Some(measure)),
+        Ok(_) => {}
         Err(found) => {
-            let of_text = |found: crate::sms::rules::TextFault| {
-                fault(&rules.text, found.rule, found.expected)
-            };
-            faults.extend(found.into_iter().map(of_text));
-            Err(Unfit::Schema(faults))
+            faults.extend(
+                found
+                    .into_iter()
+                    .map(|TextFault { rule, expected }| fault(&rules.text, rule, expected)),
+            );
         }
     }
+    Err(Unfit::Schema(faults))
 }
 
 fn fault(member: &str, rule: &str, expected: String) -> Fault {

@@ -20,10 +20,14 @@ pub fn septets(character: char) -> Option<usize> {
     }
 }
 
-/// The different characters of a text that aren't in the alphabet, in the order in which they come.
-pub fn outside(text: &str) -> Vec<char> {
+/// The different characters of a text that aren't in the alphabet, in the order in which they come;
+/// no more than `most` of them.
+pub fn outside(text: &str, most: usize) -> Vec<char> {
     let mut found = Vec::new();
     for character in text.chars().filter(|character| septets(*character).is_none()) {
+        if found.len() == most {
+            break;
+        }
         if !found.contains(&character) {
             found.push(character);
         }
@@ -64,6 +68,7 @@ mod tests {
         ] {
             assert_eq!(septets(character), expected, "{character:?}");
         }
-        assert_eq!(outside("a`b’`c"), ['`', '’']);
+        assert_eq!(outside("a`b’`cж", 9), ['`', '’', 'ж']);
+        assert_eq!(outside("a`b’`cж", 2), ['`', '’']);
     }
 }

@@ -34,14 +34,21 @@ pub struct TextFault {
 }
 
 impl SmsRules {
-    /// What is sent for a text.
+    /// What is sent for a text that was sold. Where the suffix is another since, and would cost a
+    /// segment that isn't sold, the text goes alone.
     pub fn sent(&self, text: &str) -> String {
+        let whole = self.whole(text);
+        let most = self.segments_max.max(Measure::of(text).segments);
+        if Measure::of(&whole).segments <= most { whole } else { text.to_owned() }
+    }
+
+    fn whole(&self, text: &str) -> String {
         format!("{text}{}", self.suffix)
     }
 
     /// What a text is to the network, with the suffix; or all that keeps it from being sold.
     pub fn judge(&self, text: &str) -> Result<Measure, Vec<TextFault>> {
-        let measure = Measure::of(&self.sent(text));
+        let measure = Measure::of(&self.whole(text));
         let faults: Vec<TextFault> =
             [self.alphabet(text), self.length(&measure), self.refusal(text)]
                 .into_iter()
@@ -51,13 +58,12 @@ impl SmsRules {
     }
 
     fn alphabet(&self, text: &str) -> Option<TextFault> {
-        let outside = if self.gsm7_only { gsm7::outside(text) } else { Vec::new() };
+        let outside = if self.gsm7_only { gsm7::outside(text, NAMED_MAX + 1) } else { Vec::new() };
         if outside.is_empty() {
             return None;
         }
         let named: Vec<String> = outside.iter().take(NAMED_MAX).map(|one| shown(*one)).collect();
-        let others = outside.len().saturating_sub(NAMED_MAX);
-        let and_others = if others > 0 { format!(" and {others} others") } else { String::new() };
+        let and_others = if outside.len() > NAMED_MAX { " and others" } else { "" };
         let expected = format!(
             "only characters of the GSM 7-bit alphabet, without {}{and_others}",
             named.join(", ")
@@ -88,17 +94,22 @@ impl SmsRules {
     }
 }
 
-/// A character and its number: many can't be told apart, or seen.
+/// A character, where it can be seen, and its number: many can't be told apart.
 fn shown(character: char) -> String {
     let number = u32::from(character);
-    match character.is_control() || character.is_whitespace() {
-        true => format!("U+{number:04X}"),
-        false => format!("\u{201c}{character}\u{201d} (U+{number:04X})"),
+    let is_seen = character.is_alphanumeric()
+        || character.is_ascii_punctuation()
+        || ('\u{2010}'..='\u{2026}').contains(&character);
+    match is_seen {
+        true => format!("\u{201c}{character}\u{201d} (U+{number:04X})"),
+        false => format!("U+{number:04X}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::sms::measure::Encoding;
 
@@ -126,6 +137,25 @@ mod tests {
         assert_eq!(said[0].0, "maxSegments");
         assert!(said[0].1.contains("the 16 characters behind it") && said[0].1.ends_with("has 2"));
         assert_eq!(rules.sent("Hi"), "Hi via example.com");
+        let sold_before = "a".repeat(150);
+        assert_eq!(rules.sent(&sold_before), sold_before, "by another suffix");
+        let in_two = "a".repeat(200);
+        assert_eq!(rules.sent(&in_two), in_two.clone() + " via example.com", "costs none more");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sold_is_sent_whole_in_as_many_segments_as_were_judged(
+            text in "[a€é\\[]{0,200}", suffix in "[ a€]{0,30}", most in 1_usize..4,
+        ) {
+            let rules = SmsRules { suffix, segments_max: most, refused: vec![], ..rules() };
+            if let Ok(judged) = rules.judge(&text) {
+                let sent = rules.sent(&text);
+                prop_assert_eq!(sent.clone(), format!("{text}{}", rules.suffix));
+                prop_assert_eq!(Measure::of(&sent), judged);
+                prop_assert!(judged.segments <= most);
+            }
+        }
     }
 
     #[test]
@@ -134,7 +164,9 @@ mod tests {
         let which: Vec<_> = said.iter().map(|(rule, _)| *rule).collect();
         assert_eq!(which, ["encoding", "refuse"]);
         assert!(said[0].1.contains("\u{201c}`\u{201d} (U+0060)"), "{said:?}");
-        assert!(said[0].1.ends_with("and 1 others"), "{said:?}");
+        assert!(said[0].1.ends_with("and others"), "{said:?}");
+        let said = faults(&rules(), "a\u{202e}b\u{200b}");
+        assert!(said[0].1.ends_with("without U+202E, U+200B"), "not as they are: {said:?}");
         let wide = SmsRules { gsm7_only: false, ..rules() };
         assert_eq!(wide.judge("Привет").unwrap().encoding, Encoding::Ucs2);
         assert_eq!(

@@ -34,7 +34,7 @@ fn what_a_phone_would_not_show_as_it_was_written_is_refused_before_the_sale() {
     let world = world();
     for (text, rule, words) in [
         ("it’s `here`", "encoding", "\u{201c}’\u{201d} (U+2019), \u{201c}`\u{201d} (U+0060)"),
-        ("Привет", "encoding", "and 1 others"),
+        ("Привет", "encoding", "and others"),
         ("see HTTPS://a.example", "refuse", "such as links"),
         (&"€".repeat(75), "maxSegments", "at most 1 segment(s), the 12 characters behind it"),
     ] {
@@ -99,6 +99,7 @@ sms = { to = "to", text = "text", suffix = " +x", encoding = "gsm7" }
 [service.input]
 type = "object"
 required = ["to", "text"]
+additionalProperties = false
 properties = { to = { type = "string" }, text = { type = "string" } }
 "#;
 

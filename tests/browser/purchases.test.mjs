@@ -26,6 +26,19 @@ test('the whole purchase on the demo, paid on the play wallet’s page', async (
   assert.deepEqual(sent[0].body, { message: 'Hello from a browser', phone_number: '+1234567890' });
 });
 
+test('the page says what a text is to the network while it is typed', async (t) => {
+  const demo = await startDemo(t);
+  const page = await openPage(t, await openBrowser(t));
+  await page.goto(`${demo.url}/services/send-sms`);
+  const says = async (message, words) => {
+    await fillIn(page, '+1234567890', message);
+    await until(async () => (await page.locator('#quote').textContent()).includes(words));
+  };
+  await says('Hello [1 €]', 'costs 100 sat. 11 characters, sent as one message.');
+  await says('Привет! '.repeat(10), '80 characters (Unicode), sent as 2 joined messages.');
+  await shoot(page, 'a-text-in-two-parts');
+});
+
 test('by keyboard alone', async (t) => {
   const demo = await startDemo(t);
   const page = await openPage(t, await openBrowser(t));

@@ -19,7 +19,7 @@ pub(super) fn example(
 ) -> Result<Option<Value>, ConfigError> {
     let sold = |value: &Value| rules.order_of(value).and_then(|order| measured(sms, &order));
     let Some(given) = &written.example else {
-        return Ok(made_up::of(rules).filter(|value| sold(value).is_ok()));
+        return Ok(made_up_example(rules, sms).filter(|value| sold(value).is_ok()));
     };
     let fault = |what: String| report.at(given.span(), format!("`example` {what}"));
     if rules.takes == Takes::Nothing {
@@ -30,6 +30,16 @@ pub(super) fn example(
         Ok(_) => Ok(Some(value)),
         Err(unfit) => Err(fault(format!("is not a request that this service sells: {unfit}"))),
     }
+}
+
+/// Made up from the schema, which needn't say that a text is a telephone number.
+fn made_up_example(rules: &Rules, sms: Option<&SmsRules>) -> Option<Value> {
+    let mut value = made_up::of(rules)?;
+    if let (Some(sms), Some(members)) = (sms, value.as_object_mut()) {
+        members.insert(sms.to.clone(), "+1234567890".into());
+        members.entry(sms.text.clone()).or_insert_with(|| "Hello".into());
+    }
+    Some(value)
 }
 
 /// For paid services only.

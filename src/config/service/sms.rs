@@ -1,6 +1,7 @@
 //! `[service.sms]`: what is demanded of text messages.
 
 use regex::RegexBuilder;
+use serde_json::Value;
 use toml::Spanned;
 
 use super::written::{SmsEncoding, TicketWord, Written};
@@ -11,6 +12,9 @@ use crate::sms::rules::SmsRules;
 
 /// Most segments of one message: phones join no more than 255, and networks lose long ones.
 const SEGMENTS_MAX: usize = 10;
+
+/// Most patterns.
+const PATTERNS_MAX: usize = 100;
 
 /// Most memory of one compiled pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 1024 * 1024;
@@ -29,24 +33,48 @@ pub(super) fn sms(
     if !matches!(rules.takes, Takes::Query | Takes::Json(..)) {
         return Err(fault("needs a service that takes JSON or a query, with an `input` schema"));
     }
+    if !rules.schema.as_ref().is_some_and(|schema| is_closed(schema.source())) {
+        return Err(fault(
+            "needs an `input` with `additionalProperties = false`: what it doesn't name would be \
+             passed on, and could be another number or text to your backend",
+        ));
+    }
     let sms = given.get_ref();
     member(report, "to", &sms.to, rules)?;
     member(report, "text", &sms.text, rules)?;
-    let gsm7_only = sms.encoding == Some(SmsEncoding::Gsm7);
-    if let (true, [first, ..]) = (gsm7_only, gsm7::outside(&sms.suffix).as_slice()) {
+    if sms.to.get_ref() == sms.text.get_ref() {
+        return Err(fault("has one name for `to` and `text`"));
+    }
+    if sms.suffix.contains(|one: char| one.is_control() && one != '\n') {
+        return Err(fault("has a control character in its `suffix`"));
+    }
+    if sms.refuse.len() > PATTERNS_MAX {
+        return Err(fault(&format!("has more than {PATTERNS_MAX} patterns in `refuse`")));
+    }
+    let made = SmsRules {
+        to: sms.to.get_ref().clone(),
+        text: sms.text.get_ref().clone(),
+        suffix: sms.suffix.clone(),
+        segments_max: segments_max(report, sms.max_segments.as_ref())?,
+        gsm7_only: sms.encoding == Some(SmsEncoding::Gsm7),
+        refused: sms.refuse.iter().map(|one| pattern(report, one)).collect::<Result<_, _>>()?,
+    };
+    if let (true, [first]) = (made.gsm7_only, gsm7::outside(&sms.suffix, 1).as_slice()) {
         return Err(fault(&format!(
             "has `encoding = \"gsm7\"`, and its `suffix` has the character {first:?}, which isn't \
              in that alphabet"
         )));
     }
-    Ok(Some(SmsRules {
-        to: sms.to.get_ref().clone(),
-        text: sms.text.get_ref().clone(),
-        suffix: sms.suffix.clone(),
-        segments_max: segments_max(report, sms.max_segments.as_ref())?,
-        gsm7_only,
-        refused: sms.refuse.iter().map(|one| pattern(report, one)).collect::<Result<_, _>>()?,
-    }))
+    if ["a", "1", "."].iter().any(|text| made.judge(text).is_ok()) {
+        return Ok(Some(made));
+    }
+    Err(fault("lets no text pass: is its `suffix` too long, or does `refuse` fit all?"))
+}
+
+/// Whether it lets only members pass that it names.
+fn is_closed(schema: &Value) -> bool {
+    let is_false = |key: &str| schema.get(key) == Some(&Value::Bool(false));
+    is_false("additionalProperties") || is_false("unevaluatedProperties")
 }
 
 /// A member (or parameter) that the schema declares.
@@ -56,15 +84,17 @@ fn member(
     name: &Spanned<String>,
     rules: &Rules,
 ) -> Result<(), ConfigError> {
-    match rules.schema.as_ref().is_some_and(|schema| schema.declares(name.get_ref())) {
-        true => Ok(()),
-        false => Err(report.at(
-            name.span(),
-            format!(
-                "`sms.{key}` names `{}`, which isn't among the properties of `input`",
-                name.get_ref()
-            ),
-        )),
+    let fault = |what: &str| {
+        report.at(name.span(), format!("`sms.{key}` names `{}`, {what}", name.get_ref()))
+    };
+    let properties = rules.schema.as_ref().and_then(|schema| schema.source().get("properties"));
+    let Some(declared) = properties.and_then(|all| all.get(name.get_ref())) else {
+        return Err(fault("which isn't among the `properties` of `input`"));
+    };
+    match declared.get("type") {
+        None => Ok(()),
+        Some(kind) if kind == "string" => Ok(()),
+        Some(_) => Err(fault("which has another type than \"string\" in `input`")),
     }
 }
 
