@@ -58,7 +58,8 @@ impl Job {
             keys,
             &attempt.hash,
             &paid.service.name,
-            order,
+            // As the backend has it.
+            &paid.offer.sent(order),
             &paid.head.headers,
             &paid.offer.forward_headers,
         );

@@ -1,6 +1,8 @@
 //! A service that sells text messages: its number and its text are judged beside its schema, and
 //! what is sent is the text with the operator's words behind it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::Offer;
@@ -46,14 +48,14 @@ fn fault(member: &str, rule: &str, expected: String) -> Fault {
 impl Offer {
     /// What goes upstream for an order: the same, or with the operator's words behind the text. One
     /// that was sold before there was a text in it goes as it is.
-    pub fn sent(&self, order: &Order) -> Order {
+    pub fn sent<'a>(&self, order: &'a Order) -> Cow<'a, Order> {
         let Some(rules) = self.sms.as_ref().filter(|rules| !rules.suffix.is_empty()) else {
-            return order.clone();
+            return Cow::Borrowed(order);
         };
         let text = order.member(&rules.text);
         match text.as_ref().and_then(Value::as_str) {
-            Some(text) => order.with_member(&rules.text, rules.sent(text)),
-            None => order.clone(),
+            Some(text) => Cow::Owned(order.with_member(&rules.text, rules.sent(text))),
+            None => Cow::Borrowed(order),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::http::{self, Response};
 use crate::support::kannel::Kannel;
 use crate::support::world::Options;
-use crate::support::{World, wait_until};
+use crate::support::{Behaviour, World, wait_until};
 
 const RULES: &str = "sms = { to = \"phone_number\", text = \"message\", suffix = \" via example\", \
                      encoding = \"gsm7\", refuse = [\"https?://\"] }";
@@ -80,6 +80,16 @@ fn the_suffix_of_today_is_sent_behind_what_was_bought() {
         payer.redeems(ticket, order).is_delivered("Okay");
         assert_eq!(sent(&world)["message"], text);
     }
+    // What an operator is shown of a parked ticket is what the backend may have.
+    world.write_config("farebox.toml", &[("encoding = \"gsm7\"", "suffix = \" (ad)\"")]);
+    world.reloads();
+    let parked = payer.buys(&now);
+    world.upstream.behave(Behaviour::status(500, "oops"));
+    payer.redeems(&parked, &now).is(504, "outcome-unknown");
+    world.write_ops_config();
+    let show = format!("tickets --config ops.toml show {}", parked.payment_hash());
+    let (_, shown) = world.farebox(&show);
+    assert!(shown.contains("one (ad)"), "{shown}");
     // The suffix is none of the payer's text.
     payer.redeems(&payer.buys(&now), &order("one via example")).has_status(422);
 }
