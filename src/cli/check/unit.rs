@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 use tokio::signal::unix::SignalKind;
 
 use super::send::Sending;
-use super::unit_file::{Exec, ServiceSection};
+use super::unit_file::ServiceSection;
 use crate::cli::failure::Failure;
 use crate::cli::print::complain;
 
@@ -55,7 +55,7 @@ pub(crate) fn run(check: UnitCheck) -> Result<ExitCode, Failure> {
         settings.push_str(&format!("User={}\n", unit.trim_end_matches(".service")));
     }
     let mut given = Given { own: &own, settings: &mut settings, arguments: vec!["check".into()] };
-    given.config(check.config, section.exec().as_ref())?;
+    given.config(check.config, section.config())?;
     given.file("--macaroon", "macaroon", check.macaroon)?;
     if let Some(Sending { file, service }) = check.sending {
         given.file("--send", "send", Some(file))?;
@@ -91,16 +91,11 @@ struct Given<'a> {
 
 impl Given<'_> {
     /// The config: one that was named, else the unit's own.
-    fn config(&mut self, named: Option<PathBuf>, exec: Option<&Exec>) -> Result<(), Failure> {
-        let path = match (named, exec) {
-            (Some(path), _) => std::path::absolute(path)?,
-            (None, Some(Exec { config: Some(path), .. })) => path.clone(),
-            (None, _) => {
-                return Err("the unit's ExecStart= names no `--config`: name the one that it \
-                            serves, by --config"
-                    .into());
-            }
-        };
+    fn config(&mut self, named: Option<PathBuf>, own: Option<PathBuf>) -> Result<(), Failure> {
+        let named = named.map(std::path::absolute).transpose()?;
+        let path = named.or(own).ok_or(
+            "the unit's ExecStart= names no `--config`: name the one that it serves, by --config",
+        )?;
         self.arguments.extend(["--config".into(), path.into()]);
         Ok(())
     }

@@ -33,13 +33,6 @@ const OF_CREDENTIALS: [&str; 4] =
 /// The settings, in the order in which they stand; a line that goes on is one.
 pub(super) struct ServiceSection(Vec<(String, String)>);
 
-/// What a unit starts.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Exec {
-    /// The config that it is started with, if it is named.
-    pub(super) config: Option<PathBuf>,
-}
-
 impl ServiceSection {
     pub(super) fn of(files: &str) -> Self {
         let (mut settings, mut is_service, mut begun) = (Vec::new(), false, String::new());
@@ -100,21 +93,20 @@ impl ServiceSection {
         self.0.iter().any(|(name, _)| OF_CREDENTIALS.contains(&name.as_str()))
     }
 
-    /// What is started; `None` where nothing is.
-    pub(super) fn exec(&self) -> Option<Exec> {
+    /// The config that is named where it is started.
+    pub(super) fn config(&self) -> Option<PathBuf> {
         let last = |key: &str| {
             let found = self.0.iter().rev().find(|(name, _)| name == key);
             found.map(|(_, value)| value.as_str())
         };
         let mut words = last("ExecStart")?.split_whitespace();
         let folder = last("WorkingDirectory").map_or("/", |folder| folder.trim_start_matches('-'));
-        let config = words.find_map(|word| match word.strip_prefix("--config")? {
+        let named = words.find_map(|word| match word.strip_prefix("--config")? {
             "" => Some(None),
             rest => rest.strip_prefix('=').map(Some),
-        });
-        let config = config.and_then(|named| named.or_else(|| words.next()));
-        let config = config.map(|path| Path::new(folder).join(path.trim_matches(['"', '\''])));
-        Some(Exec { config })
+        })?;
+        let path = named.or_else(|| words.next())?;
+        Some(Path::new(folder).join(path.trim_matches(['"', '\''])))
     }
 }
 
@@ -180,7 +172,7 @@ Type=x
         let section = ServiceSection::of(files).named("farebox@a.service");
         let expected = "StateDirectory=farebox@a\nEnvironment=A=%%n_farebox@a.service\n";
         assert!(section.settings().contains(expected), "{}", section.settings());
-        let config = section.exec().unwrap().config.unwrap();
+        let config = section.config().unwrap();
         assert_eq!(config, Path::new("/etc/farebox/a.toml"));
     }
 
@@ -195,8 +187,8 @@ Type=x
     #[test]
     fn the_config_is_the_one_that_the_unit_serves() {
         let of = |lines: &str| {
-            let exec = ServiceSection::of(&format!("{FILES}[Service]\n{lines}\n")).exec();
-            exec.unwrap().config.map(|path| path.display().to_string())
+            let section = ServiceSection::of(&format!("{FILES}[Service]\n{lines}\n"));
+            section.config().map(|path| path.display().to_string())
         };
         assert_eq!(of("").as_deref(), Some("/etc/farebox/farebox.toml"));
         let cases = [
