@@ -56,3 +56,16 @@ fn tell(state: &[NotifyState<'_>]) {
         warn!(%error, "systemd can't be told how things stand");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_no_order_to_systemd() {
+        assert_eq!(
+            one_line("LND says: no\nMAINPID=1\r\nREADY=1"),
+            "LND says: no MAINPID=1  READY=1"
+        );
+    }
+}

@@ -198,7 +198,7 @@ fn a_pooler_that_gives_each_transaction_another_session() {
 }
 
 /// Promises 3 and 9: tickets of one network are strangers on another.
-fn a_ledger_of_another_network(mut world: World) {
+fn a_ledger_of_another_network(mut world: World, put_aside: impl Fn(&World)) {
     let payer = world.payer();
     let ticket = payer.buys(SMS);
     world.stop();
@@ -211,17 +211,40 @@ fn a_ledger_of_another_network(mut world: World) {
     }
     world.restart();
     payer.redeems(&ticket, SMS).is_delivered("Okay");
+    // As it is advised.
+    world.stop();
+    put_aside(&world);
+    let (status, said) = world.farebox("ledger --config other.toml new");
+    assert!(status.success(), "{said}");
+    let (_, said) = world.farebox("check --config other.toml");
+    assert!(!said.contains("FAILED   ledger") && !said.contains("FAILED   secret"), "{said}");
+    std::fs::rename(
+        world.folder.path().join("other.toml"),
+        world.folder.path().join("farebox.toml"),
+    )
+    .unwrap();
+    world.start_again();
+    world.wait_until_node_is("wrong-invoice");
 }
 
 #[test]
 fn a_sqlite_ledger_of_another_network() {
-    a_ledger_of_another_network(World::new());
+    a_ledger_of_another_network(World::new(), |world| {
+        let state = world.folder.path().join("state");
+        for file in std::fs::read_dir(&state).unwrap().map(|file| file.unwrap()) {
+            if file.file_name().to_str().unwrap().starts_with("ledger.db") {
+                std::fs::rename(file.path(), world.folder.path().join(file.file_name())).unwrap();
+            }
+        }
+    });
 }
 
 #[test]
 fn a_postgres_ledger_of_another_network() {
     let postgres = Postgres::start();
-    a_ledger_of_another_network(World::with(Options::postgres(&postgres.url())));
+    a_ledger_of_another_network(World::with(Options::postgres(&postgres.url())), |_| {
+        postgres.query("ALTER SCHEMA farebox RENAME TO farebox_of_regtest");
+    });
 }
 
 /// Then nothing is lost, nor mixed.

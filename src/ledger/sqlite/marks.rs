@@ -68,7 +68,7 @@ fn jump_left(connection: &Connection) -> rusqlite::Result<Duration> {
         .map_or(JUMP_MAX, |left| Duration::from_millis(u64::try_from(left).unwrap_or(0))))
 }
 
-/// On which network something was sold, if anything was.
+/// On which network something was offered or sold, if anything was.
 pub(super) fn sold_on(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let select = "SELECT name FROM marks WHERE name LIKE 'network:%'
         AND (EXISTS (SELECT 1 FROM tickets) OR EXISTS (SELECT 1 FROM days))";
@@ -77,7 +77,7 @@ pub(super) fn sold_on(connection: &Connection) -> rusqlite::Result<Option<String
 }
 
 /// Writes down on which network is sold from here on; `Some` is another one, on which something was
-/// sold: then nothing has changed.
+/// offered or sold: then nothing has changed.
 pub(super) fn sell_on(connection: &Connection, now: &str) -> rusqlite::Result<Option<String>> {
     if let Some(found) = sold_on(connection)?.filter(|found| found != now) {
         return Ok(Some(found));

@@ -28,7 +28,7 @@ pub struct Summary {
     pub parked: u64,
     /// Whether it is a copy that was not put back yet.
     pub is_copy: bool,
-    /// On which network something was sold, if anything was.
+    /// On which network something was offered or sold, if anything was.
     pub sold_on: Option<String>,
     /// In which ways services were sold.
     pub sold: Vec<SoldOffer>,
