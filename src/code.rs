@@ -147,6 +147,8 @@ codes! {
     NodeDown = "node-down", SERVICE_UNAVAILABLE, SameTicket;
     /// The ledger can't be read or written, or holds back what a restore left open.
     LedgerDown = "ledger-down", SERVICE_UNAVAILABLE, SameTicket;
+    /// What a bitcoin costs in the currency of the prices isn't known now.
+    PriceUnknown = "price-unknown", SERVICE_UNAVAILABLE, NewTicket;
     /// The upstream is known to be down.
     UpstreamDown = "upstream-down", SERVICE_UNAVAILABLE, NewTicket;
     /// The upstream refuses, parks or redirects every request: the operator has to set it right.

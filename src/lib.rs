@@ -22,6 +22,8 @@ pub mod config;
 mod crash_point;
 /// Which life of a ledger a ticket was minted in.
 pub mod era;
+/// A file that may change while it is used.
+pub mod file_watch;
 /// Who spoke through a proxy, by the proxy's own word.
 pub mod forwarded;
 /// The way of a request.
@@ -56,6 +58,8 @@ pub mod payment_hash;
 pub mod place;
 /// What it costs.
 pub mod price;
+/// What a bitcoin costs in another currency.
+pub mod rate;
 /// How often a client may ask.
 pub mod rate_limit;
 /// What happened, without secrets.

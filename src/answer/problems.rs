@@ -122,6 +122,20 @@ pub fn no_sale_upstream_limited(retry_after: Duration) -> Problem {
     no_sale(Code::UpstreamDown, detail).after(retry_after)
 }
 
+/// What has no price now isn't sold.
+pub fn no_sale_without_rate() -> Problem {
+    let detail = "The price of this can't be told at the moment, since it is in another currency \
+                  and what a bitcoin costs is not known, so nothing is sold. Paid tickets stay \
+                  valid.";
+    no_sale(Code::PriceUnknown, detail)
+}
+
+/// What is asked for decides on the price, and nothing is asked for.
+pub fn price_depends() -> Problem {
+    let detail = "The price of this depends on the request: give it in `request`.";
+    bad_request(detail)
+}
+
 /// The node is known to be down.
 pub fn no_sale_node_down() -> Problem {
     let detail = "No invoices can be made at the moment, so nothing is sold. Paid tickets are \

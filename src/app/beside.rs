@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::assemble::{self, App};
 use super::open_ledger::SECRET_NOTE_INTERVAL;
 use super::supervise::{supervise, supervise_until};
+use crate::file_watch::LOOK_INTERVAL;
 use crate::listen::tls::CurrentCertificate;
-use crate::service::Catalogue;
+use crate::service::pricing::Pricing;
+use crate::service::{Catalogue, Service};
 use crate::upstream::Upstream;
 
 /// How often tickets that wait are counted.
@@ -55,7 +58,8 @@ pub(super) fn look_after(app: &Arc<App>) {
 #[derive(Default)]
 pub(super) struct BesideServices {
     health: Vec<(Arc<Upstream>, CancellationToken)>,
-    stocks: CancellationToken,
+    /// Ends what is begun anew for each catalogue.
+    begun: CancellationToken,
 }
 
 impl BesideServices {
@@ -71,13 +75,23 @@ impl BesideServices {
             }
             stays
         });
-        std::mem::take(&mut self.stocks).cancel();
+        std::mem::take(&mut self.begun).cancel();
+        if let Some(rate) = &catalogue.rate {
+            let stop = self.begun.clone();
+            supervise_until(stop, "the price of a bitcoin", Arc::clone(rate), |rate| async move {
+                rate.follow().await
+            });
+        }
         for service in &catalogue.services {
             self.watch(&service.upstream);
             let sold = (Arc::clone(&app.sale), Arc::clone(service));
-            let stop = self.stocks.clone();
+            let stop = self.begun.clone();
             supervise_until(stop, "a stock of invoices", sold, |(sale, service)| async move {
                 sale.keep_stock(&service).await
+            });
+            let (listed, stop) = (Arc::clone(service), self.begun.clone());
+            supervise_until(stop, "a price list", listed, |service| async move {
+                watch_prices(&service).await;
             });
         }
         for look_up in app.redeem.look_up_at(catalogue) {
@@ -98,6 +112,23 @@ impl BesideServices {
             upstream.watch().await
         });
         self.health.push((Arc::clone(upstream), stop));
+    }
+}
+
+/// Takes up a price list that changes, for as long as it is polled.
+async fn watch_prices(service: &Arc<Service>) {
+    while matches!(service.offer.as_ref().map(|offer| &offer.pricing), Some(Pricing::ByPrefix(_))) {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        let looked = Arc::clone(service);
+        // It reads a file.
+        let looking = spawn_blocking(move || {
+            if let Some(offer) = &looked.offer {
+                offer.pricing.look(&looked.name);
+            }
+        });
+        if looking.await.is_err_and(|ended| ended.is_panic()) {
+            warn!(service = &*service.name, "the price list could not be looked at");
+        }
     }
 }
 

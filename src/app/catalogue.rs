@@ -38,6 +38,11 @@ impl CatalogueMaker {
             replay: config.tickets.replay,
             wait: config.tickets.wait,
         };
+        if let (Some(rate), Some(known)) =
+            (&config.rate, before.and_then(|before| before.rate.as_ref()))
+        {
+            rate.take_over(known);
+        }
         let connections_max = config.limits.redemptions;
         let upstreams = config.services.iter().map(|spec| {
             let same = before.and_then(|before| same_upstream(before, spec));
@@ -65,6 +70,7 @@ impl CatalogueMaker {
             pages: config.pages,
             network: config.lnd.network,
             detects_payments: config.detects_payments,
+            rate: config.rate,
         })
     }
 

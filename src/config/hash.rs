@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
 /// Sections that all instances have in common, and that a reload brings into force whole.
-const COMMON: [&str; 3] = ["limits", "pages", "service"];
+const COMMON: [&str; 4] = ["limits", "pages", "rate", "service"];
 
 /// Of a config's text, without remarks and the order of keys, and without what lies in files that
 /// it names; 0 for one that can't be read.

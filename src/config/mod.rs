@@ -17,6 +17,7 @@ mod log;
 mod ops;
 mod own_addresses;
 mod pages;
+mod rate;
 mod readable;
 pub mod secret;
 mod service;
@@ -25,6 +26,7 @@ mod tickets;
 mod units;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -45,6 +47,7 @@ pub use self::ops::OpsSettings;
 pub use self::tickets::TicketSettings;
 use crate::answer::page_settings::PageSettings;
 use crate::lightning::lnd::LndSettings;
+use crate::rate::CurrentRate;
 use crate::service::ServiceSpec;
 
 /// Everything that a `serve` needs to know.
@@ -73,6 +76,8 @@ pub struct Config {
     pub log: LogSettings,
     /// What people see in a browser.
     pub pages: PageSettings,
+    /// What a bitcoin costs, for prices in another currency.
+    pub rate: Option<Arc<CurrentRate>>,
     /// What is sold, and what is free.
     pub services: Vec<ServiceSpec>,
     /// A number made of what it says of services, limits and pages: that of instances on one ledger
@@ -101,6 +106,7 @@ struct Written {
     log: log::Written,
     #[serde(default)]
     pages: pages::Written,
+    rate: Option<rate::Written>,
     #[serde(default)]
     service: Vec<Spanned<service::Written>>,
 }
@@ -118,7 +124,10 @@ impl Config {
         let folder = folder(path);
         let state_dir = state_dir(folder, written.state_dir);
         let detects_payments = written.lnd.detect_payments;
-        let services = service::check_all(&report, folder, written.service, detects_payments)?;
+        let rate = written.rate.map(|rate| rate.check(&report)).transpose()?;
+        let rate = rate.map(|settings| Arc::new(CurrentRate::new(settings)));
+        let shared = service::Shared { folder, detects_payments, rate: rate.as_ref() };
+        let services = service::check_all(&report, &shared, written.service)?;
         let readable_secrets = readable::readable_by_all(text, folder, &state_dir);
         let listen = written.listen.check(&report, folder, &state_dir)?;
         let ops = written.ops.check(&report, folder)?;
@@ -139,6 +148,7 @@ impl Config {
             log: written.log.check(&report)?,
             pages: written.pages.check(&report, folder)?,
             services,
+            rate,
         })
     }
 

@@ -162,7 +162,12 @@ impl Ops {
                     let why = "it takes no more for a while, by its own `Retry-After`";
                     is_limited.then(|| ("limited", why.to_owned()))
                 };
-                (service.name.to_string(), down.or_else(refuses).or_else(limited))
+                let prices = || {
+                    let why = service.offer.as_ref()?.pricing.trouble()?;
+                    Some((Code::PriceUnknown.word(), why))
+                };
+                let trouble = down.or_else(refuses).or_else(limited).or_else(prices);
+                (service.name.to_string(), trouble)
             })
             .collect()
     }

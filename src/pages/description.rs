@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::answer::page_settings::PageSettings;
 use crate::order::{Order, Takes};
-use crate::price::Msat;
 use crate::service::times::TicketTimes;
 use crate::service::{Catalogue, Offer, Service, TicketKind, curl};
 
@@ -88,9 +87,9 @@ impl<'a> ForSale<'a> {
         service.offer.as_ref().map(|offer| Self { service, offer, base })
     }
 
-    /// What one payment costs.
-    pub(super) fn price(self) -> Msat {
-        self.offer.price
+    /// What one payment costs, in words.
+    pub(super) fn price(self) -> String {
+        self.offer.pricing.to_string()
     }
 
     /// Where it is.

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::description::Description;
 use super::openapi::caveats;
+use super::pricing;
+use crate::price::Msat;
 use crate::service::QUOTE_PATH;
 
 /// The manifest of the discovery draft (lnget, pull request 27).
@@ -18,7 +20,7 @@ pub(super) fn l402(description: &Description<'_>) -> Value {
             "resources": [{
                 "path": format!("{prefix}{}", service.path),
                 "method": service.method.as_str(),
-                "pricing": { "model": "fixed", "price_msat": sold.price().get() },
+                "pricing": pricing::model(sold),
                 "constraints": {},
                 "quote": format!("{prefix}{}", service.quote_path()),
             }],
@@ -47,8 +49,8 @@ pub(super) fn services(description: &Description<'_>) -> Value {
             "description": service.about,
             "url": sold.url(),
             "method": service.method.as_str(),
-            "price_sats": sold.price().sat(),
-            "pricing": "fixed",
+            "price_sats": sold.offer.pricing.fixed().map(Msat::sat),
+            "pricing": if sold.offer.pricing.fixed().is_some() { "fixed" } else { "dynamic" },
             "input": sold.schema(),
             "docs": format!("{}/llms.txt", description.base),
             "quote": sold.quote_url(),

@@ -11,6 +11,7 @@ mod manifest;
 mod object;
 mod openapi;
 mod openapi_schemas;
+mod pricing;
 mod respond;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::description::{Described, Description, ForSale};
 use super::object::put;
+use super::pricing;
 use crate::code::Code;
 use crate::order::Takes;
 use crate::service::{QUOTE_PATH, STATUS_PATH};
@@ -120,22 +121,9 @@ fn operation(described: &Described<'_>) -> Value {
         return operation;
     };
     put_input(&mut operation, sold);
-    let price = sold.price();
-    let bitcoin = format!("{}.{:08}", price.sat() / 100_000_000, price.sat() % 100_000_000);
-    put(
-        &mut operation,
-        "x-payment-info",
-        json!({
-            "offers": [{
-                "intent": "charge", "method": "lightning", "currency": "sat",
-                "amount": price.sat().to_string(), "description": sold.buys(),
-            }],
-            "price": { "mode": "fixed", "currency": "BTC", "amount": bitcoin },
-            "protocols": [{ "l402": { "method": "lightning", "currency": "sat" } }],
-        }),
-    );
+    put(&mut operation, "x-payment-info", pricing::payment_info(sold));
     put(&mut operation, "x-l402-service", &*service.name);
-    put(&mut operation, "x-l402-pricing", json!({ "model": "fixed", "price_msat": price.get() }));
+    put(&mut operation, "x-l402-pricing", pricing::model(sold));
     put(&mut operation, "x-l402-constraints", json!({}));
     put(&mut operation, "responses", responses());
     operation

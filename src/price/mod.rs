@@ -1,6 +1,10 @@
-//! From an order to the amount that it costs. Pure. So far a service has one flat price.
+//! From an order to the amount that it costs. Pure.
 
+pub mod decimal;
 pub mod quote;
+pub mod rate;
+pub mod table;
+pub mod tariff;
 
 use std::fmt;
 

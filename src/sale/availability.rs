@@ -37,6 +37,9 @@ impl Sale {
         if service.upstream.health.is_down() {
             return Err(problems::no_sale_upstream_down());
         }
+        if service.offer.as_ref().is_some_and(|offer| !offer.pricing.is_known()) {
+            return Err(problems::no_sale_without_rate());
+        }
         match self.invoices.node_state() {
             Ok(()) => {}
             // Invoices that are there needn't be waited for.

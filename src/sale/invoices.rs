@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::lightning::error::{AddInvoiceError, NodeError};
 use crate::lightning::{Invoice, NewInvoice, Node};
+use crate::price::Msat;
 use crate::service::Offer;
 use crate::time::UnixTime;
 
@@ -47,13 +48,16 @@ impl Invoices {
         self.node.generation()
     }
 
-    /// A fresh one, for an offer's price.
-    pub(super) async fn make(&self, offer: &Offer) -> Result<ReadyInvoice, AddInvoiceError> {
+    /// A fresh one over an amount, with an offer's words.
+    pub(super) async fn make(
+        &self,
+        offer: &Offer,
+        amount: Msat,
+    ) -> Result<ReadyInvoice, AddInvoiceError> {
         // Before the node is asked: so the invoice never runs out earlier than we say.
         let (made, expires, generation) =
             (Instant::now(), UnixTime::now().plus(self.expiry), self.generation());
-        let wanted =
-            NewInvoice { amount: offer.price, memo: offer.memo.clone(), expiry: self.expiry };
+        let wanted = NewInvoice { amount, memo: offer.memo.clone(), expiry: self.expiry };
         let invoice = self.node.add_invoice(wanted).await?;
         Ok(ReadyInvoice { invoice, expires, until: made + self.expiry, made, generation })
     }

@@ -19,6 +19,7 @@ use crate::l402::verify::Kind;
 use crate::ledger::accounts::{JournalEntry, Minted};
 use crate::lightning::Invoice;
 use crate::lightning::error::NodeErrorKind;
+use crate::price::Msat;
 use crate::record::request_log::RequestLog;
 use crate::request_digest::RequestDigest;
 use crate::service::TicketKind;
@@ -54,14 +55,15 @@ impl Sale {
     async fn invoice(
         &self,
         request: &PaidRequest<'_>,
+        price: Msat,
         mut place: Reservation<'_>,
     ) -> Result<(Invoice, UnixTime), Problem> {
         place.asking();
-        let ahead = self.stocks.take(&request.service.name, request.offer);
+        let ahead = self.stocks.take(&request.service.name, request.offer, price);
         request.service.metrics.stock(ahead.is_some());
         let made = match ahead {
             Some(ready) => Ok(ready),
-            None => self.invoices.make(request.offer).await,
+            None => self.invoices.make(request.offer, price).await,
         };
         match made {
             Ok(ReadyInvoice { invoice, expires, until, .. }) => {
@@ -81,20 +83,20 @@ impl Sale {
         }
     }
 
-    /// An invoice of the node's, and the macaroon over it. It counts for `client`; `bound` is
-    /// what it is bound to, if it is for one request.
+    /// An invoice of the node's over `price`, and the macaroon over it. It counts for `client`;
+    /// `bound` is what it is bound to, if it is for one request.
     pub(super) async fn mint(
         &self,
         request: &PaidRequest<'_>,
         client: &Client,
-        bound: RequestDigest,
+        (bound, price): (RequestDigest, Msat),
         log: &mut RequestLog<'_>,
     ) -> Result<NewChallenge, Problem> {
         let place = self.reserve(request, client, log).await?;
         let (stop, now) = (&request.service.upstream.sale_stop, tokio::time::Instant::now());
         let trial = stop.take_challenge(client.key(), now);
         let trial = trial.map_err(|pause| stopped(stop, pause))?;
-        let (invoice, expires) = self.invoice(request, place).await?;
+        let (invoice, expires) = self.invoice(request, price, place).await?;
         trial.sold(tokio::time::Instant::now());
         let (times, offer) = (&request.catalogue.times, request.offer);
         let minted = self.ledger.now();
@@ -104,7 +106,7 @@ impl Sale {
         self.ledger.append(JournalEntry::Minted(Minted {
             hash: invoice.payment_hash,
             service: Arc::clone(&request.service.name),
-            price_msat: offer.price.get(),
+            price_msat: price.get(),
             at: minted.wall,
             expires: expires.seconds(),
             valid_until,
@@ -126,10 +128,10 @@ impl Sale {
             payment_hash: invoice.payment_hash,
             token_id: TokenId { minted: minted.later(), era, random },
             valid_until,
-            price_msat: offer.price.get(),
+            price_msat: price.get(),
             kind,
         };
         let macaroon = mint::ticket(&self.ring, &terms);
-        Ok(NewChallenge { invoice, macaroon, expires, kind, price: offer.price, valid_until })
+        Ok(NewChallenge { invoice, macaroon, expires, kind, price, valid_until })
     }
 }

@@ -35,10 +35,12 @@ use crate::order::Order;
 use crate::payment::Payments;
 use crate::payment_hash::PaymentHash;
 use crate::price::Msat;
+use crate::price::tariff::Price;
 use crate::rate_limit::RateLimit;
 use crate::record::request_log::RequestLog;
+use crate::service::price::Unpriced;
 use crate::service::request::PaidRequest;
-use crate::service::{Catalogue, Service, validate};
+use crate::service::{Catalogue, Offer, Service, validate};
 use crate::ticket::{Pending, Rejected};
 use crate::time::UnixTime;
 
@@ -123,14 +125,16 @@ impl Sale {
             log.ticket(pending.hash);
             let open = self.still_open(request, pending).await?;
             // Paid by now, it would be parked: what can't be delivered isn't sold.
-            if let Some(open) = open.filter(|_| !self.is_of_another_life(pending)) {
+            let open = open.filter(|_| !self.is_of_another_life(pending));
+            // What it costs was frozen when it was minted.
+            if let Some((open, price)) = open.zip(Msat::new(pending.ticket.price_msat)) {
                 let offered = Offered {
                     macaroon: &pending.macaroon,
                     invoice: &open.bolt11,
                     hash: pending.hash,
                     which: WhichInvoice::Own,
                     expires: open.expires,
-                    price: Msat::new(pending.ticket.price_msat).unwrap_or(request.offer.price),
+                    price,
                     kind: pending.ticket.kind,
                     valid_until: pending.ticket.minted_valid_until,
                     detail: None,
@@ -145,11 +149,12 @@ impl Sale {
             }
         }
         let order = if sold.is_some() { validate::for_sale(request)? } else { order };
-        let minted =
-            self.mint(request, request.client, request.digest(&self.ring, &order), log).await?;
+        let price = priced(request.offer, &order)?.msat;
+        let bound = request.digest(&self.ring, &order);
+        let minted = self.mint(request, request.client, (bound, price), log).await?;
         log.ticket(minted.invoice.payment_hash);
-        request.service.metrics.challenge(request.offer.price);
-        let offered = newly_offered(&minted, request.offer.price);
+        request.service.metrics.challenge(price);
+        let offered = newly_offered(&minted);
         Ok(self.payment_required(request, &order, rejected.why, &offered))
     }
 
@@ -203,15 +208,23 @@ impl Sale {
     }
 }
 
+/// What an order costs, or why it isn't sold.
+fn priced(offer: &Offer, order: &Order) -> Result<Price, Problem> {
+    offer.price(order).map_err(|why| match why {
+        Unpriced::Unfit(unfit) => validate::not_for_sale(&unfit),
+        Unpriced::NoRate => problems::no_sale_without_rate(),
+    })
+}
+
 /// A challenge that nobody has seen yet.
-fn newly_offered(minted: &NewChallenge, price: Msat) -> Offered<'_> {
+fn newly_offered(minted: &NewChallenge) -> Offered<'_> {
     Offered {
         macaroon: &minted.macaroon,
         invoice: &minted.invoice.bolt11,
         hash: minted.invoice.payment_hash,
         which: WhichInvoice::New,
         expires: minted.expires,
-        price,
+        price: minted.price,
         kind: minted.kind,
         valid_until: minted.valid_until,
         detail: None,

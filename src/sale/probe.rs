@@ -54,6 +54,7 @@ impl Sale {
         request: &PaidRequest<'_>,
         log: &mut RequestLog<'_>,
     ) -> Result<Answer, Problem> {
+        let price = request.offer.pricing.fixed().ok_or_else(problems::price_depends)?;
         self.refuse_unless_up(request.service).await?;
         if request.service.upstream.sale_stop.why().is_some() {
             // The few that are handed out meanwhile are for those who may buy.
@@ -64,7 +65,7 @@ impl Sale {
         let shown = timeout(PATIENCE, shown.lock()).await;
         let mut shown = shown.map_err(|_| problems::too_many_invoices_at_once())?;
         let challenge = match shown.take() {
-            Some(challenge) if self.may_be_shown(&challenge, request.offer.price).await => {
+            Some(challenge) if self.may_be_shown(&challenge, price).await => {
                 request.service.metrics.challenge_again();
                 challenge
             }
@@ -72,8 +73,9 @@ impl Sale {
                 let bound = request.probe_digest(&self.ring);
                 // It counts as nobody's, so that a client with too many of its own keeps it from no
                 // other.
-                let minted = self.mint(request, &nobody(request.service), bound, log).await?;
-                request.service.metrics.challenge(request.offer.price);
+                let nobody = nobody(request.service);
+                let minted = self.mint(request, &nobody, (bound, price), log).await?;
+                request.service.metrics.challenge(price);
                 minted
             }
         };
@@ -85,7 +87,7 @@ impl Sale {
             hash: challenge.invoice.payment_hash,
             which: WhichInvoice::New,
             expires: challenge.expires,
-            price: request.offer.price,
+            price,
             kind: challenge.kind,
             valid_until: challenge.valid_until,
             detail: Some(

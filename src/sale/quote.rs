@@ -6,13 +6,14 @@ use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Sale;
+use super::{Sale, priced};
 use crate::answer::problem::Problem;
 use crate::answer::{self, Answer, problems};
 use crate::client::Client;
 use crate::code::Code;
 use crate::order::{Order, json};
 use crate::price::quote::Quote;
+use crate::price::tariff::Price;
 use crate::service::request::PaidRequest;
 use crate::service::sms::measured;
 use crate::service::{Catalogue, Offer, Service, validate};
@@ -79,7 +80,12 @@ impl Sale {
         // A price that can't be bought at would be untrue.
         self.refuse_unless_up(service).await?;
         let sms = order.and_then(|order| measured(offer.sms.as_ref(), order).ok().flatten());
-        let quoted = Quoted { price: Quote::new(&service.name, offer.price), sms };
+        let price = match (order, offer.pricing.fixed()) {
+            (Some(order), _) => priced(offer, order)?,
+            (None, Some(price)) => Price::of(price),
+            (None, None) => return Err(problems::price_depends()),
+        };
+        let quoted = Quoted { price: Quote::new(&service.name, &price), sms };
         let response = answer::json(StatusCode::OK, "application/json", &quoted);
         Ok(Answer { response, code: Code::Quoted })
     }

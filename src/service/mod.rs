@@ -4,6 +4,9 @@ pub mod base_url;
 pub mod curl;
 pub mod current;
 mod order;
+pub mod price;
+pub mod price_list;
+pub mod pricing;
 pub mod request;
 pub mod sms;
 mod spec;
@@ -27,6 +30,7 @@ use crate::keys::{KeyIndex, KeyRing};
 use crate::l402::verify::Names;
 use crate::lightning::network::Network;
 use crate::place::Place;
+use crate::rate::CurrentRate;
 use crate::record::metrics::ServiceMetrics;
 use crate::upstream::Upstream;
 use crate::upstream::request::IdempotencyKeyPlace;
@@ -49,6 +53,8 @@ pub struct Catalogue {
     pub network: Network,
     /// Whether payments are heard of, so that `STATUS_PATH` answers.
     pub detects_payments: bool,
+    /// What a bitcoin costs, where prices are in another currency.
+    pub rate: Option<Arc<CurrentRate>>,
 }
 
 impl Catalogue {

@@ -12,6 +12,11 @@ use crate::order::{Order, Unfit};
 use crate::sms::measure::Measure;
 use crate::sms::rules::{SmsRules, TextFault};
 
+/// The number that an order names; `None` where a service sells something else.
+pub fn number(rules: Option<&SmsRules>, order: &Order) -> Option<String> {
+    order.member(&rules?.to)?.as_str().map(str::to_owned)
+}
+
 /// What an order's text is to the network; `None` where a service sells something else.
 pub fn measured(rules: Option<&SmsRules>, order: &Order) -> Result<Option<Measure>, Unfit> {
     let Some(rules) = rules else { return Ok(None) };

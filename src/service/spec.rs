@@ -7,9 +7,9 @@ use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::pricing::Pricing;
 use super::ticket_kind::TicketKind;
 use crate::order::Rules;
-use crate::price::Msat;
 use crate::sms::rules::SmsRules;
 use crate::upstream::Reuse;
 use crate::upstream::outcome_rules::{OutcomeRules, Predicate};
@@ -82,7 +82,7 @@ pub struct Offer {
     /// What one payment buys.
     pub kind: TicketKind,
     /// What that costs.
-    pub price: Msat,
+    pub pricing: Pricing,
     /// What a request must look like.
     pub rules: Rules,
     /// What is demanded of its text beside, where text messages are sold.

@@ -43,6 +43,7 @@ mod payment_status;
 mod payment_stream;
 mod pending_challenge;
 mod postgres;
+mod prices;
 mod probes;
 mod quotes;
 mod reload;

@@ -43,7 +43,7 @@ const LEVELS: &[&[&str]] = &[
     &["service"],
     &["answer"],
     &["record"],
-    &["ledger", "lightning", "upstream"],
+    &["ledger", "lightning", "rate", "upstream"],
     &["l402", "order", "price", "sms"],
     &["ground"],
 ];

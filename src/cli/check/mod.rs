@@ -4,6 +4,7 @@
 pub(crate) mod live;
 mod node;
 mod ports;
+mod price;
 mod report;
 pub(super) mod send;
 pub(super) mod unit;
@@ -30,14 +31,11 @@ use crate::ledger::sold_on;
 use crate::ledger::sqlite::error::OpenError;
 use crate::ledger::sqlite::{SqliteLedger, Summary};
 use crate::listen::tls::{Certificate, CertificateFiles};
-use crate::service::{Offer, ServiceSpec};
+use crate::service::ServiceSpec;
 use crate::time::UnixTime;
 use crate::tls::{self, TlsError};
 use crate::upstream::Upstream;
 use crate::upstream::connect::CONNECT_MAX;
-
-/// Some clients refuse to pay more than this unless they are told to.
-const CLIENTS_PAY: u64 = 1000;
 
 /// `asking` is a macaroon that may ask the node about itself, if the one that mints may not.
 pub(super) async fn run(
@@ -61,6 +59,8 @@ pub(super) async fn run(
         }
     };
     report.ok("config", format!("{}: {} service(s)", path.display(), config.services.len()));
+    // First, since some advice is by it.
+    price::rate(&mut report, &config).await;
     for (part, what) in advice(&config) {
         report.note(&part, what);
     }
@@ -269,16 +269,8 @@ fn secret(report: &mut Report, config: &Config) {
 
 async fn upstream(report: &mut Report, config: &Config, service: &ServiceSpec) {
     let part = format!("service {}", service.name);
-    if let Some(Offer { price, .. }) = &service.offer
-        && price.sat() > CLIENTS_PAY
-    {
-        report.note(
-            &part,
-            format!(
-                "{price}: several clients pay no more than {CLIENTS_PAY} sat \
-                                    unless they are told to"
-            ),
-        );
+    if let Some(offer) = service.offer.as_ref().or(service.shadow.as_ref()) {
+        price::check(report, &part, offer);
     }
     let upstream = match Upstream::new(&service.backend, &service.name, &tls::provider(), 1) {
         Ok(upstream) => upstream,

@@ -200,7 +200,7 @@ fn dearest(config: &Config) -> u64 {
     let prices = config
         .services
         .iter()
-        .filter_map(|service| service.offer.as_ref().map(|offer| offer.price.sat()));
+        .filter_map(|service| service.offer.as_ref()?.price_range().map(|(_, high)| high.sat()));
     prices.max().unwrap_or(0)
 }
 

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::Path;
 
 use toml::Spanned;
 
 use super::check::check;
+use super::shared::Shared;
 use super::written::Written;
 use crate::config::error::{ConfigError, Reporter};
 use crate::service::ServiceSpec;
 
 pub(crate) fn check_all(
     report: &Reporter<'_>,
-    folder: &Path,
+    shared: &Shared<'_>,
     written: Vec<Spanned<Written>>,
-    detects: bool,
 ) -> Result<Vec<ServiceSpec>, ConfigError> {
     if written.is_empty() {
         return Err(report.whole("there is no [[service]]: nothing would be served"));
@@ -24,7 +23,7 @@ pub(crate) fn check_all(
     let (mut names, mut routes) = (BTreeSet::new(), BTreeSet::new());
     for one in &written {
         let span: Range<usize> = one.span();
-        let service = check(report, folder, one.get_ref(), detects)?;
+        let service = check(report, shared, one.get_ref())?;
         if !names.insert(service.name.clone()) {
             return Err(report.at(span, format!("two services are named `{}`", service.name)));
         }

@@ -1,12 +1,12 @@
 //! One `[[service]]`, checked.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::address::{host, method, name, path};
 use super::naming::{Naming, naming};
 use super::offer::offer;
 use super::pages;
+use super::shared::Shared;
 use super::upstream::{reference, settings};
 use super::written::{ReuseWord, Written};
 use super::{answers, former};
@@ -33,13 +33,12 @@ fn reuse(written: ReuseWord, kind: Option<TicketKind>) -> Reuse {
 
 pub(super) fn check(
     report: &Reporter<'_>,
-    folder: &Path,
+    shared: &Shared<'_>,
     written: &Written,
-    detects_payments: bool,
 ) -> Result<ServiceSpec, ConfigError> {
     let (name, method) = (name(report, &written.name)?, method(report, &written.method)?);
     let path = path(report, &written.path)?;
-    let offer = offer(report, folder, written, &method, detects_payments)?;
+    let offer = offer(report, shared, written, &method)?;
     let is_free = offer.is_none();
     let naming = naming(report, written, offer.as_ref().map(|offer| &offer.rules))?;
     let Naming { key, remembered, lookup } = naming;
@@ -70,7 +69,7 @@ pub(super) fn check(
         trusts_html: pages::trusts_html(report, written, is_free)?,
         address: format!("{method} {path}").into(),
         host: written.host.as_ref().map(|text| host(report, text)).transpose()?,
-        backend: settings(report, folder, written)?,
+        backend: settings(report, shared.folder, written)?,
         outcome_rules: answers::outcome_rules(report, written)?,
         reference: reference(report, written, is_free, key.as_ref())?,
         name,

@@ -9,9 +9,12 @@ mod input;
 mod naming;
 mod offer;
 mod pages;
+mod price;
+mod shared;
 mod sms;
 mod upstream;
 mod written;
 
 pub(super) use self::all::check_all;
+pub(super) use self::shared::Shared;
 pub(super) use self::written::Written;

@@ -1,6 +1,5 @@
 //! What a service sells: the kind of its tickets, their price, what their invoices say.
 
-use std::path::Path;
 use std::time::Duration;
 
 use hyper::Method;
@@ -9,12 +8,13 @@ use toml::Spanned;
 
 use super::input::rules;
 use super::pages::example;
+use super::price::pricing;
+use super::shared::Shared;
 use super::sms::sms;
 use super::upstream::forward_headers;
 use super::written::{TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
 use crate::config::units::ConfigDuration;
-use crate::price::Msat;
 use crate::service::{Offer, TicketKind};
 
 /// Longest memo that fits into an invoice, in bytes (BOLT 11 field `d`).
@@ -29,18 +29,17 @@ const PASS_USES_MAX: u32 = 1000;
 /// What a service sells; `None` for a free one.
 pub(super) fn offer(
     report: &Reporter<'_>,
-    folder: &Path,
+    shared: &Shared<'_>,
     written: &Written,
     method: &Method,
-    detects_payments: bool,
 ) -> Result<Option<Offer>, ConfigError> {
     let kind = kind(report, written)?;
-    let price = price(report, written)?;
-    let without_preimage = without_preimage(report, written, detects_payments)?;
+    let pricing = pricing(report, shared, written)?;
+    let without_preimage = without_preimage(report, written, shared.detects_payments)?;
     // What is wrong is said of a free service too, where it would mean nothing.
     let memo = memo(report, written)?;
     let forward_headers = forward_headers(report, written.forward_headers.as_deref())?;
-    match (written.ticket, price, &written.input) {
+    match (written.ticket, pricing, &written.input) {
         (TicketWord::Free, Some(_), _) => {
             Err(report.at(written.name.span(), "a free service has no price"))
         }
@@ -55,17 +54,17 @@ pub(super) fn offer(
             }
             (None, None) => Ok(None),
         },
-        (_, None, _) => {
-            Err(report
-                .at(written.name.span(), "a paid service needs `price_sat` (or `price_msat`)"))
-        }
-        (_, Some(price), _) => {
-            let rules = rules(report, folder, written, method)?;
+        (_, None, _) => Err(report.at(
+            written.name.span(),
+            "a paid service needs `price_sat` (or `price_msat`, or [service.price])",
+        )),
+        (_, Some(pricing), _) => {
+            let rules = rules(report, shared.folder, written, method)?;
             let sms = sms(report, written, &rules)?;
             let content_type = Some(rules.content_type()).filter(|media| !media.is_empty());
             Ok(Some(Offer {
                 kind,
-                price,
+                pricing,
                 // A media type that was checked can stand in a header field.
                 content_type: content_type.and_then(|media| HeaderValue::from_str(media).ok()),
                 example: example(report, written, &rules, sms.as_ref())?,
@@ -97,24 +96,6 @@ fn kind(report: &Reporter<'_>, written: &Written) -> Result<TicketKind, ConfigEr
         }
         (_, None, None) => TicketKind::SingleUse,
     })
-}
-
-fn price(report: &Reporter<'_>, written: &Written) -> Result<Option<Msat>, ConfigError> {
-    match (&written.price_sat, &written.price_msat) {
-        (None, None) => Ok(None),
-        (Some(_), Some(msat)) => Err(report
-            .at(msat.span(), "there are both `price_sat` and `price_msat`; keep one of the two")),
-        (Some(sat), None) => {
-            let price = Msat::from_sat(*sat.get_ref());
-            price.map(Some).ok_or_else(|| report.at(sat.span(), "`price_sat` should be at least 1"))
-        }
-        (None, Some(msat)) => {
-            let price = Msat::new(*msat.get_ref());
-            price.map(Some).ok_or_else(|| {
-                report.at(msat.span(), "`price_msat` should be at least 1000, which is 1 sat")
-            })
-        }
-    }
 }
 
 fn pass_time(

@@ -4,7 +4,7 @@ use regex::RegexBuilder;
 use serde_json::Value;
 use toml::Spanned;
 
-use super::written::{SmsEncoding, TicketWord, Written};
+use super::written::{PerWord, SmsEncoding, TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
 use crate::order::{Rules, Takes};
 use crate::sms::gsm7;
@@ -55,7 +55,7 @@ pub(super) fn sms(
         to: sms.to.get_ref().clone(),
         text: sms.text.get_ref().clone(),
         suffix: sms.suffix.clone(),
-        segments_max: segments_max(report, sms.max_segments.as_ref())?,
+        segments_max: segments_max(report, written, sms.max_segments.as_ref())?,
         gsm7_only: sms.encoding == Some(SmsEncoding::Gsm7),
         refused: sms.refuse.iter().map(|one| pattern(report, one)).collect::<Result<_, _>>()?,
     };
@@ -100,11 +100,15 @@ fn member(
 
 fn segments_max(
     report: &Reporter<'_>,
+    written: &Written,
     given: Option<&Spanned<usize>>,
 ) -> Result<usize, ConfigError> {
     match given {
-        // All cost the same: an operator who sells more knows what they cost.
-        None => Ok(1),
+        None => match written.price.as_ref().and_then(|price| price.get_ref().per) {
+            Some(PerWord::Segment) => Ok(SEGMENTS_MAX),
+            // All cost the same: an operator who sells more knows what they cost.
+            _ => Ok(1),
+        },
         Some(given) if (1..=SEGMENTS_MAX).contains(given.get_ref()) => Ok(*given.get_ref()),
         Some(given) => {
             let what = format!("`sms.max_segments` should be between 1 and {SEGMENTS_MAX}");

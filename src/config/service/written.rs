@@ -29,6 +29,7 @@ pub(crate) struct Written {
     pub(super) ticket: TicketWord,
     pub(super) price_sat: Option<Spanned<u64>>,
     pub(super) price_msat: Option<Spanned<u64>>,
+    pub(super) price: Option<Spanned<PriceWords>>,
     pub(super) pass_time: Option<Spanned<ConfigDuration>>,
     pub(super) pass_uses: Option<Spanned<u32>>,
     pub(super) upstream: Spanned<String>,
@@ -75,6 +76,25 @@ pub(super) enum Reference {
 #[serde(deny_unknown_fields)]
 pub(super) struct ReferenceHeader {
     pub(super) header: String,
+}
+
+/// Prices by the first digits of the number.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PriceWords {
+    pub(super) table: Spanned<FilePath>,
+    pub(super) currency: Option<Spanned<String>>,
+    pub(super) per: Option<PerWord>,
+    pub(super) minimum_sat: Option<Spanned<u64>>,
+    pub(super) maximum_sat: Option<Spanned<u64>>,
+}
+
+/// What a listed price is for.
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum PerWord {
+    Message,
+    Segment,
 }
 
 /// What is demanded of text messages.

@@ -134,12 +134,17 @@ async function askPrice(signal) {
     orderForm.clear();
     say('');
     if (usablePass()) offerPass();
-    else price.textContent = `This costs ${sats(quoted.price_sat)}.${measure(quoted)}`;
+    else price.textContent = `This costs ${sats(quoted.price_sat)}${fiat(quoted)}.${measure(quoted)}`;
   } catch (error) {
     if (signal.aborted) return;
     price.textContent = '';
     if (error.body?.errors) orderForm.show(error.body.errors, true);
   }
+}
+
+/** What a price was made of, where it is in another currency. */
+function fiat({ fiat }) {
+  return fiat ? ` (${fiat.amount} ${fiat.currency})` : '';
 }
 
 /** What a text message is to the network; empty for anything else. */

@@ -1,0 +1,240 @@
+//! Prices by the first digits of a telephone number: the longest prefix that is listed counts.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use csv::{ReaderBuilder, StringRecord, Trim};
+
+use super::decimal::Decimal;
+
+/// Most prefixes: ten times as many as there are networks to tell apart.
+const PREFIXES_MAX: usize = 200_000;
+
+/// Longest number (E.164), and so the longest prefix.
+const DIGITS_MAX: usize = 15;
+
+/// The first digits of telephone numbers, which never begin with 0 (E.164).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Prefix(u64);
+
+impl Prefix {
+    /// From `+` and digits.
+    pub fn read(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('+')?;
+        let is_prefix = (1..=DIGITS_MAX).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|digit| digit.is_ascii_digit());
+        if is_prefix { digits.parse().ok().map(Self) } else { None }
+    }
+
+    /// Itself, and what it begins with, from the longest to a single digit.
+    fn shorter(self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self), |prefix| match prefix.0 / 10 {
+            0 => None,
+            shorter => Some(Self(shorter)),
+        })
+    }
+}
+
+impl std::fmt::Display for Prefix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "+{}", self.0)
+    }
+}
+
+/// What numbers of one prefix cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PrefixPrice {
+    /// The prefix.
+    pub prefix: Prefix,
+    /// What the payer is asked for, in the table's currency.
+    pub price: Decimal,
+    /// What the operator pays for it, if the table says so.
+    pub cost: Option<Decimal>,
+}
+
+/// A price list, never empty.
+#[derive(PartialEq, Eq, Debug)]
+pub struct PriceTable {
+    by_prefix: HashMap<Prefix, PrefixPrice>,
+    cheapest: PrefixPrice,
+    dearest: PrefixPrice,
+}
+
+/// What is wrong with a list.
+#[derive(PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct TableFault {
+    /// In which line, if it is in one; from 1.
+    pub line: Option<u64>,
+    /// What, and what to do.
+    pub what: String,
+}
+
+impl PriceTable {
+    /// Reads a list: CSV (RFC 4180) with a header line `prefix,price` or `prefix,price,cost`.
+    pub fn read(text: &str) -> Result<Self, TableFault> {
+        // A spreadsheet's mark at the beginning.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text.as_bytes());
+        let header = reader.headers().map_err(|error| fault_of(&error))?;
+        let header: Vec<&str> = header.iter().collect();
+        if !matches!(header.as_slice(), ["prefix", "price"] | ["prefix", "price", "cost"]) {
+            let what = "the first line should be `prefix,price` or `prefix,price,cost`".to_owned();
+            return Err(TableFault { line: Some(1), what });
+        }
+        let (mut by_prefix, mut ends) = (HashMap::new(), None);
+        for record in reader.records() {
+            let record = record.map_err(|error| fault_of(&error))?;
+            let line = record.position().map(csv::Position::line);
+            let fault = |what: String| TableFault { line, what };
+            let row = row(&record).map_err(fault)?;
+            match by_prefix.entry(row.prefix) {
+                Entry::Occupied(_) => return Err(fault(format!("{} stands twice", row.prefix))),
+                Entry::Vacant(place) => place.insert(row),
+            };
+            if by_prefix.len() > PREFIXES_MAX {
+                return Err(fault(format!("there are more than {PREFIXES_MAX} prefixes")));
+            }
+            let (cheapest, dearest) = ends.unwrap_or((row, row));
+            ends = Some((
+                if row.price < cheapest.price { row } else { cheapest },
+                if row.price > dearest.price { row } else { dearest },
+            ));
+        }
+        let Some((cheapest, dearest)) = ends else {
+            let what = "it lists no prefix, so that nothing would be sold".to_owned();
+            return Err(TableFault { line: None, what });
+        };
+        Ok(Self { by_prefix, cheapest, dearest })
+    }
+
+    /// What a number costs, which is in E.164 form; `None` where nothing is sold.
+    pub fn find(&self, number: &str) -> Option<&PrefixPrice> {
+        Prefix::read(number)?.shorter().find_map(|prefix| self.by_prefix.get(&prefix))
+    }
+
+    /// How many prefixes it lists.
+    pub fn count(&self) -> usize {
+        self.by_prefix.len()
+    }
+
+    /// One of those that cost least.
+    pub fn cheapest(&self) -> &PrefixPrice {
+        &self.cheapest
+    }
+
+    /// One of those that cost most.
+    pub fn dearest(&self) -> &PrefixPrice {
+        &self.dearest
+    }
+
+    /// All that it lists, in no order.
+    pub fn rows(&self) -> impl Iterator<Item = &PrefixPrice> {
+        self.by_prefix.values()
+    }
+}
+
+fn row(record: &StringRecord) -> Result<PrefixPrice, String> {
+    let field = |index| record.get(index).unwrap_or_default();
+    let (prefix, price, cost) = (field(0), field(1), field(2));
+    let prefix = Prefix::read(prefix).ok_or_else(|| {
+        format!("`{prefix}` is no prefix: `+` and 1 to 15 digits, such as +49 or +12025")
+    })?;
+    let amount = |name: &str, text: &str| {
+        text.parse::<Decimal>().map_err(|error| format!("`{name}` of {prefix} {error}"))
+    };
+    let price = amount("price", price)?;
+    if price.is_zero() {
+        return Err(format!(
+            "`price` of {prefix} is 0: leave the line out to sell nothing there, since what isn't \
+             listed isn't sold"
+        ));
+    }
+    let cost = if cost.is_empty() { None } else { Some(amount("cost", cost)?) };
+    Ok(PrefixPrice { prefix, price, cost })
+}
+
+fn fault_of(error: &csv::Error) -> TableFault {
+    let (line, what) = match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => (
+            pos.as_ref().map(csv::Position::line),
+            format!("it has {len} fields, and the first line has {expected_len}"),
+        ),
+        _ => (error.position().map(csv::Position::line), error.to_string()),
+    };
+    TableFault { line, what }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fault(text: &str) -> (Option<u64>, String) {
+        let fault = PriceTable::read(text).unwrap_err();
+        (fault.line, fault.what)
+    }
+
+    #[test]
+    fn the_longest_prefix_counts_and_nothing_else_is_sold() {
+        let table = PriceTable::read(
+            "prefix,price,cost\n+1,10,4\n+1809, 300 ,250\n+18095551234,999,\n\"+49\",20,12\n",
+        );
+        let table = table.unwrap();
+        let price = |number: &str| table.find(number).map(|row| row.price.to_string());
+        let said = |text: &str| Some(text.to_owned());
+        assert_eq!(price("+12025550123"), said("10"));
+        assert_eq!(price("+18095550000"), said("300"));
+        assert_eq!(price("+18095551234"), said("999"));
+        assert_eq!(price("+491701234567"), said("20"));
+        assert_eq!(
+            (price("+441234567890"), price("+4"), price("491701234567")),
+            (None, None, None)
+        );
+        assert_eq!((price("+1 2025550123"), price("+1,+2"), price("+")), (None, None, None));
+        let ends = (table.cheapest().prefix.to_string(), table.dearest().prefix.to_string());
+        assert_eq!((ends.0.as_str(), ends.1.as_str(), table.count()), ("+1", "+18095551234", 4));
+        assert_eq!(table.find("+18095551234").unwrap().cost, None);
+    }
+
+    #[test]
+    fn a_fault_names_its_line() {
+        let line = |text: &str| fault(text).0;
+        assert_eq!(line("+1,10\n"), Some(1), "no header");
+        assert_eq!(line("prefix;price\n+1;10\n"), Some(1));
+        assert_eq!(line("prefix,price\n\n+1,10\n1,10\n"), Some(4), "no plus");
+        assert_eq!(line("prefix,price\n+1,10\n+01,10\n"), Some(3));
+        assert_eq!(line("prefix,price\n+1,10,3\n"), Some(2), "a field too many");
+        assert_eq!(line("prefix,price\n+1,10\n+49,1.5e3\n"), Some(3));
+        assert_eq!(line("prefix,price\n+1,-10\n"), Some(2));
+        assert_eq!(fault("prefix,price\n+1,10\n+1,20\n"), (Some(3), "+1 stands twice".to_owned()));
+        assert!(fault("prefix,price\n+1,0\n").1.contains("leave the line out"));
+        assert!(fault("prefix,price\n").1.contains("nothing would be sold"));
+        assert!(fault("").1.contains("first line"));
+        let marked = PriceTable::read("\u{feff}prefix,price\r\n+1,10\r\n");
+        assert_eq!(marked.map(|table| table.count()), Ok(1), "as a spreadsheet writes it");
+    }
+
+    proptest! {
+        /// Against the obvious way: all rows that a number begins with, and the longest of them.
+        #[test]
+        fn it_finds_what_a_search_through_all_finds(
+            prefixes in proptest::collection::hash_set("[1-9][0-9]{0,5}", 1..60),
+            number in "[1-9][0-9]{6,14}",
+        ) {
+            let mut text = "prefix,price\n".to_owned();
+            for (index, prefix) in prefixes.iter().enumerate() {
+                writeln!(text, "+{prefix},{}", index + 1).unwrap();
+            }
+            let table = PriceTable::read(&text).unwrap();
+            let found = table.find(&format!("+{number}")).map(|row| row.prefix.to_string());
+            let matching = prefixes.iter().filter(|prefix| number.starts_with(prefix.as_str()));
+            let longest = matching.max_by_key(|prefix| prefix.len()).map(|one| format!("+{one}"));
+            prop_assert_eq!(found, longest);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What an order costs: the step between its judgement and its challenge.
+
+use super::Offer;
+use super::pricing::Pricing;
+use super::sms::{measured, number};
+use crate::order::schema::Fault;
+use crate::order::{Order, Unfit};
+use crate::price::Msat;
+use crate::price::tariff::{NotPriced, Price};
+
+/// Why an order has no price.
+pub enum Unpriced {
+    /// It isn't sold.
+    Unfit(Unfit),
+    /// What a bitcoin costs isn't known now.
+    NoRate,
+}
+
+impl Offer {
+    /// The lowest and the highest price, where they are known.
+    pub fn price_range(&self) -> Option<(Msat, Msat)> {
+        let most = self.sms.as_ref().map_or(1, |sms| sms.segments_max);
+        self.pricing.range(u32::try_from(most).unwrap_or(u32::MAX))
+    }
+
+    /// What an order costs, which was judged. It is frozen in its challenge: a list that changes
+    /// later changes no challenge that is open.
+    pub fn price(&self, order: &Order) -> Result<Price, Unpriced> {
+        let pricing = match &self.pricing {
+            Pricing::Fixed(price) => return Ok(Price::of(*price)),
+            Pricing::ByPrefix(pricing) => pricing,
+        };
+        let unlisted = |what: &str| Unpriced::Unfit(self.unlisted(what));
+        let number = number(self.sms.as_ref(), order).ok_or_else(|| unlisted("a number"))?;
+        let measure = measured(self.sms.as_ref(), order).map_err(Unpriced::Unfit)?;
+        let segments = measure.map_or(1, |measure| measure.segments);
+        let segments = u32::try_from(segments).unwrap_or(u32::MAX);
+        let priced = pricing.tariff.price(&pricing.list.table(), &number, segments, pricing.rate());
+        priced.map_err(|why| match why {
+            NotPriced::Prefix => unlisted("a number in a country or network that is sold here"),
+            NotPriced::TooMuch(most) => {
+                unlisted(&format!("one to which this costs at most {most}"))
+            }
+            NotPriced::Rate => Unpriced::NoRate,
+        })
+    }
+
+    fn unlisted(&self, expected: &str) -> Unfit {
+        let field = self.sms.as_ref().map_or("", |sms| &sms.to);
+        Unfit::Schema(vec![Fault {
+            field: field.to_owned(),
+            rule: "price".to_owned(),
+            expected: expected.to_owned(),
+            sentence: format!("`{field}` has to be {expected}"),
+        }])
+    }
+}

@@ -1,0 +1,171 @@
+//! What requests of a service cost.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::price_list::PriceList;
+use crate::price::Msat;
+use crate::price::rate::Rate;
+use crate::price::tariff::{NotPriced, Per, Price, Tariff, USUAL_MAX_SAT};
+use crate::rate::CurrentRate;
+
+/// How a service's requests are priced.
+pub enum Pricing {
+    /// All cost the same.
+    Fixed(Msat),
+    /// By where a message goes, and how long it is.
+    ByPrefix(Box<PrefixPricing>),
+}
+
+/// By the longest prefix of the number.
+pub struct PrefixPricing {
+    /// How the list is to be read.
+    pub tariff: Tariff,
+    /// The list.
+    pub list: PriceList,
+    /// What a bitcoin costs, where the list is in another currency.
+    pub rate: Option<Arc<CurrentRate>>,
+}
+
+impl Pricing {
+    /// The price, where all cost the same.
+    pub fn fixed(&self) -> Option<Msat> {
+        match self {
+            Self::Fixed(price) => Some(*price),
+            Self::ByPrefix(_) => None,
+        }
+    }
+
+    /// Whether a price is known for an hour, and not only for as long as a rate holds.
+    pub fn is_steady(&self) -> bool {
+        match self {
+            Self::Fixed(_) => true,
+            Self::ByPrefix(pricing) => pricing.rate.is_none(),
+        }
+    }
+
+    /// What an operator should know of it.
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Fixed(_) => Vec::new(),
+            Self::ByPrefix(pricing) => pricing.warnings(),
+        }
+    }
+
+    /// Looks whether a price list has changed, and takes it up.
+    pub fn look(&self, service: &str) {
+        if let Self::ByPrefix(pricing) = self
+            && pricing.list.look(service)
+        {
+            for what in pricing.warnings() {
+                warn!(service, "{what}");
+            }
+        }
+    }
+
+    /// Whether anything can be priced now.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Self::Fixed(_) => true,
+            Self::ByPrefix(pricing) => pricing.rate.is_none() || pricing.rate().is_some(),
+        }
+    }
+
+    /// Why nothing can be priced, if nothing can; or why a changed price list isn't used.
+    pub fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::ByPrefix(pricing) => {
+                let rate = pricing.rate.as_ref().and_then(|rate| rate.trouble());
+                rate.or_else(|| pricing.list.trouble())
+            }
+        }
+    }
+
+    /// The lowest and the highest price of a message with at most so many segments, where they are
+    /// known.
+    pub fn range(&self, segments_max: u32) -> Option<(Msat, Msat)> {
+        match self {
+            Self::Fixed(price) => Some((*price, *price)),
+            Self::ByPrefix(pricing) => {
+                let table = pricing.list.table();
+                let rate = pricing.rate();
+                let most = pricing.tariff.maximum;
+                let price = |row, segments| match pricing.tariff.price_of(row, segments, rate) {
+                    Ok(price) => Some(price.msat),
+                    Err(NotPriced::TooMuch(_)) => most,
+                    Err(_) => None,
+                };
+                Some((price(table.cheapest(), 1)?, price(table.dearest(), segments_max)?))
+            }
+        }
+    }
+}
+
+/// For people.
+impl fmt::Display for Pricing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pricing = match self {
+            Self::Fixed(price) => return price.fmt(f),
+            Self::ByPrefix(pricing) => pricing,
+        };
+        let (table, tariff) = (pricing.list.table(), &pricing.tariff);
+        let (low, high) = (table.cheapest().price, table.dearest().price);
+        let each = if tariff.per == Per::Segment { " for each segment" } else { "" };
+        match low == high {
+            true => write!(f, "{low} {}{each}", tariff.currency.code()),
+            false => {
+                let currency = tariff.currency.code();
+                write!(f, "{low} to {high} {currency}{each}, by where the message goes")
+            }
+        }
+    }
+}
+
+impl PrefixPricing {
+    /// What a bitcoin costs now, where that counts and is known.
+    pub fn rate(&self) -> Option<Rate> {
+        self.rate.as_ref().and_then(|rate| rate.now())
+    }
+
+    /// What an operator should know of the list: prices under their cost, and prices above what
+    /// common clients pay.
+    fn warnings(&self) -> Vec<String> {
+        let (table, rate) = (self.list.table(), self.rate());
+        let under_cost = table.rows().filter(|row| row.cost.is_some_and(|cost| cost > row.price));
+        let under_cost: Vec<String> = under_cost.map(|row| row.prefix.to_string()).collect();
+        let is_dear = |price: &Price| price.msat.sat() > USUAL_MAX_SAT;
+        let dear = table
+            .rows()
+            .filter(|row| self.tariff.price_of(row, 1, rate).is_ok_and(|price| is_dear(&price)));
+        let dear: Vec<String> = dear.map(|row| row.prefix.to_string()).collect();
+        let mut all = Vec::new();
+        if !under_cost.is_empty() {
+            let which = some_of(under_cost);
+            all.push(format!(
+                "`price.table`: the price is below the cost for {which}: whoever gets a share of \
+                 what you pay there may buy messages to earn from you"
+            ));
+        }
+        if !dear.is_empty() {
+            let which = some_of(dear);
+            all.push(format!(
+                "`price.table`: more than {USUAL_MAX_SAT} sat for {which}, which common clients \
+                 don't pay by themselves"
+            ));
+        }
+        all
+    }
+}
+
+/// The first few, in order.
+fn some_of(mut all: Vec<String>) -> String {
+    const NAMED: usize = 5;
+    all.sort();
+    let others = all.len().saturating_sub(NAMED);
+    all.truncate(NAMED);
+    let named = all.join(", ");
+    if others == 0 { named } else { format!("{named} and {others} more") }
+}
