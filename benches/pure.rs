@@ -51,6 +51,7 @@ fn parts(c: &mut Criterion) {
         },
         valid_until: 1_800_000_000,
         price_msat: 100_000,
+        segments: None,
         kind: Kind::SingleUse { request: RequestDigest::from_bytes([4; 32]) },
     };
     let bytes = mint::ticket(&ring, &terms);

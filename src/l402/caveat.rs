@@ -18,6 +18,8 @@ pub struct Terms {
     pub valid_until: Option<u64>,
     /// What it cost when it was minted, in msat.
     pub price_msat: Option<u64>,
+    /// How many segments of a text message it cost that much for, by the caveat that we minted.
+    pub segments: Option<u32>,
     /// Digest of the one request that the ticket was bought for.
     pub request: Option<RequestDigest>,
     /// How many uses a counted pass has, the narrowest.
@@ -35,14 +37,17 @@ pub fn single_use(
     service: &str,
     valid_until: u64,
     price_msat: u64,
+    segments: Option<u32>,
     request: &RequestDigest,
 ) -> Vec<String> {
-    vec![
+    let mut caveats = vec![
         format!("services={service}:0"),
         format!("{service}_valid_until={valid_until}"),
         format!("{service}_price_msat={price_msat}"),
-        format!("{service}_request={}", hex::encode(request.as_bytes())),
-    ]
+    ];
+    caveats.extend(segments.map(|segments| format!("{service}_segments={segments}")));
+    caveats.push(format!("{service}_request={}", hex::encode(request.as_bytes())));
+    caveats
 }
 
 /// The caveats of a new pass.
@@ -99,6 +104,16 @@ pub fn read(service: &str, caveats: &[Vec<u8>]) -> Result<Terms, Unacceptable> {
                 Some("price_msat") => {
                     once(&mut terms.price_msat, decimal(value).ok_or(Unacceptable)?)?;
                 }
+                Some("segments") => {
+                    let segments = decimal(value)
+                        .and_then(|segments| u32::try_from(segments).ok())
+                        .ok_or(Unacceptable)?;
+                    match terms.segments {
+                        // Ours stands before the request, and what its holder adds behind it.
+                        None if terms.request.is_some() => {}
+                        _ => once(&mut terms.segments, segments)?,
+                    }
+                }
                 Some("request") => {
                     let mut digest = [0_u8; 32];
                     hex::decode_to_slice(value, &mut digest).map_err(|_| Unacceptable)?;
@@ -150,12 +165,13 @@ mod tests {
 
     #[test]
     fn what_we_mint_reads_back() {
-        let minted = single_use("sms", 1_800_000_000, 5_000, &RequestDigest::from_bytes([7; 32]));
+        let minted =
+            single_use("sms", 1_800_000_000, 5_000, Some(2), &RequestDigest::from_bytes([7; 32]));
         let read = terms(&minted.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
         assert!(read.for_service);
         assert_eq!(read.valid_until, Some(1_800_000_000));
         assert_eq!(read.request, Some(RequestDigest::from_bytes([7; 32])));
-        assert_eq!(read.price_msat, Some(5_000));
+        assert_eq!((read.price_msat, read.segments), (Some(5_000), Some(2)));
     }
 
     #[test]
@@ -193,6 +209,16 @@ mod tests {
     }
 
     #[test]
+    fn a_holder_adds_no_segments_to_what_was_sold() {
+        let request = format!("sms_request={}", "aa".repeat(32));
+        let segments = |caveats: &[&str]| terms(caveats).map(|terms| terms.segments);
+        assert_eq!(segments(&["sms_segments=2", &request, "sms_segments=2"]), Ok(Some(2)));
+        assert!(segments(&["sms_segments=2", &request, "sms_segments=3"]).is_err());
+        assert_eq!(segments(&[&request, "sms_segments=9"]), Ok(None));
+        assert!(segments(&[&request, "sms_segments=x"]).is_err());
+    }
+
+    #[test]
     fn the_uses_of_a_pass_only_get_fewer() {
         let minted = pass("sms", 1_800_000_000, 5_000, Some(10));
         let mut all: Vec<&str> = minted.iter().map(String::as_str).collect();
@@ -222,6 +248,7 @@ mod tests {
             "sms_valid_until=99999999999999999999999",
             "sms_request=zz",
             "sms_price_msat=-1",
+            "sms_segments=-1",
             "preimage=12",
         ] {
             assert!(terms(&[bad]).is_err(), "{bad}");

@@ -18,6 +18,8 @@ pub struct Ticket<'a> {
     pub valid_until: u64,
     /// What it costs, in msat.
     pub price_msat: u64,
+    /// How many segments of a text message it costs that much for.
+    pub segments: Option<u32>,
     /// What it buys.
     pub kind: Kind,
 }
@@ -42,7 +44,7 @@ pub fn ticket(ring: &KeyRing, ticket: &Ticket<'_>) -> Vec<u8> {
         (ticket.service, ticket.valid_until, ticket.price_msat);
     let caveats = match &ticket.kind {
         Kind::SingleUse { request } => {
-            caveat::single_use(service, valid_until, price_msat, request)
+            caveat::single_use(service, valid_until, price_msat, ticket.segments, request)
         }
         Kind::Pass { uses } => caveat::pass(service, valid_until, price_msat, *uses),
     };

@@ -35,6 +35,7 @@ fn ticket() -> Vec<u8> {
         token_id: TokenId::TEST,
         valid_until: UNTIL,
         price_msat: PRICE_MSAT,
+        segments: None,
         kind: Kind::SingleUse { request: REQUEST },
     };
     mint::ticket(&ring(), &terms)
@@ -170,7 +171,7 @@ fn a_ticket_of_another_network_or_secret_is_forged_and_of_an_older_secret_is_not
 fn a_ticket_without_a_caveat_that_the_service_demands_is_refused() {
     let identifier =
         Identifier { payment_hash: preimage().payment_hash(), token_id: TokenId::TEST };
-    let all = caveat::single_use("sms", UNTIL, PRICE_MSAT, &REQUEST);
+    let all = caveat::single_use("sms", UNTIL, PRICE_MSAT, None, &REQUEST);
     for left_out in 0..all.len() {
         let mut some = all.clone();
         some.remove(left_out);
@@ -198,6 +199,7 @@ fn pass(uses: Option<u32>) -> Vec<u8> {
         token_id: TokenId::TEST,
         valid_until: UNTIL,
         price_msat: PRICE_MSAT,
+        segments: None,
         kind: Kind::Pass { uses },
     };
     mint::ticket(&ring(), &terms)

@@ -66,6 +66,8 @@ pub struct Genuine {
     pub era: Era,
     /// What it cost, in msat.
     pub price_msat: u64,
+    /// How many segments of a text message it was bought for.
+    pub segments: Option<u32>,
     /// The name of its service when it was minted.
     pub name: NameIndex,
     /// What it buys.
@@ -137,6 +139,7 @@ pub fn ticket(
         minted,
         era,
         price_msat,
+        segments: terms.segments,
         name,
         kind,
     };

@@ -47,19 +47,19 @@ impl Job {
         ring: &KeyRing,
         paid: &PaidRequest<'_>,
         ticket: PaymentHash,
-        order: &Order,
+        (order, segments): (&Order, Option<u32>),
         mut attempt: Attempt,
         keep: KeepAnswer,
     ) -> Option<Self> {
         let keys = ring.of(attempt.key)?;
-        let mut request = upstream_request(paid, order)?;
+        let mut request = upstream_request(paid, order, segments)?;
         put_reference(paid.service, keys, &attempt.hash, &mut request);
         attempt.sealed = sealed_order::seal(
             keys,
             &attempt.hash,
             &paid.service.name,
             // As the backend has it.
-            &paid.offer.sent(order),
+            &paid.offer.sent(order, segments),
             &paid.head.headers,
             &paid.offer.forward_headers,
         );
@@ -100,18 +100,24 @@ pub(super) fn attempt_at(ring: &KeyRing, service: &Service, ticket: &Genuine) ->
 }
 
 /// What goes upstream; `None` if it can't be written.
-pub(super) fn upstream_request(paid: &PaidRequest<'_>, order: &Order) -> Option<Request<Bytes>> {
-    request_of(paid.service, paid.offer, &paid.head.headers, order)
+pub(super) fn upstream_request(
+    paid: &PaidRequest<'_>,
+    order: &Order,
+    segments: Option<u32>,
+) -> Option<Request<Bytes>> {
+    request_of(paid.service, paid.offer, &paid.head.headers, order, segments)
 }
 
-/// The same of a client that sends these header fields.
+/// The same of a client that sends these header fields, for an order that was sold with so many
+/// segments.
 pub(super) fn request_of(
     service: &Service,
     offer: &Offer,
     headers: &HeaderMap,
     order: &Order,
+    segments: Option<u32>,
 ) -> Option<Request<Bytes>> {
-    let sent = offer.sent(order);
+    let sent = offer.sent(order, segments);
     // What was sold without a body has no media type, whatever the service takes by now.
     let content_type = offer.content_type.as_ref().filter(|_| sent.query().is_none());
     let (upstream, method, forwarded) =

@@ -127,7 +127,8 @@ impl Redeem {
                     Entry::Leader(publish, finished) => {
                         let ring = &self.runner.ring;
                         let job = |attempt| {
-                            Job::new(ring, request, hash, order, attempt, KeepAnswer::Yes)
+                            let sold = (order, verified.ticket().segments);
+                            Job::new(ring, request, hash, sold, attempt, KeepAnswer::Yes)
                         };
                         let job = self.attempt(request, &verified).and_then(job);
                         let (finished, overflow) =

@@ -86,7 +86,7 @@ async fn uncounted(
     pass: &VerifiedPass,
     log: &mut RequestLog<'_>,
 ) -> Result<Redeemed, Problem> {
-    let mut request = upstream_request(paid, order).ok_or_else(problems::internal)?;
+    let mut request = upstream_request(paid, order, None).ok_or_else(problems::internal)?;
     let keys = runner.ring.get(pass.ticket().key).ok_or_else(problems::internal)?;
     put_reference(paid.service, keys, &pass.ticket().payment_hash, &mut request);
     let (service, started) = (paid.service, Instant::now());
@@ -149,7 +149,7 @@ async fn counted(
             Entry::Full => return Err(problems::too_many_redemptions()),
         };
         let (ring, hash) = (&runner.ring, pass.ticket().payment_hash);
-        let job = |attempt| Job::new(ring, request, hash, order, attempt, KeepAnswer::No);
+        let job = |attempt| Job::new(ring, request, hash, (order, None), attempt, KeepAnswer::No);
         let job = attempt(runner, request, pass, name, number).and_then(job);
         let (finished, overflow) = runner.start(name, job, publish, finished).await;
         let finished = finished.ok_or_else(problems::internal)?;

@@ -38,7 +38,8 @@ pub async fn send_once(
     getrandom::fill(&mut name).ok()?;
     let ticket = PaymentHash::from_bytes(name);
     // No header field of a client's goes with it.
-    let mut request = request_of(service, offer, &HeaderMap::new(), order)?;
+    let segments = offer.price(order).ok().and_then(|(_, segments)| segments);
+    let mut request = request_of(service, offer, &HeaderMap::new(), order, segments)?;
     put_reference(service, keys, &ticket, &mut request);
     if let Some(place) = &service.key {
         place.put(&mut request, &keys.idempotency_key(&ticket))?;

@@ -7,7 +7,18 @@ use crate::l402::verify::Kind;
 use crate::lightning::Invoice;
 use crate::payment_hash::PaymentHash;
 use crate::price::Msat;
+use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
+
+/// What is bought by a new challenge.
+pub(super) struct Bought {
+    /// What it is bound to, if it is for one request.
+    pub(super) bound: RequestDigest,
+    /// What it costs.
+    pub(super) price: Msat,
+    /// For how many segments of a text message.
+    pub(super) segments: Option<u32>,
+}
 
 /// A new challenge.
 pub(super) struct NewChallenge {

@@ -7,7 +7,7 @@ use tracing::error;
 
 use super::Sale;
 use super::availability::stopped;
-use super::challenge::NewChallenge;
+use super::challenge::{Bought, NewChallenge};
 use super::invoices::ReadyInvoice;
 use super::unpaid_limit::{OpenInvoice, Reservation};
 use crate::answer::problem::Problem;
@@ -21,7 +21,6 @@ use crate::lightning::Invoice;
 use crate::lightning::error::NodeErrorKind;
 use crate::price::Msat;
 use crate::record::request_log::RequestLog;
-use crate::request_digest::RequestDigest;
 use crate::service::TicketKind;
 use crate::service::request::PaidRequest;
 use crate::time::UnixTime;
@@ -83,15 +82,15 @@ impl Sale {
         }
     }
 
-    /// An invoice of the node's over `price`, and the macaroon over it. It counts for `client`;
-    /// `bound` is what it is bound to, if it is for one request.
+    /// An invoice of the node's, and the macaroon over it. It counts for `client`.
     pub(super) async fn mint(
         &self,
         request: &PaidRequest<'_>,
         client: &Client,
-        (bound, price): (RequestDigest, Msat),
+        bought: Bought,
         log: &mut RequestLog<'_>,
     ) -> Result<NewChallenge, Problem> {
+        let Bought { bound, price, segments } = bought;
         let place = self.reserve(request, client, log).await?;
         let (stop, now) = (&request.service.upstream.sale_stop, tokio::time::Instant::now());
         let trial = stop.take_challenge(client.key(), now);
@@ -129,6 +128,7 @@ impl Sale {
             token_id: TokenId { minted: minted.later(), era, random },
             valid_until,
             price_msat: price.get(),
+            segments,
             kind,
         };
         let macaroon = mint::ticket(&self.ring, &terms);

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use self::availability::FIRST_LOOK_MAX;
-use self::challenge::{NewChallenge, Offered};
+use self::challenge::{Bought, NewChallenge, Offered};
 use self::invoices::Invoices;
 use self::offer::payment_required;
 use self::probed::Probed;
@@ -149,11 +149,12 @@ impl Sale {
             }
         }
         let order = if sold.is_some() { validate::for_sale(request)? } else { order };
-        let price = priced(request.offer, &order)?.msat;
+        let (price, segments) = priced(request.offer, &order)?;
         let bound = request.digest(&self.ring, &order);
-        let minted = self.mint(request, request.client, (bound, price), log).await?;
+        let bought = Bought { bound, price: price.msat, segments };
+        let minted = self.mint(request, request.client, bought, log).await?;
         log.ticket(minted.invoice.payment_hash);
-        request.service.metrics.challenge(price);
+        request.service.metrics.challenge(minted.price);
         let offered = newly_offered(&minted);
         Ok(self.payment_required(request, &order, rejected.why, &offered))
     }
@@ -209,7 +210,7 @@ impl Sale {
 }
 
 /// What an order costs, or why it isn't sold.
-fn priced(offer: &Offer, order: &Order) -> Result<Price, Problem> {
+fn priced(offer: &Offer, order: &Order) -> Result<(Price, Option<u32>), Problem> {
     offer.price(order).map_err(|why| match why {
         Unpriced::Unfit(unfit) => validate::not_for_sale(&unfit),
         Unpriced::NoRate => problems::no_sale_without_rate(),

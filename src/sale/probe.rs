@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Sale;
-use super::challenge::{NewChallenge, Offered};
+use super::challenge::{Bought, NewChallenge, Offered};
 use super::offer::payment_required;
 use crate::answer::problem::Problem;
 use crate::answer::why_to_pay::WhichInvoice;
@@ -74,7 +74,9 @@ impl Sale {
                 // It counts as nobody's, so that a client with too many of its own keeps it from no
                 // other.
                 let nobody = nobody(request.service);
-                let minted = self.mint(request, &nobody, (bound, price), log).await?;
+                // Whatever is asked for by it has as many segments as its text.
+                let bought = Bought { bound, price, segments: None };
+                let minted = self.mint(request, &nobody, bought, log).await?;
                 request.service.metrics.challenge(price);
                 minted
             }

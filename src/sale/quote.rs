@@ -81,7 +81,7 @@ impl Sale {
         self.refuse_unless_up(service).await?;
         let sms = order.and_then(|order| measured(offer.sms.as_ref(), order).ok().flatten());
         let price = match (order, offer.pricing.fixed()) {
-            (Some(order), _) => priced(offer, order)?,
+            (Some(order), _) => priced(offer, order)?.0,
             (None, Some(price)) => Price::of(price),
             (None, None) => return Err(problems::price_depends()),
         };

@@ -23,19 +23,20 @@ impl Offer {
         self.pricing.range(u32::try_from(most).unwrap_or(u32::MAX))
     }
 
-    /// What an order costs, which was judged. It is frozen in its challenge: a list that changes
-    /// later changes no challenge that is open.
-    pub fn price(&self, order: &Order) -> Result<Price, Unpriced> {
+    /// What an order costs, which was judged, and for how many segments of a text message. Both are
+    /// frozen in its challenge: a list that changes later changes no challenge that is open.
+    pub fn price(&self, order: &Order) -> Result<(Price, Option<u32>), Unpriced> {
+        let measure = measured(self.sms.as_ref(), order).map_err(Unpriced::Unfit)?;
+        let segments = measure.map(|measure| u32::try_from(measure.segments).unwrap_or(u32::MAX));
         let pricing = match &self.pricing {
-            Pricing::Fixed(price) => return Ok(Price::of(*price)),
+            Pricing::Fixed(price) => return Ok((Price::of(*price), segments)),
             Pricing::ByPrefix(pricing) => pricing,
         };
         let unlisted = |what: &str| Unpriced::Unfit(self.unlisted(what));
         let number = number(self.sms.as_ref(), order).ok_or_else(|| unlisted("a number"))?;
-        let measure = measured(self.sms.as_ref(), order).map_err(Unpriced::Unfit)?;
-        let segments = measure.map_or(1, |measure| measure.segments);
-        let segments = u32::try_from(segments).unwrap_or(u32::MAX);
-        let priced = pricing.tariff.price(&pricing.list.table(), &number, segments, pricing.rate());
+        let (table, rate) = (pricing.list.table(), pricing.rate());
+        let priced = pricing.tariff.price(&table, &number, segments.unwrap_or(1), rate);
+        let priced = priced.map(|price| (price, segments));
         priced.map_err(|why| match why {
             NotPriced::Prefix => unlisted("a number in a country or network that is sold here"),
             NotPriced::TooMuch(most) => {

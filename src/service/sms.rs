@@ -51,15 +51,16 @@ fn fault(member: &str, rule: &str, expected: String) -> Fault {
 }
 
 impl Offer {
-    /// What goes upstream for an order: the same, or with the operator's words behind the text. One
-    /// that was sold before there was a text in it goes as it is.
-    pub fn sent<'a>(&self, order: &'a Order) -> Cow<'a, Order> {
+    /// What goes upstream for an order that was sold with so many segments, as far as that was
+    /// counted: the same, or with the operator's words behind the text. One that was sold before
+    /// there was a text in it goes as it is.
+    pub fn sent<'a>(&self, order: &'a Order, sold: Option<u32>) -> Cow<'a, Order> {
         let Some(rules) = self.sms.as_ref().filter(|rules| !rules.suffix.is_empty()) else {
             return Cow::Borrowed(order);
         };
         let text = order.member(&rules.text);
         match text.as_ref().and_then(Value::as_str) {
-            Some(text) => Cow::Owned(order.with_member(&rules.text, rules.sent(text))),
+            Some(text) => Cow::Owned(order.with_member(&rules.text, rules.sent(text, sold))),
             None => Cow::Borrowed(order),
         }
     }

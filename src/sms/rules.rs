@@ -34,11 +34,12 @@ pub struct TextFault {
 }
 
 impl SmsRules {
-    /// What is sent for a text that was sold. Where the suffix is another since, and would cost a
-    /// segment that isn't sold, the text goes alone.
-    pub fn sent(&self, text: &str) -> String {
+    /// What is sent for a text that was sold with so many segments, as far as that is known. Where
+    /// the suffix is another since, and would cost a segment that wasn't sold, the text goes alone.
+    pub fn sent(&self, text: &str, sold: Option<u32>) -> String {
         let whole = self.whole(text);
-        let most = self.segments_max.max(Measure::of(text).segments);
+        let sold = sold.and_then(|sold| usize::try_from(sold).ok()).unwrap_or_default();
+        let most = sold.max(Measure::of(text).segments);
         if Measure::of(&whole).segments <= most { whole } else { text.to_owned() }
     }
 
@@ -136,11 +137,17 @@ mod tests {
         let said = faults(&rules, &"a".repeat(145));
         assert_eq!(said[0].0, "maxSegments");
         assert!(said[0].1.contains("the 16 characters behind it") && said[0].1.ends_with("has 2"));
-        assert_eq!(rules.sent("Hi"), "Hi via example.com");
+        assert_eq!(rules.sent("Hi", Some(1)), "Hi via example.com");
         let sold_before = "a".repeat(150);
-        assert_eq!(rules.sent(&sold_before), sold_before, "by another suffix");
+        assert_eq!(rules.sent(&sold_before, Some(1)), sold_before, "by another suffix");
+        assert_eq!(rules.sent(&sold_before, Some(2)), sold_before.clone() + " via example.com");
+        assert_eq!(rules.sent(&sold_before, None), sold_before, "not counted");
         let in_two = "a".repeat(200);
-        assert_eq!(rules.sent(&in_two), in_two.clone() + " via example.com", "costs none more");
+        assert_eq!(
+            rules.sent(&in_two, None),
+            in_two.clone() + " via example.com",
+            "costs none more"
+        );
     }
 
     proptest! {
@@ -150,7 +157,7 @@ mod tests {
         ) {
             let rules = SmsRules { suffix, segments_max: most, refused: vec![], ..rules() };
             if let Ok(judged) = rules.judge(&text) {
-                let sent = rules.sent(&text);
+                let sent = rules.sent(&text, u32::try_from(judged.segments).ok());
                 prop_assert_eq!(sent.clone(), format!("{text}{}", rules.suffix));
                 prop_assert_eq!(Measure::of(&sent), judged);
                 prop_assert!(judged.segments <= most);

@@ -268,3 +268,22 @@ fn a_mistaken_line_is_named(world: &World) {
         assert!(output.contains("wrong.toml:"), "{output}");
     }
 }
+
+/// Priced by the segment, so that more of them could be sold: no more are sent than were.
+#[test]
+fn a_longer_suffix_costs_no_segment_that_was_not_priced() {
+    let priced = Priced::with("prefix,price\n+49,20\n", "per = \"segment\"", "");
+    let payer = priced.payer();
+    let [one, two] = [150, 160].map(|count| order(GERMAN, &"x".repeat(count)));
+    let tickets = [payer.buys(&one), payer.buys(&two)];
+    priced.world.write_config("farebox.toml", &[("\" +x\"", "\" by way of an example\"")]);
+    priced.world.reloads();
+    for (ticket, order, sent) in [
+        (&tickets[0], &one, "x".repeat(150)),
+        (&tickets[1], &two, "x".repeat(160) + " by way of an example"),
+    ] {
+        payer.redeems(ticket, order).is_delivered("Okay");
+        let last: Value = serde_json::from_slice(&priced.world.upstream.last().body).unwrap();
+        assert_eq!(last["text"], sent);
+    }
+}

@@ -63,7 +63,7 @@ fn digest_and_names() {
 fn identifier_and_caveats() {
     is_shown(&hex::encode(identifier().to_bytes()));
     is_shown(&hex::encode(*keys().root_key(&identifier().to_bytes())));
-    for said in caveat::single_use(SERVICE, VALID_UNTIL, PRICE_MSAT, &request()) {
+    for said in caveat::single_use(SERVICE, VALID_UNTIL, PRICE_MSAT, None, &request()) {
         is_shown(&said);
     }
 }
@@ -78,6 +78,7 @@ fn the_macaroon_of_both() {
         token_id: identifier.token_id,
         valid_until: VALID_UNTIL,
         price_msat: PRICE_MSAT,
+        segments: None,
         kind: Kind::SingleUse { request: request() },
     };
     is_shown(&encode_base64(&mint::ticket(&ring, &ticket)));
