@@ -188,7 +188,7 @@ impl Asker<'_> {
         let by_answer = Trouble::of(status, headers, &upstream.origin());
         // What the service itself says its trouble is goes before a limit.
         let by_answer = by_answer.filter(|trouble| {
-            is_trouble || rules.trouble.is_none() || matches!(trouble, Trouble::Redirects(_))
+            is_trouble || rules.trouble.is_empty() || matches!(trouble, Trouble::Redirects(_))
         });
         // What nobody knows is counted where its ticket is parked.
         let refuses = is_trouble && outcome == Outcome::NotSent;

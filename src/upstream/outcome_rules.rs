@@ -8,15 +8,16 @@ use serde_json::Value;
 use crate::outcome::Outcome;
 
 /// What the operator says that answers of this service mean; without it, the status alone decides.
+/// Of the conditions that stand for one thing, one has to hold.
 #[derive(Default)]
 pub struct OutcomeRules {
     /// An answer that matches was delivered. If this is given, no other is.
-    pub delivered: Option<Predicate>,
+    pub delivered: Vec<Predicate>,
     /// An answer that matches certainly did nothing, beside those that say so by their status.
-    pub not_sent: Option<Predicate>,
+    pub not_sent: Vec<Predicate>,
     /// An answer that matches is about the operator's own account or setup, and not about this
     /// request; without it, some statuses are.
-    pub trouble: Option<Predicate>,
+    pub trouble: Vec<Predicate>,
 }
 
 /// Conditions on an answer; all that are given must hold.
@@ -37,8 +38,8 @@ pub struct JsonCondition {
     /// JSON Pointer (RFC 6901); a segment `*` stands for every element of an array, of which there
     /// must be one.
     pub pointer: String,
-    /// What must stand there.
-    pub equals: Value,
+    /// What must stand there: one of these.
+    pub one_of: Vec<Value>,
 }
 
 /// By status alone: 2xx delivered; 4xx not sent, but for those that may come after the work was
@@ -55,27 +56,30 @@ pub fn by_status(status: StatusCode) -> Outcome {
 impl OutcomeRules {
     /// Whether an answer's body has to be read before it is known what it means.
     pub fn needs_body(&self) -> bool {
-        [&self.delivered, &self.not_sent].into_iter().flatten().any(Predicate::needs_body)
+        self.deciding().any(Predicate::needs_body)
+    }
+
+    /// The conditions that decide on the outcome.
+    fn deciding(&self) -> impl Iterator<Item = &Predicate> {
+        self.delivered.iter().chain(&self.not_sent)
     }
 
     /// What an answer means. `body` is `None` if it could not be read to its end: then no condition
     /// on it holds.
     pub fn of(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Outcome {
-        let holds = |predicate: &Option<Predicate>| {
-            predicate.as_ref().is_some_and(|predicate| predicate.holds(status, headers, body))
-        };
+        let holds =
+            |rules: &[Predicate]| rules.iter().any(|rule| rule.holds(status, headers, body));
         match (holds(&self.delivered), holds(&self.not_sent)) {
             // The operator's own words contradict each other.
             (true, true) => Outcome::Unknown,
             (true, false) => Outcome::Delivered,
             (false, true) => Outcome::NotSent,
             (false, false) => match by_status(status) {
-                Outcome::Delivered if self.delivered.is_some() => Outcome::Unknown,
+                Outcome::Delivered if !self.delivered.is_empty() => Outcome::Unknown,
                 // What a cut body would have said, nobody knows.
                 Outcome::Delivered if body.is_none() && self.needs_body() => Outcome::Unknown,
                 Outcome::NotSent
-                    if body.is_none()
-                        && self.delivered.as_ref().is_some_and(Predicate::needs_body) =>
+                    if body.is_none() && self.delivered.iter().any(Predicate::needs_body) =>
                 {
                     Outcome::Unknown
                 }
@@ -90,37 +94,35 @@ impl OutcomeRules {
         let not_sent = |rule: &Predicate| {
             rule.headers.is_empty() && !rule.needs_body() && rule.has_status(status)
         };
-        let is_not_sent = self.not_sent.as_ref().is_some_and(not_sent);
         let delivered = |rule: &Predicate| match rule.status.is_empty() {
             true => by_status(status) == Outcome::Delivered,
             false => rule.has_status(status),
         };
-        match (self.delivered.as_ref().map(delivered), is_not_sent) {
-            (Some(true), true) => Outcome::Unknown,
-            (Some(true), false) => Outcome::Delivered,
-            (_, true) => Outcome::NotSent,
-            (Some(false), false) if by_status(status) == Outcome::Delivered => Outcome::Unknown,
-            // It might have said, where nobody can look, that it was taken before.
-            (Some(_), false)
-                if self.delivered.as_ref().is_some_and(|rule| rule.may_hold(status)) =>
-            {
-                Outcome::Unknown
-            }
-            (_, false) => by_status(status),
+        let is_not_sent = self.not_sent.iter().any(not_sent);
+        let is_delivered = self.delivered.iter().any(delivered);
+        match (is_delivered, is_not_sent) {
+            (true, true) => Outcome::Unknown,
+            (true, false) => Outcome::Delivered,
+            (false, true) => Outcome::NotSent,
+            (false, false) => match by_status(status) {
+                Outcome::Delivered if !self.delivered.is_empty() => Outcome::Unknown,
+                // It might have said, where nobody can look, that it was taken before.
+                _ if self.delivered.iter().any(|rule| rule.may_hold(status)) => Outcome::Unknown,
+                outcome => outcome,
+            },
         }
     }
 
     /// Whether a rule looks further than the status.
     pub fn looks_past_status(&self) -> bool {
-        let looks = |rule: &Predicate| rule.needs_body() || !rule.headers.is_empty();
-        [&self.delivered, &self.not_sent].into_iter().flatten().any(looks)
+        self.deciding().any(|rule| rule.needs_body() || !rule.headers.is_empty())
     }
 
     /// Whether an answer is about the operator's own account or setup.
     pub fn is_trouble(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> bool {
-        match &self.trouble {
-            Some(predicate) => predicate.holds(status, headers, body),
-            None => matches!(status.as_u16(), 401..=405 | 407),
+        match self.trouble.is_empty() {
+            false => self.trouble.iter().any(|rule| rule.holds(status, headers, body)),
+            true => matches!(status.as_u16(), 401..=405 | 407),
         }
     }
 
@@ -167,26 +169,26 @@ impl Predicate {
         serde_json::from_slice(body).is_ok_and(|value: Value| {
             self.json.iter().all(|condition| {
                 let segments: Vec<&str> = condition.pointer.split('/').skip(1).collect();
-                all_equal(&value, &segments, &condition.equals)
+                all_one_of(&value, &segments, &condition.one_of)
             })
         })
     }
 }
 
-fn all_equal(value: &Value, segments: &[&str], expected: &Value) -> bool {
+fn all_one_of(value: &Value, segments: &[&str], expected: &[Value]) -> bool {
     match (segments, value) {
-        ([], value) => value == expected,
+        ([], value) => expected.contains(value),
         (["*", rest @ ..], Value::Array(items)) => {
-            !items.is_empty() && items.iter().all(|item| all_equal(item, rest, expected))
+            !items.is_empty() && items.iter().all(|item| all_one_of(item, rest, expected))
         }
         ([first, rest @ ..], Value::Object(members)) => members
             .get(&first.replace("~1", "/").replace("~0", "~"))
-            .is_some_and(|inner| all_equal(inner, rest, expected)),
+            .is_some_and(|inner| all_one_of(inner, rest, expected)),
         ([first, rest @ ..], Value::Array(items)) => first
             .parse()
             .ok()
             .and_then(|index: usize| items.get(index))
-            .is_some_and(|inner| all_equal(inner, rest, expected)),
+            .is_some_and(|inner| all_one_of(inner, rest, expected)),
         _ => false,
     }
 }
@@ -221,12 +223,15 @@ mod tests {
         let parts = |equals: &str| Predicate {
             json: vec![JsonCondition {
                 pointer: "/messages/*/status".into(),
-                equals: json!(equals),
+                one_of: vec![json!(equals)],
             }],
             ..Predicate::default()
         };
-        let rules =
-            OutcomeRules { delivered: Some(parts("0")), not_sent: Some(parts("4")), trouble: None };
+        let rules = OutcomeRules {
+            delivered: vec![parts("0")],
+            not_sent: vec![parts("4")],
+            trouble: vec![],
+        };
         assert!(rules.needs_body());
         let of = |body: Value| {
             rules.of(status(200), &HeaderMap::new(), Some(body.to_string().as_bytes()))
@@ -254,6 +259,27 @@ mod tests {
         assert_eq!(rules.of(status(500), &HeaderMap::new(), None), Outcome::Unknown);
     }
 
+    #[test]
+    fn a_list_is_one_of_its_conditions() {
+        let failed = Predicate {
+            json: vec![JsonCondition {
+                pointer: "/messages/*/status".into(),
+                one_of: vec![json!("1"), json!("9")],
+            }],
+            ..Predicate::default()
+        };
+        let gone = Predicate { status: vec![(503, 503)], ..Predicate::default() };
+        let rules = OutcomeRules { not_sent: vec![failed, gone], ..OutcomeRules::default() };
+        let of = |code, body: Value| {
+            rules.of(status(code), &HeaderMap::new(), Some(body.to_string().as_bytes()))
+        };
+        let both = json!({"messages": [{"status": "1"}, {"status": "9"}]});
+        assert_eq!(of(200, both), Outcome::NotSent);
+        let other = json!({"messages": [{"status": "1"}, {"status": "0"}]});
+        assert_eq!(of(200, other), Outcome::Delivered);
+        assert_eq!(of(503, json!({})), Outcome::NotSent);
+    }
+
     /// As Kannel answers: 202 with a body that starts with `0:`, or with `3:` while its centre is
     /// down.
     #[test]
@@ -263,8 +289,8 @@ mod tests {
             status: vec![(202, 202)],
             ..Predicate::default()
         };
-        let not_sent = Some(body("^0: but not"));
-        let rules = OutcomeRules { delivered: Some(body("^0:")), not_sent, trouble: None };
+        let not_sent = vec![body("^0: but not")];
+        let rules = OutcomeRules { delivered: vec![body("^0:")], not_sent, trouble: vec![] };
         let of =
             |code, text: &str| rules.of(status(code), &HeaderMap::new(), Some(text.as_bytes()));
         assert_eq!(of(202, "0: Accepted for delivery"), Outcome::Delivered);
@@ -276,10 +302,10 @@ mod tests {
     #[test]
     fn of_a_status_line_alone_no_more_is_certain_than_of_a_cut_body() {
         let taken = Predicate {
-            json: vec![JsonCondition { pointer: "/state".into(), equals: json!("queued") }],
+            json: vec![JsonCondition { pointer: "/state".into(), one_of: vec![json!("queued")] }],
             ..Predicate::default()
         };
-        let rules = OutcomeRules { delivered: Some(taken), ..OutcomeRules::default() };
+        let rules = OutcomeRules { delivered: vec![taken], ..OutcomeRules::default() };
         for (code, outcome) in [
             (200, Outcome::Delivered),
             (422, Outcome::Unknown),
@@ -294,8 +320,8 @@ mod tests {
             assert_eq!(plain.of_status_line(status(code)), by_status(status(code)), "{code}");
         }
         let exact = |code| Predicate { status: vec![(code, code)], ..Predicate::default() };
-        let (delivered, not_sent) = (Some(exact(202)), Some(exact(503)));
-        let rules = OutcomeRules { delivered, not_sent, trouble: None };
+        let (delivered, not_sent) = (vec![exact(202)], vec![exact(503)]);
+        let rules = OutcomeRules { delivered, not_sent, trouble: vec![] };
         assert!(!rules.looks_past_status());
         for code in [200, 202, 422, 503, 500] {
             let whole = rules.of(status(code), &HeaderMap::new(), Some(b""));
@@ -309,7 +335,7 @@ mod tests {
             headers: vec![(HeaderName::from_static("x-state"), Regex::new("^queued$").unwrap())],
             ..Predicate::default()
         };
-        let rules = OutcomeRules { not_sent: Some(predicate), ..OutcomeRules::default() };
+        let rules = OutcomeRules { not_sent: vec![predicate], ..OutcomeRules::default() };
         let mut headers = HeaderMap::new();
         assert_eq!(rules.of(status(200), &headers, None), Outcome::Delivered);
         headers.insert("x-state", "queued".parse().unwrap());

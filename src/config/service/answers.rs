@@ -4,7 +4,7 @@ use hyper::header::HeaderName;
 use regex::bytes::Regex;
 use toml::Spanned;
 
-use super::written::{PredicateWords, StatusWord, Written};
+use super::written::{Alternatives, PredicateWords, StatusWord, Written};
 use crate::config::error::{ConfigError, Reporter};
 use crate::upstream::outcome_rules::{JsonCondition, OutcomeRules, Predicate};
 
@@ -13,14 +13,22 @@ pub(super) fn outcome_rules(
     report: &Reporter<'_>,
     written: &Written,
 ) -> Result<OutcomeRules, ConfigError> {
-    let read = |key, predicate: &Option<Spanned<PredicateWords>>| {
-        predicate.as_ref().map(|p| self::predicate(report, key, p)).transpose()
-    };
+    let read = |key, given| any_of(report, key, given);
     Ok(OutcomeRules {
-        delivered: read("delivered", &written.delivered)?,
-        not_sent: read("not_sent", &written.not_sent)?,
-        trouble: read("trouble", &written.trouble)?,
+        delivered: read("delivered", written.delivered.as_ref())?,
+        not_sent: read("not_sent", written.not_sent.as_ref())?,
+        trouble: read("trouble", written.trouble.as_ref())?,
     })
+}
+
+/// Conditions of which one has to hold; none where nothing is said.
+pub(super) fn any_of(
+    report: &Reporter<'_>,
+    key: &str,
+    given: Option<&Alternatives>,
+) -> Result<Vec<Predicate>, ConfigError> {
+    let given = given.map(Alternatives::all).unwrap_or_default();
+    given.iter().map(|one| predicate(report, key, one)).collect()
 }
 
 /// Conditions on an answer; `key` names them to the operator.
@@ -63,9 +71,13 @@ pub(super) fn predicate(
             );
             return Err(report.at(pointer.span(), what));
         }
-        let equals = serde_json::to_value(value)
+        let value = serde_json::to_value(value)
             .map_err(|error| report.at(pointer.span(), error.to_string()))?;
-        Ok(JsonCondition { pointer: pointer.get_ref().clone(), equals })
+        let one_of = match value {
+            serde_json::Value::Array(all) => all,
+            one => vec![one],
+        };
+        Ok(JsonCondition { pointer: pointer.get_ref().clone(), one_of })
     };
     Ok(Predicate {
         status: given

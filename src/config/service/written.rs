@@ -45,9 +45,9 @@ pub(crate) struct Written {
     pub(super) content_type: Option<Spanned<String>>,
     pub(super) bind: Option<BindWord>,
     pub(super) input: Option<Spanned<Input>>,
-    pub(super) delivered: Option<Spanned<PredicateWords>>,
-    pub(super) not_sent: Option<Spanned<PredicateWords>>,
-    pub(super) trouble: Option<Spanned<PredicateWords>>,
+    pub(super) delivered: Option<Alternatives>,
+    pub(super) not_sent: Option<Alternatives>,
+    pub(super) trouble: Option<Alternatives>,
     pub(super) idempotency: Option<Spanned<Idempotency>>,
     pub(super) lookup: Option<Spanned<LookupWords>>,
     pub(super) without_preimage: Option<Spanned<bool>>,
@@ -140,6 +140,62 @@ pub(super) struct PredicateWords {
     #[serde(default)]
     pub(super) json: BTreeMap<Spanned<String>, toml::Value>,
     pub(super) body: Option<Spanned<String>>,
+}
+
+/// Conditions, or a list of such of which one has to hold.
+pub(super) struct Alternatives(Vec<Spanned<PredicateWords>>);
+
+impl Alternatives {
+    /// All of them.
+    pub(super) fn all(&self) -> &[Spanned<PredicateWords>] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Alternatives {
+    fn deserialize<D: serde::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        let given: Spanned<OneOrMore> = Deserialize::deserialize(reader)?;
+        let span = given.span();
+        Ok(Self(match given.into_inner() {
+            OneOrMore::One(one) => vec![Spanned::new(span, one)],
+            OneOrMore::More(all) => all,
+        }))
+    }
+}
+
+enum OneOrMore {
+    One(PredicateWords),
+    More(Vec<Spanned<PredicateWords>>),
+}
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: serde::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> serde::de::Visitor<'de> for Either {
+            type Value = OneOrMore;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("conditions such as { status = [200] }, or a list of such")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                map: A,
+            ) -> Result<OneOrMore, A::Error> {
+                let one = serde::de::value::MapAccessDeserializer::new(map);
+                PredicateWords::deserialize(one).map(OneOrMore::One)
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                list: A,
+            ) -> Result<OneOrMore, A::Error> {
+                let all = serde::de::value::SeqAccessDeserializer::new(list);
+                Deserialize::deserialize(all).map(OneOrMore::More)
+            }
+        }
+        reader.deserialize_any(Either)
+    }
 }
 
 /// `200` or `"2xx"`.
