@@ -104,16 +104,7 @@ pub fn read(service: &str, caveats: &[Vec<u8>]) -> Result<Terms, Unacceptable> {
                 Some("price_msat") => {
                     once(&mut terms.price_msat, decimal(value).ok_or(Unacceptable)?)?;
                 }
-                Some("segments") => {
-                    let segments = decimal(value)
-                        .and_then(|segments| u32::try_from(segments).ok())
-                        .ok_or(Unacceptable)?;
-                    match terms.segments {
-                        // Ours stands before the request, and what its holder adds behind it.
-                        None if terms.request.is_some() => {}
-                        _ => once(&mut terms.segments, segments)?,
-                    }
-                }
+                Some("segments") => terms.read_segments(value)?,
                 Some("request") => {
                     let mut digest = [0_u8; 32];
                     hex::decode_to_slice(value, &mut digest).map_err(|_| Unacceptable)?;
@@ -125,6 +116,18 @@ pub fn read(service: &str, caveats: &[Vec<u8>]) -> Result<Terms, Unacceptable> {
     }
     terms.for_service = services.is_some_and(|named| named.contains(service));
     Ok(terms)
+}
+
+impl Terms {
+    /// Ours stands before the request, and what its holder adds behind it.
+    fn read_segments(&mut self, value: &str) -> Result<(), Unacceptable> {
+        let segments = decimal(value).and_then(|segments| u32::try_from(segments).ok());
+        let segments = segments.ok_or(Unacceptable)?;
+        match self.segments {
+            None if self.request.is_some() => Ok(()),
+            _ => once(&mut self.segments, segments),
+        }
+    }
 }
 
 /// Sets what may be said again, but not otherwise.

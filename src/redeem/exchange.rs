@@ -64,6 +64,8 @@ pub(super) struct Asker<'a> {
     /// The ticket or pass that pays for it.
     pub(super) ticket: PaymentHash,
     pub(super) order: &'a Order,
+    /// How many segments of a text message it was sold with.
+    pub(super) segments: Option<u32>,
     /// Longest answer that is kept, in bytes.
     pub(super) answer_max: usize,
     /// Cancelled once the process is to stop.
@@ -131,10 +133,14 @@ impl Asker<'_> {
         self.note(outcome, head.status, &head.headers, body.as_deref());
         let done = Exchange { status: Some(head.status), ..Exchange::nothing(outcome) };
         match outcome {
-            Outcome::Delivered => {
-                let answer = Some(keep(service, head, body));
-                Exchange { answer, overflow, ..done }
-            }
+            Outcome::Delivered => match &service.mapping {
+                Some(mapping) => {
+                    let body = body.as_deref().filter(|_| !is_coded);
+                    let answer = mapping.answer(&head.headers, body, self.segments);
+                    Exchange { answer: Some(answer), ..done }
+                }
+                None => Exchange { answer: Some(keep(service, head, body)), overflow, ..done },
+            },
             Outcome::NotSent => {
                 let words = body.as_ref().filter(|_| !is_coded);
                 let refusal = Some(refusal(service, &head, words, order));
@@ -154,7 +160,10 @@ impl Asker<'_> {
         };
         self.note(outcome, status, &HeaderMap::new(), None);
         let (code, words, retry_after) = (status.as_u16(), None, None);
-        let answer = StoredAnswer { status: code, headers: Vec::new(), body: None };
+        let answer = match &self.service.mapping {
+            Some(mapping) => mapping.answer(&HeaderMap::new(), None, self.segments),
+            None => StoredAnswer { status: code, headers: Vec::new(), body: None },
+        };
         Exchange {
             status: Some(status),
             answer: (outcome == Outcome::Delivered).then_some(answer),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::Request;
 use hyper::header::{HeaderMap, HeaderValue};
+use tracing::error;
 
 use super::{exchange, sealed_order};
 use crate::keys::{KeyRing, Keys};
@@ -15,8 +16,10 @@ use crate::order::Order;
 use crate::payment_hash::PaymentHash;
 use crate::request_digest::RequestDigest;
 use crate::service::request::PaidRequest;
+use crate::service::sms::SentMessage;
 use crate::service::{Offer, Service};
-use crate::upstream::request;
+use crate::upstream::request as upstream_form;
+use crate::upstream::template::Message;
 
 /// By how much a claim outlives the longest time that its try can take.
 pub(super) const LEASE_MARGIN: Duration = Duration::from_secs(30);
@@ -37,6 +40,8 @@ pub(super) struct Job {
     pub(super) ticket: PaymentHash,
     pub(super) attempt: Attempt,
     pub(super) order: Order,
+    /// How many segments of a text message it was sold with.
+    pub(super) segments: Option<u32>,
     pub(super) request: Request<Bytes>,
     pub(super) keep: KeepAnswer,
 }
@@ -52,8 +57,19 @@ impl Job {
         keep: KeepAnswer,
     ) -> Option<Self> {
         let keys = ring.of(attempt.key)?;
-        let mut request = upstream_request(paid, order, segments)?;
-        put_reference(paid.service, keys, &attempt.hash, &mut request);
+        let request = request(
+            paid.service,
+            paid.offer,
+            &paid.head.headers,
+            (order, segments),
+            keys,
+            &attempt.hash,
+        );
+        let Some((request, is_named)) = request else {
+            let service = &*paid.service.name;
+            error!(service, ticket = %attempt.hash, "what was sold can't be said to the upstream");
+            return None;
+        };
         attempt.sealed = sealed_order::seal(
             keys,
             &attempt.hash,
@@ -63,14 +79,12 @@ impl Job {
             &paid.head.headers,
             &paid.offer.forward_headers,
         );
-        if let Some(place) = &paid.service.key {
-            let is_named = place.put(&mut request, &keys.idempotency_key(&attempt.hash)).is_some();
+        if !is_named {
             // Sold before the key had to be a member of its body: it goes without, and so once.
-            attempt.remembered = attempt.remembered.filter(|_| is_named);
-            attempt.place = attempt.place.filter(|_| is_named);
+            (attempt.remembered, attempt.place) = (None, None);
         }
         let (service, order) = (Arc::clone(paid.service), order.clone());
-        Some(Self { service, ticket, attempt, order, request, keep })
+        Some(Self { service, ticket, attempt, order, segments, request, keep })
     }
 }
 
@@ -99,6 +113,39 @@ pub(super) fn attempt_at(ring: &KeyRing, service: &Service, ticket: &Genuine) ->
     })
 }
 
+/// What goes upstream for an order that was sold with so many segments, with our names for it, and
+/// whether it has the one that it is to be known by. `None` if it can't be written.
+pub(super) fn request(
+    service: &Service,
+    offer: &Offer,
+    headers: &HeaderMap,
+    (order, segments): (&Order, Option<u32>),
+    keys: &Keys,
+    hash: &PaymentHash,
+) -> Option<(Request<Bytes>, bool)> {
+    let key = service.key.as_ref().map(|_| keys.idempotency_key(hash));
+    let mut request = match &service.mapping {
+        Some(mapping) => {
+            let SentMessage { to, text, measure } = offer.message(order, segments)?;
+            let message = Message {
+                to: &to,
+                text: &text,
+                encoding: measure.encoding,
+                reference: &keys.reference(hash),
+                key: key.as_deref().unwrap_or_default(),
+            };
+            mapping.template.request(&service.upstream, &message)?
+        }
+        None => request_of(service, offer, headers, order, segments)?,
+    };
+    put_reference(service, keys, hash, &mut request);
+    let is_named = match (&service.key, &key) {
+        (Some(place), Some(key)) => place.put(&mut request, key).is_some(),
+        _ => true,
+    };
+    Some((request, is_named))
+}
+
 /// What goes upstream; `None` if it can't be written.
 pub(super) fn upstream_request(
     paid: &PaidRequest<'_>,
@@ -110,7 +157,7 @@ pub(super) fn upstream_request(
 
 /// The same of a client that sends these header fields, for an order that was sold with so many
 /// segments.
-pub(super) fn request_of(
+fn request_of(
     service: &Service,
     offer: &Offer,
     headers: &HeaderMap,
@@ -123,7 +170,7 @@ pub(super) fn request_of(
     let (upstream, method, forwarded) =
         (&service.upstream, &service.method, &offer.forward_headers);
     let (query, body) = (sent.query(), sent.body().clone());
-    request::paid(upstream, method, headers, forwarded, content_type, query, body)
+    upstream_form::paid(upstream, method, headers, forwarded, content_type, query, body)
 }
 
 /// Tells the backend the name by which payer and operator may speak of the request.

@@ -37,13 +37,13 @@ struct Plan {
     pause: Duration,
     /// How long after it was parked "not found" is final, by what the service said then, and when
     /// that is: by our own watch, since clocks of machines jump and differ.
-    final_after: Duration,
-    final_at: SendDeadline,
+    final_after: Option<Duration>,
+    final_at: Option<SendDeadline>,
 }
 
 impl Plan {
-    fn new(claim: ClaimId, final_after: Duration) -> Self {
-        let final_at = SendDeadline::after(final_after);
+    fn new(claim: ClaimId, final_after: Option<Duration>) -> Self {
+        let final_at = final_after.map(SendDeadline::after);
         Self { claim, next: Instant::now(), pause: FIRST_PAUSE, final_after, final_at }
     }
 }
@@ -151,7 +151,7 @@ impl LookUps {
             else {
                 return;
             };
-            let final_after = lookup.final_after + service.upstream.timeout;
+            let final_after = lookup.final_after.map(|after| after + service.upstream.timeout);
             plans.retain(|hash, plan| {
                 let row = parked.get(hash);
                 row.is_some_and(|row| row.claim == plan.claim) && plan.final_after == final_after
@@ -223,7 +223,7 @@ async fn ask(
     let key = runner.ring.find(|keys| Some(keys.fingerprint()) == row.key);
     let Some((key, keys)) = key.and_then(|key| Some((key, runner.ring.get(key)?))) else { return };
     // Before the question: what comes to it later isn't counted.
-    let final_now = plan.final_at.is_over();
+    let final_now = plan.final_at.as_ref().is_some_and(SendDeadline::is_over);
     // Another place never saw the name, and this one forgets it.
     let knows_it = row.place.is_some() && row.place == service.place(key);
     let age = runner.ledger.now().at_most_since(&row.first_try);

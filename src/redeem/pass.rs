@@ -92,7 +92,8 @@ async fn uncounted(
     let (service, started) = (paid.service, Instant::now());
     let deadline = started + service.upstream.timeout;
     let (answer_max, stopping) = (runner.answer_max(), &runner.stopping);
-    let asker = Asker { service, ticket: pass.ticket().payment_hash, order, answer_max, stopping };
+    let (ticket, segments) = (pass.ticket().payment_hash, None);
+    let asker = Asker { service, ticket, order, segments, answer_max, stopping };
     let done = match send(service, request, None, deadline).await {
         // Nothing of it is kept, so it needn't be read to be passed on.
         Ok(Reply::Answer(response))

@@ -110,7 +110,7 @@ impl Runner {
     }
 
     async fn run(self: Arc<Self>, job: Job, publish: Publish, overflow: oneshot::Sender<Overflow>) {
-        let Job { service, ticket, attempt, order, request, keep } = job;
+        let Job { service, ticket, attempt, order, segments, request, keep } = job;
         let _leave = LeaveOnDrop { in_flight: &self.in_flight, hash: attempt.hash };
         let finish = |finished| drop(publish.send(Some(Arc::new(finished))));
         crash_point("before-claim");
@@ -128,7 +128,8 @@ impl Runner {
 
         let started = Instant::now();
         let (answer_max, stopping) = (self.answer_max(), &self.stopping);
-        let asker = Asker { service: &service, ticket, order: &order, answer_max, stopping };
+        let asker =
+            Asker { service: &service, ticket, order: &order, segments, answer_max, stopping };
         let asking = asker.ask_until_known(request, send_by, maybe_delivered, attempt.remembered);
         // Should it panic, the ticket is parked instead of being claimed for ever.
         let done = catch_panic(pin!(asking)).await;

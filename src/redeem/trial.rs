@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::{Asker, Exchange, Reply, send};
-use super::job::{put_reference, request_of};
+use super::job::request;
 use crate::keys::Keys;
 use crate::order::Order;
 use crate::outcome::Outcome;
@@ -39,13 +39,13 @@ pub async fn send_once(
     let ticket = PaymentHash::from_bytes(name);
     // No header field of a client's goes with it.
     let segments = offer.price(order).ok().and_then(|(_, segments)| segments);
-    let mut request = request_of(service, offer, &HeaderMap::new(), order, segments)?;
-    put_reference(service, keys, &ticket, &mut request);
-    if let Some(place) = &service.key {
-        place.put(&mut request, &keys.idempotency_key(&ticket))?;
+    let (request, is_named) =
+        request(service, offer, &HeaderMap::new(), (order, segments), keys, &ticket)?;
+    if !is_named {
+        return None;
     }
     let stopping = &CancellationToken::new();
-    let asker = Asker { service, ticket, order, answer_max: BODY_DEFAULT, stopping };
+    let asker = Asker { service, ticket, order, segments, answer_max: BODY_DEFAULT, stopping };
     let deadline = Instant::now() + service.upstream.timeout;
     let done = match send(service, request, None, deadline).await {
         Ok(Reply::Answer(response)) => asker.judge(response, deadline).await,

@@ -3,6 +3,7 @@
 pub mod base_url;
 pub mod curl;
 pub mod current;
+pub mod mapping;
 mod order;
 pub mod price;
 pub mod price_list;

@@ -50,7 +50,27 @@ fn fault(member: &str, rule: &str, expected: String) -> Fault {
     Fault { field: member.to_owned(), rule: rule.to_owned(), expected, sentence }
 }
 
+/// A text message as it is sent.
+pub struct SentMessage {
+    /// The receiver's number, in E.164 form.
+    pub to: String,
+    /// The text, with the operator's words behind it.
+    pub text: String,
+    /// What that is to the network.
+    pub measure: Measure,
+}
+
 impl Offer {
+    /// The message that goes upstream for an order that was sold with so many segments. `None`
+    /// where it names no number, which only one has that was sold when no text messages were.
+    pub fn message(&self, order: &Order, sold: Option<u32>) -> Option<SentMessage> {
+        let rules = self.sms.as_ref()?;
+        let to = number(Some(rules), order).filter(|number| is_e164(number))?;
+        let text = rules.sent(order.member(&rules.text)?.as_str()?, sold);
+        let measure = Measure::of(&text);
+        Some(SentMessage { to, text, measure })
+    }
+
     /// What goes upstream for an order that was sold with so many segments, as far as that was
     /// counted: the same, or with the operator's words behind the text. One that was sold before
     /// there was a text in it goes as it is.

@@ -7,6 +7,7 @@ use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
+use super::mapping::Mapping;
 use super::pricing::Pricing;
 use super::ticket_kind::TicketKind;
 use crate::order::Rules;
@@ -58,6 +59,8 @@ pub struct ServiceSpec {
     pub reference: Option<HeaderName>,
     /// How the backend is asked what became of a request, if it can be.
     pub lookup: Option<Lookup>,
+    /// How a message is said to the backend, where it isn't passed on as it came.
+    pub mapping: Option<Mapping>,
     /// When a used connection may carry a request.
     pub reuse: Reuse,
 }
@@ -70,8 +73,8 @@ pub struct Lookup {
     pub found: Predicate,
     /// What it answers if it knows of none.
     pub not_found: Predicate,
-    /// How long after the request "not found" is its last word.
-    pub final_after: Duration,
+    /// How long after the request "not found" is its last word; `None` for never.
+    pub final_after: Option<Duration>,
     /// How long after the first try it still knows our name for it: past that, "not found" says
     /// nothing.
     pub remembered: Duration,

@@ -22,6 +22,11 @@ pub enum Encoding {
     Ucs2,
 }
 
+impl Encoding {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Gsm7, Self::Ucs2];
+}
+
 /// What a text is to the network.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Measure {

@@ -17,6 +17,7 @@ pub mod send_deadline;
 pub mod settings;
 mod socket;
 pub mod stall;
+pub mod template;
 pub mod trouble;
 mod wire;
 
@@ -158,6 +159,7 @@ impl Upstream {
             parts.extend([name.as_str().as_bytes(), value.as_bytes()]);
         }
         parts.extend(name.map(str::as_bytes));
+        parts.extend(self.settings.own.iter().map(|own| own.as_bytes()));
         Place::of(keys.place_key(), &parts)
     }
 

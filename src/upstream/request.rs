@@ -85,6 +85,13 @@ pub fn paid(
     Some(finish(upstream, method, with_query(upstream, query)?, headers, body))
 }
 
+/// The same without the operator's query, for a question that has one of its own.
+pub fn own_without_query(upstream: &Upstream, path: &str) -> Option<Request<Bytes>> {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    Some(finish(upstream, &Method::GET, path.parse().ok()?, headers, Bytes::new()))
+}
+
 /// Asks the upstream itself for something, with the operator's own query and headers.
 pub fn own(upstream: &Upstream, path: &str) -> Option<Request<Bytes>> {
     let path = match upstream.uri.query().filter(|query| !query.is_empty()) {
@@ -105,6 +112,8 @@ pub enum IdempotencyKeyPlace {
     Header(HeaderName),
     /// A member of the JSON object in the body.
     Member(String),
+    /// Wherever the mapping says.
+    Mapped,
 }
 
 impl IdempotencyKeyPlace {
@@ -113,6 +122,7 @@ impl IdempotencyKeyPlace {
         match self {
             Self::Header(name) => format!("header {name}"),
             Self::Member(name) => format!("member {name}"),
+            Self::Mapped => "mapped".to_owned(),
         }
     }
 
@@ -128,6 +138,8 @@ impl IdempotencyKeyPlace {
                 body.insert(name.clone(), key.into());
                 *request.body_mut() = serde_json::to_vec(&body).ok()?.into();
             }
+            // It is there since the request was made.
+            Self::Mapped => {}
         }
         Some(())
     }
@@ -186,7 +198,7 @@ pub(super) fn without<'a>(query: &'a str, fixed: &[String]) -> Vec<&'a str> {
     query.split('&').filter(|pair| !pair.is_empty() && !is_fixed(pair)).collect()
 }
 
-fn finish<B>(
+pub(super) fn finish<B>(
     upstream: &Upstream,
     method: &Method,
     uri: Uri,

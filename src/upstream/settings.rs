@@ -24,6 +24,8 @@ pub struct UpstreamSettings {
     pub fixed_names: Vec<String>,
     /// The operator's own header fields.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Credentials that may stand anywhere in a request, each by itself.
+    pub own: Vec<Zeroizing<String>>,
     /// PEM file with the roots that an https upstream is verified against; `None` for the system's.
     pub ca: Option<PathBuf>,
     /// Time limit of each request.
@@ -95,6 +97,8 @@ impl UpstreamSettings {
         });
         let in_query = in_query.chain(self.query.iter().map(|(_, value)| value.to_string()));
         let in_query = in_query.filter(|value| value.len() >= SECRET_MIN_BYTES);
-        headers.flat_map(secret_parts).chain(in_query).collect()
+        let own = self.own.iter().filter(|value| value.len() >= SECRET_MIN_BYTES);
+        let own = own.map(|value| value.to_string());
+        headers.flat_map(secret_parts).chain(in_query).chain(own).collect()
     }
 }

@@ -17,6 +17,7 @@ mod abandoned_answers;
 mod accounts;
 mod always_refused;
 mod answers;
+mod backends;
 mod backup;
 mod browsers;
 mod by_query;

@@ -1,6 +1,7 @@
 //! `farebox check`: reads the config and tries each part, with a line for each and what to do about
 //! a failure.
 
+mod account;
 pub(crate) mod live;
 mod node;
 mod ports;
@@ -282,7 +283,12 @@ async fn upstream(report: &mut Report, config: &Config, service: &ServiceSpec) {
     }
     let place = format!("{}:{}", upstream.target.host, upstream.target.port);
     match upstream.target.try_connect(CONNECT_MAX).await {
-        Ok(_) => report.ok(&part, format!("its upstream at {place} takes connections")),
+        Ok(_) => {
+            report.ok(&part, format!("its upstream at {place} takes connections"));
+            if let Some(asks) = service.mapping.as_ref().and_then(|one| one.account.as_ref()) {
+                account::check(report, &part, &upstream, asks).await;
+            }
+        }
         Err(error) => report.failed(
             &part,
             format!("its upstream at {place}: {error}; start it, or correct `upstream`"),

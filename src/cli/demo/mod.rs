@@ -33,6 +33,7 @@ pub(super) async fn run(
     };
     let (grpc_address, wallet_address, outbox_address) =
         (address(&grpc)?, address(&wallet)?, address(&outbox)?);
+    std::fs::write(folder.path.join("prices.csv"), PRICES)?;
     let text = config(gate, grpc_address, wallet_address, outbox_address);
     let config = Config::parse(&folder.path.join("demo.toml"), &text)?;
     tokio::spawn(wallet::serve(wallet, Arc::clone(&node)));
@@ -78,6 +79,20 @@ impl Drop for Folder {
     }
 }
 
+/// What a segment costs, by where it goes, in sat.
+const PRICES: &str = "\
+prefix,price
++1,100
++2,250
++3,120
++4,120
++5,200
++6,200
++7,150
++8,180
++9,200
+";
+
 fn config(gate: SocketAddr, grpc: SocketAddr, wallet: SocketAddr, outbox: SocketAddr) -> String {
     format!(
         r#"state_dir = "state"
@@ -113,7 +128,7 @@ example = {{ phone_number = "+1234567890", message = "Hello, this is a test SMS!
 method = "POST"
 path = "/api/l402/send-sms"
 ticket = "single-use"
-price_sat = 100
+price = {{ table = "prices.csv", per = "segment" }}
 upstream = "http://{outbox}/send"
 sms = {{ to = "phone_number", text = "message", max_segments = 2 }}
 

@@ -4,7 +4,8 @@ use hyper::header::HeaderName;
 use regex::bytes::Regex;
 use toml::Spanned;
 
-use super::written::{Alternatives, PredicateWords, StatusWord, Written};
+use super::answer_words::{Alternatives, PredicateWords, StatusWord};
+use super::written::Written;
 use crate::config::error::{ConfigError, Reporter};
 use crate::upstream::outcome_rules::{JsonCondition, OutcomeRules, Predicate};
 

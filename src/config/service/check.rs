@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::address::{host, method, name, path};
+use super::backend::backend;
 use super::naming::{Naming, naming};
 use super::offer::offer;
 use super::pages;
@@ -11,8 +12,11 @@ use super::upstream::{reference, settings};
 use super::written::{ReuseWord, Written};
 use super::{answers, former};
 use crate::config::error::{ConfigError, Reporter};
-use crate::service::{ServiceSpec, TicketKind};
+use crate::service::mapping::Mapping;
+use crate::service::{Offer, ServiceSpec, TicketKind};
 use crate::upstream::Reuse;
+use crate::upstream::outcome_rules::OutcomeRules;
+use crate::upstream::settings::UpstreamSettings;
 
 /// How long a connection may have been idle that carries a paid request: a race with the
 /// upstream's own idle limit would park its ticket.
@@ -31,6 +35,42 @@ fn reuse(written: ReuseWord, kind: Option<TicketKind>) -> Reuse {
     Reuse::IdleFor { at_least, at_most }
 }
 
+/// How a backend is spoken to.
+struct Spoken {
+    backend: UpstreamSettings,
+    mapping: Option<Mapping>,
+    outcome_rules: OutcomeRules,
+    naming: Naming,
+}
+
+/// By its mapping, or as the request came.
+fn spoken(
+    report: &Reporter<'_>,
+    shared: &Shared<'_>,
+    written: &Written,
+    offer: Option<&Offer>,
+) -> Result<Spoken, ConfigError> {
+    let mapped = backend(report, shared.folder, written)?;
+    if mapped.is_none() && written.upstream.is_none() {
+        return Err(report.at(written.name.span(), "`upstream` is missing: your backend's address"));
+    }
+    let reached = settings(report, shared.folder, written)?;
+    Ok(match mapped {
+        Some(mapped) => Spoken {
+            backend: mapped.reach(reached),
+            mapping: Some(mapped.mapping),
+            outcome_rules: mapped.outcome_rules,
+            naming: mapped.naming,
+        },
+        None => Spoken {
+            backend: reached,
+            mapping: None,
+            outcome_rules: answers::outcome_rules(report, written)?,
+            naming: naming(report, written, offer.map(|offer| &offer.rules))?,
+        },
+    })
+}
+
 pub(super) fn check(
     report: &Reporter<'_>,
     shared: &Shared<'_>,
@@ -40,7 +80,8 @@ pub(super) fn check(
     let path = path(report, &written.path)?;
     let offer = offer(report, shared, written, &method)?;
     let is_free = offer.is_none();
-    let naming = naming(report, written, offer.as_ref().map(|offer| &offer.rules))?;
+    let Spoken { backend, mapping, outcome_rules, naming } =
+        spoken(report, shared, written, offer.as_ref())?;
     let Naming { key, remembered, lookup } = naming;
     let kind = offer.as_ref().map(|offer| offer.kind);
     let reuse = reuse(written.reuse, kind);
@@ -69,9 +110,10 @@ pub(super) fn check(
         trusts_html: pages::trusts_html(report, written, is_free)?,
         address: format!("{method} {path}").into(),
         host: written.host.as_ref().map(|text| host(report, text)).transpose()?,
-        backend: settings(report, shared.folder, written)?,
-        outcome_rules: answers::outcome_rules(report, written)?,
+        backend,
+        outcome_rules,
         reference: reference(report, written, is_free, key.as_ref())?,
+        mapping,
         name,
         method,
         path,

@@ -24,7 +24,10 @@ pub(super) fn rules(
         None => has_body.then(|| "application/json".to_owned()),
     };
     let is_json = |media: &str| media == "application/json" || media.ends_with("+json");
-    let takes = match (content_type, written.bind, &written.input) {
+    // What a mapped backend is told is known without a schema, too.
+    let described = written.input.as_ref().map(Spanned::span);
+    let described = described.or(written.backend.as_ref().map(Spanned::span));
+    let takes = match (content_type, written.bind, described) {
         (Some(media), Some(BindWord::Exact), _) if is_json(&media) => {
             Takes::Json(media, Bind::Exact)
         }
@@ -34,10 +37,9 @@ pub(super) fn rules(
                 report.at(written.name.span(), "`bind = \"json\"` needs a JSON `content_type`")
             );
         }
-        (Some(_), _, Some(input)) => {
-            return Err(
-                report.at(input.span(), "`input` is a JSON Schema: it needs a JSON `content_type`")
-            );
+        (Some(_), _, Some(at)) => {
+            let what = "`input` is a JSON Schema: it needs a JSON `content_type`";
+            return Err(report.at(at, what));
         }
         (Some(media), _, None) => Takes::Bytes(media),
         (None, _, Some(_)) => Takes::Query,
@@ -45,7 +47,9 @@ pub(super) fn rules(
     };
     let needs_object = names_member(written);
     let Some(input) = &written.input else {
-        return Ok(Rules { takes, needs_object, schema: None });
+        let schema = of_message(written).map(Schema::compile).transpose();
+        let schema = schema.map_err(|error| report.at(written.name.span(), error.to_string()))?;
+        return Ok(Rules { takes, needs_object, schema });
     };
     let fault = |what: String| report.at(input.span(), format!("`input`: {what}"));
     let source = schema_source(folder, input.get_ref()).map_err(fault)?;
@@ -66,6 +70,21 @@ pub(super) fn rules(
         }
     }
     Ok(Rules { takes, needs_object, schema: Some(schema) })
+}
+
+/// What a request says where a mapped backend is told of a message, and nothing more.
+fn of_message(written: &Written) -> Option<serde_json::Value> {
+    let sms = written.backend.as_ref().and(written.sms.as_ref())?.get_ref();
+    let (to, text) = (sms.to.get_ref(), sms.text.get_ref());
+    Some(serde_json::json!({
+        "type": "object",
+        "required": [to, text],
+        "additionalProperties": false,
+        "properties": {
+            to: { "type": "string", "format": "e164" },
+            text: { "type": "string", "minLength": 1 },
+        },
+    }))
 }
 
 /// Whether our name for a request becomes a member of its body, which so has to be an object.

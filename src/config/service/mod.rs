@@ -2,13 +2,19 @@
 
 mod address;
 mod all;
+mod answer_words;
 mod answers;
+mod backend;
 mod check;
 mod former;
 mod input;
+mod mapping;
+mod mapping_words;
 mod naming;
 mod offer;
 mod pages;
+mod placeholders;
+mod preset;
 mod price;
 mod shared;
 mod sms;

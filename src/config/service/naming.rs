@@ -5,8 +5,9 @@ use std::time::Duration;
 use hyper::header::HeaderName;
 use toml::Spanned;
 
+use super::answer_words::{Idempotency, LookupWords, PredicateWords};
 use super::answers::predicate;
-use super::written::{Idempotency, PredicateWords, Written};
+use super::written::Written;
 use crate::config::error::{ConfigError, Reporter};
 use crate::order::{Bind, Rules, Takes};
 use crate::service::Lookup;
@@ -18,6 +19,7 @@ const REMEMBERED_DEFAULT: Duration = Duration::from_secs(86_400);
 
 /// Where the upstream takes our name for a request, and whether it throws repeats away by it; and
 /// how it is asked by that name.
+#[derive(Default)]
 pub(super) struct Naming {
     pub(super) key: Option<IdempotencyKeyPlace>,
     pub(super) remembered: Option<Duration>,
@@ -48,25 +50,35 @@ pub(super) fn naming(
         }
         (key, own) => key.or(own),
     };
+    let lookup = lookup(report, given, remembered.or(own_remembered))?;
+    Ok(Naming { key, remembered, lookup: Some(lookup) })
+}
+
+/// How a backend is asked what became of a request, by our name for it, which it knows for as long
+/// as `remembered`.
+pub(super) fn lookup(
+    report: &Reporter<'_>,
+    given: &Spanned<LookupWords>,
+    remembered: Option<Duration>,
+) -> Result<Lookup, ConfigError> {
     let path = given.get_ref().path.get_ref();
     let with_key = path.replace("{key}", "0");
     if !path.starts_with('/') || with_key == *path || with_key.parse::<hyper::Uri>().is_err() {
-        return Err(fault(
-            "needs a `path` at the upstream with {key} in it, such as \"/messages/{key}\"",
-        ));
+        let what = "`lookup` needs a `path` at the upstream with {key} in it, such as \
+                    \"/messages/{key}\"";
+        return Err(report.at(given.span(), what));
     }
     let read = |key, given: &Option<Spanned<PredicateWords>>, status: u16| match given {
         Some(given) => predicate(report, key, given),
         None => Ok(Predicate { status: vec![(status, status)], ..Predicate::default() }),
     };
-    let lookup = Lookup {
+    Ok(Lookup {
         path: path.clone(),
         found: read("lookup.found", &given.get_ref().found, 200)?,
         not_found: read("lookup.not_found", &given.get_ref().not_found, 404)?,
-        final_after: given.get_ref().final_after.0,
-        remembered: remembered.or(own_remembered).unwrap_or(REMEMBERED_DEFAULT),
-    };
-    Ok(Naming { key, remembered, lookup: Some(lookup) })
+        final_after: given.get_ref().final_after.as_ref().map(|after| after.0),
+        remembered: remembered.unwrap_or(REMEMBERED_DEFAULT),
+    })
 }
 
 fn idempotency(

@@ -27,16 +27,21 @@ pub(super) fn settings(
     written: &Written,
 ) -> Result<UpstreamSettings, ConfigError> {
     Ok(UpstreamSettings {
-        url: url(report, &written.upstream)?,
+        url: match &written.upstream {
+            Some(upstream) => url(report, upstream)?,
+            // The backend's preset has one.
+            None => Uri::default(),
+        },
         query: query(report, folder, written)?,
         fixed_names: fixed_names(written),
         headers: headers(report, folder, written)?,
+        own: Vec::new(),
         ca: written.upstream_ca.as_ref().map(|path| folder.join(path)),
         timeout: written.timeout.as_ref().map_or(TIMEOUT_DEFAULT, |timeout| timeout.0),
     })
 }
 
-fn url(report: &Reporter<'_>, upstream: &Spanned<String>) -> Result<Uri, ConfigError> {
+pub(super) fn url(report: &Reporter<'_>, upstream: &Spanned<String>) -> Result<Uri, ConfigError> {
     let fault = |what: &str| report.at(upstream.span(), format!("`upstream` {what}"));
     let uri: Uri = upstream
         .get_ref()
@@ -121,7 +126,10 @@ pub(super) fn reference(
             None => Ok(None),
         };
     }
-    let Some(given) = &written.reference else { return Ok(Some(REFERENCE)) };
+    let Some(given) = &written.reference else {
+        // A mapping says it where the backend reads it.
+        return Ok(Some(REFERENCE).filter(|_| written.backend.is_none()));
+    };
     let fault = |what: &str| report.at(given.span(), format!("`reference` {what}"));
     let example = "is { header = \"Farebox-Reference\" }, or false for none";
     let Reference::In(place) = given.get_ref() else {
@@ -183,7 +191,8 @@ pub(super) fn forward_headers(
 
 /// The parameters that the operator fixes: they replace a client's.
 pub(super) fn fixed_names(written: &Written) -> Vec<String> {
-    let in_address = written.upstream.get_ref().split_once('?').map_or("", |(_, query)| query);
+    let address = written.upstream.as_ref().map_or("", |upstream| upstream.get_ref());
+    let in_address = address.split_once('?').map_or("", |(_, query)| query);
     let in_address =
         form_urlencoded::parse(in_address.as_bytes()).map(|(name, _)| name.into_owned());
     in_address.chain(written.upstream_query.keys().map(|name| name.get_ref().clone())).collect()

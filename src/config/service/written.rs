@@ -6,6 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::answer_words::{Alternatives, Idempotency, LookupWords};
+use super::mapping_words::BackendWords;
 use crate::config::file_path::FilePath;
 use crate::config::secret::Value;
 use crate::config::units::ConfigDuration;
@@ -32,7 +34,7 @@ pub(crate) struct Written {
     pub(super) price: Option<Spanned<PriceWords>>,
     pub(super) pass_time: Option<Spanned<ConfigDuration>>,
     pub(super) pass_uses: Option<Spanned<u32>>,
-    pub(super) upstream: Spanned<String>,
+    pub(super) upstream: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) upstream_headers: BTreeMap<Spanned<String>, Value>,
     #[serde(default)]
@@ -52,6 +54,7 @@ pub(crate) struct Written {
     pub(super) lookup: Option<Spanned<LookupWords>>,
     pub(super) without_preimage: Option<Spanned<bool>>,
     pub(super) sms: Option<Spanned<Sms>>,
+    pub(super) backend: Option<Spanned<BackendWords>>,
     #[serde(default)]
     pub(super) formerly: Vec<Spanned<String>>,
     pub(super) reference: Option<Spanned<Reference>>,
@@ -116,102 +119,6 @@ pub(super) struct Sms {
 #[serde(rename_all = "lowercase")]
 pub(super) enum SmsEncoding {
     Gsm7,
-}
-
-/// How to ask the upstream what became of a request.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LookupWords {
-    pub(super) path: Spanned<String>,
-    pub(super) key: Option<Spanned<Idempotency>>,
-    pub(super) found: Option<Spanned<PredicateWords>>,
-    pub(super) not_found: Option<Spanned<PredicateWords>>,
-    pub(super) final_after: ConfigDuration,
-}
-
-/// Conditions on an upstream's answer.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PredicateWords {
-    #[serde(default)]
-    pub(super) status: Vec<Spanned<StatusWord>>,
-    #[serde(default)]
-    pub(super) header: BTreeMap<Spanned<String>, Spanned<String>>,
-    #[serde(default)]
-    pub(super) json: BTreeMap<Spanned<String>, toml::Value>,
-    pub(super) body: Option<Spanned<String>>,
-}
-
-/// Conditions, or a list of such of which one has to hold.
-pub(super) struct Alternatives(Vec<Spanned<PredicateWords>>);
-
-impl Alternatives {
-    /// All of them.
-    pub(super) fn all(&self) -> &[Spanned<PredicateWords>] {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Alternatives {
-    fn deserialize<D: serde::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        let given: Spanned<OneOrMore> = Deserialize::deserialize(reader)?;
-        let span = given.span();
-        Ok(Self(match given.into_inner() {
-            OneOrMore::One(one) => vec![Spanned::new(span, one)],
-            OneOrMore::More(all) => all,
-        }))
-    }
-}
-
-enum OneOrMore {
-    One(PredicateWords),
-    More(Vec<Spanned<PredicateWords>>),
-}
-
-impl<'de> Deserialize<'de> for OneOrMore {
-    fn deserialize<D: serde::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl<'de> serde::de::Visitor<'de> for Either {
-            type Value = OneOrMore;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("conditions such as { status = [200] }, or a list of such")
-            }
-
-            fn visit_map<A: serde::de::MapAccess<'de>>(
-                self,
-                map: A,
-            ) -> Result<OneOrMore, A::Error> {
-                let one = serde::de::value::MapAccessDeserializer::new(map);
-                PredicateWords::deserialize(one).map(OneOrMore::One)
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
-                self,
-                list: A,
-            ) -> Result<OneOrMore, A::Error> {
-                let all = serde::de::value::SeqAccessDeserializer::new(list);
-                Deserialize::deserialize(all).map(OneOrMore::More)
-            }
-        }
-        reader.deserialize_any(Either)
-    }
-}
-
-/// `200` or `"2xx"`.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum StatusWord {
-    Exact(u16),
-    Class(String),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Idempotency {
-    pub(super) header: Option<String>,
-    pub(super) member: Option<String>,
-    pub(super) remembered: Option<Spanned<ConfigDuration>>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]

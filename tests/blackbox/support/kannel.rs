@@ -133,6 +133,7 @@ group = sendsms-user
 username = tester
 password = foobar-of-kannel
 max-messages = 10
+concatenation = true
 
 group = sms-service
 keyword = default

@@ -11,6 +11,7 @@ pub mod payer;
 mod play;
 pub mod pooler;
 pub mod postgres;
+pub mod presets;
 pub mod process;
 pub mod signal;
 pub mod tls_bridge;

@@ -1,0 +1,310 @@
+//! `[service.backend]`: a backend that is spoken to in its own form.
+
+use std::path::Path;
+
+use hyper::Uri;
+use toml::Spanned;
+use zeroize::Zeroizing;
+
+use super::answers::any_of;
+use super::mapping::{self, Parts};
+use super::mapping_words::{AccountWords, BackendWords};
+use super::naming::{self, Naming};
+use super::placeholders::Credentials;
+use super::preset::{self, Preset};
+use super::upstream::url;
+use super::written::{TicketWord, Written};
+use crate::config::error::{ConfigError, Reporter};
+use crate::config::secret::Value;
+use crate::service::mapping::{AccountCheck, MappedAnswer, Mapping};
+use crate::sms::measure::Encoding;
+use crate::upstream::outcome_rules::OutcomeRules;
+use crate::upstream::request::IdempotencyKeyPlace;
+use crate::upstream::settings::UpstreamSettings;
+use crate::upstream::template::{Json, Slot, Template, TemplateBody, Variable};
+
+/// A backend, as far as the section and its preset tell.
+pub(super) struct Backend {
+    pub(super) mapping: Mapping,
+    pub(super) outcome_rules: OutcomeRules,
+    /// By what name it knows a message.
+    pub(super) naming: Naming,
+    /// What it adds to how the backend is reached.
+    reached: Reached,
+}
+
+struct Reached {
+    url: Uri,
+    query: Vec<(String, Zeroizing<String>)>,
+    headers: Vec<(hyper::header::HeaderName, hyper::header::HeaderValue)>,
+    own: Vec<Zeroizing<String>>,
+}
+
+impl Backend {
+    /// Adds what never changes of its requests.
+    pub(super) fn reach(&self, mut settings: UpstreamSettings) -> UpstreamSettings {
+        let Reached { url, query, headers, own } = &self.reached;
+        settings.url = url.clone();
+        settings.query.extend(query.iter().cloned());
+        settings.headers.extend(headers.iter().cloned());
+        settings.own = own.clone();
+        settings
+    }
+}
+
+/// What the section says; `None` where there is none.
+pub(super) fn backend(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: &Written,
+) -> Result<Option<Backend>, ConfigError> {
+    let Some(given) = &written.backend else { return Ok(None) };
+    refuse_what_it_replaces(report, written, given)?;
+    let fault = |what: &str| report.at(given.span(), format!("[service.backend] {what}"));
+    let words = given.get_ref();
+    let preset =
+        words.preset.as_ref().map(|name| preset::read(report, folder, name)).transpose()?;
+    let has_preset = preset.is_some();
+    let preset = preset.unwrap_or_default();
+    let credentials = credentials(report, folder, given, &preset, has_preset)?;
+    let by_preset = mapping::said(&preset.report(), &preset.words.mapping, &credentials)?;
+    let mut own = mapping::said(report, &words.mapping, &credentials)?;
+    let mut by_preset = by_preset;
+    let id = own.id.take().or(by_preset.id.take());
+    let Parts { template, path, query, headers } = mapping::parts(by_preset, own).map_err(fault)?;
+    names_number_and_text(&template).map_err(fault)?;
+    let base = address(report, written, &preset)?;
+    let below = |path: &str| format!("{}{path}", base.path().trim_end_matches('/'));
+    let mut naming = naming(report, written, &preset, &template)?;
+    if let Some(lookup) = &mut naming.lookup {
+        lookup.path = below(&lookup.path);
+    }
+    let answer = match &words.answer {
+        Some(answer) => MappedAnswer::Text(answer.text.clone()),
+        None => MappedAnswer::Json,
+    };
+    let account = preset.words.account.as_ref();
+    let account = account.map(|given| account_check(&preset.report(), given, &credentials));
+    let account = account.transpose()?;
+    let account = account.map(|check| AccountCheck { path: below(&check.path), ..check });
+    Ok(Some(Backend {
+        mapping: Mapping { template, id, answer, account },
+        outcome_rules: outcome_rules(report, written, &preset)?,
+        naming,
+        reached: Reached {
+            url: with_path(&base, &below(&path))
+                .ok_or_else(|| fault("has a path that is no URL"))?,
+            query,
+            headers,
+            own: credentials.into_values().flatten().collect(),
+        },
+    }))
+}
+
+/// By what name the backend knows a message: that which the mapping says, if it does.
+fn naming(
+    report: &Reporter<'_>,
+    written: &Written,
+    preset: &Preset,
+    template: &Template,
+) -> Result<Naming, ConfigError> {
+    let own = written.backend.as_ref().and_then(|own| own.get_ref().mapping.remembered.as_ref());
+    let remembered = own.or(preset.words.mapping.remembered.as_ref());
+    let lookup = match (&written.lookup, &preset.words.lookup) {
+        (Some(own), _) => Some((report, own)),
+        (None, Some(of_preset)) => Some((&preset.report(), of_preset)),
+        (None, None) => None,
+    };
+    let has_key = has(template, Variable::Key);
+    if !has_key && let Some((report, at)) = remembered.map(|given| (report, given.span())) {
+        return Err(report.at(at, "`remembered` needs {key} where your backend takes it"));
+    }
+    let remembered = remembered.map(|given| given.get_ref().0);
+    let lookup = match lookup {
+        Some((report, given)) if !has_key => {
+            let what = "`lookup` needs {key} in the mapping, where your backend takes the name by \
+                        which it is asked";
+            return Err(report.at(given.span(), what));
+        }
+        Some((report, given)) => Some(naming::lookup(report, given, remembered)?),
+        None => None,
+    };
+    Ok(Naming { key: has_key.then_some(IdempotencyKeyPlace::Mapped), remembered, lookup })
+}
+
+fn refuse_what_it_replaces(
+    report: &Reporter<'_>,
+    written: &Written,
+    given: &Spanned<BackendWords>,
+) -> Result<(), ConfigError> {
+    if written.ticket != TicketWord::SingleUse || written.sms.is_none() {
+        let what = "[service.backend] is for `ticket = \"single-use\"` with [service.sms], which \
+                    names the number and the text";
+        return Err(report.at(given.span(), what));
+    }
+    if let Some(key) = &written.idempotency {
+        let what = "`idempotency` has no meaning beside [service.backend]: put {key} where your \
+                    backend takes it, and `remembered` into [service.backend]";
+        return Err(report.at(key.span(), what));
+    }
+    if !written.upstream_query.is_empty() {
+        let what = "[service.backend] has a `query` of its own: put what stands in \
+                    `upstream_query` there";
+        return Err(report.at(given.span(), what));
+    }
+    if written.forward_headers.is_some() {
+        let what = "[service.backend] sends nothing of a client's: leave out `forward_headers`";
+        return Err(report.at(given.span(), what));
+    }
+    Ok(())
+}
+
+/// What the preset asks for, from the section.
+fn credentials(
+    report: &Reporter<'_>,
+    folder: &Path,
+    given: &Spanned<BackendWords>,
+    preset: &Preset,
+    has_preset: bool,
+) -> Result<Credentials, ConfigError> {
+    let (words, asked) = (given.get_ref(), &preset.words);
+    let mut credentials = Credentials::new();
+    for (name, value) in &words.credentials {
+        let key = name.get_ref();
+        let fault = |what: &str| report.at(name.span(), format!("`backend.{key}`: {what}"));
+        let mut known = asked.credentials.iter().chain(&asked.secrets).chain(&asked.optional);
+        if has_preset && !known.any(|known| known == key) {
+            let known = asked.credentials.iter().chain(&asked.secrets).chain(&asked.optional);
+            let known: Vec<&str> = known.map(String::as_str).collect();
+            return Err(fault(&format!(
+                "no key of a mapping, and nothing that the preset asks for, which is {}",
+                known.join(", ")
+            )));
+        }
+        let value = match value {
+            Value::Plain(_) if asked.secrets.contains(key) => {
+                return Err(fault("a secret is { file = \"...\" } or { env = \"NAME\" }"));
+            }
+            Value::Plain(text) => Zeroizing::new(text.clone()),
+            Value::Secret(source) => {
+                source.read(folder).map_err(|error| fault(&error.to_string()).by(&error))?
+            }
+        };
+        credentials.insert(key.clone(), Some(value));
+    }
+    for name in asked.credentials.iter().chain(&asked.secrets) {
+        if !credentials.contains_key(name) {
+            let what = format!("[service.backend] needs `{name}`, which the preset asks for");
+            return Err(report.at(given.span(), what));
+        }
+    }
+    for name in &asked.optional {
+        credentials.entry(name.clone()).or_insert(None);
+    }
+    Ok(credentials)
+}
+
+/// Else every message would go to one number, or say the same.
+fn names_number_and_text(template: &Template) -> Result<(), &'static str> {
+    let slots = slots(template);
+    let says = |variables: &[Variable]| {
+        Encoding::ALL.iter().all(|encoding| {
+            let texts = slots.iter().filter_map(|slot| slot.of(*encoding));
+            texts.into_iter().any(|text| variables.iter().any(|one| text.has(*one)))
+        })
+    };
+    if !says(&[Variable::To, Variable::Digits]) {
+        return Err("says the number nowhere: put {to} where your backend takes it");
+    }
+    if !says(&[Variable::Text, Variable::TextInHex]) {
+        return Err("doesn't say every text: put {text} where your backend takes it");
+    }
+    Ok(())
+}
+
+fn has(template: &Template, variable: Variable) -> bool {
+    slots(template)
+        .iter()
+        .any(|slot| [&slot.gsm7, &slot.ucs2].into_iter().flatten().any(|text| text.has(variable)))
+}
+
+fn slots(template: &Template) -> Vec<&Slot> {
+    let mut all: Vec<&Slot> = template.query.iter().map(|(_, slot)| slot).collect();
+    all.extend(template.headers.iter().map(|(_, slot)| slot));
+    match &template.body {
+        TemplateBody::None => {}
+        TemplateBody::Form(fields) => all.extend(fields.iter().map(|(_, slot)| slot)),
+        TemplateBody::Json(json) => in_json(json, &mut all),
+    }
+    all
+}
+
+fn in_json<'a>(json: &'a Json, all: &mut Vec<&'a Slot>) {
+    match json {
+        Json::Fixed(_) => {}
+        Json::Text(slot) => all.push(slot),
+        Json::List(items) => items.iter().for_each(|item| in_json(item, all)),
+        Json::Object(members) => members.iter().for_each(|(_, member)| in_json(member, all)),
+    }
+}
+
+/// What the service says goes before what the preset does.
+fn outcome_rules(
+    report: &Reporter<'_>,
+    written: &Written,
+    preset: &Preset,
+) -> Result<OutcomeRules, ConfigError> {
+    let of_preset = preset.report();
+    let either = |key, own, of_preset_words| match own {
+        Some(_) => any_of(report, key, own),
+        None => any_of(&of_preset, key, of_preset_words),
+    };
+    let words = &preset.words;
+    Ok(OutcomeRules {
+        delivered: either("delivered", written.delivered.as_ref(), words.delivered.as_ref())?,
+        not_sent: either("not_sent", written.not_sent.as_ref(), words.not_sent.as_ref())?,
+        trouble: either("trouble", written.trouble.as_ref(), words.trouble.as_ref())?,
+    })
+}
+
+fn account_check(
+    report: &Reporter<'_>,
+    given: &Spanned<AccountWords>,
+    credentials: &Credentials,
+) -> Result<AccountCheck, ConfigError> {
+    let words = given.get_ref();
+    let fault = |what: &str| report.at(given.span(), format!("`account`: {what}"));
+    let query = mapping::fixed_query(report, &words.query, credentials)?;
+    let path = mapping::fixed_path(report, &words.path, credentials)?;
+    let whole = if query.is_empty() { path } else { format!("{path}?{query}") };
+    if whole.parse::<Uri>().is_err() {
+        return Err(fault("no path that can be asked for"));
+    }
+    Ok(AccountCheck { path: whole, found: any_of(report, "account.found", words.found.as_ref())? })
+}
+
+/// The backend's address, to which the mapping adds its paths.
+fn address(report: &Reporter<'_>, written: &Written, preset: &Preset) -> Result<Uri, ConfigError> {
+    let (base, at) = match (&written.upstream, &preset.words.upstream) {
+        (Some(own), _) => (url(report, own)?, own.span()),
+        (None, Some(of_preset)) => (url(&preset.report(), of_preset)?, written.name.span()),
+        (None, None) => {
+            let what = "`upstream` is missing: the backend's address, such as \
+                        \"http://127.0.0.1:13013\", to which its mapping adds the path";
+            return Err(report.at(written.name.span(), what));
+        }
+    };
+    match base.query() {
+        None => Ok(base),
+        Some(_) => {
+            let what = "`upstream` beside [service.backend] is an address without a query";
+            Err(report.at(at, what))
+        }
+    }
+}
+
+fn with_path(base: &Uri, path: &str) -> Option<Uri> {
+    let mut parts = base.clone().into_parts();
+    parts.path_and_query = Some(path.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}

@@ -1,0 +1,177 @@
+//! `[service.backend]` and presets, as they are written.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use toml::Spanned;
+
+use super::answer_words::{Alternatives, LookupWords};
+use crate::config::secret::Value;
+use crate::config::units::ConfigDuration;
+
+/// How a message is said to a backend: the keys that a preset and `[service.backend]` have in
+/// common.
+#[derive(Default)]
+pub(super) struct MappingWords {
+    pub(super) method: Option<Spanned<String>>,
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) query: BTreeMap<Spanned<String>, SlotWords>,
+    pub(super) form: Option<BTreeMap<Spanned<String>, SlotWords>>,
+    pub(super) json: Option<Spanned<toml::Table>>,
+    pub(super) headers: BTreeMap<Spanned<String>, SlotWords>,
+    pub(super) basic_auth: Option<Spanned<[String; 2]>>,
+    pub(super) id: Option<Spanned<IdWords>>,
+    pub(super) remembered: Option<Spanned<ConfigDuration>>,
+}
+
+/// `[service.backend]`.
+pub(super) struct BackendWords {
+    pub(super) preset: Option<Spanned<String>>,
+    pub(super) answer: Option<AnswerWords>,
+    pub(super) mapping: MappingWords,
+    /// All other keys: what the preset asks for.
+    pub(super) credentials: BTreeMap<Spanned<String>, Value>,
+}
+
+/// A preset: a file of its own.
+#[derive(Default)]
+pub(super) struct PresetWords {
+    pub(super) upstream: Option<Spanned<String>>,
+    pub(super) credentials: Vec<String>,
+    pub(super) secrets: Vec<String>,
+    pub(super) optional: Vec<String>,
+    pub(super) mapping: MappingWords,
+    pub(super) delivered: Option<Alternatives>,
+    pub(super) not_sent: Option<Alternatives>,
+    pub(super) trouble: Option<Alternatives>,
+    pub(super) lookup: Option<Spanned<LookupWords>>,
+    pub(super) account: Option<Spanned<AccountWords>>,
+}
+
+/// A text, or one for each alphabet that a message is sent in.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text, or { gsm7 = \"...\", ucs2 = \"...\" }")]
+pub(super) enum SlotWords {
+    Always(String),
+    ByEncoding(ByEncoding),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ByEncoding {
+    pub(super) gsm7: Option<String>,
+    pub(super) ucs2: Option<String>,
+}
+
+/// Where a backend's answer names the message.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IdWords {
+    pub(super) json: Option<String>,
+    pub(super) body: Option<String>,
+    pub(super) header: Option<String>,
+}
+
+/// What the payer gets.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AnswerWords {
+    pub(super) text: String,
+}
+
+/// What is asked to see whether the credentials are right.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccountWords {
+    pub(super) path: Spanned<String>,
+    #[serde(default)]
+    pub(super) query: BTreeMap<Spanned<String>, SlotWords>,
+    pub(super) found: Option<Alternatives>,
+}
+
+impl MappingWords {
+    /// Takes a key's value; `false` for a key that it hasn't.
+    fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match key {
+            "method" => self.method = Some(map.next_value()?),
+            "path" => self.path = Some(map.next_value()?),
+            "query" => self.query = map.next_value()?,
+            "form" => self.form = Some(map.next_value()?),
+            "json" => self.json = Some(map.next_value()?),
+            "headers" => self.headers = map.next_value()?,
+            "basic_auth" => self.basic_auth = Some(map.next_value()?),
+            "id" => self.id = Some(map.next_value()?),
+            "remembered" => self.remembered = Some(map.next_value()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+impl<'de> Deserialize<'de> for BackendWords {
+    fn deserialize<D: serde::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Section;
+        impl<'de> Visitor<'de> for Section {
+            type Value = BackendWords;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table, such as { preset = \"kannel\", username = \"farebox\" }")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BackendWords, A::Error> {
+                let (mut preset, mut answer) = (None, None);
+                let (mut mapping, mut credentials) = (MappingWords::default(), BTreeMap::new());
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    match key.get_ref().as_str() {
+                        "preset" => preset = Some(map.next_value()?),
+                        "answer" => answer = Some(map.next_value()?),
+                        name if mapping.take(name, &mut map)? => {}
+                        _ => drop(credentials.insert(key, map.next_value()?)),
+                    }
+                }
+                Ok(BackendWords { preset, answer, mapping, credentials })
+            }
+        }
+        reader.deserialize_map(Section)
+    }
+}
+
+impl<'de> Deserialize<'de> for PresetWords {
+    fn deserialize<D: serde::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct File;
+        impl<'de> Visitor<'de> for File {
+            type Value = PresetWords;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the keys of a preset")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PresetWords, A::Error> {
+                let mut preset = PresetWords::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "about" => drop(map.next_value::<IgnoredAny>()?),
+                        "upstream" => preset.upstream = Some(map.next_value()?),
+                        "credentials" => preset.credentials = map.next_value()?,
+                        "secrets" => preset.secrets = map.next_value()?,
+                        "optional" => preset.optional = map.next_value()?,
+                        "delivered" => preset.delivered = Some(map.next_value()?),
+                        "not_sent" => preset.not_sent = Some(map.next_value()?),
+                        "trouble" => preset.trouble = Some(map.next_value()?),
+                        "lookup" => preset.lookup = Some(map.next_value()?),
+                        "account" => preset.account = Some(map.next_value()?),
+                        name if preset.mapping.take(name, &mut map)? => {}
+                        other => {
+                            let what = format!("unknown field `{other}`: no key of a preset");
+                            return Err(serde::de::Error::custom(what));
+                        }
+                    }
+                }
+                Ok(preset)
+            }
+        }
+        reader.deserialize_map(File)
+    }
+}
