@@ -38,8 +38,12 @@ pub mod l402;
 pub mod ledger;
 /// Where invoices come from: LND, and the play node.
 pub mod lightning;
+/// What an operator lists in a file of its own.
+pub mod listed;
 /// From sockets to requests.
 pub mod listen;
+/// The first digits of telephone numbers.
+pub mod number_prefix;
 /// The operator's listener.
 pub mod ops;
 /// What a client asks to buy.

@@ -13,8 +13,7 @@ use super::open_ledger::SECRET_NOTE_INTERVAL;
 use super::supervise::{supervise, supervise_until};
 use crate::file_watch::LOOK_INTERVAL;
 use crate::listen::tls::CurrentCertificate;
-use crate::service::pricing::Pricing;
-use crate::service::{Catalogue, Service};
+use crate::service::{Catalogue, Offer, Service};
 use crate::upstream::Upstream;
 
 /// How often tickets that wait are counted.
@@ -90,8 +89,8 @@ impl BesideServices {
                 sale.keep_stock(&service).await
             });
             let (listed, stop) = (Arc::clone(service), self.begun.clone());
-            supervise_until(stop, "a price list", listed, |service| async move {
-                watch_prices(&service).await;
+            supervise_until(stop, "lists of numbers", listed, |service| async move {
+                watch_lists(&service).await;
             });
         }
         for look_up in app.redeem.look_up_at(catalogue) {
@@ -115,19 +114,19 @@ impl BesideServices {
     }
 }
 
-/// Takes up a price list that changes, for as long as it is polled.
-async fn watch_prices(service: &Arc<Service>) {
-    while matches!(service.offer.as_ref().map(|offer| &offer.pricing), Some(Pricing::ByPrefix(_))) {
+/// Takes up lists that change, for as long as it is polled.
+async fn watch_lists(service: &Arc<Service>) {
+    while service.offer.as_ref().is_some_and(Offer::has_lists) {
         tokio::time::sleep(LOOK_INTERVAL).await;
         let looked = Arc::clone(service);
-        // It reads a file.
+        // It reads files.
         let looking = spawn_blocking(move || {
             if let Some(offer) = &looked.offer {
-                offer.pricing.look(&looked.name);
+                offer.look_at_lists(&looked.name);
             }
         });
         if looking.await.is_err_and(|ended| ended.is_panic()) {
-            warn!(service = &*service.name, "the price list could not be looked at");
+            warn!(service = &*service.name, "its lists could not be looked at");
         }
     }
 }

@@ -166,7 +166,12 @@ impl Ops {
                     let why = service.offer.as_ref()?.pricing.trouble()?;
                     Some((Code::PriceUnknown.word(), why))
                 };
+                let lists = || {
+                    let why = service.offer.as_ref()?.list_trouble()?;
+                    Some(("list-unreadable", why))
+                };
                 let trouble = down.or_else(refuses).or_else(limited).or_else(prices);
+                let trouble = trouble.or_else(lists);
                 (service.name.to_string(), trouble)
             })
             .collect()

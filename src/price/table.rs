@@ -6,41 +6,11 @@ use std::collections::hash_map::Entry;
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::decimal::Decimal;
+use crate::listed::{ListFault, Listed};
+use crate::number_prefix::Prefix;
 
 /// Most prefixes: ten times as many as there are networks to tell apart.
 const PREFIXES_MAX: usize = 200_000;
-
-/// Longest number (E.164), and so the longest prefix.
-const DIGITS_MAX: usize = 15;
-
-/// The first digits of telephone numbers, which never begin with 0 (E.164).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Prefix(u64);
-
-impl Prefix {
-    /// From `+` and digits.
-    pub fn read(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix('+')?;
-        let is_prefix = (1..=DIGITS_MAX).contains(&digits.len())
-            && !digits.starts_with('0')
-            && digits.bytes().all(|digit| digit.is_ascii_digit());
-        if is_prefix { digits.parse().ok().map(Self) } else { None }
-    }
-
-    /// Itself, and what it begins with, from the longest to a single digit.
-    fn shorter(self) -> impl Iterator<Item = Self> {
-        std::iter::successors(Some(self), |prefix| match prefix.0 / 10 {
-            0 => None,
-            shorter => Some(Self(shorter)),
-        })
-    }
-}
-
-impl std::fmt::Display for Prefix {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "+{}", self.0)
-    }
-}
 
 /// What numbers of one prefix cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,19 +31,11 @@ pub struct PriceTable {
     dearest: PrefixPrice,
 }
 
-/// What is wrong with a list.
-#[derive(PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{what}")]
-pub struct TableFault {
-    /// In which line, if it is in one; from 1.
-    pub line: Option<u64>,
-    /// What, and what to do.
-    pub what: String,
-}
+impl Listed for PriceTable {
+    const KEY: &'static str = "price.table";
 
-impl PriceTable {
     /// Reads a list: CSV (RFC 4180) with a header line `prefix,price` or `prefix,price,cost`.
-    pub fn read(text: &str) -> Result<Self, TableFault> {
+    fn read(text: &str) -> Result<Self, ListFault> {
         // A spreadsheet's mark at the beginning.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text.as_bytes());
@@ -81,13 +43,13 @@ impl PriceTable {
         let header: Vec<&str> = header.iter().collect();
         if !matches!(header.as_slice(), ["prefix", "price"] | ["prefix", "price", "cost"]) {
             let what = "the first line should be `prefix,price` or `prefix,price,cost`".to_owned();
-            return Err(TableFault { line: Some(1), what });
+            return Err(ListFault { line: Some(1), what });
         }
         let (mut by_prefix, mut ends) = (HashMap::new(), None);
         for record in reader.records() {
             let record = record.map_err(|error| fault_of(&error))?;
             let line = record.position().map(csv::Position::line);
-            let fault = |what: String| TableFault { line, what };
+            let fault = |what: String| ListFault { line, what };
             let row = row(&record).map_err(fault)?;
             match by_prefix.entry(row.prefix) {
                 Entry::Occupied(_) => return Err(fault(format!("{} stands twice", row.prefix))),
@@ -104,19 +66,20 @@ impl PriceTable {
         }
         let Some((cheapest, dearest)) = ends else {
             let what = "it lists no prefix, so that nothing would be sold".to_owned();
-            return Err(TableFault { line: None, what });
+            return Err(ListFault { line: None, what });
         };
         Ok(Self { by_prefix, cheapest, dearest })
     }
 
+    fn count(&self) -> usize {
+        self.by_prefix.len()
+    }
+}
+
+impl PriceTable {
     /// What a number costs, which is in E.164 form; `None` where nothing is sold.
     pub fn find(&self, number: &str) -> Option<&PrefixPrice> {
         Prefix::read(number)?.shorter().find_map(|prefix| self.by_prefix.get(&prefix))
-    }
-
-    /// How many prefixes it lists.
-    pub fn count(&self) -> usize {
-        self.by_prefix.len()
     }
 
     /// One of those that cost least.
@@ -155,7 +118,7 @@ fn row(record: &StringRecord) -> Result<PrefixPrice, String> {
     Ok(PrefixPrice { prefix, price, cost })
 }
 
-fn fault_of(error: &csv::Error) -> TableFault {
+fn fault_of(error: &csv::Error) -> ListFault {
     let (line, what) = match error.kind() {
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => (
             pos.as_ref().map(csv::Position::line),
@@ -163,7 +126,7 @@ fn fault_of(error: &csv::Error) -> TableFault {
         ),
         _ => (error.position().map(csv::Position::line), error.to_string()),
     };
-    TableFault { line, what }
+    ListFault { line, what }
 }
 
 #[cfg(test)]

@@ -141,6 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::listed::Listed as _;
 
     fn tariff(currency: Currency, per: Per) -> Tariff {
         Tariff { currency, per, minimum: Msat::MIN, maximum: None }

@@ -6,7 +6,6 @@ pub mod current;
 pub mod mapping;
 mod order;
 pub mod price;
-pub mod price_list;
 pub mod pricing;
 pub mod request;
 pub mod sms;
@@ -14,6 +13,7 @@ mod spec;
 mod ticket_kind;
 pub mod times;
 pub mod validate;
+pub mod watched_list;
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::Offer;
-use super::sms::measured;
+use super::sms::{measured, refuse_denied};
 use crate::order::{Order, Unfit};
 
 impl Offer {
@@ -25,6 +25,7 @@ impl Offer {
     }
 
     fn judged(&self, order: Order) -> Result<Order, Unfit> {
-        measured(self.sms.as_ref(), &order).map(|_| order)
+        measured(self.sms.as_ref(), &order)?;
+        refuse_denied(self, &order).map(|()| order)
     }
 }

@@ -17,6 +17,25 @@ pub enum Unpriced {
 }
 
 impl Offer {
+    /// Whether it goes by a file that may change while it is used.
+    pub fn has_lists(&self) -> bool {
+        self.deny.is_some() || matches!(self.pricing, Pricing::ByPrefix(_))
+    }
+
+    /// Looks whether such a file has changed, and takes it up. It reads files.
+    pub fn look_at_lists(&self, service: &str) {
+        self.pricing.look(service);
+        if let Some(deny) = &self.deny {
+            deny.look(service);
+        }
+    }
+
+    /// Why one that has changed isn't used, if one isn't.
+    pub fn list_trouble(&self) -> Option<String> {
+        let deny = || self.deny.as_ref().and_then(|deny| deny.trouble());
+        self.pricing.list_trouble().or_else(deny)
+    }
+
     /// The lowest and the highest price, where they are known.
     pub fn price_range(&self) -> Option<(Msat, Msat)> {
         let most = self.sms.as_ref().map_or(1, |sms| sms.segments_max);
@@ -34,7 +53,7 @@ impl Offer {
         };
         let unlisted = |what: &str| Unpriced::Unfit(self.unlisted(what));
         let number = number(self.sms.as_ref(), order).ok_or_else(|| unlisted("a number"))?;
-        let (table, rate) = (pricing.list.table(), pricing.rate());
+        let (table, rate) = (pricing.list.now(), pricing.rate());
         let priced = pricing.tariff.price(&table, &number, segments.unwrap_or(1), rate);
         let priced = priced.map(|price| (price, segments));
         priced.map_err(|why| match why {

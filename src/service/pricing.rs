@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::price_list::PriceList;
+use super::watched_list::WatchedList;
 use crate::price::Msat;
 use crate::price::rate::Rate;
+use crate::price::table::PriceTable;
 use crate::price::tariff::{NotPriced, Per, Price, Tariff, USUAL_MAX_SAT};
 use crate::rate::CurrentRate;
 
@@ -24,7 +25,7 @@ pub struct PrefixPricing {
     /// How the list is to be read.
     pub tariff: Tariff,
     /// The list.
-    pub list: PriceList,
+    pub list: WatchedList<PriceTable>,
     /// What a bitcoin costs, where the list is in another currency.
     pub rate: Option<Arc<CurrentRate>>,
 }
@@ -65,6 +66,14 @@ impl Pricing {
         }
     }
 
+    /// Why a changed price list isn't used, if it isn't.
+    pub fn list_trouble(&self) -> Option<String> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::ByPrefix(pricing) => pricing.list.trouble(),
+        }
+    }
+
     /// Whether anything can be priced now.
     pub fn is_known(&self) -> bool {
         match self {
@@ -73,14 +82,11 @@ impl Pricing {
         }
     }
 
-    /// Why nothing can be priced, if nothing can; or why a changed price list isn't used.
+    /// Why nothing can be priced, if nothing can.
     pub fn trouble(&self) -> Option<String> {
         match self {
             Self::Fixed(_) => None,
-            Self::ByPrefix(pricing) => {
-                let rate = pricing.rate.as_ref().and_then(|rate| rate.trouble());
-                rate.or_else(|| pricing.list.trouble())
-            }
+            Self::ByPrefix(pricing) => pricing.rate.as_ref().and_then(|rate| rate.trouble()),
         }
     }
 
@@ -90,7 +96,7 @@ impl Pricing {
         match self {
             Self::Fixed(price) => Some((*price, *price)),
             Self::ByPrefix(pricing) => {
-                let table = pricing.list.table();
+                let table = pricing.list.now();
                 let rate = pricing.rate();
                 let most = pricing.tariff.maximum;
                 let price = |row, segments| match pricing.tariff.price_of(row, segments, rate) {
@@ -111,7 +117,7 @@ impl fmt::Display for Pricing {
             Self::Fixed(price) => return price.fmt(f),
             Self::ByPrefix(pricing) => pricing,
         };
-        let (table, tariff) = (pricing.list.table(), &pricing.tariff);
+        let (table, tariff) = (pricing.list.now(), &pricing.tariff);
         let (low, high) = (table.cheapest().price, table.dearest().price);
         let each = if tariff.per == Per::Segment { " for each segment" } else { "" };
         match low == high {
@@ -133,7 +139,7 @@ impl PrefixPricing {
     /// What an operator should know of the list: prices under their cost, and prices above what
     /// common clients pay.
     fn warnings(&self) -> Vec<String> {
-        let (table, rate) = (self.list.table(), self.rate());
+        let (table, rate) = (self.list.now(), self.rate());
         let under_cost = table.rows().filter(|row| row.cost.is_some_and(|cost| cost > row.price));
         let under_cost: Vec<String> = under_cost.map(|row| row.prefix.to_string()).collect();
         let is_dear = |price: &Price| price.msat.sat() > USUAL_MAX_SAT;

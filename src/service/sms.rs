@@ -10,6 +10,7 @@ use crate::order::phone_number::is_e164;
 use crate::order::schema::Fault;
 use crate::order::{Order, Unfit};
 use crate::sms::measure::Measure;
+use crate::sms::number::is_valid;
 use crate::sms::rules::{SmsRules, TextFault};
 
 /// The number that an order names; `None` where a service sells something else.
@@ -23,9 +24,13 @@ pub fn measured(rules: Option<&SmsRules>, order: &Order) -> Result<Option<Measur
     let text_of =
         |name: &str| order.member(name).and_then(|value| Some(value.as_str()?.to_owned()));
     let mut faults = Vec::new();
-    if !text_of(&rules.to).is_some_and(|number| is_e164(&number)) {
+    let number = text_of(&rules.to);
+    if !number.as_ref().is_some_and(|number| is_e164(number)) {
         let expected = "one telephone number, such as +1234567890 (E.164)";
         faults.push(fault(&rules.to, "format", expected.to_owned()));
+    } else if rules.strict && !number.as_ref().is_some_and(|number| is_valid(number)) {
+        let expected = "a number that exists by its country's numbering plan";
+        faults.push(fault(&rules.to, "strict", expected.to_owned()));
     }
     let judged = match text_of(&rules.text) {
         Some(text) => rules.judge(&text),
@@ -43,6 +48,18 @@ pub fn measured(rules: Option<&SmsRules>, order: &Order) -> Result<Option<Measur
         }
     }
     Err(Unfit::Schema(faults))
+}
+
+/// `Err` if nothing is sold to the number that an order names.
+pub(super) fn refuse_denied(offer: &Offer, order: &Order) -> Result<(), Unfit> {
+    let (Some(rules), Some(deny)) = (&offer.sms, &offer.deny) else { return Ok(()) };
+    match number(Some(rules), order) {
+        Some(number) if deny.now().has(&number) => {
+            let expected = "a number to which messages are sold; to this one none are";
+            Err(Unfit::Schema(vec![fault(&rules.to, "deny", expected.to_owned())]))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn fault(member: &str, rule: &str, expected: String) -> Fault {

@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::mapping::Mapping;
 use super::pricing::Pricing;
 use super::ticket_kind::TicketKind;
+use super::watched_list::WatchedList;
 use crate::order::Rules;
+use crate::sms::deny::DenyList;
 use crate::sms::rules::SmsRules;
 use crate::upstream::Reuse;
 use crate::upstream::outcome_rules::{OutcomeRules, Predicate};
@@ -90,6 +92,8 @@ pub struct Offer {
     pub rules: Rules,
     /// What is demanded of its text beside, where text messages are sold.
     pub sms: Option<SmsRules>,
+    /// Numbers to which nothing is sold.
+    pub deny: Option<WatchedList<DenyList>>,
     /// A request that is sold, as [`Offer::order_of`] takes it, if one is known.
     pub example: Option<Value>,
     /// What its invoices say.

@@ -1,5 +1,7 @@
 //! Text messages as the network counts them: characters, encoding, segments. Pure.
 
+pub mod deny;
 pub mod gsm7;
 pub mod measure;
+pub mod number;
 pub mod rules;

@@ -12,6 +12,8 @@ const NAMED_MAX: usize = 5;
 pub struct SmsRules {
     /// The member (or parameter) with the receiver's number.
     pub to: String,
+    /// Whether only numbers are sold that exist by the plans of their countries.
+    pub strict: bool,
     /// The one with the text.
     pub text: String,
     /// What is sent behind each text.
@@ -117,6 +119,7 @@ mod tests {
     fn rules() -> SmsRules {
         SmsRules {
             to: "to".into(),
+            strict: false,
             text: "text".into(),
             suffix: " via example.com".into(),
             segments_max: 1,

@@ -156,7 +156,7 @@ fn a_changed_list_changes_no_open_challenge_and_a_bad_one_nothing() {
 
     // What isn't listed any more isn't sold; what was sold is sent all the same.
     priced.lists("prefix,price\n+1,10\n");
-    wait_until("the end of a price", || payer.tries_to_buy(&order).status == 400);
+    wait_until("the end of a price", || priced.quotes(&order)["status"] == 400);
     assert_eq!(priced.trouble(), "");
     payer.redeems(&payer.pays(&later), &other).is_delivered("Okay");
     assert_eq!(priced.world.upstream.count(), 2);

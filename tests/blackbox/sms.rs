@@ -94,6 +94,43 @@ fn the_suffix_of_today_is_sent_behind_what_was_bought() {
     payer.redeems(&payer.buys(&now), &order("one via example")).has_status(422);
 }
 
+#[test]
+fn nothing_is_sold_to_a_number_that_is_denied_or_is_none_and_what_was_sold_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deny.txt");
+    std::fs::write(&path, "# nobody yet\n").unwrap();
+    let service = format!(
+        "sms = {{ to = \"phone_number\", text = \"message\", strict = true, deny = \"{}\" }}",
+        path.display()
+    );
+    let world = World::with(Options { service, ..Options::default() });
+    let payer = world.payer();
+    let order_to = |to: &str| json!({"phone_number": to, "message": "x"}).to_string();
+    let fault = |to: &str| {
+        let refused = payer.tries_to_buy(&order_to(to)).in_case(to);
+        refused.is(400, "invalid-input").bears_no_challenge();
+        refused.json()["errors"][0]["rule"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(fault("+1234567890"), "strict");
+    assert_eq!(fault("+1 2025550123"), "format");
+    let order = order_to("+12025550123");
+    let ticket = payer.buys(&order);
+
+    std::fs::write(&path, "+12025550123\n+49 # Germany\n").unwrap();
+    wait_until("the list", || quote(&world, &order).status == 400);
+    assert_eq!((fault("+12025550123"), fault("+491701234567")), ("deny".into(), "deny".into()));
+    assert_eq!(quote(&world, &order).json()["errors"][0]["rule"], "deny");
+    payer.asks(&order_to("+12025550124"));
+    payer.redeems(&ticket, &order).is_delivered("Okay");
+
+    std::fs::write(&path, "12025550124\n").unwrap();
+    let upstream = || world.ready()["upstreams"]["send-sms"].clone();
+    wait_until("the trouble", || upstream()["status"] == "list-unreadable");
+    assert!(upstream()["why"].as_str().unwrap().contains("deny.txt:1: `12025550124` is no number"));
+    assert_eq!(fault("+491701234567"), "deny", "what it said before holds");
+    payer.asks(&order_to("+12025550124"));
+}
+
 const BY_QUERY: &str = r#"
 [[service]]
 name = "kannel"

@@ -2,6 +2,7 @@
 
 use super::report::Report;
 use crate::config::Config;
+use crate::listed::Listed as _;
 use crate::price::tariff::USUAL_MAX_SAT;
 use crate::service::Offer;
 use crate::service::pricing::Pricing;
@@ -35,7 +36,7 @@ pub(super) fn check(report: &mut Report, part: &str, offer: &Offer) {
         Pricing::Fixed(_) => return,
         Pricing::ByPrefix(pricing) => pricing,
     };
-    let (table, currency) = (pricing.list.table(), pricing.tariff.currency.code());
+    let (table, currency) = (pricing.list.now(), pricing.tariff.currency.code());
     let (cheapest, dearest) = (table.cheapest(), table.dearest());
     report.ok(
         part,

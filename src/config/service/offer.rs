@@ -10,7 +10,7 @@ use super::input::rules;
 use super::pages::example;
 use super::price::pricing;
 use super::shared::Shared;
-use super::sms::sms;
+use super::sms::{deny, sms};
 use super::upstream::forward_headers;
 use super::written::{TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
@@ -70,6 +70,7 @@ pub(super) fn offer(
                 example: example(report, written, &rules, sms.as_ref())?,
                 rules,
                 sms,
+                deny: deny(report, shared.folder, written)?,
                 memo,
                 without_preimage,
                 forward_headers,

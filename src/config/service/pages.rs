@@ -36,7 +36,9 @@ pub(super) fn example(
 fn made_up_example(rules: &Rules, sms: Option<&SmsRules>) -> Option<Value> {
     let mut value = made_up::of(rules)?;
     if let (Some(sms), Some(members)) = (sms, value.as_object_mut()) {
-        members.insert(sms.to.clone(), "+1234567890".into());
+        // The first one is nobody's, and so no valid one.
+        let number = if sms.strict { "+12025550123" } else { "+1234567890" };
+        members.insert(sms.to.clone(), number.into());
         members.entry(sms.text.clone()).or_insert_with(|| "Hello".into());
     }
     Some(value)

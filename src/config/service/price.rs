@@ -10,8 +10,8 @@ use crate::config::error::{ConfigError, Reporter};
 use crate::price::Msat;
 use crate::price::tariff::{Currency, Per, Tariff};
 use crate::rate::CurrentRate;
-use crate::service::price_list::PriceList;
 use crate::service::pricing::{PrefixPricing, Pricing};
+use crate::service::watched_list::WatchedList;
 
 /// What it says; `None` for a service without a price.
 pub(super) fn pricing(
@@ -63,7 +63,7 @@ fn by_prefix(
     let (currency, rate) = currency(report, shared.rate, words.currency.as_ref())?;
     let (minimum, maximum) = bounds(report, words)?;
     let path = shared.folder.join(words.table.get_ref());
-    let list = PriceList::open(&path)
+    let list = WatchedList::open(&path)
         .map_err(|why| report.at(words.table.span(), format!("`price.table`: {why}")))?;
     let per = match words.per {
         None | Some(PerWord::Message) => Per::Message,

@@ -1,12 +1,17 @@
 //! `[service.sms]`: what is demanded of text messages.
 
+use std::path::Path;
+
 use regex::RegexBuilder;
 use serde_json::Value;
 use toml::Spanned;
 
 use super::written::{PerWord, SmsEncoding, TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
+use crate::config::file_path::FilePath;
 use crate::order::{Rules, Takes};
+use crate::service::watched_list::WatchedList;
+use crate::sms::deny::DenyList;
 use crate::sms::gsm7;
 use crate::sms::rules::SmsRules;
 
@@ -55,6 +60,7 @@ pub(super) fn sms(
     }
     let made = SmsRules {
         to: sms.to.get_ref().clone(),
+        strict: sms.strict,
         text: sms.text.get_ref().clone(),
         suffix: sms.suffix.clone(),
         segments_max: segments_max(report, written, sms.max_segments.as_ref())?,
@@ -71,6 +77,20 @@ pub(super) fn sms(
         return Ok(Some(made));
     }
     Err(fault("lets no text pass: is its `suffix` too long, or does `refuse` fit all?"))
+}
+
+/// The numbers to which nothing is sold.
+pub(super) fn deny(
+    report: &Reporter<'_>,
+    folder: &Path,
+    written: &Written,
+) -> Result<Option<WatchedList<DenyList>>, ConfigError> {
+    let given = written.sms.as_ref().and_then(|sms| sms.get_ref().deny.as_ref());
+    let open = |given: &Spanned<FilePath>| {
+        let list = WatchedList::open(&folder.join(given.get_ref()));
+        list.map_err(|why| report.at(given.span(), format!("`sms.deny`: {why}")))
+    };
+    given.map(open).transpose()
 }
 
 /// Whether it lets only members pass that it names.

@@ -111,6 +111,9 @@ pub(super) struct Sms {
     pub(super) max_segments: Option<Spanned<usize>>,
     pub(super) encoding: Option<SmsEncoding>,
     #[serde(default)]
+    pub(super) strict: bool,
+    pub(super) deny: Option<Spanned<FilePath>>,
+    #[serde(default)]
     pub(super) refuse: Vec<Spanned<String>>,
 }
 

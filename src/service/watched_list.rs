@@ -1,4 +1,5 @@
-//! The operator's price list, which may change while it is used. A bad one changes nothing.
+//! A list of the operator's in a file, which may change while it is used. A bad one changes
+//! nothing.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,27 +8,27 @@ use arc_swap::ArcSwap;
 use tracing::{error, info};
 
 use crate::file_watch::WatchedFile;
-use crate::price::table::PriceTable;
+use crate::listed::Listed;
 
-/// A price list and its file.
-pub struct PriceList {
+/// A list and its file.
+pub struct WatchedList<T> {
     file: WatchedFile,
-    table: ArcSwap<PriceTable>,
+    list: ArcSwap<T>,
     trouble: Mutex<Option<String>>,
 }
 
-impl PriceList {
+impl<T: Listed> WatchedList<T> {
     /// Reads it. `Err` is for people, and names the file.
     pub fn open(path: &Path) -> Result<Self, String> {
         let (file, text) =
             WatchedFile::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let table = read(path, &text)?;
-        Ok(Self { file, table: ArcSwap::from_pointee(table), trouble: Mutex::default() })
+        let list = read(path, &text)?;
+        Ok(Self { file, list: ArcSwap::from_pointee(list), trouble: Mutex::default() })
     }
 
     /// What it says now.
-    pub fn table(&self) -> Arc<PriceTable> {
-        self.table.load_full()
+    pub fn now(&self) -> Arc<T> {
+        self.list.load_full()
     }
 
     /// Where it is.
@@ -45,14 +46,14 @@ impl PriceList {
         let Some(text) = self.file.look() else { return false };
         let path = self.path();
         let text = text.map_err(|error| format!("{}: {error}", path.display()));
-        let trouble = match text.and_then(|text| read(path, &text)) {
-            Ok(table) => {
-                info!(service, prefixes = table.count(), "the price list has changed");
-                self.table.store(Arc::new(table));
+        let trouble = match text.and_then(|text| read::<T>(path, &text)) {
+            Ok(list) => {
+                info!(service, entries = list.count(), "`{}` has changed", T::KEY);
+                self.list.store(Arc::new(list));
                 None
             }
             Err(why) => {
-                error!(service, "`price.table`: {why}; what it said before still holds");
+                error!(service, "`{}`: {why}; what it said before still holds", T::KEY);
                 Some(why)
             }
         };
@@ -62,8 +63,8 @@ impl PriceList {
     }
 }
 
-fn read(path: &Path, text: &str) -> Result<PriceTable, String> {
-    PriceTable::read(text).map_err(|fault| match fault.line {
+fn read<T: Listed>(path: &Path, text: &str) -> Result<T, String> {
+    T::read(text).map_err(|fault| match fault.line {
         Some(line) => format!("{}:{line}: {fault}", path.display()),
         None => format!("{}: {fault}", path.display()),
     })
@@ -72,6 +73,7 @@ fn read(path: &Path, text: &str) -> Result<PriceTable, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::price::table::PriceTable;
 
     #[test]
     fn a_bad_list_changes_nothing_and_says_so() {
@@ -79,8 +81,8 @@ mod tests {
         let path = folder.path().join("prices.csv");
         let write = |text: &str| std::fs::write(&path, text).unwrap();
         write("prefix,price\n+49,20\n");
-        let list = PriceList::open(&path).unwrap();
-        let price = || list.table().find("+491701234567").map(|row| row.price.to_string());
+        let list = WatchedList::<PriceTable>::open(&path).unwrap();
+        let price = || list.now().find("+491701234567").map(|row| row.price.to_string());
         let change = |text: &str| {
             write(text);
             list.look("sms");
