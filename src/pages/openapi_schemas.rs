@@ -111,6 +111,7 @@ fn quote() -> Value {
             "encoding": { "type": "string", "enum": ["gsm7", "ucs2"] },
             "characters": { "type": "integer" },
             "segments": { "type": "integer" },
+            "max_segments": { "type": "integer" },
             "fiat": {
                 "type": "object",
                 "properties": { "currency": { "type": "string" }, "amount": { "type": "string" } },

@@ -33,6 +33,9 @@ struct Quoted<'a> {
     price: Quote<'a>,
     #[serde(flatten)]
     sms: Option<Measure>,
+    /// Most segments that are sold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_segments: Option<usize>,
 }
 
 impl Sale {
@@ -85,7 +88,8 @@ impl Sale {
             (None, Some(price)) => Price::of(price),
             (None, None) => return Err(problems::price_depends()),
         };
-        let quoted = Quoted { price: Quote::new(&service.name, &price), sms };
+        let max_segments = sms.and(offer.sms.as_ref()).map(|rules| rules.segments_max);
+        let quoted = Quoted { price: Quote::new(&service.name, &price), sms, max_segments };
         let response = answer::json(StatusCode::OK, "application/json", &quoted);
         Ok(Answer { response, code: Code::Quoted })
     }

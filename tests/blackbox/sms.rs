@@ -55,7 +55,7 @@ fn a_quote_says_what_a_text_is_to_the_network() {
     let of = |text: &str| quote(&world, &order(text)).json();
     let expected = json!({
         "service": "send-sms", "price_sat": 100, "price_msat": 100_000,
-        "encoding": "gsm7", "characters": 17, "segments": 1,
+        "encoding": "gsm7", "characters": 17, "segments": 1, "max_segments": 1,
     });
     assert_eq!(of("a [b]"), expected, "with the suffix");
 }

@@ -35,7 +35,7 @@ test('the page says what a text is to the network while it is typed', async (t) 
     await until(async () => (await page.locator('#quote').textContent()).includes(words));
   };
   await says('Hello [1 €]', 'costs 100 sat. 11 characters, sent as one message.');
-  await says('Привет! '.repeat(10), '80 characters (Unicode), sent as 2 joined messages.');
+  await says('Привет! '.repeat(10), 'costs 200 sat. 80 characters (Unicode), sent as 2 joined messages (at most 2).');
   await shoot(page, 'a-text-in-two-parts');
 });
 

@@ -148,9 +148,9 @@ function fiat({ fiat }) {
 }
 
 /** What a text message is to the network; empty for anything else. */
-function measure({ encoding, characters, segments }) {
+function measure({ encoding, characters, segments, max_segments: most }) {
   if (!segments) return '';
-  const parts = segments === 1 ? 'one message' : `${segments} joined messages`;
+  const parts = segments === 1 ? 'one message' : `${segments} joined messages (at most ${most})`;
   return ` ${characters} characters${encoding === 'ucs2' ? ' (Unicode)' : ''}, sent as ${parts}.`;
 }
 
