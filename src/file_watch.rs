@@ -29,13 +29,15 @@ struct Looks {
     read: Option<Stamp>,
     /// What was seen at the last look.
     seen: Option<Stamp>,
+    /// What could not be read, and was told of.
+    told: Option<Option<Stamp>>,
 }
 
 impl WatchedFile {
     /// Reads it for the first time.
     pub fn open(path: &Path) -> io::Result<(Self, String)> {
         let (stamp, text) = read(path)?;
-        let looks = Mutex::new(Looks { read: Some(stamp), seen: Some(stamp) });
+        let looks = Mutex::new(Looks { read: Some(stamp), seen: Some(stamp), told: None });
         Ok((Self { path: path.to_owned(), looks }, text))
     }
 
@@ -57,9 +59,14 @@ impl WatchedFile {
         match read(&self.path) {
             // It has changed meanwhile: the next look sees that.
             Ok((stamp, _)) if Some(stamp) != now => None,
-            read => {
-                looks.read = now;
-                Some(read.map(|(_, text)| text))
+            Ok((_, text)) => {
+                (looks.read, looks.told) = (now, None);
+                Some(Ok(text))
+            }
+            // It is tried again at each look, and said once.
+            Err(error) => {
+                let is_told = looks.told.replace(now) == Some(now);
+                (!is_told).then_some(Err(error))
             }
         }
     }

@@ -6,7 +6,7 @@ use super::log;
 use crate::config::Config;
 use crate::order::keywords;
 use crate::record::log_filter::LogFilter;
-use crate::service::pricing::Pricing;
+use crate::service::Offer;
 use crate::sms::gsm7;
 
 /// Each with the part of the config that it is about.
@@ -38,8 +38,8 @@ pub fn advice(config: &Config) -> Vec<(String, String)> {
                         sent in UCS-2, of which 70 characters fit into a segment";
             all.push((format!("service {}", service.name), what.to_owned()));
         }
-        let pricing = service.offer.as_ref().map(|offer| &offer.pricing);
-        for what in pricing.map(Pricing::warnings).unwrap_or_default() {
+        let offer = service.offer.as_ref();
+        for what in offer.map(Offer::price_warnings).unwrap_or_default() {
             all.push((format!("service {}", service.name), what));
         }
         let rules = service.offer.as_ref().and_then(|offer| offer.rules.schema.as_ref());

@@ -41,9 +41,10 @@ impl Written {
             let at = self.every.as_ref().map_or(0..0, Spanned::span);
             return Err(report.at(at, "`rate.every` should be at least \"5s\""));
         }
-        if max_age < every || max_age > MAX_AGE_MAX {
+        if max_age < every * 2 || max_age > MAX_AGE_MAX {
             let at = self.max_age.as_ref().or(self.every.as_ref()).map_or(0..0, Spanned::span);
-            let what = "`rate.max_age` should be between `rate.every` and \"24h\"";
+            let what = "`rate.max_age` should be between twice `rate.every` and \"24h\": else one \
+                        question without an answer stops the sales";
             return Err(report.at(at, what));
         }
         let pointer = self.json.get_ref();

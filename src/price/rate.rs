@@ -22,6 +22,12 @@ impl Rate {
         self.0
     }
 
+    /// Whether it is more than twice as much as another, or less than half.
+    pub fn is_far_from(self, other: Self) -> bool {
+        let (low, high) = (self.0.min(other.0), self.0.max(other.0));
+        high > low.times(2)
+    }
+
     /// What an amount of the currency is in whole satoshi, rounded up; `None` for more than there
     /// is, and for nothing.
     pub fn msat(self, amount: Decimal) -> Option<Msat> {
@@ -45,6 +51,10 @@ mod tests {
             (msat("0"), Rate::read("0"), Rate::read("0.0000000001")),
             (None, Err(NoDecimal), Err(NoDecimal))
         );
+        let far = |one: &str, other: &str| {
+            Rate::read(one).unwrap().is_far_from(Rate::read(other).unwrap())
+        };
+        assert!(!far("100", "200") && far("100", "200.1") && far("49.9", "100"));
         let dear = Rate::read("0.000000001").unwrap();
         assert_eq!(dear.msat("999999999999999".parse().unwrap()), None);
     }

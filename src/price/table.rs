@@ -38,6 +38,12 @@ impl Listed for PriceTable {
     fn read(text: &str) -> Result<Self, ListFault> {
         // A spreadsheet's mark at the beginning.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        // One that is cut within a number would sell for a part of it.
+        if !text.is_empty() && !text.ends_with(['\n', '\r']) {
+            let what = "the last line has no end: is the file whole? Then put a line break there";
+            let line = Some(text.lines().count() as u64);
+            return Err(ListFault { line, what: what.to_owned() });
+        }
         let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text.as_bytes());
         let header = reader.headers().map_err(|error| fault_of(&error))?;
         let header: Vec<&str> = header.iter().collect();
@@ -168,6 +174,7 @@ mod tests {
     fn a_fault_names_its_line() {
         let line = |text: &str| fault(text).0;
         assert_eq!(line("+1,10\n"), Some(1), "no header");
+        assert_eq!(line("prefix,price\n+1,10\n+1809,30"), Some(3), "cut");
         assert_eq!(line("prefix;price\n+1;10\n"), Some(1));
         assert_eq!(line("prefix,price\n\n+1,10\n1,10\n"), Some(4), "no plus");
         assert_eq!(line("prefix,price\n+1,10\n+01,10\n"), Some(3));

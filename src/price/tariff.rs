@@ -128,6 +128,24 @@ impl Tariff {
         }
         Ok(Price { msat, other })
     }
+
+    /// Whether a text of so many segments costs the operator more than its price; each segment
+    /// costs what is listed.
+    pub fn loses(&self, row: &PrefixPrice, segments: u32, rate: Option<Rate>) -> bool {
+        let Some(cost) = row.cost.map(|cost| cost.times(segments)) else { return false };
+        let cost = match &self.currency {
+            Currency::Sat => in_msat(cost, 1_000_000),
+            Currency::Msat => in_msat(cost, 1_000_000_000),
+            Currency::Other(_) => rate.and_then(|rate| rate.msat(cost)),
+        };
+        let price = self.price_of(row, segments, rate);
+        match (price, cost) {
+            (Ok(price), Some(cost)) => price.msat < cost,
+            // Without a rate there is only what is listed.
+            (Err(NotPriced::Rate), _) => row.cost.is_some_and(|cost| cost > row.price),
+            _ => false,
+        }
+    }
 }
 
 /// An amount of which so many billionths are one msat, rounded up; at least 1 sat.
@@ -191,6 +209,21 @@ mod tests {
         let most = tariff(Currency::Sat, Per::Segment);
         let most = most.price(&table("999999999999999"), NUMBER, 10, None);
         assert_eq!(most, Err(NotPriced::TooMuch(Msat::MAX)));
+    }
+
+    #[test]
+    fn a_price_that_loses_is_told_by_what_is_paid_and_by_all_segments() {
+        let row = |text: &str| {
+            let table = PriceTable::read(&format!("prefix,price,cost\n+49,{text}\n")).unwrap();
+            *table.cheapest()
+        };
+        let loses = |tariff: &Tariff, text, segments| tariff.loses(&row(text), segments, None);
+        let message = tariff(Currency::Sat, Per::Message);
+        assert!(!loses(&message, "10,8", 1) && loses(&message, "10,8", 2));
+        let segment = tariff(Currency::Sat, Per::Segment);
+        assert!(!loses(&segment, "10,8", 9) && loses(&segment, "10,11", 1));
+        let least = Tariff { minimum: Msat::from_sat(20).unwrap(), ..message };
+        assert!(!loses(&least, "5,9", 2) && loses(&least, "5,9", 3));
     }
 
     proptest! {

@@ -111,9 +111,22 @@ impl CurrentRate {
     }
 
     async fn ask_of(&self, source: &Source) -> Result<Rate, String> {
-        let answer = source.ask().await;
+        let answer = source.ask().await.and_then(|rate| self.believed(rate));
         self.note(answer.clone());
         answer
+    }
+
+    /// A source that is out of order would sell for next to nothing: a rate far from the last one
+    /// that was heard isn't believed before a restart.
+    fn believed(&self, rate: Rate) -> Result<Rate, String> {
+        match self.known().last {
+            Some(last) if rate.is_far_from(last.rate) => Err(format!(
+                "the price went from {} to {}, which is not believed: a restart believes it",
+                last.rate.price(),
+                rate.price()
+            )),
+            _ => Ok(rate),
+        }
     }
 
     fn note(&self, answer: Result<Rate, String>) {
@@ -168,6 +181,17 @@ mod tests {
         heard.wall = heard.wall.minus(Duration::from_secs(601));
         known.known().last = Some(heard);
         assert!(known.now().is_none() && known.trouble().unwrap().contains("no answer"));
+    }
+
+    #[test]
+    fn a_price_that_leaps_is_not_believed() {
+        let known = rate(Duration::from_secs(600));
+        let of = |text: &str| Rate::read(text).unwrap();
+        assert_eq!(known.believed(of("1")), Ok(of("1")), "the first one");
+        known.note(Ok(of("100000")));
+        assert_eq!(known.believed(of("150000")), Ok(of("150000")));
+        assert!(known.believed(of("1000000")).is_err_and(|why| why.contains("100000 to 1000000")));
+        assert!(known.believed(of("1")).is_err());
     }
 
     #[test]

@@ -125,8 +125,8 @@ impl Asker<'_> {
         let rules = &service.outcome_rules;
         let outcome = if is_coded && rules.needs_body() {
             warn!(service = %service.name, "the upstream's answer is in an encoding that nobody \
-                asked for: judged by its status");
-            rules.of_status_line(head.status)
+                asked for: nothing in it counts");
+            rules.of(head.status, &head.headers, None)
         } else {
             rules.of(head.status, &head.headers, body.as_deref())
         };

@@ -24,7 +24,7 @@ impl Offer {
 
     /// Looks whether such a file has changed, and takes it up. It reads files.
     pub fn look_at_lists(&self, service: &str) {
-        self.pricing.look(service);
+        self.pricing.look(service, self.segments_max());
         if let Some(deny) = &self.deny {
             deny.look(service);
         }
@@ -38,8 +38,18 @@ impl Offer {
 
     /// The lowest and the highest price, where they are known.
     pub fn price_range(&self) -> Option<(Msat, Msat)> {
+        self.pricing.range(self.segments_max())
+    }
+
+    /// Most segments of a message that is sold.
+    fn segments_max(&self) -> u32 {
         let most = self.sms.as_ref().map_or(1, |sms| sms.segments_max);
-        self.pricing.range(u32::try_from(most).unwrap_or(u32::MAX))
+        u32::try_from(most).unwrap_or(u32::MAX)
+    }
+
+    /// What an operator should know of its prices.
+    pub fn price_warnings(&self) -> Vec<String> {
+        self.pricing.warnings(self.segments_max())
     }
 
     /// What an order costs, which was judged, and for how many segments of a text message. Both are

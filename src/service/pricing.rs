@@ -7,9 +7,10 @@ use tracing::warn;
 
 use super::watched_list::WatchedList;
 use crate::price::Msat;
+use crate::price::decimal::Decimal;
 use crate::price::rate::Rate;
-use crate::price::table::PriceTable;
-use crate::price::tariff::{NotPriced, Per, Price, Tariff, USUAL_MAX_SAT};
+use crate::price::table::{PrefixPrice, PriceTable};
+use crate::price::tariff::{Currency, NotPriced, Per, Price, Tariff, USUAL_MAX_SAT};
 use crate::rate::CurrentRate;
 
 /// How a service's requests are priced.
@@ -47,20 +48,20 @@ impl Pricing {
         }
     }
 
-    /// What an operator should know of it.
-    pub fn warnings(&self) -> Vec<String> {
+    /// What an operator should know of it, who sells so many segments at most.
+    pub fn warnings(&self, segments_max: u32) -> Vec<String> {
         match self {
             Self::Fixed(_) => Vec::new(),
-            Self::ByPrefix(pricing) => pricing.warnings(),
+            Self::ByPrefix(pricing) => pricing.warnings(segments_max),
         }
     }
 
     /// Looks whether a price list has changed, and takes it up.
-    pub fn look(&self, service: &str) {
+    pub fn look(&self, service: &str, segments_max: u32) {
         if let Self::ByPrefix(pricing) = self
             && pricing.list.look(service)
         {
-            for what in pricing.warnings() {
+            for what in pricing.warnings(segments_max) {
                 warn!(service, "{what}");
             }
         }
@@ -118,14 +119,22 @@ impl fmt::Display for Pricing {
             Self::ByPrefix(pricing) => pricing,
         };
         let (table, tariff) = (pricing.list.now(), &pricing.tariff);
-        let (low, high) = (table.cheapest().price, table.dearest().price);
         let each = if tariff.per == Per::Segment { " for each segment" } else { "" };
-        match low == high {
-            true => write!(f, "{low} {}{each}", tariff.currency.code()),
-            false => {
-                let currency = tariff.currency.code();
-                write!(f, "{low} to {high} {currency}{each}, by where the message goes")
+        let (low, high) = match (&tariff.currency, self.range(1)) {
+            (Currency::Sat | Currency::Msat, Some((low, high))) => {
+                (low.to_string(), high.to_string())
             }
+            (currency, _) => {
+                let amount = |price: Decimal| format!("{price} {}", currency.code());
+                (amount(table.cheapest().price), amount(table.dearest().price))
+            }
+        };
+        match (low == high, low.split_once(' '), high.split_once(' ')) {
+            (true, ..) => write!(f, "{low}{each}"),
+            (false, Some((low, unit)), Some((_, same))) if unit == same => {
+                write!(f, "{low} to {high}{each}, by where the message goes")
+            }
+            _ => write!(f, "{low} to {high}{each}, by where the message goes"),
         }
     }
 }
@@ -138,9 +147,12 @@ impl PrefixPricing {
 
     /// What an operator should know of the list: prices under their cost, and prices above what
     /// common clients pay.
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self, segments_max: u32) -> Vec<String> {
         let (table, rate) = (self.list.now(), self.rate());
-        let under_cost = table.rows().filter(|row| row.cost.is_some_and(|cost| cost > row.price));
+        let loses = |row: &&PrefixPrice| {
+            (1..=segments_max).any(|segments| self.tariff.loses(row, segments, rate))
+        };
+        let under_cost = table.rows().filter(loses);
         let under_cost: Vec<String> = under_cost.map(|row| row.prefix.to_string()).collect();
         let is_dear = |price: &Price| price.msat.sat() > USUAL_MAX_SAT;
         let dear = table

@@ -15,6 +15,8 @@ pub struct OutcomeRules {
     pub delivered: Vec<Predicate>,
     /// An answer that matches certainly did nothing, beside those that say so by their status.
     pub not_sent: Vec<Predicate>,
+    /// Of an answer that matches nobody knows what it means, whatever else it matches.
+    pub unknown: Vec<Predicate>,
     /// An answer that matches is about the operator's own account or setup, and not about this
     /// request; without it, some statuses are.
     pub trouble: Vec<Predicate>,
@@ -61,7 +63,7 @@ impl OutcomeRules {
 
     /// The conditions that decide on the outcome.
     fn deciding(&self) -> impl Iterator<Item = &Predicate> {
-        self.delivered.iter().chain(&self.not_sent)
+        self.delivered.iter().chain(&self.not_sent).chain(&self.unknown)
     }
 
     /// What an answer means. `body` is `None` if it could not be read to its end: then no condition
@@ -69,6 +71,14 @@ impl OutcomeRules {
     pub fn of(&self, status: StatusCode, headers: &HeaderMap, body: Option<&[u8]>) -> Outcome {
         let holds =
             |rules: &[Predicate]| rules.iter().any(|rule| rule.holds(status, headers, body));
+        let is_unknown = match body {
+            Some(_) => holds(&self.unknown),
+            // It might say so where nobody can look.
+            None => self.unknown.iter().any(|rule| rule.may_be_met(status)),
+        };
+        if is_unknown {
+            return Outcome::Unknown;
+        }
         match (holds(&self.delivered), holds(&self.not_sent)) {
             // The operator's own words contradict each other.
             (true, true) => Outcome::Unknown,
@@ -89,17 +99,16 @@ impl OutcomeRules {
     }
 
     /// What an answer means of which only the status line could be read: conditions on the rest
-    /// are left out of `delivered`, and met by nothing in `not_sent`.
+    /// are met by nothing in `delivered` and `not_sent`.
     pub fn of_status_line(&self, status: StatusCode) -> Outcome {
-        let not_sent = |rule: &Predicate| {
+        if self.unknown.iter().any(|rule| rule.may_be_met(status)) {
+            return Outcome::Unknown;
+        }
+        let by_status_alone = |rule: &Predicate| {
             rule.headers.is_empty() && !rule.needs_body() && rule.has_status(status)
         };
-        let delivered = |rule: &Predicate| match rule.status.is_empty() {
-            true => by_status(status) == Outcome::Delivered,
-            false => rule.has_status(status),
-        };
-        let is_not_sent = self.not_sent.iter().any(not_sent);
-        let is_delivered = self.delivered.iter().any(delivered);
+        let is_not_sent = self.not_sent.iter().any(by_status_alone);
+        let is_delivered = self.delivered.iter().any(by_status_alone);
         match (is_delivered, is_not_sent) {
             (true, true) => Outcome::Unknown,
             (true, false) => Outcome::Delivered,
@@ -141,6 +150,11 @@ impl Predicate {
     fn may_hold(&self, status: StatusCode) -> bool {
         (self.needs_body() || !self.headers.is_empty())
             && (self.status.is_empty() || self.has_status(status))
+    }
+
+    /// Whether it holds for some answer of this status.
+    fn may_be_met(&self, status: StatusCode) -> bool {
+        self.status.is_empty() || self.has_status(status)
     }
 
     fn has_status(&self, status: StatusCode) -> bool {
@@ -230,7 +244,7 @@ mod tests {
         let rules = OutcomeRules {
             delivered: vec![parts("0")],
             not_sent: vec![parts("4")],
-            trouble: vec![],
+            ..OutcomeRules::default()
         };
         assert!(rules.needs_body());
         let of = |body: Value| {
@@ -290,7 +304,8 @@ mod tests {
             ..Predicate::default()
         };
         let not_sent = vec![body("^0: but not")];
-        let rules = OutcomeRules { delivered: vec![body("^0:")], not_sent, trouble: vec![] };
+        let rules =
+            OutcomeRules { delivered: vec![body("^0:")], not_sent, ..OutcomeRules::default() };
         let of =
             |code, text: &str| rules.of(status(code), &HeaderMap::new(), Some(text.as_bytes()));
         assert_eq!(of(202, "0: Accepted for delivery"), Outcome::Delivered);
@@ -307,7 +322,7 @@ mod tests {
         };
         let rules = OutcomeRules { delivered: vec![taken], ..OutcomeRules::default() };
         for (code, outcome) in [
-            (200, Outcome::Delivered),
+            (200, Outcome::Unknown),
             (422, Outcome::Unknown),
             (307, Outcome::Unknown),
             (500, Outcome::Unknown),
@@ -321,12 +336,28 @@ mod tests {
         }
         let exact = |code| Predicate { status: vec![(code, code)], ..Predicate::default() };
         let (delivered, not_sent) = (vec![exact(202)], vec![exact(503)]);
-        let rules = OutcomeRules { delivered, not_sent, trouble: vec![] };
+        let rules = OutcomeRules { delivered, not_sent, ..OutcomeRules::default() };
         assert!(!rules.looks_past_status());
         for code in [200, 202, 422, 503, 500] {
             let whole = rules.of(status(code), &HeaderMap::new(), Some(b""));
             assert_eq!(rules.of_status_line(status(code)), whole, "{code}");
         }
+    }
+
+    /// As textbee answers: a 400 for a mistaken request, and one after the message may have gone.
+    #[test]
+    fn what_is_said_to_be_unknown_is_it_whatever_else_it_is() {
+        let failed = Predicate {
+            status: vec![(400, 400)],
+            json: vec![JsonCondition { pointer: "/error".into(), one_of: vec![json!("failed")] }],
+            ..Predicate::default()
+        };
+        let rules = OutcomeRules { unknown: vec![failed], ..OutcomeRules::default() };
+        let of = |code, body: Option<&[u8]>| rules.of(status(code), &HeaderMap::new(), body);
+        assert_eq!(of(400, Some(br#"{"error":"failed"}"#)), Outcome::Unknown);
+        assert_eq!(of(400, Some(br#"{"error":"no device"}"#)), Outcome::NotSent);
+        assert_eq!((of(400, None), of(404, None)), (Outcome::Unknown, Outcome::NotSent));
+        assert_eq!(rules.of_status_line(status(400)), Outcome::Unknown);
     }
 
     #[test]

@@ -112,8 +112,9 @@ pub enum IdempotencyKeyPlace {
     Header(HeaderName),
     /// A member of the JSON object in the body.
     Member(String),
-    /// Wherever the mapping says.
-    Mapped,
+    /// Wherever the mapping says, which is told by all of it: where that changes, nobody knows what
+    /// the backend makes of a key that it was told before.
+    Mapped(String),
 }
 
 impl IdempotencyKeyPlace {
@@ -122,7 +123,7 @@ impl IdempotencyKeyPlace {
         match self {
             Self::Header(name) => format!("header {name}"),
             Self::Member(name) => format!("member {name}"),
-            Self::Mapped => "mapped".to_owned(),
+            Self::Mapped(mapping) => format!("mapped {mapping}"),
         }
     }
 
@@ -139,7 +140,7 @@ impl IdempotencyKeyPlace {
                 *request.body_mut() = serde_json::to_vec(&body).ok()?.into();
             }
             // It is there since the request was made.
-            Self::Mapped => {}
+            Self::Mapped(_) => {}
         }
         Some(())
     }

@@ -121,6 +121,18 @@ impl Slot {
         Self { gsm7: Some(text.clone()), ucs2: Some(text) }
     }
 
+    fn sign(&self, whole: &mut String) {
+        for text in [&self.gsm7, &self.ucs2] {
+            whole.push('\0');
+            for part in text.iter().flat_map(|text| &text.0) {
+                match part {
+                    Part::Fixed(fixed) => whole.push_str(fixed),
+                    Part::Of(variable) => whole.push_str(&format!("\0{variable:?}")),
+                }
+            }
+        }
+    }
+
     /// Of a message that is sent so.
     pub fn of(&self, encoding: Encoding) -> Option<&Text> {
         match encoding {
@@ -147,6 +159,27 @@ pub enum Json {
 }
 
 impl Json {
+    fn sign(&self, whole: &mut String) {
+        match self {
+            Self::Fixed(value) => whole.push_str(&format!("\0{value}")),
+            Self::Text(slot) => slot.sign(whole),
+            Self::List(items) => items.iter().for_each(|item| item.sign(whole)),
+            Self::Object(members) => members.iter().for_each(|(name, member)| {
+                whole.push_str(&format!("\0{name}"));
+                member.sign(whole);
+            }),
+        }
+    }
+
+    fn add_slots<'a>(&'a self, all: &mut Vec<&'a Slot>) {
+        match self {
+            Self::Fixed(_) => {}
+            Self::Text(slot) => all.push(slot),
+            Self::List(items) => items.iter().for_each(|item| item.add_slots(all)),
+            Self::Object(members) => members.iter().for_each(|(_, one)| one.add_slots(all)),
+        }
+    }
+
     /// `None` where it is left out.
     fn of(&self, message: &Message<'_>) -> Option<Value> {
         Some(match self {
@@ -187,6 +220,50 @@ pub struct Template {
 }
 
 impl Template {
+    /// All of it in one text, by which it is told from another; not for people, since what is fixed
+    /// may be secret.
+    pub fn signature(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(format!("{}", self.method));
+        let mut fields: Vec<(&str, &Slot)> = Vec::new();
+        fields.extend(self.query.iter().map(|(name, slot)| (name.as_str(), slot)));
+        fields.extend(self.headers.iter().map(|(name, slot)| (name.as_str(), slot)));
+        match &self.body {
+            TemplateBody::None => {}
+            TemplateBody::Form(form) => {
+                fields.extend(form.iter().map(|(name, slot)| (name.as_str(), slot)));
+            }
+            TemplateBody::Json(json) => json.sign(&mut text),
+        }
+        for (name, slot) in fields {
+            text.push_str(&format!("\0{name}"));
+            slot.sign(&mut text);
+        }
+        text
+    }
+
+    /// All that is fixed in what changes by the message, or stands in the body.
+    pub fn literals(&self) -> Vec<Zeroizing<String>> {
+        let parts = self.slots().into_iter().flat_map(|slot| [&slot.gsm7, &slot.ucs2]);
+        let parts = parts.flatten().flat_map(|text| &text.0);
+        let fixed = parts.filter_map(|part| match part {
+            Part::Fixed(text) => Some(text.clone()),
+            Part::Of(_) => None,
+        });
+        fixed.collect()
+    }
+
+    /// All values in it.
+    pub fn slots(&self) -> Vec<&Slot> {
+        let mut all: Vec<&Slot> = self.query.iter().map(|(_, slot)| slot).collect();
+        all.extend(self.headers.iter().map(|(_, slot)| slot));
+        match &self.body {
+            TemplateBody::None => {}
+            TemplateBody::Form(fields) => all.extend(fields.iter().map(|(_, slot)| slot)),
+            TemplateBody::Json(json) => json.add_slots(&mut all),
+        }
+        all
+    }
+
     /// The request for a message. `None` if it can't be written.
     pub fn request(&self, upstream: &Upstream, message: &Message<'_>) -> Option<Request<Bytes>> {
         let mut headers = HeaderMap::new();

@@ -6,29 +6,10 @@ use serde_json::{Value, json};
 use crate::support::kannel::Kannel;
 use crate::support::payer::Payer;
 use crate::support::presets::Means::{Accepted, NotSent, Unknown};
-use crate::support::presets::{GSM7, Means, PRESETS, Preset, Sample, TO, UCS2};
+use crate::support::presets::{GSM7, Means, PRESETS, Preset, SECRET, Sample, TO, UCS2, service};
 use crate::support::upstream::Request;
 use crate::support::world::Options;
 use crate::support::{Behaviour, World, wait_until};
-
-const SECRET: &str = "s&cr=t";
-
-fn service(preset: &Preset) -> String {
-    let (name, section) = (preset.name, preset.section.replace("SECRET", "{ env = \"SECRET\" }"));
-    format!(
-        r#"
-[[service]]
-name = "{name}"
-method = "POST"
-path = "/{name}"
-ticket = "single-use"
-price_sat = 10
-upstream = "http://UPSTREAM/base/"
-sms = {{ to = "number", text = "words" }}
-backend = {{ preset = "{name}", {section} }}
-"#
-    )
-}
 
 fn world() -> World {
     let more: String = PRESETS.iter().map(service).collect();
@@ -164,95 +145,6 @@ fn what_was_sold_without_a_mapping_is_said_by_it_only_if_it_is_one_message() {
     assert_eq!(world.upstream.count(), 0, "nothing is sent, and the ticket is not spent");
     assert_eq!(payer.redeems(&first, &one).json()["status"], "accepted");
     assert_eq!(world.upstream.count(), 1);
-}
-
-/// A gateway that no preset knows, by a file of the operator's in the form of one.
-#[test]
-fn an_operator_s_own_file_is_a_preset_like_the_others() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("gateway.toml");
-    let own = r#"
-credentials = ["account"]
-secrets = ["token"]
-optional = ["from"]
-path = "/v1/{account}/send"
-headers = { X-Token = "{token}", X-Reference = "{reference}" }
-json = { to = ["{to}"], from = "{from}", body = "<{text}>", urgent = true, n = 3 }
-id = { body = "^OK (.+)" }
-delivered = { body = "^OK " }
-not_sent = [{ status = [503] }, { body = "^BUSY" }]
-account = { path = "/v1/{account}" }
-"#;
-    std::fs::write(&path, own).unwrap();
-    let more = format!(
-        r#"
-[[service]]
-name = "own"
-method = "GET"
-path = "/own"
-ticket = "single-use"
-price_sat = 10
-upstream = "http://UPSTREAM"
-sms = {{ to = "to", text = "text" }}
-
-[service.backend]
-preset = "{}"
-account = "a/b c"
-token = {{ env = "SECRET" }}
-answer = {{ text = "Okay" }}
-"#,
-        path.display()
-    );
-    let environment = vec![("SECRET", SECRET.to_owned())];
-    let world = World::with(Options { more, environment, ..Options::default() });
-    let (payer, query) = (world.payer_at("GET", "/own"), "?to=%2B491701234567&text=a%22b");
-    for (status, answer, means) in [(503, "", 502), (200, "BUSY", 502), (200, "OK 7", 200)] {
-        world.upstream.behave(Behaviour::status(status, answer));
-        payer.redeems(&payer.buys(query), query).in_case(answer).has_status(means);
-    }
-    let request = world.upstream.last();
-    assert_eq!(request.line, "POST /v1/a%2Fb%20c/send HTTP/1.1");
-    let expected = json!({ "to": [TO], "body": "<a\"b>", "urgent": true, "n": 3 });
-    assert_eq!(serde_json::from_slice::<Value>(&request.body).unwrap(), expected);
-    assert_eq!(request.header("x-token"), Some(SECRET));
-    assert_eq!(request.header("x-reference").unwrap().len(), 32);
-    assert_eq!(payer.redeems(&payer.buys(query), query).text(), "Okay");
-
-    let checked = || world.farebox("check --config farebox.toml").1;
-    let part = "service own: its backend";
-    world.upstream.behave(Behaviour::status(200, ""));
-    let said = checked();
-    assert!(said.contains(&format!("ok       {part} knows the credentials")), "{said}");
-    assert_eq!(world.upstream.last().line, "GET /v1/a%2Fb%20c HTTP/1.1");
-    world.upstream.behave(Behaviour::status(401, ""));
-    let said = checked();
-    assert!(said.contains(&format!("FAILED   {part} answers 401 to the credentials")), "{said}");
-}
-
-#[test]
-fn what_is_missing_or_mistaken_is_named_with_its_line() {
-    let more = service(&PRESETS[0]);
-    let environment = vec![("SECRET", SECRET.to_owned())];
-    let world = World::with(Options { more, environment, ..Options::default() });
-    for (old, new, said) in [
-        ("preset = \"kannel\"", "preset = \"kanel\"", "`kanel` is none of android-sms-gateway"),
-        ("preset = \"kannel\"", "preset = \"none.toml\"", "none.toml: No such file"),
-        ("username = \"u s\", ", "", "needs `username`, which the preset asks for"),
-        ("username", "user_name", "asks for, which is username, password, from"),
-        ("{ env = \"SECRET\" }", "\"secret\"", "`backend.password`: a secret is { file"),
-        ("from = \"me\"", "query = { text = \"{txt}\" }", "`{txt}` is nothing that is known"),
-        ("from = \"me\"", "query = { text = \"no\" }", "put {text} where your backend"),
-        ("from = \"me\"", "query = { to = \"1\" }", "put {to} where your backend"),
-        ("from = \"me\"", "remembered = \"1h\"", "`remembered` needs {key}"),
-        ("/base/\"", "/base/?a=b\"", "is an address without a query"),
-        ("sms = { to = \"number\", text = \"words\" }", "", "with [service.sms]"),
-        ("\"/kannel\"", "\"/kannel\"\nidempotency = { header = \"K\" }", "put {key} where"),
-    ] {
-        world.write_config("wrong.toml", &[(old, new)]);
-        let (status, output) = world.farebox("check --config wrong.toml");
-        assert!(!status.success() && output.contains(said), "{old} -> {new}: {output}");
-        assert!(output.contains("wrong.toml:"), "{output}");
-    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod exactly_once;
 mod instances;
 mod kannel;
 mod log;
+mod mappings;
 mod master_secret;
 mod metrics;
 mod node;

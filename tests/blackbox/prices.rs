@@ -186,7 +186,7 @@ fn invoices_are_made_ahead_over_the_prices_that_sell() {
 fn rate_at(source: &Upstream) -> String {
     format!(
         "[rate]\ncurrency = \"USD\"\nurl = \"http://{}/price\"\njson = \"/data/amount\"\nevery = \
-         \"5s\"\nmax_age = \"6s\"\n",
+         \"5s\"\nmax_age = \"10s\"\n",
         source.address
     )
 }

@@ -27,7 +27,9 @@ pub(super) async fn check(
         Ok(Answered::Good) => report.ok(part, "its backend knows the credentials"),
         Ok(Answered::Refused(status)) => report.failed(
             part,
-            format!("its backend answers {status} to the credentials in [service.backend]"),
+            format!(
+                "its backend refuses the credentials in [service.backend]: it answers {status}"
+            ),
         ),
         Ok(Answered::Unclear(status)) => report.note(
             part,
@@ -63,8 +65,8 @@ async fn answer(upstream: &Upstream, asks: &AccountCheck) -> Result<Answered, St
     let status = head.status.as_u16();
     Ok(match (is_good, status) {
         (true, _) => Answered::Good,
-        // A path that isn't there says nothing of them.
-        (false, 404 | 405 | 500..) => Answered::Unclear(status),
-        (false, _) => Answered::Refused(status),
+        // A success with other words than those of a success is a refusal, too.
+        (false, 200..=299 | 401 | 403) => Answered::Refused(status),
+        (false, _) => Answered::Unclear(status),
     })
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use hyper::Uri;
+use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use zeroize::Zeroizing;
 
@@ -21,7 +22,10 @@ use crate::sms::measure::Encoding;
 use crate::upstream::outcome_rules::OutcomeRules;
 use crate::upstream::request::IdempotencyKeyPlace;
 use crate::upstream::settings::UpstreamSettings;
-use crate::upstream::template::{Json, Slot, Template, TemplateBody, Variable};
+use crate::upstream::template::{Template, Variable};
+
+/// Shorter literals are no secrets.
+const LITERAL_MIN_BYTES: usize = 8;
 
 /// A backend, as far as the section and its preset tell.
 pub(super) struct Backend {
@@ -75,7 +79,7 @@ pub(super) fn backend(
     names_number_and_text(&template).map_err(fault)?;
     let base = address(report, written, &preset)?;
     let below = |path: &str| format!("{}{path}", base.path().trim_end_matches('/'));
-    let mut naming = naming(report, written, &preset, &template)?;
+    let mut naming = naming(report, written, &preset, &template, &credentials)?;
     if let Some(lookup) = &mut naming.lookup {
         lookup.path = below(&lookup.path);
     }
@@ -87,6 +91,12 @@ pub(super) fn backend(
     let account = account.map(|given| account_check(&preset.report(), given, &credentials));
     let account = account.transpose()?;
     let account = account.map(|check| AccountCheck { path: below(&check.path), ..check });
+    // A literal of the operator's may be a secret in the wrong place; a preset's is none.
+    let is_own = |text: &Zeroizing<String>| {
+        text.len() >= LITERAL_MIN_BYTES && !(preset.is_built_in && preset.text.contains(&***text))
+    };
+    let mut own: Vec<Zeroizing<String>> = credentials.into_values().flatten().collect();
+    own.extend(template.literals().into_iter().filter(is_own));
     Ok(Some(Backend {
         mapping: Mapping { template, id, answer, account },
         outcome_rules: outcome_rules(report, written, &preset)?,
@@ -96,7 +106,7 @@ pub(super) fn backend(
                 .ok_or_else(|| fault("has a path that is no URL"))?,
             query,
             headers,
-            own: credentials.into_values().flatten().collect(),
+            own,
         },
     }))
 }
@@ -107,6 +117,7 @@ fn naming(
     written: &Written,
     preset: &Preset,
     template: &Template,
+    credentials: &Credentials,
 ) -> Result<Naming, ConfigError> {
     let own = written.backend.as_ref().and_then(|own| own.get_ref().mapping.remembered.as_ref());
     let remembered = own.or(preset.words.mapping.remembered.as_ref());
@@ -126,10 +137,16 @@ fn naming(
                         which it is asked";
             return Err(report.at(given.span(), what));
         }
-        Some((report, given)) => Some(naming::lookup(report, given, remembered)?),
+        Some((report, given)) => {
+            let path = mapping::path_with_key(report, &given.get_ref().path, credentials)?;
+            Some(naming::lookup(report, given, Some(&path), remembered)?)
+        }
         None => None,
     };
-    Ok(Naming { key: has_key.then_some(IdempotencyKeyPlace::Mapped), remembered, lookup })
+    // Its hash, since what is fixed in it may be secret.
+    let mapping = || hex::encode(Sha256::digest(template.signature().as_bytes()));
+    let key = has_key.then(|| IdempotencyKeyPlace::Mapped(mapping()));
+    Ok(Naming { key, remembered, lookup })
 }
 
 fn refuse_what_it_replaces(
@@ -172,6 +189,11 @@ fn credentials(
     for (name, value) in &words.credentials {
         let key = name.get_ref();
         let fault = |what: &str| report.at(name.span(), format!("`backend.{key}`: {what}"));
+        if !has_preset && !words.mapping.mentions(key) {
+            return Err(fault(&format!(
+                "no key of [service.backend], and no credential, since {{{key}}} stands nowhere"
+            )));
+        }
         let mut known = asked.credentials.iter().chain(&asked.secrets).chain(&asked.optional);
         if has_preset && !known.any(|known| known == key) {
             let known = asked.credentials.iter().chain(&asked.secrets).chain(&asked.optional);
@@ -206,7 +228,7 @@ fn credentials(
 
 /// Else every message would go to one number, or say the same.
 fn names_number_and_text(template: &Template) -> Result<(), &'static str> {
-    let slots = slots(template);
+    let slots = template.slots();
     let says = |variables: &[Variable]| {
         Encoding::ALL.iter().all(|encoding| {
             let texts = slots.iter().filter_map(|slot| slot.of(*encoding));
@@ -223,29 +245,10 @@ fn names_number_and_text(template: &Template) -> Result<(), &'static str> {
 }
 
 fn has(template: &Template, variable: Variable) -> bool {
-    slots(template)
+    template
+        .slots()
         .iter()
         .any(|slot| [&slot.gsm7, &slot.ucs2].into_iter().flatten().any(|text| text.has(variable)))
-}
-
-fn slots(template: &Template) -> Vec<&Slot> {
-    let mut all: Vec<&Slot> = template.query.iter().map(|(_, slot)| slot).collect();
-    all.extend(template.headers.iter().map(|(_, slot)| slot));
-    match &template.body {
-        TemplateBody::None => {}
-        TemplateBody::Form(fields) => all.extend(fields.iter().map(|(_, slot)| slot)),
-        TemplateBody::Json(json) => in_json(json, &mut all),
-    }
-    all
-}
-
-fn in_json<'a>(json: &'a Json, all: &mut Vec<&'a Slot>) {
-    match json {
-        Json::Fixed(_) => {}
-        Json::Text(slot) => all.push(slot),
-        Json::List(items) => items.iter().for_each(|item| in_json(item, all)),
-        Json::Object(members) => members.iter().for_each(|(_, member)| in_json(member, all)),
-    }
 }
 
 /// What the service says goes before what the preset does.
@@ -263,6 +266,7 @@ fn outcome_rules(
     Ok(OutcomeRules {
         delivered: either("delivered", written.delivered.as_ref(), words.delivered.as_ref())?,
         not_sent: either("not_sent", written.not_sent.as_ref(), words.not_sent.as_ref())?,
+        unknown: either("unknown", written.unknown.as_ref(), words.unknown.as_ref())?,
         trouble: either("trouble", written.trouble.as_ref(), words.trouble.as_ref())?,
     })
 }

@@ -15,7 +15,9 @@ use super::placeholders::{self, Credentials};
 use crate::config::error::{ConfigError, Reporter};
 use crate::service::mapping::IdPlace;
 use crate::upstream::request::is_framing;
-use crate::upstream::template::{Field, Json, Message, Part, Slot, Template, TemplateBody, Text};
+use crate::upstream::template::{
+    Field, Json, Message, Part, Slot, Template, TemplateBody, Text, Variable,
+};
 
 /// Header fields of one value each, by their names.
 type Headers = Vec<(HeaderName, Slot)>;
@@ -66,6 +68,10 @@ pub(super) fn said(
     };
     let mut headers = headers(report, &words.headers, credentials)?;
     if let Some(basic) = &words.basic_auth {
+        if headers.iter().any(|(name, _)| *name == AUTHORIZATION) {
+            let what = "there are both `basic_auth` and an Authorization header field";
+            return Err(report.at(basic.span(), what));
+        }
         headers.extend(basic_auth(report, basic, credentials)?);
     }
     let id = words.id.as_ref().map(|given| id(report, given)).transpose()?;
@@ -142,19 +148,24 @@ fn path(
     credentials: &Credentials,
 ) -> Result<Text, ConfigError> {
     let fault = |what: &str| report.at(given.span(), format!("`path` {what}"));
-    let segment = |value: &str| {
-        let escaped: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        escaped.replace('+', "%20")
-    };
     let text = placeholders::read_with(given.get_ref(), credentials, segment);
     let text = text.map_err(|what| fault(&format!(": {what}")))?.unwrap_or_default();
     if !text.is_fixed() {
         return Err(fault("has nothing of a message in it"));
     }
-    if !text.of(&NOTHING).starts_with('/') {
-        return Err(fault("begins with a slash, such as \"/send\""));
+    let whole = text.of(&NOTHING);
+    if !whole.starts_with('/') || whole.contains(['?', '#']) {
+        let what =
+            "begins with a slash, such as \"/send\", and has no query, which stands in `query`";
+        return Err(fault(what));
     }
     Ok(text)
+}
+
+/// As one segment of a path.
+fn segment(value: &str) -> String {
+    let escaped: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    escaped.replace('+', "%20")
 }
 
 /// A path that is asked for by us, as it is written.
@@ -164,6 +175,22 @@ pub(super) fn fixed_path(
     credentials: &Credentials,
 ) -> Result<String, ConfigError> {
     path(report, given, credentials).map(|path| path.of(&NOTHING).to_string())
+}
+
+/// The same, in which `{key}` may stand, and stays.
+pub(super) fn path_with_key(
+    report: &Reporter<'_>,
+    given: &Spanned<String>,
+    credentials: &Credentials,
+) -> Result<String, ConfigError> {
+    let fault = |what: String| report.at(given.span(), format!("`path`: {what}"));
+    let text = placeholders::read_with(given.get_ref(), credentials, segment).map_err(fault)?;
+    let part = |part: &Part| match part {
+        Part::Fixed(text) => Ok(text.to_string()),
+        Part::Of(Variable::Key) => Ok("{key}".to_owned()),
+        Part::Of(_) => Err(fault("has {key} in it, and nothing else of a message".to_owned())),
+    };
+    text.unwrap_or_default().0.iter().map(part).collect()
 }
 
 /// A query of the same kind.
@@ -208,6 +235,14 @@ fn headers(
         let parsed = parsed.map_err(|_| fault("no name of a header field"))?;
         if is_framing(&parsed) {
             return Err(fault("it is about the connection or the body, and set by Farebox"));
+        }
+        let has_text = |text: &Text| text.has(Variable::Text);
+        let says_text = |slot: &Slot| [&slot.gsm7, &slot.ucs2].into_iter().flatten().any(has_text);
+        if slot.as_ref().is_some_and(says_text) {
+            return Err(fault("not every text can stand in a header field; {text_utf16_hex} can"));
+        }
+        if headers.iter().any(|(other, _)| *other == parsed) {
+            return Err(fault("it stands twice"));
         }
         headers.extend(slot.map(|slot| (parsed, slot)));
     }

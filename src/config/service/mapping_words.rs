@@ -11,6 +11,11 @@ use super::answer_words::{Alternatives, LookupWords};
 use crate::config::secret::Value;
 use crate::config::units::ConfigDuration;
 
+/// What is looked for in `[service.backend]`, and stands elsewhere.
+const OF_SERVICE: [&str; 7] =
+    ["upstream", "delivered", "not_sent", "unknown", "trouble", "lookup", "idempotency"];
+const OF_PRESET: [&str; 4] = ["account", "credentials", "secrets", "optional"];
+
 /// How a message is said to a backend: the keys that a preset and `[service.backend]` have in
 /// common.
 #[derive(Default)]
@@ -45,6 +50,7 @@ pub(super) struct PresetWords {
     pub(super) mapping: MappingWords,
     pub(super) delivered: Option<Alternatives>,
     pub(super) not_sent: Option<Alternatives>,
+    pub(super) unknown: Option<Alternatives>,
     pub(super) trouble: Option<Alternatives>,
     pub(super) lookup: Option<Spanned<LookupWords>>,
     pub(super) account: Option<Spanned<AccountWords>>,
@@ -56,6 +62,16 @@ pub(super) struct PresetWords {
 pub(super) enum SlotWords {
     Always(String),
     ByEncoding(ByEncoding),
+}
+
+impl SlotWords {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let all = match self {
+            Self::Always(text) => [Some(text), None],
+            Self::ByEncoding(by) => [by.gsm7.as_ref(), by.ucs2.as_ref()],
+        };
+        all.into_iter().flatten().map(String::as_str)
+    }
 }
 
 #[derive(Deserialize)]
@@ -92,6 +108,18 @@ pub(super) struct AccountWords {
 }
 
 impl MappingWords {
+    /// Whether `{name}` stands somewhere in it.
+    pub(super) fn mentions(&self, name: &str) -> bool {
+        let placed = format!("{{{name}}}");
+        let has = |text: &str| text.contains(&placed);
+        let fields = self.query.values().chain(self.headers.values());
+        let mut fields = fields.chain(self.form.iter().flat_map(BTreeMap::values));
+        let in_path = self.path.as_ref().is_some_and(|path| has(path.get_ref()));
+        let in_auth = self.basic_auth.iter().flat_map(|pair| pair.get_ref()).any(|one| has(one));
+        let in_json = self.json.as_ref().is_some_and(|json| has(&format!("{:?}", json.get_ref())));
+        in_path || in_auth || in_json || fields.any(|field| field.texts().any(has))
+    }
+
     /// Takes a key's value; `false` for a key that it hasn't.
     fn take<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
         match key {
@@ -128,6 +156,15 @@ impl<'de> Deserialize<'de> for BackendWords {
                         "preset" => preset = Some(map.next_value()?),
                         "answer" => answer = Some(map.next_value()?),
                         name if mapping.take(name, &mut map)? => {}
+                        name if OF_SERVICE.contains(&name) => {
+                            let what =
+                                format!("`{name}` belongs to the service, above [service.backend]");
+                            return Err(serde::de::Error::custom(what));
+                        }
+                        name if OF_PRESET.contains(&name) => {
+                            let what = format!("`{name}` belongs into a preset's own file");
+                            return Err(serde::de::Error::custom(what));
+                        }
                         _ => drop(credentials.insert(key, map.next_value()?)),
                     }
                 }
@@ -159,6 +196,7 @@ impl<'de> Deserialize<'de> for PresetWords {
                         "optional" => preset.optional = map.next_value()?,
                         "delivered" => preset.delivered = Some(map.next_value()?),
                         "not_sent" => preset.not_sent = Some(map.next_value()?),
+                        "unknown" => preset.unknown = Some(map.next_value()?),
                         "trouble" => preset.trouble = Some(map.next_value()?),
                         "lookup" => preset.lookup = Some(map.next_value()?),
                         "account" => preset.account = Some(map.next_value()?),

@@ -50,20 +50,22 @@ pub(super) fn naming(
         }
         (key, own) => key.or(own),
     };
-    let lookup = lookup(report, given, remembered.or(own_remembered))?;
+    let lookup = lookup(report, given, None, remembered.or(own_remembered))?;
     Ok(Naming { key, remembered, lookup: Some(lookup) })
 }
 
 /// How a backend is asked what became of a request, by our name for it, which it knows for as long
-/// as `remembered`.
+/// as `remembered`; at another `path` than is written, where what it is made of has been put in.
 pub(super) fn lookup(
     report: &Reporter<'_>,
     given: &Spanned<LookupWords>,
+    path: Option<&str>,
     remembered: Option<Duration>,
 ) -> Result<Lookup, ConfigError> {
-    let path = given.get_ref().path.get_ref();
+    let path = path.unwrap_or(given.get_ref().path.get_ref());
     let with_key = path.replace("{key}", "0");
-    if !path.starts_with('/') || with_key == *path || with_key.parse::<hyper::Uri>().is_err() {
+    let is_path = !with_key.contains(['{', '}']) && with_key.parse::<hyper::Uri>().is_ok();
+    if !path.starts_with('/') || with_key == *path || !is_path {
         let what = "`lookup` needs a `path` at the upstream with {key} in it, such as \
                     \"/messages/{key}\"";
         return Err(report.at(given.span(), what));
@@ -73,7 +75,7 @@ pub(super) fn lookup(
         None => Ok(Predicate { status: vec![(status, status)], ..Predicate::default() }),
     };
     Ok(Lookup {
-        path: path.clone(),
+        path: path.to_owned(),
         found: read("lookup.found", &given.get_ref().found, 200)?,
         not_found: read("lookup.not_found", &given.get_ref().not_found, 404)?,
         final_after: given.get_ref().final_after.as_ref().map(|after| after.0),

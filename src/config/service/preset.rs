@@ -27,6 +27,8 @@ pub(super) struct Preset {
     /// Its file, or its name.
     pub(super) path: PathBuf,
     pub(super) text: String,
+    /// Whether it is one of ours.
+    pub(super) is_built_in: bool,
     pub(super) words: PresetWords,
 }
 
@@ -64,7 +66,7 @@ pub(super) fn read(
     };
     let words = toml::from_str(&text);
     let words = words.map_err(|error| Reporter { path: &path, text: &text }.toml(&error))?;
-    Ok(Preset { path, text, words })
+    Ok(Preset { path, text, is_built_in: built_in.is_some(), words })
 }
 
 fn is_path(name: &str) -> bool {

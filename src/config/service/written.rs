@@ -49,6 +49,7 @@ pub(crate) struct Written {
     pub(super) input: Option<Spanned<Input>>,
     pub(super) delivered: Option<Alternatives>,
     pub(super) not_sent: Option<Alternatives>,
+    pub(super) unknown: Option<Alternatives>,
     pub(super) trouble: Option<Alternatives>,
     pub(super) idempotency: Option<Spanned<Idempotency>>,
     pub(super) lookup: Option<Spanned<LookupWords>>,

@@ -38,6 +38,26 @@ pub const GSM7: Sample =
 pub const UCS2: Sample =
     Sample { text: "Ж😀\"&", in_url: "%D0%96%F0%9F%98%80%22%26", in_json: "Ж😀\\\"&" };
 
+pub const SECRET: &str = "s&cr=t";
+
+/// A service by a preset, named after it, at the world's upstream.
+pub fn service(preset: &Preset) -> String {
+    let (name, section) = (preset.name, preset.section.replace("SECRET", "{ env = \"SECRET\" }"));
+    format!(
+        r#"
+[[service]]
+name = "{name}"
+method = "POST"
+path = "/{name}"
+ticket = "single-use"
+price_sat = 10
+upstream = "http://UPSTREAM/base/"
+sms = {{ to = "number", text = "words" }}
+backend = {{ preset = "{name}", {section} }}
+"#
+    )
+}
+
 pub const PRESETS: [Preset; 9] = [
     Preset {
         name: "kannel",
@@ -132,6 +152,7 @@ pub const PRESETS: [Preset; 9] = [
                 Accepted(Some("30")),
             ),
             (200, r#"{"status":"ERR","error":"103"}"#, NotSent),
+            (200, r#"{"data":[{"status":"ERR","error":"103"}]}"#, NotSent),
             (200, r#"{"data":[{"status":"OK"},{"status":"ERR"}]}"#, Unknown),
             (200, "<html>", Unknown),
         ],
@@ -162,6 +183,7 @@ pub const PRESETS: [Preset; 9] = [
             (200, r#"{"data":{"success":true}}"#, Accepted(None)),
             (400, r#"{"message":"device is not enabled"}"#, NotSent),
             (429, r#"{"message":"limit reached"}"#, NotSent),
+            (400, r#"{"success":false,"error":"Failed to send SMS"}"#, Unknown),
         ],
     },
     Preset {
