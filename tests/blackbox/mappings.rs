@@ -183,6 +183,7 @@ fn what_is_missing_or_mistaken_is_named_with_its_line() {
             "path = \"/x\", form = { to = \"{to}\", t = \"{text}\" }, methd",
             "and no credential, since {from} stands nowhere",
         ),
+        ("\"/kannel\"", "\"/kannel\"\nshadow = true", "`shadow` passes requests on as they come"),
         ("/base/\"", "/base/?a=b\"", "is an address without a query"),
         ("sms = { to = \"number\", text = \"words\" }", "", "with [service.sms]"),
         ("\"/kannel\"", "\"/kannel\"\nidempotency = { header = \"K\" }", "put {key} where"),

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import test from 'node:test';
 import {
-  SMS, fillIn, heading, invoiceOf, openBrowser, openPage, pay, shoot, startBackend, startGate,
+  SMS, clickIfThere, fillIn, heading, invoiceOf, openBrowser, openPage, pay, shoot, startBackend, startGate,
 } from './support.mjs';
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -76,7 +76,7 @@ for (const [name, options] of SCREENS) {
     backend.answer = { status: 200, type: 'application/json', body: '{"status":"accepted","id":"4f2a"}' };
     for (let n = 0; n < 50 && !(await heading(page, 'Delivered').isVisible()); n += 1) {
       const again = page.getByRole('button', { name: 'Try again' });
-      if (await again.isVisible()) await again.click();
+      await clickIfThere(again);
       await page.waitForTimeout(300);
     }
     await heading(page, 'Delivered').waitFor();

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import {
-  SMS, begin, fillIn, heading, invoiceOf, openBrowser, openPage, pay, shoot, startBackend, startDemo, startGate, startProxy, until,
+  SMS, begin, clickIfThere, fillIn, heading, invoiceOf, openBrowser, openPage, pay, shoot, startBackend, startDemo, startGate, startProxy, textIfThere,
+  until,
 } from './support.mjs';
 
 test('the whole purchase on the demo, paid on the play wallet’s page', async (t) => {
@@ -94,8 +95,8 @@ test('an invoice that runs out is replaced, and what was paid at the last moment
   const shown = page.getByLabel('Invoice', { exact: true });
   const second = await until(async () => {
     const renew = page.getByRole('button', { name: 'Get a new invoice' });
-    if (await renew.isVisible()) await renew.click({ timeout: 1000 }).catch(() => {});
-    const invoice = (await shown.isVisible()) ? await shown.textContent() : first;
+    await clickIfThere(renew);
+    const invoice = await textIfThere(shown);
     return invoice !== first && invoice;
   });
   await pay(gate.wallet, second);
@@ -119,7 +120,7 @@ test('a backend that is down after the payment: tried again, no second payment',
   await until(async () => {
     if (await heading(page, 'Delivered').isVisible()) return true;
     const again = page.getByRole('button', { name: 'Try again' });
-    if (await again.isVisible()) await again.click();
+    await clickIfThere(again);
     return false;
   });
   assert.equal(backend.asked.length, 1);
@@ -301,7 +302,7 @@ test('an invoice that ran out on the page and was paid all the same is not bough
   const renew = page.getByRole('button', { name: 'Get a new invoice' });
   await until(async () => {
     if (await heading(page, 'Delivered').isVisible()) return true;
-    if (await renew.isVisible()) await renew.click({ timeout: 1000 }).catch(() => {});
+    await clickIfThere(renew);
     return false;
   });
   const kept = await page.evaluate(() => Object.keys(localStorage).length);

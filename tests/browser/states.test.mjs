@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 import {
-  SMS, begin, fillIn, heading, invoiceOf, openBrowser, pay, startBackend, startGate, until,
+  SMS, begin, clickIfThere, fillIn, heading, invoiceOf, openBrowser, pay, startBackend, startGate, until,
 } from './support.mjs';
 
 test('the field at fault is named beside it', async (t) => {
@@ -36,7 +36,7 @@ test('what nobody knows is said, and a refusal of the service too', async (t) =>
   await until(async () => {
     if (await heading(page, 'Nobody knows yet').isVisible()) return true;
     const again = page.getByRole('button', { name: 'Try again' });
-    if (await again.isVisible()) await again.click();
+    await clickIfThere(again);
     return false;
   });
   assert.equal(backend.asked.length, 2);

@@ -175,6 +175,17 @@ export async function until(condition, words = 'it never came') {
   }
 }
 
+/** Clicks on what is there, which may be gone by then. */
+export async function clickIfThere(locator) {
+  if (await locator.isVisible()) await locator.click({ timeout: 1000 }).catch(() => {});
+}
+
+/** The text of what is there, which may be gone by then. */
+export async function textIfThere(locator) {
+  if (!(await locator.isVisible())) return undefined;
+  return locator.textContent({ timeout: 1000 }).catch(() => undefined);
+}
+
 /** A browser for the tests of a file. */
 export async function openBrowser(t) {
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] });

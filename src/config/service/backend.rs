@@ -71,9 +71,8 @@ pub(super) fn backend(
     let has_preset = preset.is_some();
     let preset = preset.unwrap_or_default();
     let credentials = credentials(report, folder, given, &preset, has_preset)?;
-    let by_preset = mapping::said(&preset.report(), &preset.words.mapping, &credentials)?;
+    let mut by_preset = mapping::said(&preset.report(), &preset.words.mapping, &credentials)?;
     let mut own = mapping::said(report, &words.mapping, &credentials)?;
-    let mut by_preset = by_preset;
     let id = own.id.take().or(by_preset.id.take());
     let Parts { template, path, query, headers } = mapping::parts(by_preset, own).map_err(fault)?;
     names_number_and_text(&template).map_err(fault)?;
@@ -158,6 +157,11 @@ fn refuse_what_it_replaces(
         let what = "[service.backend] is for `ticket = \"single-use\"` with [service.sms], which \
                     names the number and the text";
         return Err(report.at(given.span(), what));
+    }
+    if let Some(shadow) = written.shadow.as_ref().filter(|shadow| *shadow.get_ref()) {
+        let what = "`shadow` passes requests on as they come, which a mapped backend doesn't take, \
+                    and with your credentials: leave it out";
+        return Err(report.at(shadow.span(), what));
     }
     if let Some(key) = &written.idempotency {
         let what = "`idempotency` has no meaning beside [service.backend]: put {key} where your \
