@@ -2,11 +2,12 @@
 //! with a channel between them.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::support::ports::free_port;
 use crate::support::{send_signal, wait_until};
 
 /// Where the programs are; built if they aren't there.
@@ -63,10 +64,6 @@ impl Drop for Daemon {
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
     }
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn words(words: &[&str]) -> Vec<String> {

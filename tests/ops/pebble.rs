@@ -1,12 +1,12 @@
 //! Pebble, the certificate authority for trying things out, with a DNS that leads every name here.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+pub use crate::support::ports::free_port;
 use crate::support::wait_until;
 
 /// The version that is built.
@@ -19,11 +19,6 @@ pub struct Pebble {
     pub http_port: u16,
     pub tls_port: u16,
     processes: Vec<Child>,
-}
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Builds it into the cache, once.

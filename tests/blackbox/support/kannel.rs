@@ -2,12 +2,13 @@
 //! the oracle for "sent exactly once".
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::ports::free_port;
 use super::{install_if_missing, send_signal, wait_until};
 
 pub struct Kannel {
@@ -28,7 +29,7 @@ impl Kannel {
             "Kannel is needed: install Debian's packages kannel and kannel-extras"
         );
         let folder = tempfile::tempdir().unwrap();
-        let [admin, boxes, centre_port, sendsms] = free_ports();
+        let [admin, boxes, centre_port, sendsms] = [(); 4].map(|()| free_port());
         std::fs::write(
             folder.path().join("kannel.conf"),
             config(admin, boxes, centre_port, sendsms),
@@ -102,11 +103,6 @@ fn run(folder: &Path, program: &str, arguments: &[&str], log: &str) -> Child {
         .stderr(errors)
         .spawn()
         .unwrap()
-}
-
-fn free_ports() -> [u16; 4] {
-    let listeners = [(); 4].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
 fn config(admin: u16, boxes: u16, centre: u16, sendsms: u16) -> String {

@@ -10,6 +10,7 @@ pub mod ledger_file;
 pub mod payer;
 mod play;
 pub mod pooler;
+pub mod ports;
 pub mod postgres;
 pub mod presets;
 pub mod process;
