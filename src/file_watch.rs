@@ -53,7 +53,8 @@ impl WatchedFile {
         let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let stands_still = looks.seen == now;
         looks.seen = now;
-        if looks.read == now || !stands_still {
+        // What could not be read is read again, so that whoever was told hears that it can.
+        if (looks.read == now && looks.told.is_none()) || !stands_still {
             return None;
         }
         match read(&self.path) {
@@ -113,6 +114,17 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(file.look().is_none());
         assert!(file.look().unwrap().is_err(), "gone");
+        assert!(file.look().is_none(), "once");
+        std::fs::write(&path, "three").unwrap();
+        assert!(file.look().is_none());
+        assert_eq!(file.look().unwrap().unwrap(), "three");
+        let away = folder.path().with_extension("away");
+        std::fs::rename(folder.path(), &away).unwrap();
+        assert!(file.look().is_none());
+        assert!(file.look().unwrap().is_err(), "its folder is gone");
+        std::fs::rename(&away, folder.path()).unwrap();
+        assert!(file.look().is_none());
+        assert_eq!(file.look().unwrap().unwrap(), "three", "the same, and it can be read");
         assert!(file.look().is_none(), "once");
         std::fs::write(&path, [0xff]).unwrap();
         assert!(file.look().is_none());

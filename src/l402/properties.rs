@@ -76,6 +76,7 @@ fn caveats() -> impl Strategy<Value = Vec<u8>> {
         Just("sms_valid_until".to_owned()),
         Just("sms_request".to_owned()),
         Just("sms_price_msat".to_owned()),
+        Just("sms_segments".to_owned()),
         Just("preimage".to_owned()),
         "[a-z_]{0,12}",
     ];
@@ -241,6 +242,7 @@ proptest! {
             prop_assert_eq!(ticket.kind, Kind::SingleUse { request: REQUEST });
             prop_assert_eq!(ticket.payment_hash, preimage().payment_hash());
             prop_assert_eq!(ticket.price_msat, PRICE_MSAT);
+            prop_assert_eq!(ticket.segments, None);
         }
     }
 

@@ -70,11 +70,6 @@ impl CurrentRate {
         (last.age() <= self.settings.age_max).then_some(last.rate)
     }
 
-    /// When it was heard last, if ever.
-    pub fn heard_at(&self) -> Option<UnixTime> {
-        self.known().last.map(|heard| heard.wall)
-    }
-
     /// Why nothing is priced by it, if nothing is.
     pub fn trouble(&self) -> Option<String> {
         if self.now().is_some() {

@@ -18,7 +18,7 @@ use crate::request_digest::RequestDigest;
 use crate::service::request::PaidRequest;
 use crate::service::sms::SentMessage;
 use crate::service::{Offer, Service};
-use crate::upstream::request as upstream_form;
+use crate::upstream::request;
 use crate::upstream::template::Message;
 
 /// By how much a claim outlives the longest time that its try can take.
@@ -57,7 +57,7 @@ impl Job {
         keep: KeepAnswer,
     ) -> Option<Self> {
         let keys = ring.of(attempt.key)?;
-        let request = request(
+        let request = named_request(
             paid.service,
             paid.offer,
             &paid.head.headers,
@@ -115,7 +115,7 @@ pub(super) fn attempt_at(ring: &KeyRing, service: &Service, ticket: &Genuine) ->
 
 /// What goes upstream for an order that was sold with so many segments, with our names for it, and
 /// whether it has the one that it is to be known by. `None` if it can't be written.
-pub(super) fn request(
+pub(super) fn named_request(
     service: &Service,
     offer: &Offer,
     headers: &HeaderMap,
@@ -146,18 +146,8 @@ pub(super) fn request(
     Some((request, is_named))
 }
 
-/// What goes upstream; `None` if it can't be written.
-pub(super) fn upstream_request(
-    paid: &PaidRequest<'_>,
-    order: &Order,
-    segments: Option<u32>,
-) -> Option<Request<Bytes>> {
-    request_of(paid.service, paid.offer, &paid.head.headers, order, segments)
-}
-
-/// The same of a client that sends these header fields, for an order that was sold with so many
-/// segments.
-fn request_of(
+/// The same as it came, without our names for it.
+pub(super) fn request_of(
     service: &Service,
     offer: &Offer,
     headers: &HeaderMap,
@@ -170,7 +160,7 @@ fn request_of(
     let (upstream, method, forwarded) =
         (&service.upstream, &service.method, &offer.forward_headers);
     let (query, body) = (sent.query(), sent.body().clone());
-    upstream_form::paid(upstream, method, headers, forwarded, content_type, query, body)
+    request::paid(upstream, method, headers, forwarded, content_type, query, body)
 }
 
 /// Tells the backend the name by which payer and operator may speak of the request.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::exchange::{Asker, Exchange, Reply, send};
 use super::finished::{Ending, NotSent, Redeemed, WhoseTry, answer};
 use super::in_flight::Entry;
-use super::job::{Job, KeepAnswer, attempt_at, put_reference, upstream_request};
+use super::job::{Job, KeepAnswer, attempt_at, put_reference, request_of};
 use super::run::Runner;
 use super::stored_answer::passed_on;
 use crate::answer::body::Held;
@@ -86,7 +86,8 @@ async fn uncounted(
     pass: &VerifiedPass,
     log: &mut RequestLog<'_>,
 ) -> Result<Redeemed, Problem> {
-    let mut request = upstream_request(paid, order, None).ok_or_else(problems::internal)?;
+    let request = request_of(paid.service, paid.offer, &paid.head.headers, order, None);
+    let mut request = request.ok_or_else(problems::internal)?;
     let keys = runner.ring.get(pass.ticket().key).ok_or_else(problems::internal)?;
     put_reference(paid.service, keys, &pass.ticket().payment_hash, &mut request);
     let (service, started) = (paid.service, Instant::now());

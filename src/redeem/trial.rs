@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::{Asker, Exchange, Reply, send};
-use super::job::request;
+use super::job::named_request;
 use crate::keys::Keys;
 use crate::order::Order;
 use crate::outcome::Outcome;
@@ -40,7 +40,7 @@ pub async fn send_once(
     // No header field of a client's goes with it.
     let segments = offer.price(order).ok().and_then(|(_, segments)| segments);
     let (request, is_named) =
-        request(service, offer, &HeaderMap::new(), (order, segments), keys, &ticket)?;
+        named_request(service, offer, &HeaderMap::new(), (order, segments), keys, &ticket)?;
     if !is_named {
         return None;
     }

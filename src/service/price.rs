@@ -2,8 +2,7 @@
 
 use super::Offer;
 use super::pricing::Pricing;
-use super::sms::{measured, number};
-use crate::order::schema::Fault;
+use super::sms::{fault, measured, number};
 use crate::order::{Order, Unfit};
 use crate::price::Msat;
 use crate::price::tariff::{NotPriced, Price};
@@ -77,11 +76,6 @@ impl Offer {
 
     fn unlisted(&self, expected: &str) -> Unfit {
         let field = self.sms.as_ref().map_or("", |sms| &sms.to);
-        Unfit::Schema(vec![Fault {
-            field: field.to_owned(),
-            rule: "price".to_owned(),
-            expected: expected.to_owned(),
-            sentence: format!("`{field}` has to be {expected}"),
-        }])
+        Unfit::Schema(vec![fault(field, "price", expected.to_owned())])
     }
 }

@@ -129,13 +129,15 @@ impl fmt::Display for Pricing {
                 (amount(table.cheapest().price), amount(table.dearest().price))
             }
         };
-        match (low == high, low.split_once(' '), high.split_once(' ')) {
-            (true, ..) => write!(f, "{low}{each}"),
-            (false, Some((low, unit)), Some((_, same))) if unit == same => {
-                write!(f, "{low} to {high}{each}, by where the message goes")
-            }
-            _ => write!(f, "{low} to {high}{each}, by where the message goes"),
+        if low == high {
+            return write!(f, "{low}{each}");
         }
+        // The unit is said once, where it is one.
+        let low = match (low.split_once(' '), high.split_once(' ')) {
+            (Some((number, unit)), Some((_, other))) if unit == other => number,
+            _ => &low,
+        };
+        write!(f, "{low} to {high}{each}, by where the message goes")
     }
 }
 

@@ -62,7 +62,8 @@ pub(super) fn refuse_denied(offer: &Offer, order: &Order) -> Result<(), Unfit> {
     }
 }
 
-fn fault(member: &str, rule: &str, expected: String) -> Fault {
+/// What is wrong with a member of an order.
+pub(super) fn fault(member: &str, rule: &str, expected: String) -> Fault {
     let sentence = format!("`{member}` has to be {expected}");
     Fault { field: member.to_owned(), rule: rule.to_owned(), expected, sentence }
 }
