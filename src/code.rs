@@ -10,19 +10,23 @@ pub enum Retry {
     SameTicket,
     /// The same request with a new payment, or for the first time.
     NewTicket,
+    /// Another request with the same ticket, once.
+    ChangedRequest,
     /// Nothing: this request will not do.
     Never,
 }
 
 impl Retry {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::SameTicket, Self::NewTicket, Self::Never];
+    pub const ALL: [Self; 4] =
+        [Self::SameTicket, Self::NewTicket, Self::ChangedRequest, Self::Never];
 
     /// The word in the body.
     pub const fn word(self) -> &'static str {
         match self {
             Self::SameTicket => "same-ticket",
             Self::NewTicket => "new-ticket",
+            Self::ChangedRequest => "changed-request",
             Self::Never => "never",
         }
     }
@@ -72,6 +76,8 @@ codes! {
     DeliveredAnswerNotKept = "delivered-answer-not-kept", OK, Never;
     /// How a ticket stands.
     Status = "status", OK, Never;
+    /// A backend's news of messages.
+    Heard = "heard", OK, Never;
     /// One of our own pages, descriptions or files.
     Page = "page", OK, Never;
     /// What a request would cost.
@@ -129,6 +135,9 @@ codes! {
 
     /// The ticket is unused, but was bought for another request.
     TicketForAnotherRequest = "ticket-for-another-request", UNPROCESSABLE_ENTITY, SameTicket;
+    /// The upstream will never take this request, and nothing was sent: the ticket may be handed in
+    /// once more, with another request of its service that costs no more.
+    OrderRefused = "order-refused", UNPROCESSABLE_ENTITY, ChangedRequest;
     /// The ticket is a pass, and its service sells single requests by now.
     PassNotTaken = "pass-not-taken", UNPROCESSABLE_ENTITY, Never;
     /// The ticket is paid, by the node's word, and was handed in without its preimage.
@@ -139,6 +148,8 @@ codes! {
     RetryLater = "retry-later", TOO_MANY_REQUESTS, SameTicket;
     /// This client, or all together, have too many unpaid challenges.
     TooManyUnpaid = "too-many-unpaid", TOO_MANY_REQUESTS, NewTicket;
+    /// So many messages were sent to this number, or in this day: there is room again later.
+    MessageLimit = "message-limit", TOO_MANY_REQUESTS, SameTicket;
     /// This client asks for prices, or pictures of invoices, too often.
     TooManyQuestions = "too-many-questions", TOO_MANY_REQUESTS, NewTicket;
     /// More at once than Farebox takes.

@@ -4,9 +4,11 @@
 
 use hkdf::Hkdf;
 use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::hmac::hmac_sha256;
+use crate::number_hash::NumberHash;
 use crate::payment_hash::PaymentHash;
 
 /// 32 random bytes from which every key is derived. Whoever has them can forge tickets.
@@ -53,6 +55,15 @@ impl MasterSecret {
     }
 }
 
+/// Which request of a ticket's: the upstream would take one for a repeat of the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhichRequest {
+    /// The one that it was bought for.
+    Bought,
+    /// The one that took its place once it was refused.
+    Rebound,
+}
+
 /// The sub-keys of one master secret, for one network.
 pub struct Keys {
     root: Zeroizing<[u8; 32]>,
@@ -60,6 +71,8 @@ pub struct Keys {
     idempotency: Zeroizing<[u8; 32]>,
     reference: Zeroizing<[u8; 32]>,
     place: Zeroizing<[u8; 32]>,
+    number: Zeroizing<[u8; 32]>,
+    report: Zeroizing<[u8; 32]>,
     seal: Zeroizing<[u8; 32]>,
     fingerprint: Fingerprint,
 }
@@ -74,6 +87,8 @@ impl Keys {
             idempotency: Zeroizing::new(secret.derive("idempotency")),
             reference: Zeroizing::new(secret.derive("reference")),
             place: Zeroizing::new(secret.derive("place")),
+            number: Zeroizing::new(secret.derive("number")),
+            report: Zeroizing::new(secret.derive("report")),
             seal: Zeroizing::new(secret.derive("seal")),
             fingerprint: Fingerprint(secret.derive("fingerprint")),
         }
@@ -91,19 +106,60 @@ impl Keys {
 
     /// The key by which an upstream throws repeats of this ticket's request away: 32 hex digits
     /// that tell nothing of the ticket.
-    pub fn idempotency_key(&self, payment_hash: &PaymentHash) -> String {
-        name(&self.idempotency, payment_hash)
+    pub fn idempotency_key(&self, payment_hash: &PaymentHash, request: WhichRequest) -> String {
+        let which: &[u8] = match request {
+            WhichRequest::Bought => b"",
+            WhichRequest::Rebound => b"rebound",
+        };
+        name(&self.idempotency, &[payment_hash.as_bytes(), which])
     }
 
     /// The name by which payer, operator and upstream can speak of this ticket's request: 32 hex
     /// digits that tell nothing of the ticket, and no key against repeats.
     pub fn reference(&self, payment_hash: &PaymentHash) -> String {
-        name(&self.reference, payment_hash)
+        name(&self.reference, &[payment_hash.as_bytes()])
     }
 
     /// Keys the hashes of the places that requests are sent to.
     pub fn place_key(&self) -> &[u8; 32] {
         &self.place
+    }
+
+    /// Names a telephone number to which a service sends, without telling it. The length keeps one
+    /// from running into the other.
+    pub fn number_hash(&self, service: &str, number: &str) -> NumberHash {
+        let length = (service.len() as u64).to_be_bytes();
+        let parts: [&[u8]; 3] = [&length, service.as_bytes(), number.as_bytes()];
+        let hash = hmac_sha256(&self.number, &parts);
+        NumberHash::from_bytes(hash.first_chunk().copied().unwrap_or_default())
+    }
+
+    /// What an address has in it at which a backend reports on one message: the reference, and what
+    /// nobody else can add to it. 64 hex digits.
+    pub fn report_token(&self, reference: &str) -> String {
+        format!("{reference}{}", self.report_proof(&[b"message", reference.as_bytes()]))
+    }
+
+    /// The reference in such a token; `None` if these keys didn't make it.
+    pub fn reference_of<'t>(&self, token: &'t str) -> Option<&'t str> {
+        let (reference, proof) = token.split_at_checked(32)?;
+        let own = self.report_proof(&[b"message", reference.as_bytes()]);
+        bool::from(own.as_bytes().ct_eq(proof.as_bytes())).then_some(reference)
+    }
+
+    /// What the address has in it at which a service's backend reports on all messages: 32 hex
+    /// digits.
+    pub fn inbound_secret(&self, service: &str) -> String {
+        self.report_proof(&[b"service", service.as_bytes()])
+    }
+
+    /// Whether it is that.
+    pub fn is_inbound_secret(&self, service: &str, given: &str) -> bool {
+        self.inbound_secret(service).as_bytes().ct_eq(given.as_bytes()).into()
+    }
+
+    fn report_proof(&self, parts: &[&[u8]]) -> String {
+        name(&self.report, parts)
     }
 
     /// Seals what only the operator may read.
@@ -117,8 +173,8 @@ impl Keys {
     }
 }
 
-fn name(key: &[u8; 32], payment_hash: &PaymentHash) -> String {
-    let mut text = hex::encode(hmac_sha256(key, &[payment_hash.as_bytes()]));
+fn name(key: &[u8; 32], parts: &[&[u8]]) -> String {
+    let mut text = hex::encode(hmac_sha256(key, parts));
     text.truncate(32);
     text
 }

@@ -43,6 +43,7 @@ pub mod listed;
 /// From sockets to requests.
 pub mod listen;
 /// The first digits of telephone numbers.
+pub mod number_hash;
 pub mod number_prefix;
 /// The operator's listener.
 pub mod ops;
@@ -70,6 +71,7 @@ pub mod rate_limit;
 pub mod record;
 /// From a verified ticket to one outcome.
 pub mod redeem;
+pub mod reports;
 /// What binds a ticket to a request.
 pub mod request_digest;
 /// From "no ticket" to a 402.

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod cors;
 pub mod html;
+pub mod order_problems;
 pub mod page_settings;
 pub mod problem;
 pub mod problems;
@@ -43,4 +44,18 @@ pub fn json(
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// What a backend gets that has told us something: its word, or nothing.
+pub fn heard(word: String) -> Answer {
+    let is_silent = word.is_empty();
+    let mut response = Response::new(Body::Whole(Full::from(word)));
+    if is_silent {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    } else {
+        let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, plain);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Answer { response, code: Code::Heard }
 }

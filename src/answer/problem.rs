@@ -87,6 +87,15 @@ impl Problem {
         self
     }
 
+    /// With what the upstream answered: its status, and its words, cleaned.
+    pub fn upstream_said(self, status: u16, words: Option<&str>) -> Self {
+        let problem = self.with("upstreamStatus", status);
+        match words {
+            Some(words) => problem.with("upstreamSays", words),
+            None => problem,
+        }
+    }
+
     /// The status that it is said with.
     pub fn status_code(&self) -> StatusCode {
         self.0.status

@@ -287,12 +287,7 @@ pub fn upstream_unreachable(retry_after: Duration) -> Problem {
 pub fn upstream_refused(status: u16, words: Option<&str>, retry_after: Duration) -> Problem {
     let detail = "The service behind this gate refused the request. Nothing was sent, and the \
                   ticket stays valid: send the same request again later, no second payment.";
-    let problem = Problem::new(Code::UpstreamRefused, detail).after(retry_after);
-    let problem = problem.with("upstreamStatus", status);
-    match words {
-        Some(words) => problem.with("upstreamSays", words),
-        None => problem,
-    }
+    Problem::new(Code::UpstreamRefused, detail).after(retry_after).upstream_said(status, words)
 }
 
 /// Nobody knows whether the request of a ticket was served.
@@ -380,6 +375,12 @@ pub fn too_many_of_pass() -> Problem {
     let detail = "Too many requests on this pass are under way at once. Nothing was sent: send \
                   the same request again once one of them has ended.";
     Problem::new(Code::TooBusy, detail).after(BUSY_RETRY_AFTER)
+}
+
+/// A backend's news can't be written down.
+pub fn report_not_taken() -> Problem {
+    let detail = "This can't be written down at the moment: say it again later.";
+    Problem::new(Code::LedgerDown, detail).after(DOWN_RETRY_AFTER).retry(Retry::Never)
 }
 
 /// There is no place for one more stream of events.

@@ -14,8 +14,8 @@ use super::master_secret::no_secret;
 use super::open_ledger::{SECRET_NOTE_INTERVAL, open_ledger};
 use super::sold;
 use crate::config::{Config, LedgerPlace};
-use crate::gate::Gate;
 use crate::gate::current::CurrentGate;
+use crate::gate::{Gate, Rooms};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
@@ -28,6 +28,7 @@ use crate::record::access_log::AccessLog;
 use crate::record::metrics::Metrics;
 use crate::record::request_log::Recorder;
 use crate::redeem::Redeem;
+use crate::reports::Reports;
 use crate::sale::Sale;
 use crate::sale::unpaid_limit::UnpaidLimit;
 use crate::service::Catalogue;
@@ -47,6 +48,7 @@ pub(super) struct App {
     pub(super) payments: Option<Arc<Payments>>,
     pub(super) redeem: Arc<Redeem>,
     pub(super) sale: Arc<Sale>,
+    pub(super) reports: Arc<Reports>,
     pub(super) gate: Arc<CurrentGate>,
     pub(super) metrics: Arc<Metrics>,
     /// Where the SQLite ledger lies; `None` where it doesn't.
@@ -103,13 +105,7 @@ impl SharedParts {
         let current = Arc::new(CurrentCatalogue::new(Arc::clone(&catalogue)));
         let shared = || (Arc::clone(&ring), Arc::clone(&ledger));
         let stopping = CancellationToken::new();
-        let unpaid =
-            UnpaidLimit::new(settings.unpaid_per_client, settings.unpaid_total, settings.expiry);
-        let unpaid = Arc::new(unpaid);
-        let freed = Arc::clone(&unpaid);
-        // A ticket that is verified as paid counts as unpaid no more.
-        let on_paid = move |hash: &PaymentHash| freed.redeemed(hash, Instant::now());
-        let tickets = Arc::new(Tickets::new(Arc::clone(&ring), on_paid));
+        let (unpaid, tickets) = tickets(&settings, &ring);
         let payments = settings.detects_payments.then(|| {
             let ((_, ledger), node) = (shared(), Arc::clone(&node));
             Arc::new(Payments::new(Arc::clone(&current), ledger, node, settings.node_name))
@@ -129,16 +125,17 @@ impl SharedParts {
             let stopping = stopping.clone();
             Arc::new(Status::new(tickets, ring, ledger, payments, settings.expiry, stopping))
         });
+        let reports = Arc::new(Reports::new(Arc::clone(&ring), Arc::clone(&ledger)));
         let recorder = Recorder { metrics: Arc::clone(&metrics), access };
-        let gate = Gate::new(
-            catalogue,
+        let rooms = Rooms {
             tickets,
-            payments.clone(),
-            Arc::clone(&redeem),
-            Arc::clone(&sale),
+            payments: payments.clone(),
+            redeem: Arc::clone(&redeem),
+            sale: Arc::clone(&sale),
             status,
-            recorder,
-        );
+            reports: Arc::clone(&reports),
+        };
+        let gate = Gate::new(catalogue, rooms, recorder);
         App {
             catalogue: current,
             maker,
@@ -148,6 +145,7 @@ impl SharedParts {
             payments,
             redeem,
             sale,
+            reports,
             gate: Arc::new(CurrentGate::new(gate)),
             metrics,
             disk: settings.disk,
@@ -156,6 +154,17 @@ impl SharedParts {
             stopping,
         }
     }
+}
+
+/// What counts unpaid challenges, and what verifies tickets: one that is verified as paid counts as
+/// unpaid no more.
+fn tickets(settings: &RoomSettings, ring: &Arc<KeyRing>) -> (Arc<UnpaidLimit>, Arc<Tickets>) {
+    let unpaid =
+        UnpaidLimit::new(settings.unpaid_per_client, settings.unpaid_total, settings.expiry);
+    let unpaid = Arc::new(unpaid);
+    let freed = Arc::clone(&unpaid);
+    let on_paid = move |hash: &PaymentHash| freed.redeemed(hash, Instant::now());
+    (unpaid, Arc::new(Tickets::new(Arc::clone(ring), on_paid)))
 }
 
 /// What the config says to the rooms.

@@ -237,6 +237,7 @@ fn operators(
         payments: app.payments.clone(),
         redeem: Arc::clone(&app.redeem),
         sale: Arc::clone(&app.sale),
+        reports: Arc::clone(&app.reports),
         certificate: app.certificates.as_ref().map(validity),
         connections: {
             let places = Arc::clone(&reload.places);

@@ -3,8 +3,10 @@
 mod check;
 mod demo;
 mod failure;
+mod inbound;
 mod ledger;
 mod manual;
+mod numbers;
 mod ops_client;
 mod play;
 mod print;
@@ -22,6 +24,7 @@ use lightning_invoice::Bolt11Invoice;
 use self::check::send::Sending;
 use self::check::unit::UnitCheck;
 use self::ledger::LedgerCommand;
+use self::numbers::NumbersCommand;
 use self::print::complain;
 use self::tickets::export::ExportFormat;
 use self::tickets::{Output, Wanted};
@@ -84,6 +87,22 @@ enum Command {
         #[command(subcommand)]
         command: TicketsCommand,
     },
+    /// Say that nothing is sold to a telephone number, or that messages are sold to it again; asks
+    /// the `serve` that runs here.
+    Numbers {
+        /// The config file; else farebox.toml here, else /etc/farebox/farebox.toml.
+        #[arg(long, global = true)]
+        config: Option<PathBuf>,
+        #[command(subcommand)]
+        command: NumbersCommand,
+    },
+    /// Print where backends report on messages and hand on what phones send, a line for each
+    /// service: secret addresses, for the backends alone.
+    Inbound {
+        /// The config file; else farebox.toml here, else /etc/farebox/farebox.toml.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Copy the record of tickets, and say that a copy was put back.
     Ledger {
         /// The config file; else farebox.toml here, else /etc/farebox/farebox.toml.
@@ -133,7 +152,7 @@ enum Command {
 enum TicketsCommand {
     /// The newest tickets, a line each.
     List {
-        /// Only those that are claimed, free, delivered, parked or revoked.
+        /// Only those that are claimed, free, delivered, parked, revoked or refused.
         #[arg(long, value_parser = state)]
         state: Option<State>,
         /// No more than these.
@@ -146,7 +165,7 @@ enum TicketsCommand {
         #[arg(value_parser = hash)]
         ticket: PaymentHash,
     },
-    /// Say what became of a parked ticket.
+    /// Say what became of a parked ticket, or free a refused one.
     #[command(group = clap::ArgGroup::new("outcome").required(true))]
     Resolve {
         /// Its payment hash, or its invoice.
@@ -206,7 +225,7 @@ impl TicketsCommand {
 
 fn state(word: &str) -> Result<State, String> {
     crate::ops::tickets::state_of(word)
-        .ok_or_else(|| "one of claimed, free, delivered, parked, revoked".to_owned())
+        .ok_or_else(|| "one of claimed, free, delivered, parked, revoked, refused".to_owned())
 }
 
 fn time(text: &str) -> Result<UnixTime, String> {
@@ -275,6 +294,10 @@ pub fn run() -> ExitCode {
             Command::Tickets { config, output, command } => {
                 tickets::run(&config_file(config), command.wanted(), output).await
             }
+            Command::Numbers { config, command } => {
+                numbers::run(&config_file(config), command).await
+            }
+            Command::Inbound { config } => inbound::run(&config_file(config)),
             Command::Ledger { config, command } => ledger::run(&config_file(config), command).await,
             Command::Demo { gate, wallet, outbox, state_dir } => {
                 demo::run(gate, wallet, outbox, state_dir).await

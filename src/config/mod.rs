@@ -123,13 +123,20 @@ impl Config {
         let written: Written = toml::from_str(text).map_err(|error| report.toml(&error))?;
         let folder = folder(path);
         let state_dir = state_dir(folder, written.state_dir);
+        let listen = written.listen.check(&report, folder, &state_dir)?;
+        let tickets = written.tickets.check(&report, state_dir.clone())?;
         let detects_payments = written.lnd.detect_payments;
         let rate = written.rate.map(|rate| rate.check(&report)).transpose()?;
         let rate = rate.map(|settings| Arc::new(CurrentRate::new(settings)));
-        let shared = service::Shared { folder, detects_payments, rate: rate.as_ref() };
+        let shared = service::Shared {
+            folder,
+            public_url: listen.public_url.as_deref(),
+            lifetime: tickets.lifetime,
+            detects_payments,
+            rate: rate.as_ref(),
+        };
         let services = service::check_all(&report, &shared, written.service)?;
         let readable_secrets = readable::readable_by_all(text, folder, &state_dir);
-        let listen = written.listen.check(&report, folder, &state_dir)?;
         let ops = written.ops.check(&report, folder)?;
         own_addresses::check(&report, &listen, &ops, &services)?;
         Ok(Self {
@@ -143,7 +150,7 @@ impl Config {
             detects_payments,
             lnd: written.lnd.node(&report, folder)?,
             ledger: written.ledger.check(&report, folder, &state_dir)?,
-            tickets: written.tickets.check(&report, state_dir)?,
+            tickets,
             limits: written.limits.check(&report)?,
             log: written.log.check(&report)?,
             pages: written.pages.check(&report, folder)?,

@@ -30,6 +30,7 @@ use crate::pages::Pages;
 use crate::payment::Payments;
 use crate::record::request_log::{Recorder, RequestLog};
 use crate::redeem::{Redeem, Redeemed};
+use crate::reports::Reports;
 use crate::sale::Sale;
 use crate::send_end::SendEnd;
 use crate::service::request::PaidRequest;
@@ -48,28 +49,49 @@ pub struct Gate {
     sale: Arc<Sale>,
     /// `None` where payments aren't detected.
     status: Option<Arc<Status>>,
+    reports: Arc<Reports>,
     pages: Pages,
     recorder: Recorder,
     /// Places for requests whose bodies are waited for.
     reading: Arc<ReadingPlaces>,
 }
 
+/// The rooms that requests go through.
+pub struct Rooms {
+    /// Verifies what clients hand in.
+    pub tickets: Arc<Tickets>,
+    /// What the node says was paid; `None` where payments aren't detected.
+    pub payments: Option<Arc<Payments>>,
+    /// From a verified ticket to one outcome.
+    pub redeem: Arc<Redeem>,
+    /// From no ticket to a 402.
+    pub sale: Arc<Sale>,
+    /// How tickets stand; `None` where payments aren't detected.
+    pub status: Option<Arc<Status>>,
+    /// Hears backends.
+    pub reports: Arc<Reports>,
+}
+
 /// Most header fields of a request, as hyper has it for HTTP/1: in HTTP/2 one may be a byte.
 const FIELDS_MAX: usize = 100;
 
 impl Gate {
-    /// From the rooms. `payments` and `status` are `None` where payments aren't detected.
-    pub fn new(
-        catalogue: Arc<Catalogue>,
-        tickets: Arc<Tickets>,
-        payments: Option<Arc<Payments>>,
-        redeem: Arc<Redeem>,
-        sale: Arc<Sale>,
-        status: Option<Arc<Status>>,
-        recorder: Recorder,
-    ) -> Self {
+    /// For what is served, from the rooms.
+    pub fn new(catalogue: Arc<Catalogue>, rooms: Rooms, recorder: Recorder) -> Self {
+        let Rooms { tickets, payments, redeem, sale, status, reports } = rooms;
         let (reading, pages) = (Arc::default(), Pages::new(Arc::clone(&catalogue)));
-        Self { catalogue, tickets, payments, redeem, sale, status, pages, recorder, reading }
+        Self {
+            catalogue,
+            tickets,
+            payments,
+            redeem,
+            sale,
+            status,
+            reports,
+            pages,
+            recorder,
+            reading,
+        }
     }
 
     /// The same rooms, for what another catalogue has.
@@ -82,6 +104,7 @@ impl Gate {
             redeem: Arc::clone(&self.redeem),
             sale: Arc::clone(&self.sale),
             status: self.status.clone(),
+            reports: Arc::clone(&self.reports),
             recorder: self.recorder.clone(),
             reading: Arc::clone(&self.reading),
         }

@@ -9,17 +9,19 @@ use hyper::{Method, Request};
 
 use super::body::{self, Asking, Whole};
 use super::navigation::is_read;
-use super::own_paths::OwnPath;
+use super::own_paths::{OwnPath, SecretAddress};
 use super::{Gate, route};
 use crate::answer::problem::Problem;
-use crate::answer::{Answer, problems};
+use crate::answer::{self, Answer, problems};
 use crate::client::Client;
 use crate::order::Takes;
 use crate::pages;
 use crate::record::request_log::RequestLog;
+use crate::reports::NotHeard;
 use crate::send_end::SendEnd;
 use crate::service::Service;
 use crate::service::base_url::Reached;
+use crate::service::reports::News;
 use crate::service::request::PaidRequest;
 
 impl Gate {
@@ -58,6 +60,12 @@ impl Gate {
                 body::discard(request, limits).await;
                 answer
             }
+            OwnPath::Report(_) | OwnPath::Inbound(_) => {
+                let reading = &self.reading;
+                let asking = Asking { client, send_end, reading, forward_headers: &[] };
+                let whole = body::whole(request, limits, asking).await?;
+                self.news(&own, &whole).await
+            }
             OwnPath::Quote(_) | OwnPath::QuoteDescribed | OwnPath::Qr => {
                 let taken = match own {
                     OwnPath::Qr => self.sale.take_picture(client),
@@ -73,6 +81,26 @@ impl Gate {
                 let whole = body::whole(request, limits, asking).await?;
                 self.question(&own, client, whole).await
             }
+        }
+    }
+
+    /// Answers a backend that has news of messages.
+    async fn news(&self, own: &OwnPath, whole: &Whole) -> Result<Answer, Problem> {
+        let news = News::new(whole.head.uri.query().unwrap_or_default(), &whole.body);
+        let (reports, catalogue) = (&self.reports, &self.catalogue);
+        let heard = match own {
+            OwnPath::Report(SecretAddress { service, secret }) => {
+                reports.of_message(catalogue, service, secret, &news).await
+            }
+            OwnPath::Inbound(SecretAddress { service, secret }) => {
+                reports.of_service(catalogue, service, secret, &news).await
+            }
+            _ => Err(NotHeard::NoSuchAddress),
+        };
+        match heard {
+            Ok(text) => Ok(answer::heard(text)),
+            Err(NotHeard::NoSuchAddress) => Err(problems::no_such_service()),
+            Err(NotHeard::LedgerDown) => Err(problems::report_not_taken()),
         }
     }
 
@@ -117,7 +145,9 @@ impl Gate {
                 };
                 self.sale.quote(&request).await
             }
-            OwnPath::Status | OwnPath::Page(_) => Err(problems::no_such_service()),
+            OwnPath::Status | OwnPath::Page(_) | OwnPath::Report(_) | OwnPath::Inbound(_) => {
+                Err(problems::no_such_service())
+            }
         }
     }
 

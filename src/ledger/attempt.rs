@@ -1,10 +1,12 @@
 //! Somebody hands in a ticket, and what that is decided by beside its row.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::row::ClaimId;
+use super::messages::MessageClaim;
+use super::row::{ClaimId, Rebound};
 use crate::era::Era;
-use crate::keys::Fingerprint;
+use crate::keys::{Fingerprint, WhichRequest};
 use crate::payment_hash::PaymentHash;
 use crate::place::Place;
 use crate::request_digest::RequestDigest;
@@ -20,11 +22,12 @@ pub struct Attempt {
     /// The ticket.
     pub hash: PaymentHash,
     /// Name of the service.
-    pub service: std::sync::Arc<str>,
-    /// Digest of the request that the ticket was bought for.
+    pub service: Arc<str>,
+    /// Digest of the request that it was handed in with; of one that is nothing to the ticket, of
+    /// the one that it was bought for.
     pub request: RequestDigest,
-    /// Whether that is the request it was handed in with.
-    pub own_request: bool,
+    /// What that is to the ticket.
+    pub asked: Asked,
     /// The secret that signed it.
     pub key: Fingerprint,
     /// When it was minted, by its own word.
@@ -44,11 +47,41 @@ pub struct Attempt {
     pub remembered: Option<Duration>,
     /// What is asked for, sealed, so that the operator can be shown what a parked ticket was for.
     pub sealed: Option<Vec<u8>>,
+    /// The text message that it is for, where such are counted or followed.
+    pub message: Option<Arc<MessageClaim>>,
     /// How long this try may take at most; past that, where several instances share a ledger, its
     /// ticket is parked.
     pub lease: Duration,
     /// Name of this try.
     pub claim: ClaimId,
+}
+
+/// What the request that a ticket is handed in with is to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// The one that it was bought for.
+    Bought,
+    /// The one that its row has in place of a refused one.
+    Rebound,
+    /// Another one, which is sold today, and may take the place of a refused one.
+    Instead {
+        /// What it costs today, in msat.
+        price_msat: u64,
+        /// What is kept of it.
+        rebound: Rebound,
+    },
+    /// Another one.
+    Other,
+}
+
+impl Asked {
+    /// Which of its ticket's requests it is, should it be granted.
+    pub fn which_request(self) -> WhichRequest {
+        match self {
+            Self::Bought | Self::Other => WhichRequest::Bought,
+            Self::Rebound | Self::Instead { .. } => WhichRequest::Rebound,
+        }
+    }
 }
 
 /// The life of the tickets of tests.
@@ -63,7 +96,7 @@ impl Attempt {
             hash: PaymentHash::from_bytes([ticket; 32]),
             service: "sms".into(),
             request: RequestDigest::from_bytes([7; 32]),
-            own_request: true,
+            asked: Asked::Bought,
             key: Fingerprint::from_bytes([9; 16]),
             minted: UnixTime::from_seconds(1),
             era: TEST_ERA,
@@ -73,6 +106,7 @@ impl Attempt {
             place: Some(Place::from_bytes([1; 16])),
             remembered: None,
             sealed: None,
+            message: None,
             lease: Duration::from_secs(60),
             claim: ClaimId::from_bytes([claim; 16]),
         }

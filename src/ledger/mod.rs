@@ -9,6 +9,7 @@ pub mod error;
 pub mod id;
 mod journal;
 mod limits;
+pub mod messages;
 pub mod postgres;
 mod revoked;
 mod row;
@@ -31,10 +32,14 @@ use self::changes::{Changes, Subscription};
 use self::clock::Moment;
 use self::error::LedgerError;
 use self::journal::Journal;
+use self::messages::{
+    Delivery, DeliveryState, RefusedNumber, ReportName, Reported, RoomQuery, Standing,
+};
 use self::revoked::Revoked;
 use self::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use self::store::{Claimed, Exported, LedgerStore, Settled, Settlement, Waiting};
 use crate::keys::Fingerprint;
+use crate::number_hash::NumberHash;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -295,6 +300,39 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Exported>, LedgerError> {
         self.store.export(after, limit).await
+    }
+
+    /// See `Messages::standing`.
+    pub async fn standing(&self, asked: RoomQuery) -> Result<Standing, LedgerError> {
+        self.store.standing(asked).await
+    }
+
+    /// See `Messages::report`.
+    pub async fn report(
+        &self,
+        name: ReportName,
+        state: DeliveryState,
+    ) -> Result<Option<Reported>, LedgerError> {
+        let reported = self.store.report(name, state).await?;
+        if let Some(reported) = reported.as_ref().filter(|reported| reported.is_news) {
+            self.changes.notify(&reported.ticket);
+        }
+        Ok(reported)
+    }
+
+    /// See `Messages::delivery`.
+    pub async fn delivery(&self, ticket: PaymentHash) -> Result<Option<Delivery>, LedgerError> {
+        self.store.delivery(ticket).await
+    }
+
+    /// See `Messages::refuse_number`.
+    pub async fn refuse_number(&self, refused: RefusedNumber) -> Result<(), LedgerError> {
+        self.store.refuse_number(refused).await
+    }
+
+    /// See `Messages::allow_numbers`.
+    pub async fn allow_numbers(&self, numbers: Vec<NumberHash>) -> Result<bool, LedgerError> {
+        self.store.allow_numbers(numbers).await
     }
 
     /// See `Accounts::unredeemed`.

@@ -1,7 +1,7 @@
 //! What a ledger knows of a ticket.
 
 use super::clock::Moment;
-use crate::keys::Fingerprint;
+use crate::keys::{Fingerprint, WhichRequest};
 use crate::place::Place;
 use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
@@ -36,12 +36,15 @@ pub enum State {
     Parked,
     /// Taken back by the operator.
     Revoked,
+    /// The upstream certainly did nothing, and never will for its request: it may be handed in once
+    /// more with another one.
+    Refused,
 }
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Claimed, Self::Free, Self::Delivered, Self::Parked, Self::Revoked];
+    pub const ALL: [Self; 6] =
+        [Self::Claimed, Self::Free, Self::Delivered, Self::Parked, Self::Revoked, Self::Refused];
 
     /// The number by which ledgers store it.
     pub const fn number(self) -> i16 {
@@ -51,6 +54,7 @@ impl State {
             Self::Delivered => 3,
             Self::Parked => 4,
             Self::Revoked => 5,
+            Self::Refused => 6,
         }
     }
 
@@ -67,7 +71,27 @@ impl State {
             Self::Delivered => "delivered",
             Self::Parked => "parked",
             Self::Revoked => "revoked",
+            Self::Refused => "refused",
         }
+    }
+}
+
+/// The request of a ticket was refused for good, and another one took its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rebound {
+    /// How many segments of a text message were priced with it, if they were counted.
+    pub segments: Option<u32>,
+}
+
+impl Rebound {
+    /// The number by which ledgers store it.
+    pub fn number(self) -> i64 {
+        self.segments.map_or(0, i64::from)
+    }
+
+    /// Back from a ledger.
+    pub fn of_number(number: i64) -> Self {
+        Self { segments: u32::try_from(number).ok().filter(|count| *count > 0) }
     }
 }
 
@@ -76,8 +100,10 @@ impl State {
 pub struct Row {
     /// Name of the service that it was handed in to.
     pub service: String,
-    /// Digest of the request that it was bought for.
+    /// Digest of the request that it was bought for, or of that which took its place.
     pub request: RequestDigest,
+    /// Set once another request took the place of a refused one: it happens once.
+    pub rebound: Option<Rebound>,
     /// The secret that signed it; `None` for one that was revoked before it was ever handed in.
     pub key: Option<Fingerprint>,
     /// When it was minted, by its own word.
@@ -108,12 +134,18 @@ pub struct Row {
 }
 
 impl Row {
+    /// Which request it has.
+    pub fn which_request(&self) -> WhichRequest {
+        if self.rebound.is_some() { WhichRequest::Rebound } else { WhichRequest::Bought }
+    }
+
     /// Of a ticket that was revoked before it was ever handed in; it is remembered until
     /// `valid_until` (Unix seconds), and then as long as any.
     pub(super) fn never_handed_in(valid_until: u64, now: Moment) -> Self {
         Self {
             service: String::new(),
             request: RequestDigest::NONE,
+            rebound: None,
             key: None,
             minted: UnixTime::from_millis(0),
             valid_until,

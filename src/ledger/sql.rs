@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::accounts::{ChallengeState, DAY_S};
 use super::limits::{CLOSED_FOR, PRUNE_STEP};
-use super::state::{RETRY_DELAY_FIRST, RETRY_DELAY_MAX, State};
+use super::state::{Asked, RETRY_DELAY_FIRST, RETRY_DELAY_MAX, State};
 use crate::outcome::Outcome;
 
 /// Fills the names in a statement with their numbers, so that each stands in Rust only:
@@ -21,8 +21,12 @@ pub(super) fn fill(statement: &str) -> String {
     .map(|(word, state)| (word, i64::from(state.number())));
     let others = [
         ("was_delivered", i64::from(outcome_number(Outcome::Delivered))),
+        ("was_refused", i64::from(outcome_number(Outcome::Refused))),
         ("was_not_sent", i64::from(outcome_number(Outcome::NotSent))),
         ("is_unknown", i64::from(outcome_number(Outcome::Unknown))),
+        ("bought", i64::from(asked_number(Asked::Bought))),
+        ("instead", i64::from(INSTEAD)),
+        ("other", i64::from(asked_number(Asked::Other))),
         ("day_s", signed(DAY_S)),
         ("day_ms", signed(DAY_S * 1000)),
         ("closed_for_s", signed(CLOSED_FOR.as_secs())),
@@ -42,6 +46,29 @@ pub(super) const fn outcome_number(outcome: Outcome) -> i32 {
         Outcome::Delivered => 1,
         Outcome::NotSent => 2,
         Outcome::Unknown => 3,
+        Outcome::Refused => 4,
+    }
+}
+
+/// The number by which a statement is told what a request is to its ticket.
+pub(super) const fn asked_number(asked: Asked) -> i32 {
+    match asked {
+        Asked::Other => 0,
+        Asked::Bought => 1,
+        Asked::Rebound => 2,
+        Asked::Instead { .. } => INSTEAD,
+    }
+}
+
+const INSTEAD: i32 = 3;
+
+/// The price of a request that is to take another's place, and what is kept of it.
+pub(super) fn instead(asked: Asked) -> (Option<i64>, Option<i64>) {
+    match asked {
+        Asked::Instead { price_msat, rebound } => {
+            (Some(signed(price_msat)), Some(rebound.number()))
+        }
+        Asked::Bought | Asked::Rebound | Asked::Other => (None, None),
     }
 }
 

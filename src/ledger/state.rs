@@ -5,17 +5,20 @@
 //!                 |  \---> parked --> delivered | free   (the operator, a look-up, or the try
 //!                 |           |                           itself, late)
 //!                 |           \-----> claimed            (again, where the upstream knows our key)
-//!                 \------> free --> claimed
-//! free, claimed --> parked                              (a restore)
+//!                 |------> free --> claimed
+//!                 \------> refused --> claimed           (once, with another request)
+//!                             \-----> free              (the operator)
+//! free, claimed, refused --> parked                     (a restore)
 //! claimed --> free, parked                              (never confirmed, and taken back)
 //! (no row, another era) --> parked
 //! ```
 
 use std::time::Duration;
 
-pub use super::attempt::{Attempt, ClaimRules, FIRST_CLAIM_GRACE, Marks, first_claim_until};
+pub use super::attempt::{Asked, Attempt, ClaimRules, FIRST_CLAIM_GRACE, Marks, first_claim_until};
 use super::clock::Moment;
-pub use super::row::{ClaimId, Row, State};
+use super::messages::NoRoom;
+pub use super::row::{ClaimId, Rebound, Row, State};
 use crate::outcome::Outcome;
 use crate::time::UnixTime;
 
@@ -43,6 +46,13 @@ pub enum Claim {
     },
     /// Unused, but bought for another request.
     OtherRequest,
+    /// Its request will never be served, and nothing happened.
+    Refused {
+        /// Whether another request may take its place.
+        may_change: bool,
+    },
+    /// It would be granted, but so many messages were sent.
+    NoRoom(NoRoom),
     /// It buys nothing any more, or not here.
     Rejected(RejectReason),
 }
@@ -75,7 +85,8 @@ pub fn claim(
     let Some(row) = row else { return first_claim(attempt, now, &rules.marks) };
     let answer = match row.state {
         State::Revoked => Claim::Rejected(RejectReason::Revoked),
-        _ if !attempt.own_request || row.request != attempt.request => {
+        _ if may_rebind(row, attempt) => Claim::Granted,
+        _ if attempt.asked == Asked::Other || row.request != attempt.request => {
             Claim::Rejected(RejectReason::UsedForAnother)
         }
         State::Claimed => Claim::Busy,
@@ -93,6 +104,7 @@ pub fn claim(
             }
             _ => Claim::Granted,
         },
+        State::Refused => Claim::Refused { may_change: row.rebound.is_none() },
     };
     // What comes after a try that nobody knows of can't say that nothing happened.
     let maybe_delivered = row.maybe_delivered || row.state == State::Parked;
@@ -100,6 +112,11 @@ pub fn claim(
     let first_try = if row.state == State::Parked { row.first_try.earlier(&now) } else { now };
     let next = (answer == Claim::Granted).then(|| Row {
         state: State::Claimed,
+        request: attempt.request,
+        rebound: match attempt.asked {
+            Asked::Instead { rebound, .. } if row.state == State::Refused => Some(rebound),
+            _ => row.rebound,
+        },
         claim: attempt.claim,
         maybe_delivered,
         place: attempt.place,
@@ -109,6 +126,15 @@ pub fn claim(
         ..row.clone()
     });
     (answer, next)
+}
+
+/// Whether another request takes the place of a refused one.
+fn may_rebind(row: &Row, attempt: &Attempt) -> bool {
+    let Asked::Instead { price_msat, .. } = attempt.asked else { return false };
+    row.state == State::Refused
+        && row.rebound.is_none()
+        && row.request != attempt.request
+        && price_msat <= row.price_msat
 }
 
 /// Whether the upstream throws this try away should it know an earlier one: it is the very place
@@ -125,13 +151,14 @@ fn first_claim(attempt: &Attempt, now: Moment, marks: &Marks) -> (Claim, Option<
     if is_over || attempt.minted_valid_until <= marks.watermark {
         return (Claim::Rejected(RejectReason::Expired), None);
     }
-    if !attempt.own_request {
+    if attempt.asked != Asked::Bought {
         return (Claim::OtherRequest, None);
     }
     let is_unknown = marks.is_of_another_life(attempt.era, attempt.minted);
     let row = Row {
         service: attempt.service.to_string(),
         request: attempt.request,
+        rebound: None,
         key: Some(attempt.key),
         minted: attempt.minted,
         valid_until: attempt.minted_valid_until,
@@ -156,15 +183,17 @@ pub fn settle(row: &Row, claim: ClaimId, outcome: Outcome, now: Moment) -> Resul
     let state = match outcome {
         Outcome::Delivered => State::Delivered,
         Outcome::NotSent if !row.maybe_delivered => State::Free,
-        Outcome::NotSent | Outcome::Unknown => State::Parked,
+        Outcome::Refused if !row.maybe_delivered => State::Refused,
+        Outcome::NotSent | Outcome::Refused | Outcome::Unknown => State::Parked,
     };
     match row.state {
         // Whoever parked it knew less than who made this very try.
         State::Claimed | State::Parked if row.state == State::Claimed || state != State::Parked => {
-            let attempts = row.attempts.saturating_add(u32::from(outcome == Outcome::NotSent));
+            let did_nothing = matches!(outcome, Outcome::NotSent | Outcome::Refused);
+            let attempts = row.attempts.saturating_add(u32::from(did_nothing));
             let maybe_delivered = match outcome {
                 Outcome::Delivered => false,
-                Outcome::NotSent => row.maybe_delivered,
+                Outcome::NotSent | Outcome::Refused => row.maybe_delivered,
                 Outcome::Unknown => true,
             };
             Ok(Row { state, attempts, maybe_delivered, changed: now, ..row.clone() })
@@ -174,7 +203,8 @@ pub fn settle(row: &Row, claim: ClaimId, outcome: Outcome, now: Moment) -> Resul
     }
 }
 
-/// What the operator, or a look-up at the upstream, says of a parked ticket.
+/// What the operator, or a look-up at the upstream, says of a parked ticket; the operator may also
+/// free a refused one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Resolution {
     /// It was delivered.
@@ -183,20 +213,19 @@ pub enum Resolution {
     Release,
 }
 
-/// Ends a ticket's being parked. `claim` is the try that was judged: what is said of one says
-/// nothing of a later one.
+/// Ends a ticket's being parked, or refused. `claim` is the try that was judged: what is said of
+/// one says nothing of a later one.
 pub fn resolve(
     row: &Row,
     claim: ClaimId,
     resolution: Resolution,
     now: Moment,
 ) -> Result<Row, Stale> {
-    if row.state != State::Parked || row.claim != claim {
-        return Err(Stale);
-    }
-    let state = match resolution {
-        Resolution::Delivered => State::Delivered,
-        Resolution::Release => State::Free,
+    let state = match (row.state, resolution) {
+        _ if row.claim != claim => return Err(Stale),
+        (State::Parked, Resolution::Delivered) => State::Delivered,
+        (State::Parked | State::Refused, Resolution::Release) => State::Free,
+        _ => return Err(Stale),
     };
     // Released, it needn't wait: the tries that count were before it was parked.
     let (attempts, maybe_delivered, since_restore) = (0, false, false);
@@ -212,12 +241,13 @@ pub fn revoke(row: &Row, now: Moment) -> Row {
 pub fn restored(row: &Row, now: Moment) -> Result<Row, Stale> {
     match row.state {
         // Where it was sent to since, nobody knows either. One that was under way may have been
-        // served before the copy: what is said of the time since says nothing of that.
-        State::Free | State::Claimed => Ok(Row {
+        // served before the copy: what is said of the time since says nothing of that. In place of
+        // a refused request another one may have been served.
+        State::Free | State::Claimed | State::Refused => Ok(Row {
             state: State::Parked,
             maybe_delivered: true,
             place: None,
-            since_restore: row.state == State::Free,
+            since_restore: row.state != State::Claimed,
             changed: now,
             ..row.clone()
         }),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ledger::attempt::TEST_ERA;
+use crate::request_digest::RequestDigest;
 
 const NOW: Moment = at(UnixTime::from_seconds(1_000_000));
 const RULES: ClaimRules = ClaimRules {
@@ -38,7 +39,7 @@ fn answer(row: &Row, attempt: &Attempt, now: Moment) -> Claim {
 
 #[test]
 fn the_table() {
-    let (own, other) = (attempt(2), Attempt { own_request: false, ..attempt(2) });
+    let (own, other) = (attempt(2), Attempt { asked: Asked::Other, ..attempt(2) });
     let later = later(Duration::from_secs(3600));
     assert_eq!(claim(None, &own, NOW, &RULES).0, Claim::Granted);
     assert_eq!(claim(None, &other, NOW, &RULES).0, Claim::OtherRequest);
@@ -184,6 +185,36 @@ fn who_made_the_try_may_still_say_for_certain_how_it_ended() {
     assert_eq!(settle(&parked, ClaimId::from_bytes([9; 16]), Outcome::NotSent, NOW), Err(Stale));
     let unknown = settle(&parked, row.claim, Outcome::Unknown, NOW).unwrap();
     assert_eq!(unknown.state, State::Parked);
+}
+
+/// Promise 1: one other request, which costs no more, and only after a refusal.
+#[test]
+fn another_request_takes_the_place_of_a_refused_one_once() {
+    let refused = settled(Outcome::Refused);
+    assert_eq!(refused.state, State::Refused);
+    assert_eq!(answer(&refused, &attempt(2), NOW), Claim::Refused { may_change: true });
+    let rebound = Rebound { segments: None };
+    let instead = |price_msat| Attempt {
+        request: RequestDigest::from_bytes([6; 32]),
+        asked: Asked::Instead { price_msat, rebound },
+        ..attempt(2)
+    };
+    let used = Claim::Rejected(RejectReason::UsedForAnother);
+    assert_eq!(answer(&refused, &instead(100_001), NOW), used);
+    for row in [claimed(), settled(Outcome::NotSent), settled(Outcome::Unknown)] {
+        assert_eq!(answer(&row, &instead(1), NOW), used, "{row:?}");
+    }
+    let taken = claim(Some(&refused), &instead(100_000), NOW, &RULES).1.unwrap();
+    assert_eq!((taken.rebound, taken.price_msat), (Some(rebound), 100_000));
+    assert_eq!(answer(&taken, &attempt(3), NOW), used);
+    // Never confirmed, it was taken all the same: the payer sends it again.
+    let free = withdraw(&taken, taken.claim).unwrap();
+    let again = Attempt { asked: Asked::Rebound, ..instead(0) };
+    assert_eq!(answer(&free, &again, later(RETRY_DELAY_MAX)), Claim::Granted);
+    let twice = settle(&taken, taken.claim, Outcome::Refused, NOW).unwrap();
+    assert_eq!(answer(&twice, &again, NOW), Claim::Refused { may_change: false });
+    let third = Attempt { request: RequestDigest::from_bytes([5; 32]), ..instead(1) };
+    assert_eq!(answer(&twice, &third, NOW), used);
 }
 
 #[test]

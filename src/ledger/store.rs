@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::accounts::Accounts;
 use super::clock::Moment;
 use super::error::{LedgerError, Reply};
+use super::messages::{Messages, RefusedNumber};
 use super::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use super::stored_answer::StoredAnswer;
 use crate::keys::Fingerprint;
@@ -36,6 +37,8 @@ pub struct Settlement {
     pub outcome: Outcome,
     /// The answer to keep; only with `Outcome::Delivered`.
     pub answer: Option<StoredAnswer>,
+    /// To whom nothing is sold from now on; only with `Outcome::Refused`.
+    pub refused: Option<RefusedNumber>,
 }
 
 /// Whether a settlement found its row as it left it.
@@ -92,7 +95,7 @@ pub type CommitObserver = Box<dyn Fn(Duration) + Send + Sync>;
 ///
 /// Every method may be called again after an error. An error from `claim` means: not granted, and
 /// if the row was written all the same, the ledger takes it back by itself.
-pub trait LedgerStore: Accounts + Send + Sync {
+pub trait LedgerStore: Accounts + Messages + Send + Sync {
     /// Decides and records in one durable step.
     fn claim(&self, attempt: Attempt) -> Reply<'_, Claimed>;
 

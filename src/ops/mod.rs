@@ -5,8 +5,10 @@ pub mod audit;
 pub mod guard;
 mod health;
 mod metrics;
+mod news;
 pub mod reload;
 mod response;
+mod services;
 pub mod tickets;
 
 use std::convert::Infallible;
@@ -23,7 +25,7 @@ use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +44,7 @@ use crate::payment_hash::PaymentHash;
 use crate::record::lines::Lines;
 use crate::record::metrics::Metrics;
 use crate::redeem::Redeem;
+use crate::reports::Reports;
 use crate::sale::Sale;
 use crate::service::Service;
 use crate::service::current::CurrentCatalogue;
@@ -71,6 +74,8 @@ pub struct Ops {
     pub redeem: Arc<Redeem>,
     /// Open challenges, and invoices that are made ahead.
     pub sale: Arc<Sale>,
+    /// Hears backends that are inside.
+    pub reports: Arc<Reports>,
     /// From and until when the certificate is valid that payers see; `None` for plain HTTP.
     pub certificate: Option<Validity>,
     /// Connections of payers, and how many there may be.
@@ -111,7 +116,7 @@ impl Ops {
                 let _place = place;
                 let service = service_fn(|request| {
                     let ops = &ops;
-                    async move { Ok::<_, Infallible>(answer(ops, actor, &request).await) }
+                    async move { Ok::<_, Infallible>(answer(ops, actor, request).await) }
                 });
                 let _ = hyper::server::conn::http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -123,8 +128,11 @@ impl Ops {
     }
 }
 
-async fn answer(ops: &Ops, actor: Actor, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    let path = request.uri().path();
+async fn answer(ops: &Ops, actor: Actor, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if Ops::is_of_news(request.uri().path()) {
+        return ops.hear(request).await;
+    }
+    let (request, path) = (&request, request.uri().path());
     if ["/tickets", "/services", "/reload"].iter().any(|guarded| path.starts_with(guarded)) {
         return guarded(ops, actor, request).await;
     }
@@ -162,7 +170,7 @@ async fn guarded(ops: &Ops, actor: Actor, request: &Request<Incoming>) -> Respon
     }
     let path = request.uri().path();
     match path.strip_prefix("/services") {
-        Some(rest) => about_services(ops, actor, request.method(), rest),
+        Some(rest) => ops.about_services(actor, request.method(), rest).await,
         None if path == "/reload" && request.method() == Method::POST => {
             info!(target: AUDIT, by = %actor, "operator: asked for a reload");
             reload::answer(&ops.reloads).await
@@ -170,21 +178,6 @@ async fn guarded(ops: &Ops, actor: Actor, request: &Request<Incoming>) -> Respon
         None if path.starts_with("/reload") => say(StatusCode::BAD_REQUEST, "POST /reload"),
         None => about_tickets(ops, actor, request).await,
     }
-}
-
-/// `POST /services/NAME/open`: the operator has set right what stopped its sales.
-fn about_services(ops: &Ops, actor: Actor, method: &Method, rest: &str) -> Response<Full<Bytes>> {
-    let name = rest.strip_prefix('/').and_then(|rest| rest.strip_suffix("/open"));
-    let Some(name) = name.filter(|_| method == Method::POST) else {
-        return say(StatusCode::BAD_REQUEST, "POST /services/<name>/open");
-    };
-    let catalogue = ops.catalogue.load();
-    let Some(service) = catalogue.services.iter().find(|service| &*service.name == name) else {
-        return say(StatusCode::NOT_FOUND, "there is no such service");
-    };
-    let was_stopped = service.upstream.sale_stop.open();
-    info!(target: AUDIT, by = %actor, service = name, was_stopped, "operator: opened the sale");
-    text(StatusCode::OK, "application/json", format!("{}\n", json!({ "opened": was_stopped })))
 }
 
 /// What the operator says of a parked ticket says something of its backend, too.

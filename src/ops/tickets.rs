@@ -75,8 +75,8 @@ pub enum TicketCommandError {
     /// There is no such ticket.
     #[error("no such ticket was ever handed in")]
     Unknown,
-    /// Only parked tickets can be resolved.
-    #[error("the ticket is not parked, so there is nothing to resolve")]
+    /// Only parked tickets can be resolved, and refused ones released.
+    #[error("the ticket is neither parked nor refused, so there is nothing to resolve")]
     NotParked,
     /// The ledger says no.
     #[error(transparent)]
@@ -129,6 +129,10 @@ pub async fn answer(
     let Some(hash) = command.ticket() else { return Ok(Value::Null) };
     let row = ledger.show(hash).await?.ok_or(TicketCommandError::Unknown)?;
     let mut shown = show(ring, &hash, &row);
+    if let (Some(delivery), Value::Object(members)) = (ledger.delivery(hash).await?, &mut shown) {
+        let (state, at) = (delivery.state.word(), delivery.at.rfc_3339());
+        members.insert("delivery".to_owned(), json!({ "state": state, "at": at }));
+    }
     // As it lies there: only the holder of the master secret can read it.
     if let (Some(sealed), Value::Object(members)) = (ledger.sealed(hash).await?, &mut shown) {
         members.insert("sealedOrder".to_owned(), STANDARD.encode(sealed).into());
@@ -240,7 +244,7 @@ fn show(ring: Option<&KeyRing>, hash: &PaymentHash, row: &Row) -> Value {
         "service": row.service,
         "state": row.state.word(),
         "reference": keys.map(|keys| keys.reference(hash)),
-        "idempotencyKey": keys.map(|keys| keys.idempotency_key(hash)),
+        "idempotencyKey": keys.map(|keys| keys.idempotency_key(hash, row.which_request())),
         "attempts": row.attempts,
         "mintedAt": row.minted.rfc_3339(),
         "triedAt": row.place.map(|_| row.first_try.wall.rfc_3339()),

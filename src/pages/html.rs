@@ -125,6 +125,10 @@ pub(super) fn problem(frame: &Frame<'_>, problem: Problem) -> Answer {
         Retry::SameTicket => {
             Some("If you have paid, you won't pay again: your ticket stays valid.")
         }
+        Retry::ChangedRequest => Some(
+            "You won't pay again: your ticket can be used once more, with another request that \
+             costs no more.",
+        ),
         Retry::NewTicket | Retry::Never => None,
     };
     let template = ProblemPage {

@@ -6,6 +6,7 @@ use super::description::{Described, Description, ForSale};
 use super::object::put;
 use super::pricing;
 use crate::code::Code;
+use crate::ledger::messages::DeliveryState;
 use crate::order::Takes;
 use crate::service::{QUOTE_PATH, STATUS_PATH};
 
@@ -274,6 +275,9 @@ fn status() -> Value {
               "schema": { "type": "integer", "minimum": 1, "maximum": 60 } },
             { "name": "state", "in": "query", "description": "The state that is known",
               "schema": { "type": "string" } },
+            { "name": "delivery", "in": "query",
+              "description": "How far the message is known to have come",
+              "schema": { "enum": DeliveryState::ALL.map(DeliveryState::word) } },
         ],
         "responses": {
             "200": {
@@ -281,7 +285,17 @@ fn status() -> Value {
                 "content": { "application/json": { "schema": {
                     "type": "object", "required": ["state", "paymentHash", "service"],
                     "properties": {
-                        "state": { "type": "string" }, "paymentHash": { "type": "string" },
+                        "state": { "type": "string" },
+                        "delivery": {
+                            "description": "How far a text message has come, where its backend \
+                                            reports",
+                            "type": "object", "required": ["state", "at"],
+                            "properties": {
+                                "state": { "enum": DeliveryState::ALL.map(DeliveryState::word) },
+                                "at": { "type": "string", "format": "date-time" },
+                            },
+                        },
+                        "paymentHash": { "type": "string" },
                         "service": { "type": "string" }, "reference": { "type": "string" },
                         "validUntil": { "type": "integer" },
                     },

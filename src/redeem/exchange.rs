@@ -9,7 +9,7 @@ use hyper::header::HeaderMap;
 use hyper::{Request, Response, StatusCode};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::stored_answer::{Read, UpstreamRefusal, keep, read, refusal};
 use crate::answer::stored::Overflow;
@@ -89,8 +89,8 @@ impl Asker<'_> {
             let done = self.ask(request.clone(), send_by).await;
             match done.outcome {
                 Outcome::Delivered => return done,
-                Outcome::NotSent if !maybe_delivered => return done,
-                Outcome::NotSent | Outcome::Unknown => maybe_delivered = true,
+                Outcome::NotSent | Outcome::Refused if !maybe_delivered => return done,
+                Outcome::NotSent | Outcome::Refused | Outcome::Unknown => maybe_delivered = true,
             }
             let left = remembered.unwrap_or_default().saturating_sub(started.elapsed());
             let Some(pause) = pauses.next().filter(|pause| **pause < left) else {
@@ -141,7 +141,7 @@ impl Asker<'_> {
                 }
                 None => Exchange { answer: Some(keep(service, head, body)), overflow, ..done },
             },
-            Outcome::NotSent => {
+            Outcome::NotSent | Outcome::Refused => {
                 let words = body.as_ref().filter(|_| !is_coded);
                 let refusal = Some(refusal(service, &head, words, order));
                 Exchange { refusal, ..done }
@@ -186,6 +186,11 @@ impl Asker<'_> {
             Outcome::NotSent => {
                 let status = status.as_u16();
                 warn!(service, status, "the upstream refused: nothing was sent");
+            }
+            // It is about what was ordered, and about nothing of the operator's.
+            Outcome::Refused => {
+                let status = status.as_u16();
+                return info!(service, status, "the upstream refused for good: nothing was sent");
             }
             Outcome::Unknown => {
                 let status = status.as_u16();

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::stored_answer::UpstreamRefusal;
 use crate::answer::problem::Problem;
 use crate::answer::stored::{Overflow, delivered, replayed};
-use crate::answer::{Answer, problems};
+use crate::answer::{Answer, order_problems, problems};
 use crate::code::Code;
+use crate::ledger::messages::NoRoom;
 use crate::ledger::state::{Claim, RejectReason};
 use crate::ledger::store::Claimed;
 use crate::ledger::stored_answer::StoredAnswer;
@@ -36,12 +37,16 @@ pub(super) enum Ending {
     Replay(Option<StoredAnswer>),
     /// Certainly nothing happened.
     NotSent(NotSent),
+    /// Certainly nothing happened, and with this request nothing ever will.
+    Refused(Option<UpstreamRefusal>, MayChange),
     /// Nobody knows.
     Parked,
     /// Somebody else holds it.
     Busy,
     /// Tried again too soon.
     RetryLater(Duration),
+    /// So many messages were sent.
+    NoRoom(NoRoom),
     /// It buys nothing any more.
     Rejected(Code),
     /// Unused, and bought for another request.
@@ -58,6 +63,9 @@ impl Ending {
             // A grant that nobody can use; not reached by a caller that asks for one.
             Claim::Granted | Claim::Busy => Self::Busy,
             Claim::Parked => Self::Parked,
+            Claim::Refused { may_change: true } => Self::Refused(None, MayChange::Once),
+            Claim::Refused { may_change: false } => Self::Refused(None, MayChange::No),
+            Claim::NoRoom(full) => Self::NoRoom(full),
             Claim::RetryLater { retry_after } => Self::RetryLater(retry_after),
             Claim::OtherRequest => Self::OtherRequest,
             Claim::Rejected(why) => Self::Rejected(match why {
@@ -89,6 +97,30 @@ impl NotSent {
                 self.retry_after.max(refusal.retry_after.unwrap_or_default()),
             ),
         }
+    }
+}
+
+/// Whether another request may be handed in with what paid for a refused one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum MayChange {
+    /// A single-use ticket, whose first request it was.
+    Once,
+    /// A pass.
+    Always,
+    /// It took the place of a refused one already.
+    No,
+}
+
+/// What the payer of a refused request is told.
+pub(super) fn refused_problem(refusal: Option<&UpstreamRefusal>, may_change: MayChange) -> Problem {
+    let problem = match may_change {
+        MayChange::Once => order_problems::order_refused(),
+        MayChange::Always => order_problems::order_refused_of_pass(),
+        MayChange::No => order_problems::order_refused_again(),
+    };
+    match refusal {
+        Some(refusal) => problem.upstream_said(refusal.status, refusal.words.as_deref()),
+        None => problem,
     }
 }
 
@@ -129,9 +161,11 @@ pub(super) fn answer(
             replayed(&StoredAnswer { status: 200, headers: Vec::new(), body: None })
         }
         Ending::NotSent(not_sent) => Err(not_sent.problem()),
+        Ending::Refused(refusal, may_change) => Err(refused_problem(refusal.as_ref(), *may_change)),
         Ending::Parked => Err(problems::parked()),
         Ending::Busy => Err(problems::in_flight()),
         Ending::RetryLater(pause) => Err(problems::retry_later(*pause)),
+        Ending::NoRoom(full) => Err(order_problems::no_room_yet(*full)),
         Ending::OtherRequest => Err(problems::for_another_request()),
         Ending::LedgerDown => Err(problems::ledger_down()),
         Ending::Rejected(why) => return Ok(Redeemed::rejected(*why)),

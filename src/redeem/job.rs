@@ -9,14 +9,15 @@ use hyper::header::{HeaderMap, HeaderValue};
 use tracing::error;
 
 use super::{exchange, sealed_order};
-use crate::keys::{KeyRing, Keys};
+use crate::keys::{KeyRing, Keys, WhichRequest};
 use crate::l402::verify::Genuine;
-use crate::ledger::state::{Attempt, ClaimId};
+use crate::ledger::messages::RefusedNumber;
+use crate::ledger::state::{Asked, Attempt, ClaimId};
 use crate::order::Order;
 use crate::payment_hash::PaymentHash;
 use crate::request_digest::RequestDigest;
 use crate::service::request::PaidRequest;
-use crate::service::sms::SentMessage;
+use crate::service::sms::{SentMessage, number};
 use crate::service::{Offer, Service};
 use crate::upstream::request;
 use crate::upstream::template::Message;
@@ -42,6 +43,8 @@ pub(super) struct Job {
     pub(super) order: Order,
     /// How many segments of a text message it was sold with.
     pub(super) segments: Option<u32>,
+    /// Its number, should nothing ever get to it.
+    pub(super) refused: Option<RefusedNumber>,
     pub(super) request: Request<Bytes>,
     pub(super) keep: KeepAnswer,
 }
@@ -63,7 +66,7 @@ impl Job {
             &paid.head.headers,
             (order, segments),
             keys,
-            &attempt.hash,
+            (&attempt.hash, attempt.asked.which_request()),
         );
         let Some((request, is_named)) = request else {
             let service = &*paid.service.name;
@@ -79,12 +82,21 @@ impl Job {
             &paid.head.headers,
             &paid.offer.forward_headers,
         );
+        let (offer, service) = (paid.offer, paid.service);
+        let reports = service.mapping.as_ref().and_then(|mapping| mapping.reports.as_ref());
+        let name = reports
+            .and_then(|rules| rules.name_of(keys, &attempt.hash, attempt.asked.which_request()));
+        attempt.message = service.message_claim(offer, ring, order, name).map(Arc::new);
+        let number = number(offer.sms.as_ref(), order);
+        let refused = offer.numbers.as_ref().zip(number);
+        let refused =
+            refused.and_then(|(rules, number)| service.refused_number(ring, rules, &number));
         if !is_named {
             // Sold before the key had to be a member of its body: it goes without, and so once.
             (attempt.remembered, attempt.place) = (None, None);
         }
-        let (service, order) = (Arc::clone(paid.service), order.clone());
-        Some(Self { service, ticket, attempt, order, segments, request, keep })
+        let (service, order) = (Arc::clone(service), order.clone());
+        Some(Self { service, ticket, attempt, order, segments, refused, request, keep })
     }
 }
 
@@ -97,7 +109,7 @@ pub(super) fn attempt_at(ring: &KeyRing, service: &Service, ticket: &Genuine) ->
         hash: ticket.payment_hash,
         service: Arc::clone(&service.name),
         request: RequestDigest::NONE,
-        own_request: true,
+        asked: Asked::Bought,
         key: ring.get(ticket.key)?.fingerprint(),
         minted: ticket.minted,
         era: ticket.era,
@@ -107,6 +119,7 @@ pub(super) fn attempt_at(ring: &KeyRing, service: &Service, ticket: &Genuine) ->
         place: service.place(ticket.key),
         remembered: None,
         sealed: None,
+        message: None,
         // The longest time that it can take, with its repeats and a margin.
         lease: exchange::longest(service) + LEASE_MARGIN,
         claim: ClaimId::from_bytes(claim),
@@ -121,17 +134,21 @@ pub(super) fn named_request(
     headers: &HeaderMap,
     (order, segments): (&Order, Option<u32>),
     keys: &Keys,
-    hash: &PaymentHash,
+    (hash, which): (&PaymentHash, WhichRequest),
 ) -> Option<(Request<Bytes>, bool)> {
-    let key = service.key.as_ref().map(|_| keys.idempotency_key(hash));
+    let key = service.key.as_ref().map(|_| keys.idempotency_key(hash, which));
     let mut request = match &service.mapping {
         Some(mapping) => {
             let SentMessage { to, text, measure } = offer.message(order, segments)?;
+            let reference = keys.reference(hash);
+            let reports = mapping.reports.as_ref();
+            let report = reports.map(|rules| rules.address(&service.name, keys, &reference));
             let message = Message {
                 to: &to,
                 text: &text,
                 encoding: measure.encoding,
-                reference: &keys.reference(hash),
+                reference: &reference,
+                report: report.as_deref().unwrap_or_default(),
                 key: key.as_deref().unwrap_or_default(),
             };
             mapping.template.request(&service.upstream, &message)?

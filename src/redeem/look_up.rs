@@ -227,7 +227,8 @@ async fn ask(
     // Another place never saw the name, and this one forgets it.
     let knows_it = row.place.is_some() && row.place == service.place(key);
     let age = runner.ledger.now().at_most_since(&row.first_try);
-    let answer = question(runner, service, lookup, &keys.idempotency_key(hash)).await;
+    let answer =
+        question(runner, service, lookup, &keys.idempotency_key(hash, row.which_request())).await;
     // After the question: a reload may have changed what it means.
     let is_of_now = !look_up.is_retired() && Arc::ptr_eq(&look_up.service(), service);
     let believed = is_of_now && final_now && knows_it && age <= lookup.remembered;

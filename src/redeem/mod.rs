@@ -13,6 +13,7 @@ mod run;
 pub mod sealed_order;
 mod stored_answer;
 pub mod trial;
+mod wanted;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,13 +32,14 @@ use self::look_up::LookUps;
 use self::pass::PassUses;
 use self::recent::RecentAnswers;
 use self::run::{CLAIM_PATIENCE, Runner, published};
+use self::wanted::{Wanted, wanted};
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::answer::stored::replayed;
 use crate::code::Code;
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
-use crate::ledger::state::Attempt;
+use crate::ledger::state::{Asked, Attempt};
 use crate::record::request_log::RequestLog;
 use crate::service::request::PaidRequest;
 use crate::service::{Catalogue, RequestLimits, validate};
@@ -100,7 +102,7 @@ impl Redeem {
         if self.ledger.is_revoked(&hash) {
             return Ok(Redeemed::rejected(Code::TicketRevoked));
         }
-        let Some(order) = verified.order() else {
+        let Some(wanted) = wanted(&self.runner, request, &verified).await? else {
             // A request that couldn't be bought is told so first.
             validate::order(request)?;
             let ending = self.misdirected(request, &verified).await;
@@ -109,33 +111,46 @@ impl Redeem {
         if verified.needs_row() {
             self.refuse_unless_begun(request, &verified).await?;
         }
-        if let Some(stored) = self.runner.recent.get(&hash, verified.request()) {
+        if let Some(stored) = self.runner.recent.get(&hash, wanted.digest) {
             return replayed(&stored).map(Redeemed::Answer);
         }
+        self.one_redemption(request, &verified, &wanted, log).await
+    }
+
+    /// Leads the redemption of a ticket, or waits for whoever does.
+    async fn one_redemption(
+        &self,
+        request: &PaidRequest<'_>,
+        verified: &VerifiedTicket,
+        wanted: &Wanted<'_>,
+        log: &mut RequestLog<'_>,
+    ) -> Result<Redeemed, Problem> {
+        let hash = verified.ticket().payment_hash;
         let patience = Instant::now() + request.catalogue.times.wait;
         loop {
-            let (finished, whose, overflow) =
-                match self.runner.in_flight.enter(hash, verified.request()) {
-                    Entry::Full => return Err(problems::too_many_redemptions()),
-                    Entry::OfAnother => return Ok(Redeemed::rejected(Code::TicketUsed)),
-                    Entry::Follower(mut leader) => {
-                        match timeout_at(patience, published(&mut leader)).await {
-                            Ok(finished) => (finished, WhoseTry::Another, None),
-                            Err(_) => return Err(problems::in_flight()),
-                        }
+            let (finished, whose, overflow) = match self.runner.in_flight.enter(hash, wanted.digest)
+            {
+                Entry::Full => return Err(problems::too_many_redemptions()),
+                Entry::OfAnother => return Ok(Redeemed::rejected(Code::TicketUsed)),
+                Entry::Follower(mut leader) => {
+                    match timeout_at(patience, published(&mut leader)).await {
+                        Ok(finished) => (finished, WhoseTry::Another, None),
+                        Err(_) => return Err(problems::in_flight()),
                     }
-                    Entry::Leader(publish, finished) => {
-                        let ring = &self.runner.ring;
-                        let job = |attempt| {
-                            let sold = (order, verified.ticket().segments);
-                            Job::new(ring, request, hash, sold, attempt, KeepAnswer::Yes)
-                        };
-                        let job = self.attempt(request, &verified).and_then(job);
-                        let (finished, overflow) =
-                            self.runner.start(hash, job, publish, finished).await;
-                        (finished, WhoseTry::Own, overflow)
-                    }
-                };
+                }
+                Entry::Leader(publish, finished) => {
+                    let ring = &self.runner.ring;
+                    let job = |attempt| {
+                        let sold = (&*wanted.order, wanted.segments);
+                        Job::new(ring, request, hash, sold, attempt, KeepAnswer::Yes)
+                    };
+                    let attempt = self.attempt(request, verified, wanted);
+                    let job = attempt.and_then(job);
+                    let (finished, overflow) =
+                        self.runner.start(hash, job, publish, finished).await;
+                    (finished, WhoseTry::Own, overflow)
+                }
+            };
             let finished: Arc<Finished> = finished.ok_or_else(problems::internal)?;
             // Another instance has it: its answer comes by the ledger.
             let is_busy = matches!(finished.ending, Ending::Busy);
@@ -210,7 +225,12 @@ impl Redeem {
         if self.runner.in_flight.is_under_way(&verified.ticket().payment_hash) {
             return Ending::Rejected(Code::TicketUsed);
         }
-        let Some(attempt) = self.attempt(request, verified) else { return Ending::LedgerDown };
+        let ring = &self.runner.ring;
+        let Some(attempt) = attempt_at(ring, request.service, verified.ticket()) else {
+            return Ending::LedgerDown;
+        };
+        let (request, asked) = (verified.request(), Asked::Other);
+        let attempt = Attempt { request, asked, ..attempt };
         match timeout(CLAIM_PATIENCE, self.ledger.claim(attempt)).await {
             Ok(Ok(claimed)) => Ending::of_refused(claimed),
             Ok(Err(_)) | Err(_) => Ending::LedgerDown,
@@ -218,10 +238,15 @@ impl Redeem {
     }
 
     /// A try at a ticket, with a name of its own; `None` if the system has no randomness.
-    fn attempt(&self, request: &PaidRequest<'_>, verified: &VerifiedTicket) -> Option<Attempt> {
+    fn attempt(
+        &self,
+        request: &PaidRequest<'_>,
+        verified: &VerifiedTicket,
+        wanted: &Wanted<'_>,
+    ) -> Option<Attempt> {
         Some(Attempt {
-            request: verified.request(),
-            own_request: verified.order().is_some(),
+            request: wanted.digest,
+            asked: wanted.asked,
             remembered: request.service.remembered,
             ..attempt_at(&self.runner.ring, request.service, verified.ticket())?
         })

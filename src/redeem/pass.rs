@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::exchange::{Asker, Exchange, Reply, send};
-use super::finished::{Ending, NotSent, Redeemed, WhoseTry, answer};
+use super::finished::{Ending, MayChange, NotSent, Redeemed, WhoseTry, answer, refused_problem};
 use super::in_flight::Entry;
 use super::job::{Job, KeepAnswer, attempt_at, put_reference, request_of};
 use super::run::Runner;
@@ -119,6 +119,7 @@ async fn uncounted(
     match (outcome, answer) {
         (Outcome::Delivered, Some(answer)) => delivered(&answer, overflow).map(Redeemed::Answer),
         (Outcome::NotSent, _) => Err(NotSent { refusal, retry_after: retry_delay(1) }.problem()),
+        (Outcome::Refused, _) => Err(refused_problem(refusal.as_ref(), MayChange::Always)),
         (Outcome::Delivered | Outcome::Unknown, _) => Err(problems::pass_outcome_unknown()),
     }
 }

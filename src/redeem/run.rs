@@ -16,18 +16,19 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, warn};
 
 use super::exchange::{Asker, Exchange};
-use super::finished::{Ending, Finished, NotSent};
+use super::finished::{Ending, Finished, MayChange, NotSent};
 use super::in_flight::InFlight;
 use super::job::{Job, KeepAnswer, LEASE_MARGIN};
 use super::recent::RecentAnswers;
 use super::stored_answer::UpstreamRefusal;
 use crate::answer::stored::Overflow;
 use crate::crash_point::crash_point;
-use crate::keys::KeyRing;
+use crate::keys::{KeyRing, WhichRequest};
 use crate::ledger::Ledger;
 use crate::ledger::accounts::JournalEntry;
 use crate::ledger::error::LedgerError;
-use crate::ledger::state::{Attempt, Claim, retry_delay};
+use crate::ledger::messages::RefusedNumber;
+use crate::ledger::state::{Asked, Attempt, Claim, retry_delay};
 use crate::ledger::store::{Claimed, Settled, Settlement};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::outcome::Outcome;
@@ -110,7 +111,7 @@ impl Runner {
     }
 
     async fn run(self: Arc<Self>, job: Job, publish: Publish, overflow: oneshot::Sender<Overflow>) {
-        let Job { service, ticket, attempt, order, segments, request, keep } = job;
+        let Job { service, ticket, attempt, order, segments, refused, request, keep } = job;
         let _leave = LeaveOnDrop { in_flight: &self.in_flight, hash: attempt.hash };
         let finish = |finished| drop(publish.send(Some(Arc::new(finished))));
         crash_point("before-claim");
@@ -126,6 +127,7 @@ impl Runner {
         };
         crash_point("after-claim");
 
+        let may_change = may_change(keep, attempt.asked);
         let started = Instant::now();
         let (answer_max, stopping) = (self.answer_max(), &self.stopping);
         let asker =
@@ -144,22 +146,22 @@ impl Runner {
             service.upstream.sale_stop.parked(ticket, status, Instant::now());
         }
         let kept = answer.clone().filter(|_| keep == KeepAnswer::Yes);
-        let (hash, claim) = (attempt.hash, attempt.claim);
-        let settling = self.settle(Settlement { hash, claim, outcome, answer: kept.clone() });
-        tokio::pin!(settling);
+        let refused = refused.filter(|_| outcome == Outcome::Refused);
+        let settlement = settlement(&attempt, settled_as(outcome, may_change), &kept, refused);
+        let mut settling = pin!(self.settle(settlement));
         let settled = timeout(SETTLE_PATIENCE, &mut settling).await;
         crash_point("after-settle");
         if outcome == Outcome::Delivered {
-            self.ledger.append(JournalEntry::Served(hash));
+            self.ledger.append(JournalEntry::Served(attempt.hash));
             if let Some(kept) = kept {
-                self.recent.insert(hash, attempt.request, kept);
+                self.recent.insert(attempt.hash, attempt.request, kept);
             }
         }
         if let Some(more) = more {
             let _ = overflow.send(more);
         }
         let attempts = settled.as_ref().ok().copied().flatten().unwrap_or(1);
-        let ending = ending(outcome, answer, refusal, attempts);
+        let ending = ending(outcome, answer, refusal, attempts, may_change);
         finish(Finished { ending, upstream, granted: true });
         if settled.is_err() {
             settling.await;
@@ -194,7 +196,7 @@ impl Runner {
         late();
         if let Ok(Claimed { claim: Claim::Granted, .. }) = claiming.await {
             let outcome = Outcome::NotSent;
-            self.settle(Settlement { hash, claim, outcome, answer: None }).await;
+            self.settle(Settlement { hash, claim, outcome, answer: None, refused: None }).await;
         }
         None
     }
@@ -221,6 +223,33 @@ impl Runner {
     }
 }
 
+/// Whether another request may take the place of this one, should it be refused.
+fn may_change(keep: KeepAnswer, asked: Asked) -> MayChange {
+    match (keep, asked.which_request()) {
+        (KeepAnswer::No, _) => MayChange::Always,
+        (KeepAnswer::Yes, WhichRequest::Bought) => MayChange::Once,
+        (KeepAnswer::Yes, WhichRequest::Rebound) => MayChange::No,
+    }
+}
+
+fn settlement(
+    attempt: &Attempt,
+    outcome: Outcome,
+    answer: &Option<StoredAnswer>,
+    refused: Option<RefusedNumber>,
+) -> Settlement {
+    let (hash, claim, answer) = (attempt.hash, attempt.claim, answer.clone());
+    Settlement { hash, claim, outcome, answer, refused }
+}
+
+/// The next request on a pass is another one anyway: a use that was refused is free again.
+fn settled_as(outcome: Outcome, may_change: MayChange) -> Outcome {
+    match outcome {
+        Outcome::Refused if may_change == MayChange::Always => Outcome::NotSent,
+        outcome => outcome,
+    }
+}
+
 /// What a future gives; `None` if it panics, after which it isn't touched again. A task of its own
 /// would do the same and cost two switches.
 async fn catch_panic<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
@@ -236,6 +265,7 @@ fn ending(
     answer: Option<StoredAnswer>,
     refusal: Option<UpstreamRefusal>,
     attempts: u32,
+    may_change: MayChange,
 ) -> Ending {
     match (outcome, answer) {
         (Outcome::Delivered, Some(answer)) => Ending::Delivered(answer),
@@ -243,6 +273,7 @@ fn ending(
         (Outcome::NotSent, _) => {
             Ending::NotSent(NotSent { refusal, retry_after: retry_delay(attempts) })
         }
+        (Outcome::Refused, _) => Ending::Refused(refusal, may_change),
         (Outcome::Unknown, _) => Ending::Parked,
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exchange::{Asker, Exchange, Reply, send};
 use super::job::named_request;
-use crate::keys::Keys;
+use crate::keys::{Keys, WhichRequest};
 use crate::order::Order;
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
@@ -39,8 +39,9 @@ pub async fn send_once(
     let ticket = PaymentHash::from_bytes(name);
     // No header field of a client's goes with it.
     let segments = offer.price(order).ok().and_then(|(_, segments)| segments);
+    let name = (&ticket, WhichRequest::Bought);
     let (request, is_named) =
-        named_request(service, offer, &HeaderMap::new(), (order, segments), keys, &ticket)?;
+        named_request(service, offer, &HeaderMap::new(), (order, segments), keys, name)?;
     if !is_named {
         return None;
     }

@@ -35,12 +35,11 @@ use crate::order::Order;
 use crate::payment::Payments;
 use crate::payment_hash::PaymentHash;
 use crate::price::Msat;
-use crate::price::tariff::Price;
 use crate::rate_limit::RateLimit;
 use crate::record::request_log::RequestLog;
-use crate::service::price::Unpriced;
+use crate::service::numbers::refuse_unless_sold_to;
 use crate::service::request::PaidRequest;
-use crate::service::{Catalogue, Offer, Service, validate};
+use crate::service::{Catalogue, Service, validate};
 use crate::ticket::{Pending, Rejected};
 use crate::time::UnixTime;
 
@@ -149,7 +148,9 @@ impl Sale {
             }
         }
         let order = if sold.is_some() { validate::for_sale(request)? } else { order };
-        let (price, segments) = priced(request.offer, &order)?;
+        let (price, segments) = validate::priced(request.offer, &order)?;
+        let (service, offer) = (request.service, request.offer);
+        refuse_unless_sold_to(service, offer, &self.ring, &self.ledger, &order).await?;
         let bound = request.digest(&self.ring, &order);
         let bought = Bought { bound, price: price.msat, segments };
         let minted = self.mint(request, request.client, bought, log).await?;
@@ -207,14 +208,6 @@ impl Sale {
     pub async fn keep_stock(&self, service: &Arc<Service>) {
         self.stocks.keep(service).await;
     }
-}
-
-/// What an order costs, or why it isn't sold.
-fn priced(offer: &Offer, order: &Order) -> Result<(Price, Option<u32>), Problem> {
-    offer.price(order).map_err(|why| match why {
-        Unpriced::Unfit(unfit) => validate::not_for_sale(&unfit),
-        Unpriced::NoRate => problems::no_sale_without_rate(),
-    })
 }
 
 /// A challenge that nobody has seen yet.

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Sale, priced};
+use super::Sale;
 use crate::answer::problem::Problem;
 use crate::answer::{self, Answer, problems};
 use crate::client::Client;
@@ -14,6 +14,7 @@ use crate::code::Code;
 use crate::order::{Order, json};
 use crate::price::quote::Quote;
 use crate::price::tariff::Price;
+use crate::service::numbers::refuse_unless_sold_to;
 use crate::service::request::PaidRequest;
 use crate::service::sms::measured;
 use crate::service::{Catalogue, Offer, Service, validate};
@@ -84,10 +85,13 @@ impl Sale {
         self.refuse_unless_up(service).await?;
         let sms = order.and_then(|order| measured(offer.sms.as_ref(), order).ok().flatten());
         let price = match (order, offer.pricing.fixed()) {
-            (Some(order), _) => priced(offer, order)?.0,
+            (Some(order), _) => validate::priced(offer, order)?.0,
             (None, Some(price)) => Price::of(price),
             (None, None) => return Err(problems::price_depends()),
         };
+        if let Some(order) = order {
+            refuse_unless_sold_to(service, offer, &self.ring, &self.ledger, order).await?;
+        }
         let max_segments = sms.and(offer.sms.as_ref()).map(|rules| rules.segments_max);
         let quoted = Quoted { price: Quote::new(&service.name, &price), sms, max_segments };
         let response = answer::json(StatusCode::OK, "application/json", &quoted);

@@ -6,6 +6,7 @@ use hyper::header::{HeaderMap, HeaderName};
 use regex::bytes::Regex;
 use serde_json::{Value, json};
 
+use super::reports::{InboundRules, ReportRules};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::upstream::outcome_rules::Predicate;
 use crate::upstream::template::Template;
@@ -21,6 +22,10 @@ pub struct Mapping {
     pub id: Option<IdPlace>,
     /// What the payer of a delivered message gets.
     pub answer: MappedAnswer,
+    /// What it says later of messages, where that is wanted.
+    pub reports: Option<ReportRules>,
+    /// How it hands on what phones send, if it does.
+    pub inbound: Option<InboundRules>,
     /// What shows that the credentials are right, and sends nothing.
     pub account: Option<AccountCheck>,
 }

@@ -77,6 +77,17 @@ impl PaidRequest<'_> {
         Some((order, digest, self.judged().is_ok()))
     }
 
+    /// What an order is to a ticket that was sold for another one; `None` if its secret is gone.
+    pub fn digest_for(
+        &self,
+        ring: &KeyRing,
+        ticket: &Genuine,
+        order: &Order,
+    ) -> Option<RequestDigest> {
+        let name = self.service.names().all().nth(ticket.name)?;
+        Some(digest_under(ring.get(ticket.key)?, name, order))
+    }
+
     /// What a new ticket for an order is bound to.
     pub fn digest(&self, ring: &KeyRing, order: &Order) -> RequestDigest {
         digest_under(ring.minting(), &self.service.name, order)

@@ -8,6 +8,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::mapping::Mapping;
+use super::number_rules::NumberRules;
 use super::pricing::Pricing;
 use super::ticket_kind::TicketKind;
 use super::watched_list::WatchedList;
@@ -94,6 +95,8 @@ pub struct Offer {
     pub sms: Option<SmsRules>,
     /// Numbers to which nothing is sold.
     pub deny: Option<WatchedList<DenyList>>,
+    /// What is counted and remembered of the numbers that it sends to, if anything is.
+    pub numbers: Option<NumberRules>,
     /// A request that is sold, as [`Offer::order_of`] takes it, if one is known.
     pub example: Option<Value>,
     /// What its invoices say.

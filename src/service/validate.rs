@@ -1,11 +1,14 @@
 //! Whether a request is one that its service sells; before any invoice exists. What was sold before
 //! isn't judged again.
 
+use super::Offer;
+use super::price::Unpriced;
+use super::request::PaidRequest;
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::code::Code;
 use crate::order::{Order, Unfit};
-use crate::service::request::PaidRequest;
+use crate::price::tariff::Price;
 
 /// The order that a request makes where it is sold, by the rules of today.
 pub fn for_sale(request: &PaidRequest<'_>) -> Result<Order, Problem> {
@@ -23,6 +26,14 @@ pub fn order(request: &PaidRequest<'_>) -> Result<Order, Problem> {
         return Err(problems::body_too_large(body_max));
     }
     request.judged().map_err(|unfit| not_for_sale(&unfit))
+}
+
+/// What an order costs, and for how many segments of a text message; or why it isn't sold.
+pub fn priced(offer: &Offer, order: &Order) -> Result<(Price, Option<u32>), Problem> {
+    offer.price(order).map_err(|why| match why {
+        Unpriced::Unfit(unfit) => not_for_sale(&unfit),
+        Unpriced::NoRate => problems::no_sale_without_rate(),
+    })
 }
 
 /// What is said of a request that its service doesn't sell.

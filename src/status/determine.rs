@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Status;
-use super::state::TicketStatus;
+use super::state::{Standing, TicketStatus};
 use crate::answer::problem::Problem;
 use crate::answer::problems;
 use crate::l402::verify::{Genuine, Kind};
@@ -14,8 +14,19 @@ use crate::ticket::HeldTicket;
 use crate::time::UnixTime;
 
 impl Status {
-    /// How a ticket stands now.
-    pub(super) async fn ticket_status(&self, held: &HeldTicket) -> Result<TicketStatus, Problem> {
+    /// How a ticket stands now, and its message.
+    pub(super) async fn standing(&self, held: &HeldTicket) -> Result<Standing, Problem> {
+        let status = self.ticket_status(held).await?;
+        let reports = held.service.mapping.as_ref().and_then(|mapping| mapping.reports.as_ref());
+        let delivery = match reports {
+            Some(_) => self.ledger.delivery(held.ticket.payment_hash).await,
+            None => Ok(None),
+        };
+        let delivery = delivery.map_err(|_| problems::status_ledger_down())?;
+        Ok(Standing::new(status, delivery))
+    }
+
+    async fn ticket_status(&self, held: &HeldTicket) -> Result<TicketStatus, Problem> {
         let (hash, now) = (held.ticket.payment_hash, self.ledger.now().ledger.seconds());
         if self.ledger.is_revoked(&hash) {
             return Ok(TicketStatus::Revoked);
@@ -26,6 +37,7 @@ impl Status {
             Some(State::Delivered) => return Ok(TicketStatus::Delivered),
             Some(State::Parked) => return Ok(TicketStatus::Parked),
             Some(State::Revoked) => return Ok(TicketStatus::Revoked),
+            Some(State::Refused) => return Ok(TicketStatus::Refused),
             // A ticket that was handed in doesn't expire.
             Some(State::Free) => return Ok(TicketStatus::Paid),
             None => {}

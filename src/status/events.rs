@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Status;
-use super::state::TicketStatus;
+use super::state::Standing;
 use crate::answer::body::Body;
 use crate::answer::problem::Problem;
 use crate::answer::{Answer, problems};
@@ -34,13 +34,13 @@ impl Status {
     ) -> Result<Answer, Problem> {
         let changes = self.ledger.subscribe(held.ticket.payment_hash);
         let changes = changes.ok_or_else(problems::too_many_streams)?;
-        let first = self.ticket_status(&held).await?;
+        let first = self.standing(&held).await?;
         let (sender, events) = mpsc::channel(4);
         let mut response = Response::new(Body::Events(events));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.hand_over(&held, first, headers).await;
+        self.hand_over(&held, first.status, headers).await;
         let sending = Arc::clone(self).send_events(held, first, changes, sender);
         tokio::spawn(async move {
             let _share = share;
@@ -52,16 +52,16 @@ impl Status {
     async fn send_events(
         self: Arc<Self>,
         held: HeldTicket,
-        first: TicketStatus,
+        first: Standing,
         mut changes: Subscription,
         sender: mpsc::Sender<Bytes>,
     ) {
         let end = Instant::now() + STREAM_MAX;
-        let (mut told, mut status, mut heard) = (None, first, Instant::now());
+        let (mut told, mut standing, mut heard) = (None, first, Instant::now());
         loop {
-            let text = if told != Some(status) {
-                told = Some(status);
-                format!("event: state\ndata: {}\n\n", self.body(&held, status))
+            let text = if told != Some(standing) {
+                told = Some(standing);
+                format!("event: state\ndata: {}\n\n", self.body(&held, standing))
             } else if heard.elapsed() >= HEARTBEAT_INTERVAL {
                 ":\n\n".to_owned()
             } else {
@@ -73,15 +73,15 @@ impl Status {
                     return;
                 }
             }
-            if status.is_final() || Instant::now() >= end || self.stopping.is_cancelled() {
+            if standing.is_final() || Instant::now() >= end || self.stopping.is_cancelled() {
                 return;
             }
             tokio::select! {
                 () = self.wait_for_more(&mut changes, end) => {}
                 () = sender.closed() => return,
             }
-            if let Ok(now) = self.ticket_status(&held).await {
-                status = now;
+            if let Ok(now) = self.standing(&held).await {
+                standing = now;
             }
         }
     }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use self::query::StatusQuery;
-use self::state::TicketStatus;
+use self::state::{Standing, TicketStatus};
 use crate::answer::problem::Problem;
 use crate::answer::{self, Answer, problems};
 use crate::client::Client;
@@ -98,42 +98,46 @@ impl Status {
             let share = self.shares.of_client(client).ok_or_else(problems::too_many_streams)?;
             return self.events(held, share).await;
         }
-        let status = self.status_after(&held, &query, client, send_end).await?;
-        let body = self.body(&held, status);
+        let standing = self.standing_after(&held, &query, client, send_end).await?;
+        let body = self.body(&held, standing);
         let mut response = answer::json(StatusCode::OK, "application/json", &body);
-        self.hand_over(&held, status, response.headers_mut()).await;
+        self.hand_over(&held, standing.status, response.headers_mut()).await;
         Ok(Answer { response, code: Code::Status })
     }
 
     /// How the ticket stands: at once, or as soon as that is another state than the one known.
-    async fn status_after(
+    async fn standing_after(
         &self,
         held: &HeldTicket,
         query: &StatusQuery,
         client: &Client,
         send_end: &SendEnd,
-    ) -> Result<TicketStatus, Problem> {
-        let mut status = self.ticket_status(held).await?;
-        let Some(wait) = query.wait else { return Ok(status) };
+    ) -> Result<Standing, Problem> {
+        let mut standing = self.standing(held).await?;
+        let Some(wait) = query.wait else { return Ok(standing) };
         let until = Instant::now() + wait;
-        let known = query.known.unwrap_or(status);
+        let known = query.known.unwrap_or(standing.status);
+        let is_known = |now: &Standing| {
+            let state = now.delivery.map(|delivery| delivery.state);
+            now.status == known && (query.known_delivery.is_none() || query.known_delivery == state)
+        };
         // Where there is no place to wait, the answer comes at once.
         if let Some(_share) = self.shares.of_client(client)
             && let Some(mut changes) = self.ledger.subscribe(held.ticket.payment_hash)
         {
-            status = self.ticket_status(held).await?;
+            standing = self.standing(held).await?;
             // A client that sends no more may be gone: it isn't waited for.
             let is_over =
                 || self.stopping.is_cancelled() || Instant::now() >= until || send_end.has_ended();
-            while status == known && !is_over() {
+            while is_known(&standing) && !is_over() {
                 tokio::select! {
                     () = self.wait_for_more(&mut changes, until) => {}
                     () = send_end.ended() => {}
                 }
-                status = self.ticket_status(held).await?;
+                standing = self.standing(held).await?;
             }
         }
-        Ok(status)
+        Ok(standing)
     }
 
     async fn wait_for_more(&self, changes: &mut Subscription, until: Instant) {
@@ -144,15 +148,20 @@ impl Status {
         }
     }
 
-    fn body(&self, held: &HeldTicket, status: TicketStatus) -> Value {
+    fn body(&self, held: &HeldTicket, standing: Standing) -> Value {
         let keys = self.ring.get(held.ticket.key);
-        json!({
+        let mut body = json!({
             "reference": keys.map(|keys| keys.reference(&held.ticket.payment_hash)),
-            "state": status.word(),
+            "state": standing.status.word(),
             "paymentHash": held.ticket.payment_hash.to_string(),
             "service": &*held.service.name,
             "validUntil": held.ticket.valid_until,
-        })
+        });
+        if let (Some(delivery), Some(members)) = (standing.delivery, body.as_object_mut()) {
+            let said = json!({ "state": delivery.state.word(), "at": delivery.at.rfc_3339() });
+            members.insert("delivery".to_owned(), said);
+        }
+        body
     }
 
     /// The preimage, to the client that holds the macaroon and has paid.

@@ -1,5 +1,32 @@
 //! The states that a ticket's holder is told.
 
+use crate::ledger::messages::{Delivery, DeliveryState};
+
+/// How a ticket stands, and how far its message has come where its backend reports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Standing {
+    pub(super) status: TicketStatus,
+    pub(super) delivery: Option<Delivery>,
+}
+
+impl Standing {
+    /// Of what is known of a message, only what was reported is told before its ticket is
+    /// delivered.
+    pub(super) fn new(status: TicketStatus, delivery: Option<Delivery>) -> Self {
+        let is_told = |delivery: &Delivery| {
+            status == TicketStatus::Delivered || delivery.state != DeliveryState::Accepted
+        };
+        Self { status, delivery: delivery.filter(is_told) }
+    }
+
+    /// Whether nothing comes after it by itself. What failed may arrive after all.
+    pub(super) fn is_final(&self) -> bool {
+        let is_there =
+            self.delivery.is_none_or(|delivery| delivery.state == DeliveryState::Delivered);
+        self.status.is_final() && is_there
+    }
+}
+
 /// How a ticket stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum TicketStatus {
@@ -13,6 +40,8 @@ pub(super) enum TicketStatus {
     Delivered,
     /// Nobody knows whether its request was served.
     Parked,
+    /// Its request will never be served: it can be handed in with another one, once.
+    Refused,
     /// It is worth nothing any more.
     Expired,
     /// The operator took it back.
@@ -20,12 +49,13 @@ pub(super) enum TicketStatus {
 }
 
 impl TicketStatus {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Unpaid,
         Self::Paid,
         Self::Sending,
         Self::Delivered,
         Self::Parked,
+        Self::Refused,
         Self::Expired,
         Self::Revoked,
     ];
@@ -38,6 +68,7 @@ impl TicketStatus {
             Self::Sending => "sending",
             Self::Delivered => "delivered",
             Self::Parked => "parked",
+            Self::Refused => "refused",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
         }

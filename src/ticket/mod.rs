@@ -83,6 +83,7 @@ pub struct VerifiedTicket {
     request: RequestDigest,
     /// What was sold by it, if it came with the request that it was bought for.
     order: Option<Order>,
+    is_for_any: bool,
     needs_row: bool,
 }
 
@@ -120,6 +121,12 @@ impl VerifiedTicket {
     /// this request today.
     pub fn needs_row(&self) -> bool {
         self.needs_row
+    }
+
+    /// Whether its macaroon names no request: it is of a challenge that was shown to all who asked
+    /// for nothing, and for the first request that comes with it.
+    pub fn is_for_any(&self) -> bool {
+        self.is_for_any
     }
 
     /// What was sold by it; `None` if it came with another request than it was bought for.
@@ -259,13 +266,18 @@ impl Tickets {
             Kind::Pass { uses } => Verified::Pass(VerifiedPass { paid, uses }),
             Kind::SingleUse { request: bound } => {
                 let (ring, ticket) = (self.verifier.ring(), paid.ticket());
-                let sold = request.sold_by(ring, ticket, bound).map(|order| (order, bound, true));
-                let sold = sold.or_else(|| request.bought_by_probe(ring, ticket, bound));
-                let (order, request, is_sold) = match sold {
-                    Some((order, request, is_sold)) => (Some(order), request, is_sold),
-                    None => (None, bound, true),
+                let sold = request.sold_by(ring, ticket, bound);
+                let by_probe = match sold {
+                    None => request.bought_by_probe(ring, ticket, bound),
+                    Some(_) => None,
                 };
-                Verified::Ticket(VerifiedTicket { paid, request, order, needs_row: !is_sold })
+                let is_for_any = by_probe.is_some();
+                let (order, request, is_sold) = match by_probe {
+                    Some((order, request, is_sold)) => (Some(order), request, is_sold),
+                    None => (sold, bound, true),
+                };
+                let needs_row = !is_sold;
+                Verified::Ticket(VerifiedTicket { paid, request, order, is_for_any, needs_row })
             }
         })
     }

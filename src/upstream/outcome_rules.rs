@@ -15,6 +15,8 @@ pub struct OutcomeRules {
     pub delivered: Vec<Predicate>,
     /// An answer that matches certainly did nothing, beside those that say so by their status.
     pub not_sent: Vec<Predicate>,
+    /// An answer that matches certainly did nothing, and never will for this very request.
+    pub refused: Vec<Predicate>,
     /// Of an answer that matches nobody knows what it means, whatever else it matches.
     pub unknown: Vec<Predicate>,
     /// An answer that matches is about the operator's own account or setup, and not about this
@@ -63,7 +65,8 @@ impl OutcomeRules {
 
     /// The conditions that decide on the outcome.
     fn deciding(&self) -> impl Iterator<Item = &Predicate> {
-        self.delivered.iter().chain(&self.not_sent).chain(&self.unknown)
+        let certain = self.delivered.iter().chain(&self.not_sent).chain(&self.refused);
+        certain.chain(&self.unknown)
     }
 
     /// What an answer means. `body` is `None` if it could not be read to its end: then no condition
@@ -79,10 +82,12 @@ impl OutcomeRules {
         if is_unknown {
             return Outcome::Unknown;
         }
-        match (holds(&self.delivered), holds(&self.not_sent)) {
+        let is_refused = holds(&self.refused);
+        match (holds(&self.delivered), is_refused || holds(&self.not_sent)) {
             // The operator's own words contradict each other.
             (true, true) => Outcome::Unknown,
             (true, false) => Outcome::Delivered,
+            (false, true) if is_refused => Outcome::Refused,
             (false, true) => Outcome::NotSent,
             (false, false) => match by_status(status) {
                 Outcome::Delivered if !self.delivered.is_empty() => Outcome::Unknown,
@@ -99,7 +104,7 @@ impl OutcomeRules {
     }
 
     /// What an answer means of which only the status line could be read: conditions on the rest
-    /// are met by nothing in `delivered` and `not_sent`.
+    /// are met by nothing in `delivered`, `not_sent` and `refused`.
     pub fn of_status_line(&self, status: StatusCode) -> Outcome {
         if self.unknown.iter().any(|rule| rule.may_be_met(status)) {
             return Outcome::Unknown;
@@ -107,11 +112,13 @@ impl OutcomeRules {
         let by_status_alone = |rule: &Predicate| {
             rule.headers.is_empty() && !rule.needs_body() && rule.has_status(status)
         };
-        let is_not_sent = self.not_sent.iter().any(by_status_alone);
+        let is_refused = self.refused.iter().any(by_status_alone);
+        let is_not_sent = is_refused || self.not_sent.iter().any(by_status_alone);
         let is_delivered = self.delivered.iter().any(by_status_alone);
         match (is_delivered, is_not_sent) {
             (true, true) => Outcome::Unknown,
             (true, false) => Outcome::Delivered,
+            (false, true) if is_refused => Outcome::Refused,
             (false, true) => Outcome::NotSent,
             (false, false) => match by_status(status) {
                 Outcome::Delivered if !self.delivered.is_empty() => Outcome::Unknown,

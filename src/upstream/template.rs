@@ -22,6 +22,8 @@ pub struct Message<'a> {
     pub encoding: Encoding,
     /// The name by which payer, operator and backend can speak of it.
     pub reference: &'a str,
+    /// Where it is to be reported on.
+    pub report: &'a str,
     /// Our name for it where the backend throws repeats away, or is asked by it.
     pub key: &'a str,
 }
@@ -41,17 +43,20 @@ pub enum Variable {
     Reference,
     /// The key.
     Key,
+    /// Where the message is to be reported on.
+    Report,
 }
 
 impl Variable {
     /// All of them, with the words that stand for them in a mapping.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("to", Self::To),
         ("to_digits", Self::Digits),
         ("text", Self::Text),
         ("text_utf16_hex", Self::TextInHex),
         ("reference", Self::Reference),
         ("key", Self::Key),
+        ("report", Self::Report),
     ];
 
     fn of(self, message: &Message<'_>) -> String {
@@ -65,6 +70,7 @@ impl Variable {
             }
             Self::Reference => message.reference.to_owned(),
             Self::Key => message.key.to_owned(),
+            Self::Report => message.report.to_owned(),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::kannel::Kannel;
 use crate::support::payer::Payer;
-use crate::support::presets::Means::{Accepted, NotSent, Unknown};
+use crate::support::presets::Means::{Accepted, NotSent, Refused, Unknown};
 use crate::support::presets::{GSM7, Means, PRESETS, Preset, SECRET, Sample, TO, UCS2, service};
 use crate::support::upstream::Request;
 use crate::support::world::Options;
@@ -81,6 +81,12 @@ fn check(
             assert_eq!((again.json(), again.was_replayed()), (answered.json(), true), "{case}");
         }
         NotSent => drop(answered.is(502, "upstream-refused")),
+        Refused => {
+            answered.is(422, "order-refused");
+            payer.tries_to_buy(&order).in_case(case).is(400, "invalid-input");
+            let allow = format!("/services/{}/numbers/{TO}/allow", preset.name);
+            world.operator_posts(&allow).has_status(200);
+        }
         Unknown => drop(answered.is(504, "outcome-unknown")),
     }
     assert_eq!(world.upstream.count(), before + 1, "{case}");

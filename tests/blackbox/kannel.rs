@@ -1,8 +1,12 @@
 //! Promise 2: a real SMS backend that knows nothing of payments: Kannel, behind a service whose
 //! input is the query.
 
+use serde_json::json;
+
+use crate::delivery_reports::delivery;
 use crate::support::kannel::Kannel;
-use crate::support::world::Options;
+use crate::support::presets::TO;
+use crate::support::world::{Options, Play};
 use crate::support::{Payer, World, wait_until};
 
 fn world(kannel: &Kannel, password: &str) -> World {
@@ -116,4 +120,48 @@ fn a_wrong_password_is_the_operator_s_and_its_words_hide_it() {
             && !world.gate.output().contains("wrong-secret-word")
     );
     assert_eq!(kannel.sent().len(), 0);
+}
+
+/// A real gateway: its reports come by themselves, and its lists refuse for good.
+#[test]
+fn kannel_reports_and_refuses() {
+    let kannel = Kannel::start();
+    let play = Play::new();
+    let more = format!(
+        r#"
+[[service]]
+name = "kannel"
+method = "POST"
+path = "/sms"
+ticket = "single-use"
+price_sat = 7
+upstream = "http://{}"
+sms = {{ to = "number", text = "words", max_segments = 2 }}
+backend = {{ preset = "kannel", username = "tester", password = {{ env = "SECRET" }} }}
+"#,
+        kannel.sendsms
+    );
+    let mut options = Options { more, ..play.watched() };
+    options.environment.push(("SECRET", "foobar-of-kannel".to_owned()));
+    let world = World::with(options);
+    let with = format!("backend = {{ reports = \"http://{}\", preset", world.ops);
+    world.write_config("farebox.toml", &[("backend = { preset", &with)]);
+    world.reloads();
+    world.wait_until_payments_are_detected();
+    world.wait_until_upstream_is("kannel", "ok");
+    let payer = world.payer_at("POST", "/sms");
+    for text in ["hello".to_owned(), "x".repeat(200)] {
+        let order = json!({ "number": TO, "words": text }).to_string();
+        let ticket = play.pays(&payer.asks(&order));
+        payer.redeems(&ticket, &order).has_status(200);
+        wait_until("Kannel's reports", || delivery(&payer, &ticket) == "delivered");
+    }
+    let denied = json!({ "number": "+493012345678", "words": "hello" }).to_string();
+    let ticket = play.pays(&payer.asks(&denied));
+    payer.redeems(&ticket, &denied).is(422, "order-refused");
+    payer.tries_to_buy(&denied).is(400, "invalid-input");
+    let order = json!({ "number": "+447700900123", "words": "hello" }).to_string();
+    payer.redeems(&ticket, &order).has_status(200);
+    wait_until("its message", || kannel.sent().len() == 4);
+    wait_until("its report", || delivery(&payer, &ticket) == "delivered");
 }

@@ -89,7 +89,7 @@ fn what_can_not_be_resolved_is_refused() {
     assert!(!good, "one of --delivered and --release is needed");
     assert!(tickets(&world, &format!("resolve {hash} --release")).1.contains("free"));
     let (good, said) = tickets(&world, &format!("resolve {hash} --release"));
-    assert!(!good && said.contains("not parked"), "{said}");
+    assert!(!good && said.contains("neither parked nor refused"), "{said}");
     let (good, said) = tickets(&world, &format!("show {}", "ab".repeat(32)));
     assert!(!good && said.contains("no such ticket"), "{said}");
 }

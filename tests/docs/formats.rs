@@ -1,7 +1,7 @@
 //! The formats of tickets, as ARCHITECTURE.md shows them by example.
 
 use farebox::era::Era;
-use farebox::keys::{KeyRing, Keys, MasterSecret};
+use farebox::keys::{KeyRing, Keys, MasterSecret, WhichRequest};
 use farebox::l402::caveat;
 use farebox::l402::credential::encode_base64;
 use farebox::l402::identifier::{Identifier, TokenId};
@@ -55,8 +55,12 @@ fn digest_and_names() {
     let hash = identifier().payment_hash;
     is_shown(&hash.to_string());
     is_shown(&keys().reference(&hash));
-    is_shown(&keys().idempotency_key(&hash));
+    is_shown(&keys().idempotency_key(&hash, WhichRequest::Bought));
     is_shown(&hex::encode(keys().fingerprint().as_bytes()));
+    is_shown(&keys().idempotency_key(&hash, WhichRequest::Rebound));
+    is_shown(&hex::encode(keys().number_hash(SERVICE, "+1234567890").as_bytes()));
+    is_shown(&keys().report_token(&keys().reference(&hash)));
+    is_shown(&keys().inbound_secret(SERVICE));
 }
 
 #[test]

@@ -37,7 +37,7 @@ const LEVELS: &[&[&str]] = &[
     &["app"],
     &["listen", "ops"],
     &["gate"],
-    &["status", "pages", "sale", "redeem"],
+    &["status", "pages", "sale", "redeem", "reports"],
     &["ticket", "payment"],
     &["config"],
     &["service"],

@@ -47,6 +47,13 @@ fn tell(report: &mut Report, part: &str, trial: &Trial) {
                  address and its credentials right, and is what was sent something that it takes?"
             ),
         ),
+        Outcome::Refused => report.failed(
+            part,
+            format!(
+                "{answered}, which counts as refused for good: is what was sent something that \
+                 it takes, to a number that it sends to?"
+            ),
+        ),
         Outcome::Unknown => report.failed(
             part,
             format!(

@@ -14,13 +14,14 @@ const LEGEND: &str = "\
 minted               invoices that were handed out
 paid                 of these, what the node says was paid; - where payments aren't detected
 delivered            tickets whose request the backend took
-paid, not delivered  what is owed: paid, and not handed in, parked, or free";
+paid, not delivered  what is owed: paid, and not handed in, parked, free, or refused";
 
 /// What a ticket can be.
 const STATES: &str = "\
 claimed    its request is at the backend just now
 free       handed in, and the backend did nothing: it can be handed in again
 delivered  its request was served, and it is spent
+refused    the backend will never take its request: it may be handed in once more, with another one
 parked     nobody knows whether its request was served: look at the backend, then `tickets resolve`
 revoked    taken back by the operator";
 
@@ -169,6 +170,10 @@ pub(super) fn one(row: &Value) {
             }
             Some(value) => say!("{label:<24}{}", said(value)),
         }
+    }
+    let delivery = |name: &str| row.get("delivery")?.get(name)?.as_str();
+    if let (Some(state), Some(at)) = (delivery("state"), delivery("at")) {
+        say!("{:<24}{state}  {}", "message", ago(at, now));
     }
     match row.get("order") {
         Some(Value::Object(order)) => {

@@ -18,6 +18,7 @@ pub(super) fn outcome_rules(
     Ok(OutcomeRules {
         delivered: read("delivered", written.delivered.as_ref())?,
         not_sent: read("not_sent", written.not_sent.as_ref())?,
+        refused: read("refused", written.refused.as_ref())?,
         unknown: read("unknown", written.unknown.as_ref())?,
         trouble: read("trouble", written.trouble.as_ref())?,
     })

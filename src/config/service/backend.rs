@@ -8,11 +8,12 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::answers::any_of;
-use super::mapping::{self, Parts};
-use super::mapping_words::{AccountWords, BackendWords};
+use super::mapping::{self, Parts, Said};
+use super::mapping_words::BackendWords;
 use super::naming::{self, Naming};
 use super::placeholders::Credentials;
 use super::preset::{self, Preset};
+use super::reports;
 use super::upstream::url;
 use super::written::{TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
@@ -60,6 +61,7 @@ impl Backend {
 pub(super) fn backend(
     report: &Reporter<'_>,
     folder: &Path,
+    public_url: Option<&str>,
     written: &Written,
 ) -> Result<Option<Backend>, ConfigError> {
     let Some(given) = &written.backend else { return Ok(None) };
@@ -71,11 +73,15 @@ pub(super) fn backend(
     let has_preset = preset.is_some();
     let preset = preset.unwrap_or_default();
     let credentials = credentials(report, folder, given, &preset, has_preset)?;
-    let mut by_preset = mapping::said(&preset.report(), &preset.words.mapping, &credentials)?;
+    let reports = reports::reports(report, public_url, words, &preset)?;
+    let mut by_preset = said_by_preset(&preset, reports.is_some(), &credentials)?;
     let mut own = mapping::said(report, &words.mapping, &credentials)?;
     let id = own.id.take().or(by_preset.id.take());
     let Parts { template, path, query, headers } = mapping::parts(by_preset, own).map_err(fault)?;
     names_number_and_text(&template).map_err(fault)?;
+    if reports.is_none() && has(&template, Variable::Report) {
+        return Err(fault("has {report} in it, which stands in a preset's `[reports]`"));
+    }
     let base = address(report, written, &preset)?;
     let below = |path: &str| format!("{}{path}", base.path().trim_end_matches('/'));
     let mut naming = naming(report, written, &preset, &template, &credentials)?;
@@ -86,10 +92,9 @@ pub(super) fn backend(
         Some(answer) => MappedAnswer::Text(answer.text.clone()),
         None => MappedAnswer::Json,
     };
-    let account = preset.words.account.as_ref();
-    let account = account.map(|given| account_check(&preset.report(), given, &credentials));
-    let account = account.transpose()?;
+    let account = account_check(&preset, &credentials)?;
     let account = account.map(|check| AccountCheck { path: below(&check.path), ..check });
+    let inbound = reports::inbound(&preset)?;
     // A literal of the operator's may be a secret in the wrong place; a preset's is none.
     let is_own = |text: &Zeroizing<String>| {
         text.len() >= LITERAL_MIN_BYTES && !(preset.is_built_in && preset.text.contains(&***text))
@@ -97,7 +102,7 @@ pub(super) fn backend(
     let mut own: Vec<Zeroizing<String>> = credentials.into_values().flatten().collect();
     own.extend(template.literals().into_iter().filter(is_own));
     Ok(Some(Backend {
-        mapping: Mapping { template, id, answer, account },
+        mapping: Mapping { template, id, answer, reports, inbound, account },
         outcome_rules: outcome_rules(report, written, &preset)?,
         naming,
         reached: Reached {
@@ -108,6 +113,22 @@ pub(super) fn backend(
             own,
         },
     }))
+}
+
+/// How the preset has a message said, with what it adds where reports come in.
+fn said_by_preset(
+    preset: &Preset,
+    has_reports: bool,
+    credentials: &Credentials,
+) -> Result<Said, ConfigError> {
+    let (report, words) = (preset.report(), &preset.words);
+    let said = mapping::said(&report, &words.mapping, credentials)?;
+    match &words.reports {
+        Some(more) if has_reports => {
+            mapping::with_reports(said, &report, more.get_ref(), credentials)
+        }
+        _ => Ok(said),
+    }
 }
 
 /// By what name the backend knows a message: that which the mapping says, if it does.
@@ -270,17 +291,18 @@ fn outcome_rules(
     Ok(OutcomeRules {
         delivered: either("delivered", written.delivered.as_ref(), words.delivered.as_ref())?,
         not_sent: either("not_sent", written.not_sent.as_ref(), words.not_sent.as_ref())?,
+        refused: either("refused", written.refused.as_ref(), words.refused.as_ref())?,
         unknown: either("unknown", written.unknown.as_ref(), words.unknown.as_ref())?,
         trouble: either("trouble", written.trouble.as_ref(), words.trouble.as_ref())?,
     })
 }
 
 fn account_check(
-    report: &Reporter<'_>,
-    given: &Spanned<AccountWords>,
+    preset: &Preset,
     credentials: &Credentials,
-) -> Result<AccountCheck, ConfigError> {
-    let words = given.get_ref();
+) -> Result<Option<AccountCheck>, ConfigError> {
+    let Some(given) = &preset.words.account else { return Ok(None) };
+    let (report, words) = (&preset.report(), given.get_ref());
     let fault = |what: &str| report.at(given.span(), format!("`account`: {what}"));
     let query = mapping::fixed_query(report, &words.query, credentials)?;
     let path = mapping::fixed_path(report, &words.path, credentials)?;
@@ -288,7 +310,8 @@ fn account_check(
     if whole.parse::<Uri>().is_err() {
         return Err(fault("no path that can be asked for"));
     }
-    Ok(AccountCheck { path: whole, found: any_of(report, "account.found", words.found.as_ref())? })
+    let found = any_of(report, "account.found", words.found.as_ref())?;
+    Ok(Some(AccountCheck { path: whole, found }))
 }
 
 /// The backend's address, to which the mapping adds its paths.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::address::{host, method, name, path};
 use super::backend::backend;
 use super::naming::{Naming, naming};
+use super::numbers::numbers;
 use super::offer::offer;
 use super::pages;
 use super::shared::Shared;
@@ -50,7 +51,7 @@ fn spoken(
     written: &Written,
     offer: Option<&Offer>,
 ) -> Result<Spoken, ConfigError> {
-    let mapped = backend(report, shared.folder, written)?;
+    let mapped = backend(report, shared.folder, shared.public_url, written)?;
     if mapped.is_none() && written.upstream.is_none() {
         return Err(report.at(written.name.span(), "`upstream` is missing: your backend's address"));
     }
@@ -78,11 +79,16 @@ pub(super) fn check(
 ) -> Result<ServiceSpec, ConfigError> {
     let (name, method) = (name(report, &written.name)?, method(report, &written.method)?);
     let path = path(report, &written.path)?;
-    let offer = offer(report, shared, written, &method)?;
+    let mut offer = offer(report, shared, written, &method)?;
     let is_free = offer.is_none();
     let Spoken { backend, mapping, outcome_rules, naming } =
         spoken(report, shared, written, offer.as_ref())?;
     let Naming { key, remembered, lookup } = naming;
+    let hears_of_stops = mapping.as_ref().is_some_and(|mapping| mapping.inbound.is_some());
+    let may_refuse = hears_of_stops || !outcome_rules.refused.is_empty();
+    if let Some(offer) = &mut offer {
+        offer.numbers = numbers(report, written, shared.lifetime, may_refuse)?;
+    }
     let kind = offer.as_ref().map(|offer| offer.kind);
     let reuse = reuse(written.reuse, kind);
     if let (Some(TicketKind::Pass { uses: None, .. }), Some(given)) = (kind, &written.idempotency) {

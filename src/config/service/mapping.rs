@@ -10,8 +10,10 @@ use regex::bytes::Regex;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
-use super::mapping_words::{IdWords, MappingWords, SlotWords};
+use super::mapping_words::{IdWords, MappingWords};
 use super::placeholders::{self, Credentials};
+use super::report_words::ReportsWords;
+use super::slot_words::SlotWords;
 use crate::config::error::{ConfigError, Reporter};
 use crate::service::mapping::IdPlace;
 use crate::upstream::request::is_framing;
@@ -79,6 +81,34 @@ pub(super) fn said(
     Ok(Said { method: method.transpose()?, path, query, body, headers, id })
 }
 
+/// What a preset says beside its mapping where reports come in.
+pub(super) fn with_reports(
+    mut said: Said,
+    report: &Reporter<'_>,
+    words: &ReportsWords,
+    credentials: &Credentials,
+) -> Result<Said, ConfigError> {
+    said.query.extend(fields(report, &words.query, credentials)?);
+    if let Some(more) = &words.form {
+        let more = fields(report, more, credentials)?;
+        said.body = Some(match said.body {
+            Some(TemplateBody::Form(fields)) => TemplateBody::Form(replaced(fields, more)),
+            _ => TemplateBody::Form(more),
+        });
+    }
+    if let Some(given) = &words.json {
+        let made = json(&toml::Value::Table(given.get_ref().clone()), credentials);
+        let made = made.map_err(|what| report.at(given.span(), format!("`json`: {what}")))?;
+        said.body = match (said.body, made) {
+            (Some(TemplateBody::Json(Json::Object(members))), Some(Json::Object(more))) => {
+                Some(TemplateBody::Json(Json::Object(replaced(members, more))))
+            }
+            (body, made) => made.map(TemplateBody::Json).or(body),
+        };
+    }
+    Ok(said)
+}
+
 /// Puts both together. `Err` says what is missing.
 pub(super) fn parts(preset: Said, own: Said) -> Result<Parts, &'static str> {
     let body = match (preset.body, own.body) {
@@ -121,6 +151,7 @@ pub(super) fn parts(preset: Said, own: Said) -> Result<Parts, &'static str> {
 
 /// What a text without anything of a message is made with.
 const NOTHING: Message<'_> = Message {
+    report: "",
     to: "",
     text: "",
     encoding: crate::sms::measure::Encoding::Gsm7,

@@ -8,13 +8,15 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use toml::Spanned;
 
 use super::answer_words::{Alternatives, LookupWords};
+use super::report_words::{InboundWords, ReportsWord, ReportsWords};
+use super::slot_words::SlotWords;
 use crate::config::secret::Value;
 use crate::config::units::ConfigDuration;
 
 /// What is looked for in `[service.backend]`, and stands elsewhere.
-const OF_SERVICE: [&str; 7] =
-    ["upstream", "delivered", "not_sent", "unknown", "trouble", "lookup", "idempotency"];
-const OF_PRESET: [&str; 4] = ["account", "credentials", "secrets", "optional"];
+const OF_SERVICE: [&str; 8] =
+    ["upstream", "delivered", "not_sent", "refused", "unknown", "trouble", "lookup", "idempotency"];
+const OF_PRESET: [&str; 5] = ["account", "credentials", "secrets", "optional", "inbound"];
 
 /// How a message is said to a backend: the keys that a preset and `[service.backend]` have in
 /// common.
@@ -35,6 +37,8 @@ pub(super) struct MappingWords {
 pub(super) struct BackendWords {
     pub(super) preset: Option<Spanned<String>>,
     pub(super) answer: Option<AnswerWords>,
+    pub(super) reports: Option<Spanned<ReportsWord>>,
+    pub(super) reports_for: Option<Spanned<ConfigDuration>>,
     pub(super) mapping: MappingWords,
     /// All other keys: what the preset asks for.
     pub(super) credentials: BTreeMap<Spanned<String>, Value>,
@@ -50,35 +54,13 @@ pub(super) struct PresetWords {
     pub(super) mapping: MappingWords,
     pub(super) delivered: Option<Alternatives>,
     pub(super) not_sent: Option<Alternatives>,
+    pub(super) refused: Option<Alternatives>,
     pub(super) unknown: Option<Alternatives>,
     pub(super) trouble: Option<Alternatives>,
     pub(super) lookup: Option<Spanned<LookupWords>>,
     pub(super) account: Option<Spanned<AccountWords>>,
-}
-
-/// A text, or one for each alphabet that a message is sent in.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a text, or { gsm7 = \"...\", ucs2 = \"...\" }")]
-pub(super) enum SlotWords {
-    Always(String),
-    ByEncoding(ByEncoding),
-}
-
-impl SlotWords {
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        let all = match self {
-            Self::Always(text) => [Some(text), None],
-            Self::ByEncoding(by) => [by.gsm7.as_ref(), by.ucs2.as_ref()],
-        };
-        all.into_iter().flatten().map(String::as_str)
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ByEncoding {
-    pub(super) gsm7: Option<String>,
-    pub(super) ucs2: Option<String>,
+    pub(super) reports: Option<Spanned<ReportsWords>>,
+    pub(super) inbound: Option<Spanned<InboundWords>>,
 }
 
 /// Where a backend's answer names the message.
@@ -150,11 +132,14 @@ impl<'de> Deserialize<'de> for BackendWords {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BackendWords, A::Error> {
                 let (mut preset, mut answer) = (None, None);
+                let (mut reports, mut reports_for) = (None, None);
                 let (mut mapping, mut credentials) = (MappingWords::default(), BTreeMap::new());
                 while let Some(key) = map.next_key::<Spanned<String>>()? {
                     match key.get_ref().as_str() {
                         "preset" => preset = Some(map.next_value()?),
                         "answer" => answer = Some(map.next_value()?),
+                        "reports" => reports = Some(map.next_value()?),
+                        "reports_for" => reports_for = Some(map.next_value()?),
                         name if mapping.take(name, &mut map)? => {}
                         name if OF_SERVICE.contains(&name) => {
                             let what =
@@ -168,7 +153,7 @@ impl<'de> Deserialize<'de> for BackendWords {
                         _ => drop(credentials.insert(key, map.next_value()?)),
                     }
                 }
-                Ok(BackendWords { preset, answer, mapping, credentials })
+                Ok(BackendWords { preset, answer, reports, reports_for, mapping, credentials })
             }
         }
         reader.deserialize_map(Section)
@@ -196,10 +181,13 @@ impl<'de> Deserialize<'de> for PresetWords {
                         "optional" => preset.optional = map.next_value()?,
                         "delivered" => preset.delivered = Some(map.next_value()?),
                         "not_sent" => preset.not_sent = Some(map.next_value()?),
+                        "refused" => preset.refused = Some(map.next_value()?),
                         "unknown" => preset.unknown = Some(map.next_value()?),
                         "trouble" => preset.trouble = Some(map.next_value()?),
                         "lookup" => preset.lookup = Some(map.next_value()?),
                         "account" => preset.account = Some(map.next_value()?),
+                        "reports" => preset.reports = Some(map.next_value()?),
+                        "inbound" => preset.inbound = Some(map.next_value()?),
                         name if preset.mapping.take(name, &mut map)? => {}
                         other => {
                             let what = format!("unknown field `{other}`: no key of a preset");

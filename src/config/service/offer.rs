@@ -71,6 +71,8 @@ pub(super) fn offer(
                 rules,
                 sms,
                 deny: deny(report, shared.folder, written)?,
+                // Known once it is, what the backend's answers mean.
+                numbers: None,
                 memo,
                 without_preimage,
                 forward_headers,

@@ -49,6 +49,7 @@ pub(crate) struct Written {
     pub(super) input: Option<Spanned<Input>>,
     pub(super) delivered: Option<Alternatives>,
     pub(super) not_sent: Option<Alternatives>,
+    pub(super) refused: Option<Alternatives>,
     pub(super) unknown: Option<Alternatives>,
     pub(super) trouble: Option<Alternatives>,
     pub(super) idempotency: Option<Spanned<Idempotency>>,
@@ -116,6 +117,17 @@ pub(super) struct Sms {
     pub(super) deny: Option<Spanned<FilePath>>,
     #[serde(default)]
     pub(super) refuse: Vec<Spanned<String>>,
+    pub(super) per_number: Option<Spanned<String>>,
+    pub(super) per_day: Option<Spanned<PerDayWords>>,
+    pub(super) refused_for: Option<Spanned<ConfigDuration>>,
+}
+
+/// Most messages in a day: of all, or of each kind.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a number such as 10000, or { all = 10000, \"+44\" = 500 }")]
+pub(super) enum PerDayWords {
+    All(u64),
+    Each(BTreeMap<String, u64>),
 }
 
 /// The one that texts have to have.

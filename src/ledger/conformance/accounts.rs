@@ -63,7 +63,7 @@ fn deliver(subject: &mut impl AccountsSubject, n: u8) {
     let claim = attempt.claim;
     assert_eq!(subject.claim(&attempt).claim, Claim::Granted);
     let outcome = Outcome::Delivered;
-    subject.settle(&Settlement { hash: hash(n), claim, outcome, answer: None });
+    subject.settle(&Settlement { hash: hash(n), claim, outcome, answer: None, refused: None });
 }
 
 /// Whoever tells of it, and however often.
@@ -203,7 +203,13 @@ pub(super) fn secrets_of_tickets_that_do_not_end(subject: &mut impl AccountsSubj
         let key = Fingerprint::from_bytes([n; 16]);
         let attempt = Attempt { era, key, ..attempt(n, n) };
         subject.claim(&attempt);
-        subject.settle(&Settlement { hash: hash(n), claim: attempt.claim, outcome, answer: None });
+        subject.settle(&Settlement {
+            hash: hash(n),
+            claim: attempt.claim,
+            outcome,
+            answer: None,
+            refused: None,
+        });
     }
     let mut needed = subject.secrets_in_use(START.plus(Duration::from_secs(900 * DAY_S)));
     needed.sort_unstable();

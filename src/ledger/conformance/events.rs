@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::tickets::{ELSEWHERE, HERE};
+use crate::ledger::state::{Asked, Rebound};
 use crate::outcome::Outcome;
 use crate::place::Place;
 
@@ -76,6 +77,37 @@ pub(super) enum With {
     AnotherRequest,
     /// As if it had been bought for another request than the row says.
     AnotherDigest,
+    /// Another one, which is to take the place of a refused one; at the price, or dearer.
+    Instead {
+        is_dearer: bool,
+    },
+    /// The one that may have taken its place.
+    Rebound,
+}
+
+impl With {
+    /// The request's digest, and what it is to the ticket.
+    pub(super) fn asked(self) -> ([u8; 32], Asked) {
+        match self {
+            Self::ItsOwnRequest => ([7; 32], Asked::Bought),
+            Self::AnotherRequest => ([7; 32], Asked::Other),
+            Self::AnotherDigest => ([8; 32], Asked::Bought),
+            Self::Instead { is_dearer } => {
+                let price_msat = 100_000 + u64::from(is_dearer);
+                ([6; 32], Asked::Instead { price_msat, rebound: Rebound { segments: None } })
+            }
+            Self::Rebound => ([6; 32], Asked::Rebound),
+        }
+    }
+
+    /// Whether it is the one that counts.
+    pub(super) fn is_own(self, is_rebound: bool) -> bool {
+        match self {
+            Self::ItsOwnRequest => !is_rebound,
+            Self::Rebound | Self::Instead { .. } => is_rebound,
+            Self::AnotherRequest | Self::AnotherDigest => false,
+        }
+    }
 }
 
 pub(super) fn events() -> impl Strategy<Value = Event> {
@@ -83,12 +115,15 @@ pub(super) fn events() -> impl Strategy<Value = Event> {
     let ticket = || 1..4_u8;
     let outcome = || {
         prop_oneof![
-            3 => Just(Outcome::Delivered), 2 => Just(Outcome::NotSent), 2 => Just(Outcome::Unknown)
+            3 => Just(Outcome::Delivered), 2 => Just(Outcome::NotSent), 2 => Just(Outcome::Unknown),
+            2 => Just(Outcome::Refused)
         ]
     };
     let with = prop_oneof![
         8 => Just(With::ItsOwnRequest), 1 => Just(With::AnotherRequest),
-        1 => Just(With::AnotherDigest)
+        1 => Just(With::AnotherDigest),
+        3 => prop::bool::weighted(0.1).prop_map(|is_dearer| With::Instead { is_dearer }),
+        3 => Just(With::Rebound)
     ];
     let claim = (instance(), ticket(), with);
     prop_oneof![

@@ -3,11 +3,13 @@
 
 mod accounts;
 mod events;
+pub(super) mod messages;
 mod model;
 /// The black-box tests' server.
 #[path = "../../../tests/blackbox/support/postgres.rs"]
 #[allow(dead_code, missing_docs, unreachable_pub)]
 pub(super) mod postgres_server;
+mod refused;
 #[path = "../../../tests/blackbox/support/signal.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod signal;
@@ -114,6 +116,8 @@ mod on_the_state_machine {
         tickets::another_place_does_not_know_the_key as another_place_does_not_know_the_key,
         tickets::put_back_from_a_copy as put_back_from_a_copy,
         tickets::parked_before_the_copy as parked_before_the_copy,
+        refused::in_place_of_a_refused_request as in_place_of_a_refused_request,
+        refused::refused_after_a_try_that_nobody_knows_of as refused_after_a_try,
     }
 }
 
@@ -129,7 +133,14 @@ mod on_sqlite {
         tickets::another_place_does_not_know_the_key as another_place_does_not_know_the_key,
         tickets::put_back_from_a_copy as put_back_from_a_copy,
         tickets::parked_before_the_copy as parked_before_the_copy,
+        refused::in_place_of_a_refused_request as in_place_of_a_refused_request,
+        refused::refused_after_a_try_that_nobody_knows_of as refused_after_a_try,
         tickets::the_order_is_kept_while_nobody_knows as the_order_is_kept_while_nobody_knows,
+        messages::so_many_to_a_number as so_many_to_a_number,
+        messages::so_many_in_a_day as so_many_in_a_day,
+        messages::refused_numbers as refused_numbers,
+        messages::reports as reports,
+        messages::never_more_in_any_such_time::<300> as never_more_in_any_such_time,
         accounts::what_was_sold_is_known as what_was_sold_is_known,
         accounts::secrets_of_tickets_that_do_not_end as secrets_of_tickets_that_do_not_end,
         tickets::pruning_leaves_a_watermark as pruning_leaves_a_watermark,
@@ -159,7 +170,14 @@ mod on_postgres {
             tickets::another_place_does_not_know_the_key,
             tickets::put_back_from_a_copy,
             tickets::parked_before_the_copy,
+            refused::in_place_of_a_refused_request,
+            refused::refused_after_a_try_that_nobody_knows_of,
             tickets::the_order_is_kept_while_nobody_knows,
+            messages::so_many_to_a_number,
+            messages::so_many_in_a_day,
+            messages::refused_numbers,
+            messages::reports,
+            messages::never_more_in_any_such_time::<50>,
             accounts::what_was_sold_is_known,
             accounts::secrets_of_tickets_that_do_not_end,
             tickets::pruning_leaves_a_watermark,
@@ -174,6 +192,10 @@ mod on_postgres {
         for test in tests {
             subject.clear();
             test(&mut subject);
+        }
+        for _ in 0..10 {
+            subject.clear();
+            messages::many_at_once_to_one_number(&mut subject);
         }
     }
 }

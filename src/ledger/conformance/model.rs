@@ -45,6 +45,10 @@ impl Model {
     }
 }
 
+fn is_waiting(row: &Row) -> bool {
+    matches!(row.state, State::Parked | State::Free | State::Refused)
+}
+
 impl Subject for Model {
     fn set_now(&mut self, now: Moment) {
         self.now = now;
@@ -67,7 +71,7 @@ impl Subject for Model {
     }
 
     fn settle(&mut self, settlement: &Settlement) -> Settled {
-        let Settlement { hash, claim, outcome, answer } = settlement;
+        let Settlement { hash, claim, outcome, answer, .. } = settlement;
         let row = self.rows.get(hash);
         let next = row.and_then(|row| state::settle(row, *claim, *outcome, self.now).ok());
         if next.is_some() {
@@ -128,8 +132,7 @@ impl Subject for Model {
 
     fn waiting(&mut self) -> Vec<Waiting> {
         let mut all: Vec<Waiting> = Vec::new();
-        for row in self.rows.values().filter(|row| matches!(row.state, State::Parked | State::Free))
-        {
+        for row in self.rows.values().filter(|row| is_waiting(row)) {
             let (service, state) = (row.service.to_string(), row.state);
             match all.iter_mut().find(|one| one.service == service && one.state == state) {
                 Some(one) => one.count += 1,

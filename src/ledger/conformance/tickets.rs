@@ -7,7 +7,7 @@ use crate::era::Era;
 use crate::ledger::clock::Moment;
 use crate::ledger::limits::PRUNE_MARGIN;
 use crate::ledger::state::{
-    Attempt, Claim, ClaimId, FIRST_CLAIM_GRACE, RejectReason, Resolution, State,
+    Asked, Attempt, Claim, ClaimId, FIRST_CLAIM_GRACE, RejectReason, Resolution, State,
 };
 use crate::ledger::store::{Settled, Settlement};
 use crate::ledger::stored_answer::StoredAnswer;
@@ -51,7 +51,7 @@ fn answer(ticket: u8) -> StoredAnswer {
 
 pub(super) fn settlement(ticket: u8, claim: ClaimId, outcome: Outcome) -> Settlement {
     let answer = (outcome == Outcome::Delivered).then(|| answer(ticket));
-    Settlement { hash: hash(ticket), claim, outcome, answer }
+    Settlement { hash: hash(ticket), claim, outcome, answer, refused: None }
 }
 
 /// The table of what is answered, as far as a ledger decides it.
@@ -76,10 +76,10 @@ pub(super) fn the_table(subject: &mut impl Subject) {
     assert_eq!(claim(subject, 3, 2).claim, Claim::Parked);
     let retry_after = Duration::from_secs(1);
     assert_eq!(claim(subject, 4, 2).claim, Claim::RetryLater { retry_after });
-    let other = Attempt { own_request: false, ..attempt(1, 3) };
+    let other = Attempt { asked: Asked::Other, ..attempt(1, 3) };
     let used = Claim::Rejected(RejectReason::UsedForAnother);
     assert_eq!(subject.claim(&other).claim, used);
-    let unused = Attempt { own_request: false, ..attempt(5, 3) };
+    let unused = Attempt { asked: Asked::Other, ..attempt(5, 3) };
     assert_eq!(subject.claim(&unused).claim, Claim::OtherRequest);
     assert_eq!(subject.row(hash(5)), None, "it is not claimed by that");
     subject.revoke(hash(1), 0);
@@ -108,11 +108,15 @@ pub(super) fn what_is_listed(subject: &mut impl Subject) {
     let attempt = attempt_now(subject, 4, 1);
     subject.claim(&attempt);
     subject.revoke(hash(5), START.plus(LIFETIME).seconds());
-    let waiting = [State::Parked, State::Free].map(|state| {
+    let refused = attempt_now(subject, 6, 1);
+    subject.claim(&refused);
+    subject.settle(&settlement(6, refused.claim, Outcome::Refused));
+    assert_eq!(subject.list(Some(State::Refused)).len(), 1);
+    let waiting = [State::Parked, State::Free, State::Refused].map(|state| {
         let waiting = subject.waiting();
         waiting.iter().filter(|one| one.state == state).map(|one| one.count).collect::<Vec<_>>()
     });
-    assert_eq!(waiting, [[1], [1]], "one service's");
+    assert_eq!(waiting, [[1], [1], [1]], "one service's");
     let mut of = |state| subject.list(state).iter().map(|(hash, _)| *hash).collect::<Vec<_>>();
     for (n, state) in [(1, State::Delivered), (2, State::Free), (3, State::Parked)] {
         assert_eq!(of(Some(state)), [hash(n)], "{state:?}");
@@ -122,7 +126,7 @@ pub(super) fn what_is_listed(subject: &mut impl Subject) {
         (vec![hash(4)], vec![hash(5)])
     );
     let all = of(None);
-    assert_eq!((all.len(), &all[2..]), (5, [hash(3), hash(2), hash(1)].as_slice()), "newest first");
+    assert_eq!((all.len(), &all[3..]), (6, [hash(3), hash(2), hash(1)].as_slice()), "newest first");
     assert_eq!(subject.revoked(), [hash(5)]);
     for (hash, row) in subject.list(None) {
         assert_eq!(subject.row(hash), Some(row));

@@ -181,16 +181,19 @@ impl World<'_> {
     }
 
     fn claim(&mut self, instance: usize, ticket: u8, with: With) -> Result<(), TestCaseError> {
-        let digest = if with == With::AnotherDigest { [8; 32] } else { [7; 32] };
+        let (digest, asked) = with.asked();
         let attempt = Attempt {
-            own_request: with != With::AnotherRequest,
+            asked,
             request: RequestDigest::from_bytes(digest),
             era: self.era,
             place: Some(self.place),
             ..attempt(ticket, self.next_claim)
         };
         self.next_claim = self.next_claim.wrapping_add(1).max(1);
-        let had_row = self.model.row(hash(ticket)).is_some();
+        let before = self.model.row(hash(ticket));
+        let had_row = before.is_some();
+        let is_rebound = before.as_ref().is_some_and(|row| row.rebound.is_some());
+        let is_own = with.is_own(is_rebound);
         if with == With::AnotherDigest && !had_row {
             return Ok(());
         }
@@ -206,7 +209,12 @@ impl World<'_> {
                 let holds =
                     |try_: &Try| try_.ticket == ticket && try_.may_send && try_.sent.is_none();
                 let others = self.instances.iter().flatten().filter(|try_| holds(try_)).count();
-                prop_assert_eq!((others, with == With::AnotherRequest), (0, false), "two hold it");
+                prop_assert_eq!(others, 0, "two hold it");
+                if !is_own {
+                    let was_refused = before.is_some_and(|row| row.state == State::Refused);
+                    let with_another = with == With::Instead { is_dearer: false };
+                    prop_assert!(with_another && was_refused && !is_rebound, "whose request?");
+                }
                 prop_assert!(truth.may_send(ticket, self.place, self.moment()), "sent twice");
                 self.instances[instance] = Some(Try {
                     ticket,
@@ -218,14 +226,14 @@ impl World<'_> {
                 });
             }
             Claim::Replay => {
-                prop_assert!(truth.delivered && with == With::ItsOwnRequest);
+                prop_assert!(truth.delivered && is_own);
             }
             // Whatever the wall clock says.
             Claim::Rejected(RejectReason::Expired) => {
                 prop_assert!(self.ledger >= START.plus(LIFETIME), "worthless too early");
             }
             // With its own request a ticket that has a row is lost by delivery only.
-            Claim::Rejected(_) if with == With::ItsOwnRequest && had_row => {
+            Claim::Rejected(_) if is_own && had_row => {
                 prop_assert!(truth.delivered || truth.revoked, "lost");
             }
             _ => {}
@@ -240,7 +248,7 @@ impl World<'_> {
             // Claimed a while ago, it is sent now; its lease bounds that while.
             let since = try_.granted_at;
             prop_assert!(truth.may_send(try_.ticket, try_.place, since), "sent twice");
-            if outcome != Outcome::NotSent {
+            if !matches!(outcome, Outcome::NotSent | Outcome::Refused) {
                 truth.maybe_delivered.push((try_.place, since));
             }
             truth.delivered |= outcome == Outcome::Delivered;

@@ -16,10 +16,16 @@ use crate::ledger::accounts::{
     Sum,
 };
 use crate::ledger::clock::Moment;
+use crate::ledger::conformance::messages::MessagesSubject;
 use crate::ledger::conformance::postgres_server::Postgres;
 use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at, wait_until};
-use crate::ledger::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
+use crate::ledger::messages::{
+    Delivery, DeliveryState, Messages as _, RefusedNumber, ReportName, Reported, RoomQuery,
+    Standing,
+};
+use crate::ledger::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use crate::ledger::store::{Claimed, LedgerStore as _, LedgerTerms, Settled, Settlement, Waiting};
+use crate::number_hash::NumberHash;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -77,6 +83,22 @@ impl PostgresSubject {
         let mut subject = Self { runtime, ledger, url, tls, _server: server };
         subject.set_now(at(START));
         subject
+    }
+
+    /// Claims on as many connections as there are, at the same moment.
+    pub(in crate::ledger) fn claim_at_once(&mut self, attempts: Vec<Attempt>) -> Vec<Claim> {
+        self.runtime.block_on(async {
+            let claiming = |attempt| {
+                let ledger = Arc::clone(&self.ledger);
+                tokio::spawn(async move { ledger.claim(attempt).await.unwrap().claim })
+            };
+            let all: Vec<_> = attempts.into_iter().map(claiming).collect();
+            let mut claims = Vec::new();
+            for one in all {
+                claims.push(one.await.unwrap());
+            }
+            claims
+        })
     }
 
     fn clock(&self) -> i64 {
@@ -193,7 +215,17 @@ impl Subject for PostgresSubject {
     }
 
     fn clear(&mut self) {
-        for table in ["tickets", "answers", "challenges", "days", "secrets", "offers"] {
+        for table in [
+            "tickets",
+            "answers",
+            "challenges",
+            "days",
+            "secrets",
+            "offers",
+            "messages",
+            "day_counts",
+            "refused_numbers",
+        ] {
             self.run(&format!("DELETE FROM farebox.{table}"));
         }
         self.run("UPDATE farebox.marks SET value = 0 WHERE name IN ('watermark', 'released')");
@@ -249,5 +281,27 @@ impl AccountsSubject for PostgresSubject {
 
     fn secrets_in_use(&mut self, now: UnixTime) -> Vec<[u8; 16]> {
         self.runtime.block_on(self.ledger.secrets_in_use(now)).unwrap()
+    }
+}
+
+impl MessagesSubject for PostgresSubject {
+    fn standing(&mut self, asked: &RoomQuery) -> Standing {
+        self.runtime.block_on(self.ledger.standing(asked.clone())).unwrap()
+    }
+
+    fn report(&mut self, name: ReportName, state: DeliveryState) -> Option<Reported> {
+        self.runtime.block_on(self.ledger.report(name, state)).unwrap()
+    }
+
+    fn delivery(&mut self, ticket: PaymentHash) -> Option<Delivery> {
+        self.runtime.block_on(self.ledger.delivery(ticket)).unwrap()
+    }
+
+    fn refuse_number(&mut self, refused: RefusedNumber) {
+        self.runtime.block_on(self.ledger.refuse_number(refused)).unwrap();
+    }
+
+    fn allow_numbers(&mut self, numbers: &[NumberHash]) -> bool {
+        self.runtime.block_on(self.ledger.allow_numbers(numbers.to_vec())).unwrap()
     }
 }

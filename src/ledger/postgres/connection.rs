@@ -19,7 +19,7 @@ use crate::ledger::sql::{fill, signed};
 use crate::time::UnixTime;
 
 /// Number of the layout in `migrations`, as the mark `layout` keeps it.
-const LAYOUT: i64 = 4;
+const LAYOUT: i64 = 5;
 
 /// Keeps two instances from making the layout at once.
 const MIGRATION_LOCK: i64 = 0x6661_7265_626f_7800;

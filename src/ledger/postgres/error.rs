@@ -42,3 +42,8 @@ pub(super) fn words(error: &Error) -> String {
 pub(super) fn down(error: Error) -> LedgerError {
     LedgerError::Down(words(&error))
 }
+
+/// A row that isn't as it was written.
+pub(super) fn unreadable() -> LedgerError {
+    LedgerError::Down("a row can't be read".to_owned())
+}

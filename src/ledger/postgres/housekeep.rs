@@ -12,6 +12,7 @@ use super::PostgresLedger;
 use super::account_statements::{PRUNE_CLOSED, PRUNE_PAID};
 use super::error::{PostgresError, down};
 use super::life;
+use super::message_statements::{PRUNE_DAYS, PRUNE_MESSAGES, PRUNE_NUMBERS};
 use super::statements::{
     FORGET_ORDERS, MOVE_CLOCK, PRUNE_ANSWERS, PRUNE_TICKETS, REFILL_JUMP, SWEEP, TAKE_JUMP,
 };
@@ -171,6 +172,9 @@ impl PostgresLedger {
         gone += client.execute(PRUNE_ANSWERS.as_str(), &[&replay]).await.map_err(down)?;
         let tickets = &PRUNE_TICKETS;
         gone += client.execute(tickets.as_str(), &[&tickets_after, &replay]).await.map_err(down)?;
+        for forgotten in [&PRUNE_MESSAGES, &PRUNE_NUMBERS, &PRUNE_DAYS] {
+            gone += client.execute(forgotten.as_str(), &[]).await.map_err(down)?;
+        }
         gone +=
             client.execute(FORGET_ORDERS.as_str(), &[&millis(ORDERS_KEPT)]).await.map_err(down)?;
         Ok(gone > 0)

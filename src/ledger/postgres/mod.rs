@@ -10,7 +10,11 @@ mod connection;
 mod error;
 mod housekeep;
 mod life;
+mod list_statements;
 mod look;
+mod message_statements;
+mod messages;
+mod room;
 mod rows;
 mod session;
 mod statements;
@@ -29,18 +33,19 @@ pub use self::admin::Admin;
 pub use self::connection::SecretTerms;
 use self::connection::{ConnectOptions, Connection, Opened, Slot, open};
 pub use self::error::PostgresError;
-use self::error::down;
+use self::error::{down, unreadable};
+use self::list_statements::{COUNTS, EXPORT, WAITING};
 pub use self::look::KnownSecrets;
+use self::room::RoomValues;
 use self::rows::{read_claim, read_exported, read_row};
 use self::statements::{
-    COUNTS, EXPORT, NOTE_SECRET, RELEASE_RESTORED, RESOLVE, REVOKE, REVOKED, ROW, SEALED,
-    SECRETS_IN_USE, WAITING,
+    NOTE_SECRET, RELEASE_RESTORED, RESOLVE, REVOKE, REVOKED, ROW, SEALED, SECRETS_IN_USE,
 };
 use self::url::read_url;
 use super::clock::{LedgerClock, Moment};
 use super::error::{LedgerError, Reply};
 use super::limits::LIST_MAX;
-use super::sql::{millis, outcome_number, signed, unsigned};
+use super::sql::{asked_number, instead, millis, outcome_number, signed, unsigned};
 use super::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
 use super::store::{
     Claimed, CommitObserver, Exported, LedgerStore, LedgerTerms, Settled, Settlement, Waiting,
@@ -160,11 +165,15 @@ impl PostgresLedger {
         if self.is_another.load(Ordering::Relaxed) {
             return Err(LedgerError::Down("another ledger lies in its place".to_owned()));
         }
-        let values: [&(dyn ToSql + Sync); 16] = [
+        let (price_msat, rebound) = instead(attempt.asked);
+        let message = attempt.message.as_deref();
+        let room = message.map(|message| RoomValues::of(&message.room)).unwrap_or_default();
+        let numbers = message.map(|_| &room.numbers);
+        let values: [&(dyn ToSql + Sync); 26] = [
             &attempt.hash.as_bytes().as_slice(),
             &&*attempt.service,
             &attempt.request.as_bytes().as_slice(),
-            &attempt.own_request,
+            &asked_number(attempt.asked),
             &signed(attempt.minted_valid_until),
             &signed(attempt.first_claim_until()),
             &signed(attempt.price_msat),
@@ -177,6 +186,16 @@ impl PostgresLedger {
             &signed(attempt.minted.millis()),
             &attempt.place.as_ref().map(|place| place.as_bytes().as_slice()),
             &attempt.sealed.as_deref(),
+            &price_msat,
+            &rebound,
+            &numbers,
+            &room.most,
+            &room.within,
+            &room.scopes,
+            &room.maxima,
+            &message.map(|message| &*message.country),
+            &message.and_then(|message| message.name.as_ref()).map(|n| n.as_bytes().as_slice()),
+            &message.map(|message| millis(message.kept_for)),
         ];
         let asked = Instant::now();
         let row = connection.client.query_one(&connection.prepared.claim, &values).await;
@@ -192,13 +211,16 @@ impl PostgresLedger {
         let connection = self.connection()?;
         let answer = settlement.answer.as_ref();
         let headers = answer.map(|answer| serde_json::to_string(&answer.headers));
-        let values: [&(dyn ToSql + Sync); 6] = [
+        let refused = settlement.refused.as_ref();
+        let values: [&(dyn ToSql + Sync); 8] = [
             &settlement.hash.as_bytes().as_slice(),
             &settlement.claim.as_bytes().as_slice(),
             &outcome_number(settlement.outcome),
             &answer.map(|answer| i32::from(answer.status)),
             &headers.map(|headers| headers.unwrap_or_else(|_| "[]".to_owned())),
             &answer.and_then(|answer| answer.body.as_deref()),
+            &refused.map(|refused| refused.number.as_bytes().as_slice()),
+            &refused.map(|refused| millis(refused.lasts)),
         ];
         let asked = Instant::now();
         let row = connection.client.query_opt(&connection.prepared.settle, &values).await;
@@ -363,10 +385,6 @@ impl LedgerStore for PostgresLedger {
     fn run(&self) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(self.maintain())
     }
-}
-
-fn unreadable() -> LedgerError {
-    LedgerError::Down("a row can't be read".to_owned())
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio_postgres::{Error, Row as SqlRow};
 
+use super::room::no_room;
 use crate::era::Era;
 use crate::keys::Fingerprint;
 use crate::ledger::clock::Moment;
 use crate::ledger::sql::unsigned;
-use crate::ledger::state::{self, Attempt, Claim, ClaimId, ClaimRules, Marks, Row, State};
+use crate::ledger::state::{self, Attempt, Claim, ClaimId, ClaimRules, Marks, Rebound, Row, State};
 use crate::ledger::store::{Claimed, Exported};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::payment_hash::PaymentHash;
@@ -46,8 +47,11 @@ pub(super) fn read_claim(
     let lease_until: Option<i64> = sql.try_get("lease_until")?;
     let ran_out = lease_until.is_some_and(|until| unsigned(until) < now.wall.millis());
     let claim = match state::claim(row.as_ref(), attempt, now, &ClaimRules { replay, marks }).0 {
-        // What it would grant, the statement did not: a rival was faster.
-        Claim::Granted => Claim::Busy,
+        // What it would grant, the statement did not: there was no room, or a rival was faster.
+        Claim::Granted => match no_room(sql.try_get("full_kind")?, sql.try_get("full_wait")?) {
+            Some(full) => Claim::NoRoom(full),
+            None => Claim::Busy,
+        },
         Claim::Busy if ran_out => Claim::Parked,
         claim => claim,
     };
@@ -89,6 +93,7 @@ fn read_columns(sql: &SqlRow) -> Option<Row> {
         request: bytes("request")?
             .try_into()
             .map_or(RequestDigest::NONE, RequestDigest::from_bytes),
+        rebound: sql.try_get::<_, Option<i64>>("rebound").ok()?.map(Rebound::of_number),
         key: bytes("key").and_then(|key| key.try_into().ok()).map(Fingerprint::from_bytes),
         minted: time(sql, "minted").ok()?,
         valid_until: unsigned(sql.try_get("valid_until").ok()?),

@@ -25,21 +25,34 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
             max(value) FILTER (WHERE name = 'oid') =
                 to_regclass('farebox.tickets')::oid::bigint AS is_same
         FROM farebox.marks WHERE name IN ('watermark', 'era', 'released', 'oid')),
+    -- Whether there is room for the message, where such are counted ($19 to $23).
+    full_ AS MATERIALIZED (
+        SELECT f.kind, f.wait FROM (SELECT WHERE $19::bytea[] IS NOT NULL) AS asked
+        CROSS JOIN LATERAL farebox.no_room($1, $19, $20, $21, $22, $23) AS f
+        WHERE f.wait IS NOT NULL),
     again AS (
         UPDATE farebox.tickets AS t
-        SET state = {claimed}, claim = $8, owner = $9, lease_until = clock.now + $10,
+        SET state = {claimed}, request = $3,
+            rebound = CASE WHEN t.state = {refused} THEN $18 ELSE t.rebound END,
+            claim = $8, owner = $9, lease_until = clock.now + $10,
             doubtful = t.doubtful OR t.state = {parked}, place = $15, restored = false,
             tried = least(clock.now, CASE WHEN t.state = {parked} THEN t.tried END),
             tried_ledger =
                 least(clock.ledger, CASE WHEN t.state = {parked} THEN t.tried_ledger END),
             changed = clock.now, changed_ledger = clock.ledger, sealed = $16
         FROM clock, mark
-        WHERE t.hash = $1 AND $4 AND t.request = $3 AND mark.is_same AND (
-            (t.state = {free} AND (clock.now < t.changed OR clock.now - t.changed >=
+        WHERE t.hash = $1 AND mark.is_same
+            -- What may have been sent is counted, and isn't kept from being found out.
+            AND (t.state = {parked} OR NOT EXISTS (SELECT FROM full_)) AND (
+            -- Another request takes the place of a refused one, once.
+            ($4 = {instead} AND t.state = {refused} AND t.rebound IS NULL AND t.request <> $3
+                AND $17 <= t.price_msat)
+            OR $4 <> {other} AND t.request = $3
+                AND ((t.state = {free} AND (clock.now < t.changed OR clock.now - t.changed >=
                 CASE WHEN t.attempts = 0 THEN 0 ELSE least({retry_delay_max_ms},
                     {retry_delay_first_ms} * power(2, least(t.attempts - 1, 16)))::bigint END))
             OR (t.state = {parked} AND t.place = $15 AND $11::bigint IS NOT NULL
-                AND greatest(clock.now - t.tried, clock.ledger - t.tried_ledger) <= $11))
+                AND greatest(clock.now - t.tried, clock.ledger - t.tried_ledger) <= $11)))
         RETURNING t.doubtful),
     first AS (
         INSERT INTO farebox.tickets
@@ -51,7 +64,8 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
             CASE WHEN known THEN {claimed} ELSE {parked} END, NOT known,
             CASE WHEN known THEN $15 END, NOT known
         FROM clock, mark, LATERAL (SELECT $13 = mark.era OR $14 < mark.released AS known) AS life
-        WHERE $4 AND $6 > clock.ledger / 1000 AND $5 > mark.watermark AND mark.is_same
+        WHERE $4 = {bought} AND NOT EXISTS (SELECT FROM full_) AND $6 > clock.ledger / 1000
+            AND $5 > mark.watermark AND mark.is_same
             -- In the snapshot that the watermark was read from: a row that is pruned meanwhile
             -- is not taken for one that never was.
             AND NOT EXISTS (SELECT FROM farebox.tickets AS t WHERE t.hash = $1)
@@ -61,11 +75,14 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
         SELECT doubtful FROM again
         UNION ALL SELECT doubtful FROM first WHERE state = {claimed})
     SELECT EXISTS (SELECT FROM granted) AS granted,
+        CASE WHEN $19 IS NOT NULL AND EXISTS (SELECT FROM granted) THEN
+            farebox.keep_message($1, $2, $19, $22, $24, $25, $26) END AS kept,
+        (SELECT kind FROM full_) AS full_kind, (SELECT wait FROM full_) AS full_wait,
         coalesce((SELECT doubtful FROM granted), t.doubtful) AS doubtful,
         clock.now, clock.ledger, mark.watermark, mark.era, mark.released,
-        t.service, t.request, t.key, t.minted, t.valid_until, t.price_msat, t.state, t.claim,
-        t.attempts, t.place, t.tried, t.tried_ledger, t.restored, t.changed, t.changed_ledger,
-        t.lease_until, a.status, a.headers, a.body
+        t.service, t.request, t.rebound, t.key, t.minted, t.valid_until, t.price_msat, t.state,
+        t.claim, t.attempts, t.place, t.tried, t.tried_ledger, t.restored, t.changed,
+        t.changed_ledger, t.lease_until, a.status, a.headers, a.body
     FROM clock CROSS JOIN mark
     LEFT JOIN farebox.tickets AS t ON t.hash = $1
     LEFT JOIN farebox.answers AS a ON a.hash = $1 AND t.state = {delivered}",
@@ -74,7 +91,8 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
 
 /// The state that a try leaves which ended with the outcome $3.
 const STATE_AFTER: &str = "CASE WHEN $3 = {was_delivered} THEN {delivered}
-            WHEN $3 = {was_not_sent} AND NOT doubtful THEN {free} ELSE {parked} END";
+            WHEN $3 = {was_not_sent} AND NOT doubtful THEN {free}
+            WHEN $3 = {was_refused} AND NOT doubtful THEN {refused} ELSE {parked} END";
 
 /// Ends a try with the outcome $3. The answer to keep, if any, is stored in the same statement.
 static SETTLE: LazyLock<String> = LazyLock::new(|| {
@@ -82,19 +100,26 @@ static SETTLE: LazyLock<String> = LazyLock::new(|| {
     WITH done AS (
         UPDATE farebox.tickets SET
             state = STATE_AFTER,
-            attempts = attempts + CASE WHEN $3 = {was_not_sent} THEN 1 ELSE 0 END,
+            attempts = attempts +
+                CASE WHEN $3 IN ({was_not_sent}, {was_refused}) THEN 1 ELSE 0 END,
             doubtful = CASE WHEN $3 = {was_delivered} THEN false
-                WHEN $3 = {was_not_sent} THEN doubtful ELSE true END,
+                WHEN $3 IN ({was_not_sent}, {was_refused}) THEN doubtful ELSE true END,
             changed = farebox.now_ms(), changed_ledger = farebox.clock_ms(),
             sealed = CASE WHEN STATE_AFTER = {parked} THEN sealed END
         WHERE hash = $1 AND claim = $2 AND NOT restored AND (state = {claimed} OR (state = {parked}
-            AND ($3 = {was_delivered} OR ($3 = {was_not_sent} AND NOT doubtful))))
+            AND ($3 = {was_delivered}
+                OR ($3 IN ({was_not_sent}, {was_refused}) AND NOT doubtful))))
         RETURNING attempts),
     kept AS (
         INSERT INTO farebox.answers (hash, status, headers, body, stored_at)
         SELECT $1, $4, $5, $6, farebox.clock_ms() FROM done WHERE $4::integer IS NOT NULL
         ON CONFLICT (hash) DO UPDATE SET status = excluded.status, headers = excluded.headers,
-            body = excluded.body, stored_at = excluded.stored_at)
+            body = excluded.body, stored_at = excluded.stored_at),
+    refused AS (
+        INSERT INTO farebox.refused_numbers
+        SELECT $7, farebox.clock_ms() + $8 FROM done WHERE $7::bytea IS NOT NULL
+        ON CONFLICT (number) DO UPDATE SET
+            until = greatest(farebox.refused_numbers.until, excluded.until))
     SELECT attempts FROM done
     UNION ALL
     -- Said before, and that went unconfirmed.
@@ -194,18 +219,19 @@ pub(super) static PRUNE_TICKETS: LazyLock<String> = LazyLock::new(|| {
 
 /// The columns of a row, for `list` and `show`.
 pub(super) const ROW: &str = "
-    SELECT hash, service, request, key, minted, valid_until, price_msat, state, claim, attempts,
-        doubtful, place, tried, tried_ledger, restored, changed, changed_ledger
+    SELECT hash, service, request, rebound, key, minted, valid_until, price_msat, state, claim,
+        attempts, doubtful, place, tried, tried_ledger, restored, changed, changed_ledger
     FROM farebox.tickets";
 
-/// Ends the being parked of a ticket by the try $3; $2 is the state that it gets.
+/// Ends the being parked, or refused, of a ticket by the try $3; $2 is the state that it gets.
 pub(super) static RESOLVE: LazyLock<String> = LazyLock::new(|| {
     fill(
         "
     UPDATE farebox.tickets
-    SET state = $2, attempts = 0, doubtful = false, restored = false, sealed = NULL,
+    SET state = $2::smallint, attempts = 0, doubtful = false, restored = false, sealed = NULL,
         changed = farebox.now_ms(), changed_ledger = farebox.clock_ms()
-    WHERE hash = $1 AND state = {parked} AND claim = $3",
+    WHERE hash = $1 AND claim = $3
+        AND (state = {parked} OR state = {refused} AND $2::smallint = {free})",
     )
 });
 
@@ -240,8 +266,8 @@ pub(super) static PARK_RESTORED: LazyLock<String> = LazyLock::new(|| {
         "
     UPDATE farebox.tickets SET state = {parked}, changed = farebox.now_ms(),
         changed_ledger = farebox.clock_ms(), doubtful = true,
-        restored = restored OR state = {free}, place = NULL
-    WHERE state IN ({free}, {claimed})",
+        restored = restored OR state <> {claimed}, place = NULL
+    WHERE state IN ({free}, {claimed}, {refused})",
     )
 });
 
@@ -291,7 +317,7 @@ pub(super) static SECRETS_IN_USE: LazyLock<String> = LazyLock::new(|| {
         "
     SELECT fingerprint FROM farebox.secrets WHERE needed_until > $1
     UNION SELECT key FROM farebox.tickets
-        WHERE state IN ({claimed}, {parked}) AND key IS NOT NULL
+        WHERE state IN ({claimed}, {parked}, {refused}) AND key IS NOT NULL
     UNION SELECT key FROM farebox.tickets WHERE state = {free} AND key IS NOT NULL",
     )
 });
@@ -311,7 +337,7 @@ impl Prepared {
             BYTES,
             Type::TEXT,
             BYTES,
-            Type::BOOL,
+            Type::INT4,
             NUMBER,
             NUMBER,
             NUMBER,
@@ -324,8 +350,18 @@ impl Prepared {
             NUMBER,
             BYTES,
             BYTES,
+            NUMBER,
+            NUMBER,
+            Type::BYTEA_ARRAY,
+            NUMBER,
+            NUMBER,
+            Type::TEXT_ARRAY,
+            Type::INT8_ARRAY,
+            Type::TEXT,
+            BYTES,
+            NUMBER,
         ];
-        let settle_types = [BYTES, BYTES, Type::INT4, Type::INT4, Type::TEXT, BYTES];
+        let settle_types = [BYTES, BYTES, Type::INT4, Type::INT4, Type::TEXT, BYTES, BYTES, NUMBER];
         Ok(Self {
             claim: client.prepare_typed(&CLAIM, &claim_types).await?,
             settle: client.prepare_typed(&SETTLE, &settle_types).await?,
@@ -333,34 +369,3 @@ impl Prepared {
         })
     }
 }
-
-/// How many tickets are parked, and free, per service.
-pub(super) static WAITING: LazyLock<String> = LazyLock::new(|| {
-    fill(
-        "SELECT service, {free}::smallint, count(*) FROM farebox.tickets
-         WHERE state = {free} GROUP BY 1
-         UNION ALL
-         SELECT service, {parked}::smallint, count(*) FROM farebox.tickets
-         WHERE state = {parked} GROUP BY 1
-         ORDER BY 1, 2",
-    )
-});
-
-/// How many tickets there are in each state, per service.
-pub(super) const COUNTS: &str = "
-    SELECT service, state, count(*) FROM farebox.tickets WHERE service <> '' GROUP BY 1, 2
-    ORDER BY 1, 2";
-
-/// See `LedgerStore::export`: after hash $1, no more than $2.
-pub(super) static EXPORT: LazyLock<String> = LazyLock::new(|| {
-    fill(
-        "SELECT hash, service, minted, price_msat, state, key FROM farebox.tickets
-         WHERE hash > $1 AND service <> ''
-         UNION ALL
-         SELECT hash, service, 1000 * CASE WHEN minted > 0 THEN minted ELSE paid_at END,
-            price_msat, (CASE WHEN served THEN {delivered} END)::smallint, NULL
-         FROM farebox.challenges AS c WHERE hash > $1 AND state = {paid}
-            AND NOT EXISTS (SELECT 1 FROM farebox.tickets AS t WHERE t.hash = c.hash)
-         ORDER BY 1 LIMIT $2",
-    )
-});

@@ -9,9 +9,14 @@ use crate::ledger::accounts::{
     Challenge, Days, JournalEntry, NewlyPaid, Recorded, SettledInvoice, SoldOffer, Sum,
 };
 use crate::ledger::clock::Moment;
+use crate::ledger::conformance::messages::MessagesSubject;
 use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at};
+use crate::ledger::messages::{
+    Delivery, DeliveryState, RefusedNumber, ReportName, Reported, RoomQuery, Standing,
+};
 use crate::ledger::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
 use crate::ledger::store::{Claimed, Settled, Settlement, Waiting};
+use crate::number_hash::NumberHash;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
 
@@ -167,5 +172,27 @@ impl AccountsSubject for SqliteSubject {
 
     fn secrets_in_use(&mut self, now: UnixTime) -> Vec<[u8; 16]> {
         self.store.secrets_in_use(now).unwrap()
+    }
+}
+
+impl MessagesSubject for SqliteSubject {
+    fn standing(&mut self, asked: &RoomQuery) -> Standing {
+        self.store.standing(asked, self.now).unwrap()
+    }
+
+    fn report(&mut self, name: ReportName, state: DeliveryState) -> Option<Reported> {
+        self.store.report(name, state, self.now).unwrap()
+    }
+
+    fn delivery(&mut self, ticket: PaymentHash) -> Option<Delivery> {
+        self.store.delivery(&ticket, self.now).unwrap()
+    }
+
+    fn refuse_number(&mut self, refused: RefusedNumber) {
+        self.store.refuse_number(&refused, self.now).unwrap();
+    }
+
+    fn allow_numbers(&mut self, numbers: &[NumberHash]) -> bool {
+        self.store.allow_numbers(numbers).unwrap()
     }
 }

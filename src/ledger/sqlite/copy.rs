@@ -98,7 +98,7 @@ impl Store {
     fn park_restored(&self, now: Moment) -> rusqlite::Result<u64> {
         let restored = |row: &_| state::restored(row, now).ok();
         self.change_all("state = {parked}", restored)?;
-        self.change_all("state = {free} OR state = {claimed}", restored)
+        self.change_all("state = {free} OR state = {claimed} OR state = {refused}", restored)
     }
 
     /// Frees what a restore parked, and takes what of those tickets comes in later.

@@ -11,7 +11,7 @@ use crate::ledger::id::LedgerId;
 use crate::ledger::sql::fill;
 
 /// Number of the layout in `schema.sql`, as `PRAGMA user_version` keeps it.
-pub(super) const LAYOUT: i64 = 5;
+pub(super) const LAYOUT: i64 = 6;
 
 /// Makes the tables, all at once or not at all, with an id and an era; or checks that they are
 /// there.

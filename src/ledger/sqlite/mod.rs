@@ -10,6 +10,8 @@ pub mod error;
 mod files;
 mod layout;
 mod marks;
+mod message_rows;
+mod messages;
 mod prune;
 mod read;
 mod rows;

@@ -55,8 +55,13 @@ impl Store {
             self.raise_watermark(newest)?;
         }
         let orders = self.forget_orders(now)?;
+        let messages = self.prune_messages(now)?;
         let step = PRUNE_STEP as usize;
-        Ok(gone.len() == step || answers == step || challenges == PRUNE_STEP || orders == step)
+        Ok(gone.len() == step
+            || answers == step
+            || challenges == PRUNE_STEP
+            || orders == step
+            || messages == step)
     }
 
     /// Notes that rows up to this `valid_until` (Unix seconds) were forgotten.

@@ -72,7 +72,9 @@ pub(super) fn list(
     limit: u32,
 ) -> Result<Vec<(PaymentHash, Row)>, OpenError> {
     let condition = match state {
-        Some(State::Claimed | State::Parked | State::Revoked) => format!("{FEW} AND state = ?1"),
+        Some(State::Claimed | State::Parked | State::Revoked | State::Refused) => {
+            format!("{FEW} AND state = ?1")
+        }
         Some(State::Free | State::Delivered) => "state = ?1".to_owned(),
         None => "?1 IS NULL".to_owned(),
     };
@@ -81,28 +83,28 @@ pub(super) fn list(
             "SELECT {ROW_COLUMNS}, hash FROM tickets WHERE {condition}
              ORDER BY changed DESC LIMIT ?2"
         )))?;
-        let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(16)?), read_row(row)?));
+        let read = |row: &SqlRow<'_>| Ok((PaymentHash::from_bytes(row.get(17)?), read_row(row)?));
         select.query_map(params![state.map(State::number), limit], read)?.collect()
     })
 }
 
-/// How many tickets are parked, and free, per service.
+/// How many tickets are parked, free, and refused, per service.
 pub(super) fn waiting(path: &Path) -> Result<Vec<Waiting>, OpenError> {
     read_only(path, |connection| {
         let mut select = connection.prepare(&fill(&format!(
             "SELECT service, {{free}}, count(*) FROM tickets WHERE state = {{free}} GROUP BY 1
              UNION ALL
-             SELECT service, {{parked}}, count(*) FROM tickets
-             WHERE {FEW} AND state = {{parked}} GROUP BY 1
+             SELECT service, state, count(*) FROM tickets
+             WHERE {FEW} AND state IN ({{parked}}, {{refused}}) GROUP BY 1, 2
              ORDER BY 1, 2"
         )))?;
-        let read = |row: &SqlRow<'_>| {
-            let is_parked = row.get::<_, i16>(1)? == State::Parked.number();
-            let state = if is_parked { State::Parked } else { State::Free };
-            Ok(Waiting { service: row.get(0)?, state, count: row.get(2)? })
-        };
-        select.query_map([], read)?.collect()
+        select.query_map([], read_waiting)?.collect()
     })
+}
+
+fn read_waiting(row: &SqlRow<'_>) -> rusqlite::Result<Waiting> {
+    let state = State::of_number(row.get(1)?).unwrap_or(State::Parked);
+    Ok(Waiting { service: row.get(0)?, state, count: row.get(2)? })
 }
 
 /// How many tickets there are in each state, per service.
@@ -112,11 +114,7 @@ pub(super) fn counts(path: &Path) -> Result<Vec<Waiting>, OpenError> {
             "SELECT service, state, count(*) FROM tickets WHERE service <> '' GROUP BY 1, 2
              ORDER BY 1, 2",
         )?;
-        let read = |row: &SqlRow<'_>| {
-            let state = State::of_number(row.get(1)?).unwrap_or(State::Parked);
-            Ok(Waiting { service: row.get(0)?, state, count: row.get(2)? })
-        };
-        select.query_map([], read)?.collect()
+        select.query_map([], read_waiting)?.collect()
     })
 }
 

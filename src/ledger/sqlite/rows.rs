@@ -7,14 +7,14 @@ use rusqlite::Row as SqlRow;
 use crate::keys::Fingerprint;
 use crate::ledger::clock::Moment;
 use crate::ledger::sql::{fill, signed};
-use crate::ledger::state::{ClaimId, Row, State};
+use crate::ledger::state::{ClaimId, Rebound, Row, State};
 use crate::place::Place;
 use crate::request_digest::RequestDigest;
 use crate::time::UnixTime;
 
 /// The columns of a ticket, as `read_row` reads them.
-pub(super) const ROW_COLUMNS: &str = "service, request, key, minted, valid_until, price_msat, \
-     state, claim, attempts, doubtful, place, tried, tried_ledger, restored, changed, \
+pub(super) const ROW_COLUMNS: &str = "service, request, rebound, key, minted, valid_until, \
+     price_msat, state, claim, attempts, doubtful, place, tried, tried_ledger, restored, changed, \
      changed_ledger";
 
 pub(super) static ROW: LazyLock<String> =
@@ -24,7 +24,8 @@ pub(super) static ROW: LazyLock<String> =
 pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
     format!(
         "INSERT INTO tickets (hash, {ROW_COLUMNS}, sealed) VALUES
-             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)
+             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+              ?19)
          ON CONFLICT (hash) DO NOTHING"
     )
 });
@@ -33,7 +34,8 @@ pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
 pub(super) static UPSERT: LazyLock<String> = LazyLock::new(|| {
     let insert = INSERT.replace("NOTHING", "UPDATE SET");
     fill(&format!(
-        "{insert} state = excluded.state, claim = excluded.claim, attempts = excluded.attempts,
+        "{insert} request = excluded.request, rebound = excluded.rebound,
+             state = excluded.state, claim = excluded.claim, attempts = excluded.attempts,
              doubtful = excluded.doubtful, place = excluded.place, tried = excluded.tried,
              tried_ledger = excluded.tried_ledger, restored = excluded.restored,
              changed = excluded.changed, changed_ledger = excluded.changed_ledger,
@@ -46,19 +48,20 @@ pub(super) fn read_row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row {
         service: row.get(0)?,
         request: RequestDigest::from_bytes(row.get(1)?),
-        key: row.get::<_, Option<[u8; 16]>>(2)?.map(Fingerprint::from_bytes),
-        minted: UnixTime::from_millis(row.get(3)?),
-        valid_until: row.get(4)?,
-        price_msat: row.get(5)?,
-        state: State::of_number(row.get(6)?)
-            .ok_or(rusqlite::Error::IntegralValueOutOfRange(6, row.get(6)?))?,
-        claim: ClaimId::from_bytes(row.get(7)?),
-        attempts: row.get(8)?,
-        maybe_delivered: row.get(9)?,
-        place: row.get::<_, Option<[u8; 16]>>(10)?.map(Place::from_bytes),
-        first_try: moment(row, 11)?,
-        since_restore: row.get(13)?,
-        changed: moment(row, 14)?,
+        rebound: row.get::<_, Option<i64>>(2)?.map(Rebound::of_number),
+        key: row.get::<_, Option<[u8; 16]>>(3)?.map(Fingerprint::from_bytes),
+        minted: UnixTime::from_millis(row.get(4)?),
+        valid_until: row.get(5)?,
+        price_msat: row.get(6)?,
+        state: State::of_number(row.get(7)?)
+            .ok_or(rusqlite::Error::IntegralValueOutOfRange(7, row.get(7)?))?,
+        claim: ClaimId::from_bytes(row.get(8)?),
+        attempts: row.get(9)?,
+        maybe_delivered: row.get(10)?,
+        place: row.get::<_, Option<[u8; 16]>>(11)?.map(Place::from_bytes),
+        first_try: moment(row, 12)?,
+        since_restore: row.get(14)?,
+        changed: moment(row, 15)?,
     })
 }
 

@@ -5,7 +5,9 @@ CREATE TABLE tickets (
     id          INTEGER PRIMARY KEY,
     hash        BLOB NOT NULL UNIQUE,  -- payment hash, 32 bytes
     service     TEXT NOT NULL,
-    request     BLOB NOT NULL,     -- keyed digest of the request that it was bought for
+    request     BLOB NOT NULL,     -- keyed digest of the request that it was bought for, or of that
+                                   -- which took its place
+    rebound     INTEGER,           -- set once another took its place: segments priced, 0 for none
     key         BLOB,              -- fingerprint of the secret that signed it
     minted      INTEGER NOT NULL,  -- Unix milliseconds, by its own word
     valid_until INTEGER NOT NULL,  -- Unix seconds, as minted
@@ -27,7 +29,7 @@ CREATE INDEX tickets_by_age ON tickets (valid_until)
     WHERE (state = {delivered} OR state = {revoked});
 -- SQLite uses a partial index only where its very condition stands in the query.
 CREATE INDEX tickets_few ON tickets (state)
-    WHERE (state = {claimed} OR state = {parked} OR state = {revoked});
+    WHERE (state = {claimed} OR state = {parked} OR state = {revoked} OR state = {refused});
 -- Their secrets can't be left out, however old they are.
 CREATE INDEX tickets_free ON tickets (key) WHERE state = {free};
 CREATE TABLE answers (
@@ -37,6 +39,32 @@ CREATE TABLE answers (
     body      BLOB,                -- NULL: too long to keep or cut short
     stored_at INTEGER NOT NULL     -- Unix milliseconds by the ledger's clock
 );
+-- What is kept of text messages, for as long as it counts; see messages.rs. Times are Unix
+-- milliseconds by the ledger's clock where nothing else is said.
+CREATE TABLE messages (
+    ticket   BLOB PRIMARY KEY,     -- payment hash, 32 bytes
+    number   BLOB NOT NULL,        -- keyed hash of service and number, 16 bytes
+    service  TEXT NOT NULL,
+    country  TEXT NOT NULL,        -- the country's prefix
+    claimed  INTEGER NOT NULL,     -- by the latest try
+    until    INTEGER NOT NULL,     -- forgotten then
+    name     BLOB UNIQUE,          -- by which its backend's reports name it, 16 bytes
+    state    INTEGER NOT NULL,     -- see DeliveryState
+    reported INTEGER NOT NULL      -- when that was reported, by the wall clock
+) WITHOUT ROWID;
+CREATE INDEX messages_by_number ON messages (number, claimed);
+CREATE INDEX messages_by_end ON messages (until);
+CREATE TABLE day_counts (
+    scope    TEXT NOT NULL,        -- a service, or a service and a prefix
+    day      INTEGER NOT NULL,     -- Unix seconds / day
+    messages INTEGER NOT NULL,
+    PRIMARY KEY (scope, day)
+) WITHOUT ROWID;
+CREATE TABLE refused_numbers (
+    number BLOB PRIMARY KEY,       -- as in messages
+    until  INTEGER NOT NULL        -- nothing is sold to it till then
+) WITHOUT ROWID;
+CREATE INDEX refused_numbers_by_end ON refused_numbers (until);
 CREATE TABLE secrets (
     fingerprint  BLOB PRIMARY KEY, -- of a master secret that has minted
     needed_until INTEGER NOT NULL  -- Unix seconds: until then tickets of it are worth something

@@ -14,7 +14,9 @@ use super::rows::{INSERT, ROW, UPSERT, columns, read_row};
 use super::{layout, marks};
 use crate::ledger::clock::Moment;
 use crate::ledger::sql::{fill, signed};
-use crate::ledger::state::{self, Attempt, ClaimId, ClaimRules, Marks, Resolution, Row};
+use crate::ledger::state::{
+    self, Attempt, ClaimId, ClaimRules, Marks, Rebound, Resolution, Row, State,
+};
 use crate::ledger::store::{Claimed, Settled, Settlement};
 use crate::outcome::Outcome;
 use crate::payment_hash::PaymentHash;
@@ -48,7 +50,8 @@ static SECRETS_IN_USE: LazyLock<String> = LazyLock::new(|| {
 
 /// The few tickets that `tickets_few` lists: SQLite uses a partial index only where its very
 /// condition stands in the query.
-pub(super) const FEW: &str = "(state = {claimed} OR state = {parked} OR state = {revoked})";
+pub(super) const FEW: &str =
+    "(state = {claimed} OR state = {parked} OR state = {revoked} OR state = {refused})";
 
 /// An open database that only the writer's thread uses.
 pub(super) struct Store {
@@ -158,7 +161,8 @@ impl Store {
         let (rules, sealed) = (ClaimRules { replay, marks: self.marks }, attempt.sealed.as_deref());
         // Nearly every ticket is handed in once: written at once, and looked at only if it is
         // there.
-        if let (claim, Some(first)) = state::claim(None, attempt, now, &rules)
+        if attempt.message.is_none()
+            && let (claim, Some(first)) = state::claim(None, attempt, now, &rules)
             && let Some(id) = self.insert(&attempt.hash, &first, sealed)?
         {
             if claim == state::Claim::Granted {
@@ -168,6 +172,17 @@ impl Store {
         }
         let row = self.row(&attempt.hash)?;
         let (claim, next) = state::claim(row.as_ref(), attempt, now, &rules);
+        if let (state::Claim::Granted, Some(message)) = (claim, &attempt.message) {
+            // What may have been sent is counted, and isn't kept from being found out.
+            let is_parked = row.is_some_and(|row| row.state == State::Parked);
+            if !is_parked
+                && let Some(full) = self.no_room(Some(&attempt.hash), &message.room, now)?
+            {
+                let claim = state::Claim::NoRoom(full);
+                return Ok(Claimed { claim, answer: None, maybe_delivered: false });
+            }
+            self.keep_message(&attempt.hash, &attempt.service, message, now)?;
+        }
         let maybe_delivered = next.as_ref().is_some_and(|next| next.maybe_delivered);
         if let Some(next) = next {
             self.write(&attempt.hash, &next)?;
@@ -199,6 +214,9 @@ impl Store {
             return Ok(Settled::Stale);
         };
         self.write(&settlement.hash, &next)?;
+        if let Some(refused) = &settlement.refused {
+            self.refuse_number(refused, now)?;
+        }
         if let Some(answer) = &settlement.answer
             && let Some(id) = self.id(&settlement.hash)?
         {
@@ -312,6 +330,7 @@ impl Store {
             hash.as_bytes(),
             row.service,
             row.request.as_bytes(),
+            row.rebound.map(Rebound::number),
             row.key.as_ref().map(|key| key.as_bytes()),
             signed(row.minted.millis()),
             signed(row.valid_until),

@@ -28,6 +28,7 @@ fn settlement(ticket: u8, claim: u8, outcome: Outcome, answer: Option<StoredAnsw
         claim: ClaimId::from_bytes([claim; 16]),
         outcome,
         answer,
+        refused: None,
     }
 }
 

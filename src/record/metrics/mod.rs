@@ -77,7 +77,7 @@ impl Metrics {
             ledger_up: make.gauge("farebox_ledger_up", "1 while the ledger can be written.")?,
             tickets: make.gauges(
                 "farebox_tickets",
-                "Tickets that were handed in and wait: parked, or free to be handed in again.",
+                "Tickets that were handed in and wait: parked, free, or refused.",
                 &["service", "state"],
             )?,
             clocks_apart: make.gauge(
@@ -135,7 +135,7 @@ impl Metrics {
     pub fn tickets(&self, services: &[Arc<str>], waiting: &[Waiting]) {
         self.tickets.reset();
         for service in services {
-            for state in [State::Parked, State::Free] {
+            for state in [State::Parked, State::Free, State::Refused] {
                 self.tickets.with_label_values(&[service, state.word()]).set(0);
             }
         }

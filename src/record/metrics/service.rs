@@ -8,6 +8,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec
 use super::families::Families;
 use crate::code::Code;
 use crate::ledger::accounts::Sum;
+use crate::ledger::messages::DeliveryState;
 use crate::outcome::Outcome;
 use crate::price::Msat;
 
@@ -48,6 +49,7 @@ pub(super) struct ServiceFamilies {
     paid_msat: IntCounterVec,
     from_stock: IntCounterVec,
     shadow: IntCounterVec,
+    deliveries: IntCounterVec,
     gauges: Arc<ServiceGauges>,
 }
 
@@ -64,6 +66,8 @@ impl ServiceFamilies {
         let gate = "Time of a request in the gate, without its upstream.";
         let payments = "Challenges that the node says were paid, where payments are detected.";
         let paid = "Msat that the node says were paid, where payments are detected.";
+        let deliveries =
+            "News of messages from their backend, by how far they came and the country's prefix.";
         let reused = "Challenges that were shown again, in place of a new invoice.";
         Ok(Self {
             requests: make.counters("farebox_requests_total", requests, &["service", "code"])?,
@@ -92,6 +96,11 @@ impl ServiceFamilies {
                 shadow,
                 &["service", "would"],
             )?,
+            deliveries: make.counters(
+                "farebox_deliveries_total",
+                deliveries,
+                &["service", "country", "state"],
+            )?,
             gauges: Arc::new(ServiceGauges::new(&make)?),
         })
     }
@@ -99,7 +108,7 @@ impl ServiceFamilies {
     /// The handles of one service.
     pub(super) fn service(&self, service: &Arc<str>) -> ServiceMetrics {
         let name: &str = service;
-        let outcomes = [Outcome::Delivered, Outcome::NotSent, Outcome::Unknown];
+        let outcomes = Outcome::ALL;
         let counter = |family: &IntCounterVec| family.with_label_values(&[name]);
         ServiceMetrics {
             name: Arc::clone(service),
@@ -121,6 +130,7 @@ impl ServiceFamilies {
                 .map(|result| self.from_stock.with_label_values(&[name, result])),
             shadow: ShadowOutcome::ALL
                 .map(|would| self.shadow.with_label_values(&[name, would.word()])),
+            deliveries: self.deliveries.clone(),
             gauges: Arc::clone(&self.gauges),
         }
     }
@@ -211,12 +221,14 @@ pub struct ServiceMetrics {
     challenges: IntCounter,
     reused: IntCounter,
     challenged_msat: IntCounter,
-    redemptions: [IntCounter; 3],
+    redemptions: [IntCounter; 4],
     delivered_msat: IntCounter,
     payments: IntCounter,
     paid_msat: IntCounter,
     from_stock: [IntCounter; 2],
     shadow: [IntCounter; 3],
+    /// By country and state: of few messages a second, and so looked up.
+    deliveries: IntCounterVec,
     gauges: Arc<ServiceGauges>,
 }
 
@@ -309,15 +321,21 @@ impl ServiceMetrics {
         .inc();
     }
 
+    /// News of a message to a country.
+    pub fn delivery(&self, country: &str, state: DeliveryState) {
+        self.deliveries.with_label_values(&[&*self.name, country, state.word()]).inc();
+    }
+
     /// A ticket that was forwarded.
     pub fn redemption(&self, outcome: Outcome, price_msat: u64) {
-        let [delivered, not_sent, unknown] = &self.redemptions;
+        let [delivered, not_sent, refused, unknown] = &self.redemptions;
         match outcome {
             Outcome::Delivered => {
                 delivered.inc();
                 self.delivered_msat.inc_by(price_msat);
             }
             Outcome::NotSent => not_sent.inc(),
+            Outcome::Refused => refused.inc(),
             Outcome::Unknown => unknown.inc(),
         }
     }

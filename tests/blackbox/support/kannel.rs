@@ -130,6 +130,7 @@ username = tester
 password = foobar-of-kannel
 max-messages = 10
 concatenation = true
+black-list-regex = "4930"
 
 group = sms-service
 keyword = default

@@ -1,6 +1,6 @@
 //! What each preset says, and what the answers of its backend mean, by the backends' documents.
 
-use Means::{Accepted, NotSent, Unknown};
+use Means::{Accepted, NotSent, Refused, Unknown};
 
 /// What the backend's answer comes to.
 #[derive(Clone, Copy)]
@@ -8,6 +8,7 @@ pub enum Means {
     /// Delivered, with this name for the message, if it has one.
     Accepted(Option<&'static str>),
     NotSent,
+    Refused,
     Unknown,
 }
 
@@ -69,6 +70,7 @@ pub const PRESETS: [Preset; 9] = [
             (202, "0: Accepted for delivery", Accepted(None)),
             (202, "3: Queued for later delivery", Unknown),
             (403, "Authorization failed for sendsms", NotSent),
+            (403, "Number(s) has/have been denied by white- and/or black-lists.", Refused),
             (400, "Empty receiver number not allowed, rejected", NotSent),
             (503, "Temporal failure, try again later.", Unknown),
         ],
@@ -83,6 +85,9 @@ pub const PRESETS: [Preset; 9] = [
             (201, r#"{"sid":"SM1","status":"queued"}"#, Accepted(Some("SM1"))),
             (400, r#"{"code":21606,"message":"not yours"}"#, NotSent),
             (401, r#"{"code":20003}"#, NotSent),
+            (400, r#"{"code":21610,"message":"unsubscribed recipient"}"#, Refused),
+            (400, r#"{"code":21211,"message":"invalid To"}"#, Refused),
+            (400, r#"{"code":21614,"message":"not a mobile number"}"#, Refused),
             (429, r#"{"code":20429}"#, NotSent),
             (500, r#"{"code":20500}"#, Unknown),
         ],
@@ -104,6 +109,9 @@ pub const PRESETS: [Preset; 9] = [
             (200, r#"{"messages":[{"status":"2","error-text":"Missing to param"}]}"#, NotSent),
             (200, r#"{"messages":[{"status":"4","error-text":"Bad Credentials"}]}"#, NotSent),
             (200, r#"{"messages":[{"status":"0","message-id":"0A"},{"status":"1"}]}"#, Unknown),
+            (200, r#"{"messages":[{"status":"7","error-text":"Number barred"}]}"#, Refused),
+            (200, r#"{"messages":[{"status":"33"}]}"#, Refused),
+            (200, r#"{"messages":[{"status":"0","message-id":"0A"},{"status":"7"}]}"#, Unknown),
             (200, r#"{"messages":[{"status":"5"}]}"#, Unknown),
             (200, r#"{"messages":[]}"#, Unknown),
         ],
@@ -134,6 +142,11 @@ pub const PRESETS: [Preset; 9] = [
             (200, r#"Success "0703-a""#, Accepted(Some("0703-a"))),
             (400, r#"Error "Mandatory argument [to] is not found.""#, NotSent),
             (403, r#"Error "Authentication failure for username:u""#, NotSent),
+            (
+                400,
+                r#"Error "Authorization failed for user [u] (Setting dlr method not authorized).""#,
+                NotSent,
+            ),
             (412, r#"Error "No route found""#, NotSent),
             (500, r#"Error "Cannot send submit_sm, check SMPPClientManagerPB log file""#, Unknown),
             (200, "Error", Unknown),

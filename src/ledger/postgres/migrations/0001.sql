@@ -17,7 +17,9 @@ CREATE OR REPLACE FUNCTION farebox.clock_ms() RETURNS bigint LANGUAGE sql STABLE
 CREATE TABLE farebox.tickets (
     hash        bytea PRIMARY KEY,       -- payment hash, 32 bytes
     service     text NOT NULL,
-    request     bytea NOT NULL,          -- keyed digest of the request that it was bought for
+    request     bytea NOT NULL,          -- keyed digest of the request that it was bought for, or
+                                         -- of that which took its place
+    rebound     bigint,                  -- set once another took its place: segments priced, or 0
     key         bytea,                   -- fingerprint of the secret that signed it
     minted      bigint NOT NULL,         -- Unix milliseconds, by its own word
     valid_until bigint NOT NULL,         -- Unix seconds, as minted
@@ -39,7 +41,7 @@ CREATE TABLE farebox.tickets (
 CREATE INDEX tickets_by_age ON farebox.tickets (valid_until)
     WHERE state IN ({delivered}, {revoked});
 CREATE INDEX tickets_few ON farebox.tickets (state)
-    WHERE state IN ({claimed}, {parked}, {revoked});
+    WHERE state IN ({claimed}, {parked}, {revoked}, {refused});
 -- Their secrets can't be left out, however old they are.
 CREATE INDEX tickets_free ON farebox.tickets (key) WHERE state = {free};
 
@@ -51,6 +53,105 @@ CREATE TABLE farebox.answers (
     stored_at bigint NOT NULL
 );
 CREATE INDEX answers_by_age ON farebox.answers (stored_at);
+
+-- What is kept of text messages, for as long as it counts; see messages.rs. Times are Unix
+-- milliseconds by the ledger's clock where nothing else is said.
+CREATE TABLE farebox.messages (
+    ticket   bytea PRIMARY KEY,          -- payment hash, 32 bytes
+    number   bytea NOT NULL,             -- keyed hash of service and number, 16 bytes
+    service  text NOT NULL,
+    country  text NOT NULL,              -- the country's prefix
+    claimed  bigint NOT NULL,            -- by the latest try
+    until    bigint NOT NULL,            -- forgotten then
+    name     bytea UNIQUE,               -- by which its backend's reports name it, 16 bytes
+    state    smallint NOT NULL,          -- see DeliveryState
+    reported bigint NOT NULL             -- when that was reported, by this server's clock
+);
+CREATE INDEX messages_by_number ON farebox.messages (number, claimed);
+CREATE INDEX messages_by_end ON farebox.messages (until);
+
+CREATE TABLE farebox.day_counts (
+    scope    text NOT NULL,              -- a service, or a service and a prefix
+    day      bigint NOT NULL,            -- Unix seconds / day
+    messages bigint NOT NULL,
+    PRIMARY KEY (scope, day)
+);
+
+CREATE TABLE farebox.refused_numbers (
+    number bytea PRIMARY KEY,            -- as in messages
+    until  bigint NOT NULL               -- nothing is sold to it till then
+);
+CREATE INDEX refused_numbers_by_end ON farebox.refused_numbers (until);
+
+-- Whether a ticket's message to this number is among those of today.
+CREATE FUNCTION farebox.is_counted_today(of_ticket bytea, numbers bytea[]) RETURNS boolean
+    LANGUAGE sql VOLATILE AS $$
+    SELECT EXISTS (SELECT FROM farebox.messages AS m
+        WHERE m.ticket = of_ticket AND m.number = ANY(numbers)
+            AND m.claimed / {day_ms} = farebox.clock_ms() / {day_ms}) $$;
+
+-- Which limit a message has reached (1 that of its number, 2 that of a day), and how long it has to
+-- wait; NULL if none. For a ticket, whose own earlier tries don't count, it has the counts to
+-- itself until the end of the transaction: each statement in here sees what was committed before.
+CREATE FUNCTION farebox.no_room(of_ticket bytea, numbers bytea[], most bigint, within_ms bigint,
+    scopes text[], maxima bigint[], OUT kind integer, OUT wait bigint)
+    LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    lock_name text;
+    now_at bigint;
+    latest bigint;
+BEGIN
+    IF of_ticket IS NOT NULL THEN
+        -- In one order, so that no two wait for each other.
+        FOR lock_name IN SELECT DISTINCT key FROM (
+            SELECT encode(n, 'hex') AS key FROM unnest(numbers) AS n WHERE most IS NOT NULL
+            UNION ALL SELECT unnest(scopes)) AS keys ORDER BY 1
+        LOOP
+            PERFORM pg_advisory_xact_lock(hashtextextended('farebox ' || lock_name, 0));
+        END LOOP;
+    END IF;
+    now_at := farebox.clock_ms();
+    IF most IS NOT NULL THEN
+        SELECT m.claimed INTO latest FROM farebox.messages AS m
+            WHERE m.number = ANY(numbers) AND m.ticket IS DISTINCT FROM of_ticket
+                AND m.claimed > now_at - within_ms
+            ORDER BY m.claimed DESC OFFSET most - 1 LIMIT 1;
+        IF FOUND THEN
+            kind := 1;
+            wait := latest + within_ms - now_at;
+            RETURN;
+        END IF;
+    END IF;
+    IF cardinality(scopes) > 0 AND NOT farebox.is_counted_today(of_ticket, numbers)
+        AND EXISTS (SELECT FROM unnest(scopes, maxima) AS asked (scope, most_of_day)
+            JOIN farebox.day_counts AS d ON d.scope = asked.scope
+                AND d.day = now_at / {day_ms} AND d.messages >= asked.most_of_day)
+    THEN
+        kind := 2;
+        wait := (now_at / {day_ms} + 1) * {day_ms} - now_at;
+    END IF;
+END $$;
+
+-- Counts a message that was claimed.
+CREATE FUNCTION farebox.keep_message(of_ticket bytea, of_service text, numbers bytea[],
+    scopes text[], of_country text, named bytea, kept_ms bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    now_at bigint := farebox.clock_ms();
+BEGIN
+    IF NOT farebox.is_counted_today(of_ticket, numbers) THEN
+        INSERT INTO farebox.day_counts AS d (scope, day, messages)
+            SELECT scope, now_at / {day_ms}, 1 FROM unnest(scopes) AS scope ORDER BY scope
+            ON CONFLICT (scope, day) DO UPDATE SET messages = d.messages + 1;
+    END IF;
+    INSERT INTO farebox.messages AS m
+        (ticket, number, service, country, claimed, until, name, state, reported)
+        VALUES (of_ticket, numbers[1], of_service, of_country, now_at, now_at + kept_ms, named, 0,
+            farebox.now_ms())
+        ON CONFLICT (ticket) DO UPDATE SET number = excluded.number, country = excluded.country,
+            claimed = excluded.claimed, until = greatest(m.until, excluded.until),
+            name = excluded.name;
+END $$;
 
 CREATE TABLE farebox.secrets (
     fingerprint  bytea PRIMARY KEY,      -- of a master secret that has minted

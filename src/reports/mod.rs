@@ -1,0 +1,139 @@
+//! What backends say of messages after they took them, and what phones send back. A report never
+//! touches a ticket or its money.
+
+use std::sync::Arc;
+
+use tracing::{debug, info, warn};
+
+use crate::keys::KeyRing;
+use crate::ledger::Ledger;
+use crate::ledger::error::LedgerError;
+use crate::ledger::messages::{DeliveryState, ReportName};
+use crate::service::reports::News;
+use crate::service::{Catalogue, Service};
+use crate::sms::stop_words::Wish;
+
+/// Hears backends.
+pub struct Reports {
+    ring: Arc<KeyRing>,
+    ledger: Arc<Ledger>,
+}
+
+/// Why news were not taken.
+#[derive(Debug)]
+pub enum NotHeard {
+    /// Nothing reports at this address.
+    NoSuchAddress,
+    /// The ledger can't be written now: the backend should say it again.
+    LedgerDown,
+}
+
+impl From<LedgerError> for NotHeard {
+    fn from(_: LedgerError) -> Self {
+        Self::LedgerDown
+    }
+}
+
+impl Reports {
+    /// From its parts.
+    pub fn new(ring: Arc<KeyRing>, ledger: Arc<Ledger>) -> Self {
+        Self { ring, ledger }
+    }
+
+    /// Takes a report on the one message that `token` names; gives what its backend wants to be
+    /// answered.
+    pub async fn of_message(
+        &self,
+        catalogue: &Catalogue,
+        service: &str,
+        token: &str,
+        news: &News<'_>,
+    ) -> Result<String, NotHeard> {
+        let service = named(catalogue, service)?;
+        let rules = service.mapping.as_ref().and_then(|mapping| mapping.reports.as_ref());
+        let rules = rules.ok_or(NotHeard::NoSuchAddress)?;
+        let reference = self.ring.all().find_map(|keys| keys.reference_of(token));
+        let name = reference.and_then(ReportName::read).ok_or(NotHeard::NoSuchAddress)?;
+        if let Some(state) = rules.state_in(news) {
+            self.note(service, name, state).await?;
+        }
+        Ok(rules.answer.clone())
+    }
+
+    /// Takes what comes to the address of all a service's messages: reports that name their
+    /// message, and what phones send.
+    pub async fn of_service(
+        &self,
+        catalogue: &Catalogue,
+        name: &str,
+        secret: &str,
+        news: &News<'_>,
+    ) -> Result<String, NotHeard> {
+        let service = named(catalogue, name)?;
+        let mapping = service.mapping.as_ref().ok_or(NotHeard::NoSuchAddress)?;
+        if !self.ring.all().any(|keys| keys.is_inbound_secret(name, secret)) {
+            return Err(NotHeard::NoSuchAddress);
+        }
+        let mut answer = None;
+        if let Some(rules) = &mapping.inbound {
+            answer = Some(&rules.answer);
+            if let Some((from, text)) = rules.message_in(news) {
+                self.obey(service, &from, &text).await?;
+            }
+        }
+        if let Some(rules) = &mapping.reports {
+            answer = answer.or(Some(&rules.answer));
+            if let Some((name, state)) = rules.named_in(news).zip(rules.state_in(news)) {
+                self.note(service, name, state).await?;
+            }
+        }
+        answer.cloned().ok_or(NotHeard::NoSuchAddress)
+    }
+
+    async fn note(
+        &self,
+        service: &Service,
+        name: ReportName,
+        state: DeliveryState,
+    ) -> Result<(), NotHeard> {
+        match self.ledger.report(name, state).await? {
+            Some(reported) if reported.is_news => {
+                service.metrics.delivery(&reported.country, state);
+                let (ticket, state) = (reported.ticket, state.word());
+                info!(%ticket, service = %service.name, state, "its backend reports");
+            }
+            Some(_) => {}
+            None => debug!(service = %service.name, "a report on a message that isn't remembered"),
+        }
+        Ok(())
+    }
+
+    /// Whoever wants no more messages gets none, until they want them again.
+    async fn obey(&self, service: &Service, from: &str, text: &str) -> Result<(), NotHeard> {
+        let rules = service.offer.as_ref().and_then(|offer| offer.numbers.as_ref());
+        let Some((rules, wish)) = rules.zip(Wish::of(text)) else { return Ok(()) };
+        let numbers = service.number_hashes(&self.ring, from);
+        // By which one number is told from another, and from nothing else.
+        let number = numbers.first().map(|first| hex::encode(first.as_bytes()));
+        let (service_name, number) = (&*service.name, number.unwrap_or_default());
+        match wish {
+            Wish::Stop => {
+                if let Some(refused) = service.refused_number(&self.ring, rules, from) {
+                    self.ledger.refuse_number(refused).await?;
+                }
+                warn!(service = service_name, number, "a phone wants no more messages");
+            }
+            Wish::Start => {
+                self.ledger.allow_numbers(numbers).await?;
+                info!(service = service_name, number, "a phone wants messages again");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The service that has this name, or had it.
+fn named<'c>(catalogue: &'c Catalogue, name: &str) -> Result<&'c Arc<Service>, NotHeard> {
+    let has_name = |service: &&Arc<Service>| service.names().all().any(|own| own == name);
+    catalogue.services.iter().find(has_name).ok_or(NotHeard::NoSuchAddress)
+}

@@ -1,0 +1,101 @@
+//! Promises 5 and 6: who wants no more messages gets none, and nothing is sold to them.
+
+use crate::delivery_reports::{FORM, JSON, inbound_path, options, order};
+use crate::support::World;
+use crate::support::http;
+use crate::support::presets::TO;
+use crate::support::world::Play;
+
+/// What each preset's backend hands on: media type and body, in which `WORD` stands for the text.
+const FROM_PHONES: [(&str, &str, &str); 6] = [
+    ("twilio", FORM, "From=%2B491701234567&To=%2B1500&Body=WORD"),
+    ("vonage", JSON, r#"{"msisdn":"491701234567","text":"WORD"}"#),
+    ("plivo", FORM, "From=491701234567&Text=WORD"),
+    ("jasmin", FORM, "from=%2B491701234567&content=WORD"),
+    (
+        "android-sms-gateway",
+        JSON,
+        r#"{"event":"sms:received","payload":{"sender":"+491701234567","message":"WORD"}}"#,
+    ),
+    (
+        "httpsms",
+        JSON,
+        r#"{"type":"message.phone.received",
+                "data":{"contact":"+491701234567","content":"WORD"}}"#,
+    ),
+];
+
+/// Opted out by the phone's own word, and in again.
+#[test]
+fn who_wants_no_more_messages_gets_none() {
+    let play = Play::new();
+    let mut world = World::with(options(&play));
+    for (preset, media, body) in FROM_PHONES {
+        let path = inbound_path(&world, preset);
+        let says = |world: &World, word: &str| {
+            let body = body.replace("WORD", word);
+            let media = [("Content-Type", media)];
+            let heard = http::send(world.address, "POST", &path, &media, body.as_bytes());
+            assert!(matches!(heard.status, 200 | 204), "{preset} {heard:?}");
+        };
+        let sells = |world: &World| {
+            let path = format!("/l402/quote/{preset}");
+            let json = [("Content-Type", JSON)];
+            http::send(world.address, "POST", &path, &json, order(TO).as_bytes()).status
+        };
+        says(&world, "please don't stop");
+        assert_eq!(sells(&world), 200, "{preset}");
+        says(&world, "Stop");
+        assert_eq!(sells(&world), 400, "{preset}");
+        let payer = world.payer_at("POST", &format!("/{preset}"));
+        payer.tries_to_buy(&order(TO)).in_case(preset).is(400, "invalid-input");
+        payer.tries_to_buy(&order("+447700900123")).in_case(preset).has_status(402);
+        if preset == "twilio" {
+            world.crash_and_restart();
+            assert_eq!(sells(&world), 400, "{preset}");
+        }
+        says(&world, "START");
+        assert_eq!(sells(&world), 200, "{preset}");
+    }
+    // What was sent by us and comes back as news is nobody's wish.
+    let path = inbound_path(&world, "httpsms");
+    let body =
+        r#"{"type":"message.phone.sent","data":{"contact":"+491701234567","content":"STOP"}}"#;
+    http::send(world.address, "POST", &path, &[("Content-Type", JSON)], body.as_bytes());
+    let quoted = http::send(
+        world.address,
+        "POST",
+        "/l402/quote/httpsms",
+        &[("Content-Type", JSON)],
+        order(TO).as_bytes(),
+    );
+    quoted.has_status(200);
+    assert!(!world.gate.output().contains("491701234567"));
+}
+
+#[test]
+fn the_operator_may_refuse_and_allow_a_number() {
+    let play = Play::new();
+    let world = World::with(options(&play));
+    world.write_ops_config();
+    let numbers = |command: &str| {
+        let (status, said) = world.farebox(&format!("numbers --config ops.toml {command}"));
+        (status.success(), said)
+    };
+    let quoted = || {
+        let json = [("Content-Type", JSON)];
+        let asked = order("+12025550123");
+        http::send(world.address, "POST", "/l402/quote/twilio", &json, asked.as_bytes()).status
+    };
+    assert_eq!(quoted(), 200);
+    assert!(numbers("refuse twilio +12025550123").0);
+    assert_eq!(quoted(), 400);
+    assert!(numbers("allow twilio +12025550123").1.contains("are sold by twilio again"));
+    assert!(numbers("allow twilio +12025550123").1.contains("was not refused"));
+    assert_eq!(quoted(), 200);
+    let (done, said) = numbers("refuse nobody +12025550123");
+    assert!(!done && said.contains("there is no such service"), "{said}");
+    assert!(!numbers("refuse twilio 12025550123").0);
+    let log = world.gate.output();
+    assert!(!log.contains("491701234567") && !log.contains("2025550123"));
+}
