@@ -13,6 +13,7 @@ const SCHEMATHESIS: &str = "schemathesis==4.32.5";
 const SUITES: &[&str] = &[
     "purchases.test.mjs",
     "states.test.mjs",
+    "messages.test.mjs",
     "accessible.test.mjs",
     "descriptions.test.mjs",
     "dashboard.test.mjs",

@@ -60,7 +60,7 @@ state_dir = "state"
 [listen]
 address = "127.0.0.1:${port}"
 plain_http = true
-${listen}
+${listen.replaceAll('{port}', port)}
 [ops]
 address = "127.0.0.1:0"
 [lnd]

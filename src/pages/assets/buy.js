@@ -27,12 +27,16 @@ const data = place.dataset;
 const service = {
   name: data.service, title: data.title, method: data.method, path: data.path, takes: data.takes,
   contentType: data.contentType, kind: data.kind, detects: data.detects === 'true', contact: data.contact,
+  isMessage: data.message === 'true', reports: data.reports === 'true',
   wallet: data.walletUrl && { title: data.walletTitle, url: data.walletUrl },
 };
 const orderForm = form && new OrderForm(form, service);
 
 /** Ends what goes on for the ticket that is shown. */
 let stop = () => {};
+
+/** The ticket whose request was refused for good, while the form is there for another one in its place. */
+let changing;
 
 /** Passes that this page has begun to use, by their hashes. */
 const begun = new Set();
@@ -159,7 +163,7 @@ function offerPass() {
   const pass = usablePass();
   const button = document.getElementById('order-button');
   if (!button) return;
-  button.textContent = pass ? 'Send with your pass' : 'Get the invoice';
+  button.textContent = pass ? 'Send with your pass' : changing ? 'Send this instead' : 'Get the invoice';
   if (pass) document.getElementById('quote').textContent = `You have a pass until ${moment(pass.passUntil * 1000)}.`;
 }
 
@@ -173,6 +177,7 @@ async function buy() {
     const order = orderForm.order();
     const pass = usablePass();
     if (pass) return show(usePass(pass, order, orderForm.summary()));
+    if (changing) return show(substitute(order, orderForm.summary()));
     show(begin(await api.challenge(service, order), order, orderForm.summary()));
   } catch (error) {
     button.disabled = false;
@@ -218,6 +223,27 @@ function begin(challenge, order, summary) {
   };
   const isKept = store.keep(ticket);
   return { ...ticket, isKept };
+}
+
+/** The ticket with another request in the place of the refused one. It is kept before it is sent: once the gate has it, only that one counts. */
+function substitute(order, summary) {
+  const ticket = store.update(changing, { order, summary, state: 'paid', failure: undefined });
+  changing = undefined;
+  document.getElementById('changing')?.remove();
+  return ticket;
+}
+
+/** Back to the form, for another request in the place of one that was refused for good. */
+function change(ticket) {
+  // The page at the paid address itself has no form.
+  if (!form) return location.assign(store.address(`services/${service.name}#ticket=${ticket.paymentHash}`));
+  leave(ticket.isKept === false ? undefined : ticket);
+  changing = ticket;
+  unkept = ticket.isKept === false ? ticket : undefined;
+  const words = `Your payment of ${sats(ticket.priceSats)} is good for one other request that costs no more. Nothing more is paid.`;
+  form.before(element('p', { class: 'notice', id: 'changing' }, words));
+  orderForm.restore(ticket.order);
+  offerPass();
 }
 
 /** A pass of this service that is paid and good. */
@@ -332,7 +358,7 @@ async function deliver(held) {
   const { whole, answer } = delivered;
   unkept = undefined;
   const deliveredAt = ticket.deliveredAt ?? Date.now();
-  showReceipt(store.update(ticket, { state: 'delivered', answer, deliveredAt, failure: undefined }), whole);
+  showReceipt(store.update(ticket, { state: 'delivered', answer, deliveredAt, failure: undefined, isMessage: service.isMessage || undefined }), whole);
 }
 
 /** It was not delivered. Whether the ticket still is worth something is the gate's word. */
@@ -348,6 +374,10 @@ function refused(ticket, error) {
     else panel.querySelector('h2').after(element('p', { class: 'error' }, words));
     return tell(words);
   }
+  if (ticket.mayChange && error.status === 400 && form) {
+    change(ticket);
+    return explain(error);
+  }
   if (ticket.kind === 'pass' && error.status === 400 && form) {
     store.update(ticket, { state: 'delivered' });
     leave();
@@ -361,16 +391,20 @@ function failureOf(error) {
     return { code: 'no-connection', status: 0, detail: 'The connection broke, and the answer did not get here.' };
   }
   const { status, code, retryAfter, body } = error;
-  return { status, code, detail: error.message, says: body.upstreamSays, retryAfter };
+  return { status, code, detail: error.message, says: body.upstreamSays, retryAfter, retry: body.retry };
 }
 
 /** It did not work, for now or for ever. One that is still under way is asked for again by itself. */
 function ended(ticket, failure) {
   stop();
-  const isOver = OVER.includes(failure.code);
-  const changes = { state: isOver ? 'over' : 'paid', failure: { ...failure, isOver } };
+  const isRefused = failure.code === 'order-refused' && ticket.kind !== 'pass';
+  const isOver = OVER.includes(failure.code) || (isRefused && failure.retry === 'never');
+  const mayChange = isRefused && !isOver;
+  const changes = { state: isOver ? 'over' : 'paid', failure: { ...failure, isOver, mayChange }, mayChange };
   const kept = store.update(ticket, changes);
-  failurePanel(panel, kept, kept.failure, service, { again: () => deliver(kept), anew: () => leave(kept) });
+  failurePanel(panel, kept, kept.failure, service, {
+    again: () => deliver(kept), anew: () => leave(kept), change: () => change(kept),
+  });
   focusPanel();
   tell(failure.detail);
   if (failure.code === 'in-flight') {
@@ -381,9 +415,23 @@ function ended(ticket, failure) {
 
 function showReceipt(ticket, whole) {
   stop();
-  receiptPanel(panel, ticket, { whole, again: () => leave(), fetchAgain: () => deliver(ticket) });
+  const { title, words } = receiptPanel(panel, ticket, service, { whole, again: () => leave(), fetchAgain: () => deliver(ticket) });
   focusPanel();
-  tell('Delivered. The service took your request.');
+  tell(`${title}. ${words}`);
+  if (service.reports && ticket.delivery?.state !== 'delivered') hear(ticket, whole);
+}
+
+/** Follows a message to the phone, as long as its receipt is shown. */
+function hear(ticket, whole) {
+  const following = new AbortController();
+  stop = () => following.abort();
+  const heard = ({ delivery }) => {
+    const shown = ticket.delivery ?? { state: 'accepted' };
+    if (!delivery || delivery.state === shown.state || following.signal.aborted) return;
+    showReceipt(store.update(ticket, { delivery }), whole);
+  };
+  // What isn't told any more changes nothing of the receipt.
+  api.follow(ticket, heard, following.signal).catch(() => {});
 }
 
 /** A new invoice for the same request, unless the old one was paid at the last moment. It stays in the list, in case it was all the same. */
@@ -403,6 +451,8 @@ async function renew(ticket) {
 
 /** Back to the form. */
 function leave(ticket) {
+  changing = undefined;
+  document.getElementById('changing')?.remove();
   const words = 'This browser doesn’t keep the ticket: if its invoice is paid, the payment is lost. Leave it?';
   if (ticket?.isKept === false && !confirm(words)) return;
   unkept = undefined;

@@ -25,7 +25,7 @@ function show() {
 }
 
 function card(ticket) {
-  const title = `${ticket.title}: ${STATES[ticket.state] ?? ticket.state}`;
+  const title = `${ticket.title}: ${meaning(ticket)}`;
   const named = (verb) => ({ 'aria-label': `${verb}: ${ticket.title}, ${ticket.paymentHash.slice(0, 8)}` });
   const next = goOn(ticket) ? 'Go on' : 'Show';
   return element('li', { class: 'card' },
@@ -36,6 +36,11 @@ function card(ticket) {
       element('a', { class: 'button', ...named(next), href: store.address(`services/${ticket.service}#ticket=${ticket.paymentHash}`) }, next),
       element('button', { type: 'button', ...named('Export'), onclick: () => download(`ticket-${ticket.paymentHash.slice(0, 8)}.json`, exported(ticket)) }, 'Export'),
       element('button', { type: 'button', ...named('Delete'), onclick: () => removeOne(ticket) }, 'Delete')));
+}
+
+function meaning(ticket) {
+  if (ticket.state !== 'delivered' || !ticket.isMessage) return STATES[ticket.state] ?? ticket.state;
+  return { sent: 'On its way to the phone', delivered: 'Delivered', failed: 'Did not arrive' }[ticket.delivery?.state] ?? 'Accepted by the network';
 }
 
 /** Whether something is left to do for a ticket. */

@@ -44,12 +44,24 @@ export class OrderForm {
     }).filter(([, value]) => value !== '' && value !== '–');
   }
 
-  /** Puts the texts of a query into the fields. */
+  /** Puts the texts of a query, or pairs of name and text, into the fields. */
   fill(query) {
     for (const [name, value] of new URLSearchParams(query)) {
       const field = this.fields.find((one) => one.dataset.pointer === name);
       if (field && field.type !== 'hidden') field.value = value;
     }
+  }
+
+  /** Puts what was asked for before into the fields, as far as it fits. */
+  restore({ query, body }) {
+    if (query !== null) return this.fill(query);
+    try {
+      const texts = Object.entries(JSON.parse(body)).filter(([, value]) => ['string', 'number'].includes(typeof value));
+      this.fill(texts.map(([name, value]) => [name, String(value)]));
+    } catch {
+      // It is no JSON: it is typed anew.
+    }
+    for (const field of this.fields) field.dispatchEvent(new Event('input', { bubbles: true }));
   }
 
   /** Shows what is wrong: beside the fields that were touched, or beside all. Says where the first fault is. */

@@ -2,12 +2,26 @@
 
 import { copyButton, download, element, moment, sats, save } from './elements.js';
 
-/** Shows that a request was delivered. */
-export function receiptPanel(panel, ticket, { whole, again, fetchAgain }) {
+/** How far a message has come, for people: what its backend has is not on the phone yet. */
+const MESSAGES = {
+  accepted: ['Accepted', 'The network has your message and sends it to the phone. It was handed over once, and is not sent again.'],
+  sent: ['On its way', 'Your message is on its way to the phone. It is not sent again.'],
+  delivered: ['Delivered', 'Your message is on the phone.'],
+  failed: ['It did not arrive', 'The network says that your message did not get to the phone: the number may be wrong, or out of reach for long. It is not sent again.'],
+};
+
+/** Shows that a request was delivered, and says so in short. */
+export function receiptPanel(panel, ticket, service, { whole, again, fetchAgain }) {
   const isPass = ticket.kind === 'pass';
+  const ofRequest = ['Delivered', `The service took your request. ${isPass ? 'Your pass is good for more.' : 'It was sent once, and is not sent again.'}`];
+  const state = ticket.delivery?.state ?? 'accepted';
+  const [title, words] = ticket.isMessage ? MESSAGES[state] ?? MESSAGES.accepted : ofRequest;
+  const isBad = ticket.isMessage && state === 'failed';
   panel.replaceChildren(...[
-    element('h2', { tabindex: '-1', class: 'good' }, 'Delivered'),
-    element('p', {}, 'The service took your request.', ' ', isPass ? 'Your pass is good for more.' : 'It was sent once, and is not sent again.'),
+    element('h2', { tabindex: '-1', class: isBad ? 'bad' : 'good' }, title),
+    element('p', {}, words),
+    service.reports && ['accepted', 'sent'].includes(state) && element('p', { class: 'muted' }, 'This page shows it when the phone has it, if the phone says so.'),
+    isBad && service.contact && element('p', {}, element('a', { href: service.contact }, 'Ask the operator')),
     receipt(ticket),
     answerOf(ticket),
     saveWhole(ticket, whole, fetchAgain),
@@ -15,6 +29,7 @@ export function receiptPanel(panel, ticket, { whole, again, fetchAgain }) {
       element('button', { type: 'button', class: 'primary', onclick: again }, isPass ? 'Use the pass again' : 'Send another'),
       element('button', { type: 'button', onclick: () => download(`receipt-${ticket.paymentHash.slice(0, 8)}.json`, exported(ticket)) }, 'Save the receipt')),
   ].filter(Boolean));
+  return { title, words };
 }
 
 /** Shows that a pass is at hand for what is asked. */
@@ -35,7 +50,7 @@ export function sendingPanel(panel) {
 }
 
 /** Shows what went wrong. `again` tries the same ticket once more, `anew` buys anew. */
-export function failurePanel(panel, ticket, failure, service, { again, anew }) {
+export function failurePanel(panel, ticket, failure, service, { again, anew, change }) {
   const { title, words, isOver, rest } = explained(failure, ticket);
   const { code } = failure;
   panel.replaceChildren(...[
@@ -47,17 +62,25 @@ export function failurePanel(panel, ticket, failure, service, { again, anew }) {
       : 'The ticket is kept in this browser: try again, you won’t pay again.')),
     receipt(ticket),
     element('div', { class: 'actions' },
-      isOver
+      failure.mayChange && element('button', { type: 'button', class: 'primary', onclick: change }, 'Change the request'),
+      failure.mayChange ? null : isOver
         ? element('button', { type: 'button', class: 'primary', onclick: anew }, 'Back to the form')
         : element('button', { type: 'button', class: 'primary', onclick: again }, code === 'maybe-sent' || title === 'It may have been sent' ? 'Send it once more' : 'Try again'),
       !isOver && ticket.isKept === false && element('button', { type: 'button', onclick: () => download(`ticket-${ticket.paymentHash.slice(0, 8)}.json`, exported(ticket)) }, 'Save the ticket'),
-      !isOver && ticket.isKept !== false && element('button', { type: 'button', onclick: anew }, 'Back to the form'),
+      !isOver && !failure.mayChange && ticket.isKept !== false && element('button', { type: 'button', onclick: anew }, 'Back to the form'),
       service.contact && element('a', { class: 'button', href: service.contact }, 'Ask the operator')),
   ].filter(Boolean));
 }
 
 /** A refusal of a redemption in words for people. */
-function explained({ code, detail, isOver }, ticket) {
+function explained({ code, detail, isOver, mayChange }, ticket) {
+  if (mayChange) {
+    return {
+      title: 'It can’t be sent there',
+      words: 'The service will never take this very request: the number may not exist, or want no messages. Nothing was sent.',
+      rest: 'Change the request, another number for example, and send it with the same payment. That can be done once, and may cost no more than you have paid.',
+    };
+  }
   if (ticket.kind === 'pass' && ['outcome-unknown', 'no-connection', 'maybe-sent'].includes(code)) {
     return {
       title: 'It may have been sent',
@@ -80,12 +103,16 @@ function explained({ code, detail, isOver }, ticket) {
   return { title: 'It did not work yet', words: detail };
 }
 
+/** What a backend has reported of a message, by name. */
+const REPORTED = { sent: 'Sent', delivered: 'On the phone', failed: 'Failed' };
+
 /** What was bought, for what, and by which names to ask about it. */
 export function receipt(ticket) {
   const rows = [
     ['Service', ticket.title],
     ...(ticket.summary ?? []),
     ticket.deliveredAt && ['Accepted', moment(ticket.deliveredAt)],
+    ticket.delivery && REPORTED[ticket.delivery.state] && [REPORTED[ticket.delivery.state], moment(Date.parse(ticket.delivery.at))],
     ['Price', sats(ticket.priceSats)],
     ['Bought', moment(ticket.createdAt)],
     ticket.passUntil && ['Good until', moment(ticket.passUntil * 1000)],
