@@ -1,6 +1,8 @@
 //! What is said of orders that are paid, or would be, and can't be sent: refused for good, or past
 //! a limit.
 
+use std::time::Duration;
+
 use super::problem::Problem;
 use crate::code::{Code, Retry};
 use crate::ledger::messages::{Limit, NoRoom};
@@ -46,21 +48,31 @@ pub fn no_room_yet(full: NoRoom) -> Problem {
     let detail = format!(
         "{} Nothing was sent, and the ticket stays valid: send the same request again then, no \
          second payment.",
-        what_is_full(full.limit)
+        what_is_full(full)
     );
     Problem::new(Code::MessageLimit, detail).after(full.retry_after)
 }
 
 /// So many messages were sent that no more are sold.
 pub fn no_room_to_sell(full: NoRoom) -> Problem {
-    let detail =
-        format!("{} Nothing is sold there before `Retry-After`.", what_is_full(full.limit));
+    let detail = format!("{} Nothing is sold there until then.", what_is_full(full));
     Problem::new(Code::MessageLimit, detail).after(full.retry_after).retry(Retry::NewTicket)
 }
 
-fn what_is_full(limit: Limit) -> &'static str {
-    match limit {
-        Limit::Number => "This number has got as many messages from here as it may for now.",
-        Limit::Day => "As many messages as may be sent there in a day have been sent today.",
-    }
+fn what_is_full(full: NoRoom) -> String {
+    let what = match full.limit {
+        Limit::Number => "This number has got as many messages from here as it may for now",
+        Limit::Day => "As many messages as may be sent there in a day have been sent today",
+    };
+    format!("{what}; there is room again in about {}.", for_people(full.retry_after))
+}
+
+/// A length of time, roughly.
+fn for_people(length: Duration) -> String {
+    let (count, unit) = match length.as_secs() + u64::from(length.subsec_nanos() > 0) {
+        seconds @ 0..120 => (seconds, "seconds"),
+        seconds @ 120..7200 => (seconds.div_ceil(60), "minutes"),
+        seconds => (seconds.div_ceil(3600), "hours"),
+    };
+    format!("{count} {unit}")
 }

@@ -69,6 +69,8 @@ fn a_number_gets_so_many_messages_in_a_time() {
         refused.is(429, "message-limit").bears_no_challenge().advises("new-ticket");
         assert!((86_000..=86_400).contains(&retry_after(&refused)), "{refused:?}");
         assert!(!refused.text().contains("49170"));
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("room again in about 24 hours"), "{detail}");
     }
     // What is paid waits, and isn't lost.
     let waits = holder.redeems(&tickets[2], &orders[2]);

@@ -21,7 +21,7 @@ method = "POST"
 path = "/send"
 ticket = "single-use"
 upstream = "http://UPSTREAM"
-price = { table = "TABLE" }
+price = { table = "TABLE", per = "PER" }
 sms = { to = "to", text = "text", max_segments = 3, MORE }
 
 [service.backend]
@@ -84,7 +84,12 @@ impl Gate {
 }
 
 fn options_of(table: &std::path::Path, sms: &str, options: Options) -> Options {
+    let (sms, per) = match sms {
+        "per_segment" => ("", "segment"),
+        _ => (sms, "message"),
+    };
     let more = SERVICE.replace("TABLE", table.to_str().unwrap()).replace("MORE", sms);
+    let more = more.replace("PER", per);
     let mut environment = options.environment.clone();
     environment.push(("SECRET", "a-secret-token".to_owned()));
     let more = format!("{}\n{}", options.more, more.replace(", }", " }"));
@@ -158,6 +163,30 @@ fn refused_twice_it_is_for_the_operator() {
     gate.world.operator_orders(&hash, "release").has_status(200);
     payer.redeems(&ticket, &order(SECOND)).has_status(200);
     assert_eq!(gate.sent_to(), [FIRST, SECOND, SECOND]);
+}
+
+/// Promise 1: what was priced of the other order is what is sent of it, whatever the suffix is by
+/// then.
+#[test]
+fn the_other_order_sends_no_segment_that_was_not_priced() {
+    let gate = Gate::with("per_segment", Options::default());
+    let payer = gate.payer();
+    let ticket = payer.buys(&order(FIRST));
+    gate.refuses();
+    payer.redeems(&ticket, &order(FIRST)).is(422, "order-refused");
+    // Two segments at half the price each; three cost more than was paid.
+    let of = |length| json!({ "to": THIRD, "text": "x".repeat(length) }).to_string();
+    payer.redeems(&ticket, &of(307)).is(422, "order-refused").advises("changed-request");
+    gate.world.upstream.behave(Behaviour::status(429, r#"{"code":20429}"#));
+    payer.redeems(&ticket, &of(300)).is(502, "upstream-refused");
+    let suffix = format!("max_segments = 3, suffix = \"{}\"", " by example.com".repeat(3));
+    gate.world.write_config("farebox.toml", &[("max_segments = 3", &suffix)]);
+    gate.world.reloads();
+    gate.takes();
+    wait_until("it to be sent", || payer.redeems(&ticket, &of(300)).status == 200);
+    let body = gate.world.upstream.last().body;
+    let text = form_urlencoded::parse(&body).find(|(name, _)| name == "Body").unwrap().1;
+    assert_eq!(text.len(), 300, "without the words that nobody priced");
 }
 
 /// Promise 5: what can't be delivered isn't sold, over a restart too, until the number's time ends.
