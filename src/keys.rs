@@ -134,17 +134,26 @@ impl Keys {
         NumberHash::from_bytes(hash.first_chunk().copied().unwrap_or_default())
     }
 
-    /// What an address has in it at which a backend reports on one message: the reference, and what
-    /// nobody else can add to it. 64 hex digits.
-    pub fn report_token(&self, reference: &str) -> String {
-        format!("{reference}{}", self.report_proof(&[b"message", reference.as_bytes()]))
+    /// By which the ledger knows a message that is reported on at an address of its own: 32 hex
+    /// digits.
+    pub fn report_name(&self, payment_hash: &PaymentHash, request: WhichRequest) -> String {
+        let which: &[u8] = match request {
+            WhichRequest::Bought => b"bought",
+            WhichRequest::Rebound => b"rebound",
+        };
+        self.report_proof(&[which, payment_hash.as_bytes()])
     }
 
-    /// The reference in such a token; `None` if these keys didn't make it.
-    pub fn reference_of<'t>(&self, token: &'t str) -> Option<&'t str> {
-        let (reference, proof) = token.split_at_checked(32)?;
-        let own = self.report_proof(&[b"message", reference.as_bytes()]);
-        bool::from(own.as_bytes().ct_eq(proof.as_bytes())).then_some(reference)
+    /// What that address has in it: the name, and what nobody else can add to it. 64 hex digits.
+    pub fn report_token(&self, name: &str) -> String {
+        format!("{name}{}", self.report_proof(&[b"message", name.as_bytes()]))
+    }
+
+    /// The name in such a token; `None` if these keys didn't make it.
+    pub fn name_in_token<'t>(&self, token: &'t str) -> Option<&'t str> {
+        let (name, proof) = token.split_at_checked(32)?;
+        let own = self.report_proof(&[b"message", name.as_bytes()]);
+        bool::from(own.as_bytes().ct_eq(proof.as_bytes())).then_some(name)
     }
 
     /// What the address has in it at which a service's backend reports on all messages: 32 hex

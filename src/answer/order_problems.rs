@@ -38,7 +38,7 @@ pub fn dearer_than_refused(price: Msat, paid_msat: u64) -> Problem {
     let detail = format!(
         "This request costs {price}, and your ticket, whose request was refused, was bought for \
          {paid}. Nothing was sent, and the ticket stays valid: send a request of this service \
-         that costs no more, with the same ticket."
+         that costs no more, with the same ticket. If none does by now, ask whoever runs it."
     );
     Problem::new(Code::OrderRefused, detail)
 }

@@ -9,7 +9,7 @@ use hyper::{Method, Request};
 
 use super::body::{self, Asking, Whole};
 use super::navigation::is_read;
-use super::own_paths::{OwnPath, SecretAddress};
+use super::own_paths::OwnPath;
 use super::{Gate, route};
 use crate::answer::problem::Problem;
 use crate::answer::{self, Answer, problems};
@@ -61,10 +61,7 @@ impl Gate {
                 answer
             }
             OwnPath::Report(_) | OwnPath::Inbound(_) => {
-                let reading = &self.reading;
-                let asking = Asking { client, send_end, reading, forward_headers: &[] };
-                let whole = body::whole(request, limits, asking).await?;
-                self.news(&own, &whole).await
+                self.news(&own, client, send_end, request).await
             }
             OwnPath::Quote(_) | OwnPath::QuoteDescribed | OwnPath::Qr => {
                 let taken = match own {
@@ -84,20 +81,25 @@ impl Gate {
         }
     }
 
-    /// Answers a backend that has news of messages.
-    async fn news(&self, own: &OwnPath, whole: &Whole) -> Result<Answer, Problem> {
-        let news = News::new(whole.head.uri.query().unwrap_or_default(), &whole.body);
-        let (reports, catalogue) = (&self.reports, &self.catalogue);
-        let heard = match own {
-            OwnPath::Report(SecretAddress { service, secret }) => {
-                reports.of_message(catalogue, service, secret, &news).await
-            }
-            OwnPath::Inbound(SecretAddress { service, secret }) => {
-                reports.of_service(catalogue, service, secret, &news).await
-            }
-            _ => Err(NotHeard::NoSuchAddress),
+    /// Answers a backend that has news of messages. Of others nothing is read.
+    async fn news(
+        &self,
+        own: &OwnPath,
+        client: &Client,
+        send_end: &SendEnd,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Problem> {
+        let (limits, catalogue) = (&self.catalogue.limits, &self.catalogue);
+        let at = own.news_address().filter(|at| self.reports.expects(catalogue, *at).is_ok());
+        let Some(at) = at else {
+            send_end.let_go();
+            body::discard(request, limits).await;
+            return Err(problems::no_such_service());
         };
-        match heard {
+        let asking = Asking { client, send_end, reading: &self.reading, forward_headers: &[] };
+        let Whole { head, body } = body::whole(request, limits, asking).await?;
+        let news = News::new(head.uri.query().unwrap_or_default(), &body);
+        match self.reports.hear(catalogue, at, &news).await {
             Ok(text) => Ok(answer::heard(text)),
             Err(NotHeard::NoSuchAddress) => Err(problems::no_such_service()),
             Err(NotHeard::LedgerDown) => Err(problems::report_not_taken()),

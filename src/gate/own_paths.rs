@@ -6,6 +6,7 @@ use hyper::Method;
 use hyper::header::HeaderValue;
 
 use crate::pages::Page;
+use crate::reports::NewsAddress;
 use crate::service::reports::{INBOUND_PATH, REPORT_PATH};
 use crate::service::{QUOTE_PATH, STATUS_PATH};
 
@@ -76,6 +77,19 @@ impl OwnPath {
             return Some(Self::Inbound(SecretAddress::read(rest)?));
         }
         Page::at(path).map(Self::Page)
+    }
+
+    /// Where a backend has news, if it is that.
+    pub(super) fn news_address(&self) -> Option<NewsAddress<'_>> {
+        match self {
+            Self::Report(SecretAddress { service, secret }) => {
+                Some(NewsAddress::Message { service, token: secret })
+            }
+            Self::Inbound(SecretAddress { service, secret }) => {
+                Some(NewsAddress::Service { service, secret })
+            }
+            _ => None,
+        }
     }
 
     /// The path for a log line: without what a stranger may have made up.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::accounts::DAY_S;
 use super::error::Reply;
+use crate::keys::Fingerprint;
 use crate::number_hash::NumberHash;
 use crate::payment_hash::PaymentHash;
 use crate::time::UnixTime;
@@ -191,6 +192,35 @@ pub struct RefusedNumber {
     pub number: NumberHash,
     /// For so long from now on, by the ledger's clock.
     pub lasts: Duration,
+    /// Who said so.
+    pub by: RefusedBy,
+    /// The secret that its hash is made with, which is needed as long.
+    pub key: Fingerprint,
+}
+
+/// Who said that a number gets no messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RefusedBy {
+    /// The backend, or the phone itself, which may want them again.
+    Others,
+    /// The operator.
+    Operator,
+}
+
+impl RefusedBy {
+    /// As ledgers store it.
+    pub const fn is_operator(self) -> bool {
+        matches!(self, Self::Operator)
+    }
+}
+
+/// Which refusals end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Allowed {
+    /// Those of the backend and of the phone: the phone wants messages again.
+    ByPhone,
+    /// All: the operator says so.
+    ByOperator,
 }
 
 /// What Farebox asks of whatever keeps messages.
@@ -207,6 +237,7 @@ pub trait Messages: Send + Sync {
     /// Nothing is sold to a number from now on.
     fn refuse_number(&self, refused: RefusedNumber) -> Reply<'_, ()>;
 
-    /// Messages are sold to these again; says whether they weren't.
-    fn allow_numbers(&self, numbers: Vec<NumberHash>) -> Reply<'_, bool>;
+    /// Messages are sold to these again, unless somebody else refused them; says whether anybody
+    /// had.
+    fn allow_numbers(&self, numbers: Vec<NumberHash>, allowed: Allowed) -> Reply<'_, bool>;
 }

@@ -33,7 +33,7 @@ use self::clock::Moment;
 use self::error::LedgerError;
 use self::journal::Journal;
 use self::messages::{
-    Delivery, DeliveryState, RefusedNumber, ReportName, Reported, RoomQuery, Standing,
+    Allowed, Delivery, DeliveryState, RefusedNumber, ReportName, Reported, RoomQuery, Standing,
 };
 use self::revoked::Revoked;
 use self::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
@@ -331,8 +331,12 @@ impl Ledger {
     }
 
     /// See `Messages::allow_numbers`.
-    pub async fn allow_numbers(&self, numbers: Vec<NumberHash>) -> Result<bool, LedgerError> {
-        self.store.allow_numbers(numbers).await
+    pub async fn allow_numbers(
+        &self,
+        numbers: Vec<NumberHash>,
+        allowed: Allowed,
+    ) -> Result<bool, LedgerError> {
+        self.store.allow_numbers(numbers, allowed).await
     }
 
     /// See `Accounts::unredeemed`.

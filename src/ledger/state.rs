@@ -11,6 +11,7 @@
 //! free, claimed, refused --> parked                     (a restore)
 //! claimed --> free, parked                              (never confirmed, and taken back)
 //! (no row, another era) --> parked
+//! (no row) --> free                                     (no room for its message now)
 //! ```
 
 use std::time::Duration;
@@ -173,6 +174,12 @@ fn first_claim(attempt: &Attempt, now: Moment, marks: &Marks) -> (Claim, Option<
         changed: now,
     };
     (if is_unknown { Claim::Parked } else { Claim::Granted }, Some(row))
+}
+
+/// A first claim for which there is no room, such as of one more message to a number: it certainly
+/// did nothing, and its ticket, which was handed in, doesn't run out while it waits.
+pub fn held_back(first: &Row) -> Row {
+    Row { state: State::Free, place: None, ..first.clone() }
 }
 
 /// Ends a try. Saying the same twice is fine: the first time may have gone unconfirmed.

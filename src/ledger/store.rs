@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::accounts::Accounts;
 use super::clock::Moment;
 use super::error::{LedgerError, Reply};
-use super::messages::{Messages, RefusedNumber};
+use super::messages::{MessageClaim, Messages, RefusedNumber};
 use super::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use super::stored_answer::StoredAnswer;
 use crate::keys::Fingerprint;
@@ -39,6 +40,8 @@ pub struct Settlement {
     pub answer: Option<StoredAnswer>,
     /// To whom nothing is sold from now on; only with `Outcome::Refused`.
     pub refused: Option<RefusedNumber>,
+    /// The message that wasn't sent, and so doesn't count; only with `Outcome::Refused`.
+    pub uncounted: Option<Arc<MessageClaim>>,
 }
 
 /// Whether a settlement found its row as it left it.

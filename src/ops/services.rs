@@ -11,6 +11,7 @@ use super::Ops;
 use super::audit::{AUDIT, Actor};
 use super::response::{say, text};
 use crate::ledger::error::LedgerError;
+use crate::ledger::messages::{Allowed, RefusedBy};
 use crate::order::phone_number::is_e164;
 use crate::service::Service;
 
@@ -76,8 +77,8 @@ async fn about_number(
     // By which one number is told from another, and from nothing else.
     let hash = hashes.first().map(|first| hex::encode(first.as_bytes())).unwrap_or_default();
     let done: Result<bool, LedgerError> = match verb {
-        "allow" => ops.ledger.allow_numbers(hashes).await,
-        _ => match service.refused_number(&ops.ring, rules, number) {
+        "allow" => ops.ledger.allow_numbers(hashes, Allowed::ByOperator).await,
+        _ => match service.refused_number(&ops.ring, rules, number, RefusedBy::Operator) {
             Some(refused) => ops.ledger.refuse_number(refused).await.map(|()| false),
             None => Ok(false),
         },

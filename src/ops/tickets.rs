@@ -11,6 +11,7 @@ use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::accounts::{Challenge, ChallengeState, DAY_S, Day, Days};
 use crate::ledger::error::LedgerError;
+use crate::ledger::messages::DeliveryState;
 use crate::ledger::state::{Resolution, Row, State};
 use crate::ledger::store::{Exported, Settled, Waiting};
 use crate::payment_hash::PaymentHash;
@@ -129,7 +130,10 @@ pub async fn answer(
     let Some(hash) = command.ticket() else { return Ok(Value::Null) };
     let row = ledger.show(hash).await?.ok_or(TicketCommandError::Unknown)?;
     let mut shown = show(ring, &hash, &row);
-    if let (Some(delivery), Value::Object(members)) = (ledger.delivery(hash).await?, &mut shown) {
+    let delivery = ledger.delivery(hash).await?.filter(|delivery| {
+        row.state == State::Delivered || delivery.state != DeliveryState::Accepted
+    });
+    if let (Some(delivery), Value::Object(members)) = (delivery, &mut shown) {
         let (state, at) = (delivery.state.word(), delivery.at.rfc_3339());
         members.insert("delivery".to_owned(), json!({ "state": state, "at": at }));
     }

@@ -11,7 +11,7 @@ use tracing::error;
 use super::{exchange, sealed_order};
 use crate::keys::{KeyRing, Keys, WhichRequest};
 use crate::l402::verify::Genuine;
-use crate::ledger::messages::RefusedNumber;
+use crate::ledger::messages::{RefusedBy, RefusedNumber};
 use crate::ledger::state::{Asked, Attempt, ClaimId};
 use crate::order::Order;
 use crate::payment_hash::PaymentHash;
@@ -89,8 +89,9 @@ impl Job {
         attempt.message = service.message_claim(offer, ring, order, name).map(Arc::new);
         let number = number(offer.sms.as_ref(), order);
         let refused = offer.numbers.as_ref().zip(number);
-        let refused =
-            refused.and_then(|(rules, number)| service.refused_number(ring, rules, &number));
+        let refused = refused.and_then(|(rules, number)| {
+            service.refused_number(ring, rules, &number, RefusedBy::Others)
+        });
         if !is_named {
             // Sold before the key had to be a member of its body: it goes without, and so once.
             (attempt.remembered, attempt.place) = (None, None);
@@ -142,7 +143,7 @@ pub(super) fn named_request(
             let SentMessage { to, text, measure } = offer.message(order, segments)?;
             let reference = keys.reference(hash);
             let reports = mapping.reports.as_ref();
-            let report = reports.map(|rules| rules.address(&service.name, keys, &reference));
+            let report = reports.map(|rules| rules.address(&service.name, keys, hash, which));
             let message = Message {
                 to: &to,
                 text: &text,

@@ -196,7 +196,15 @@ impl Runner {
         late();
         if let Ok(Claimed { claim: Claim::Granted, .. }) = claiming.await {
             let outcome = Outcome::NotSent;
-            self.settle(Settlement { hash, claim, outcome, answer: None, refused: None }).await;
+            self.settle(Settlement {
+                hash,
+                claim,
+                outcome,
+                answer: None,
+                refused: None,
+                uncounted: None,
+            })
+            .await;
         }
         None
     }
@@ -239,7 +247,9 @@ fn settlement(
     refused: Option<RefusedNumber>,
 ) -> Settlement {
     let (hash, claim, answer) = (attempt.hash, attempt.claim, answer.clone());
-    Settlement { hash, claim, outcome, answer, refused }
+    // What certainly never goes out isn't counted.
+    let uncounted = attempt.message.clone().filter(|_| outcome == Outcome::Refused);
+    Settlement { hash, claim, outcome, answer, refused, uncounted }
 }
 
 /// The next request on a pass is another one anyway: a use that was refused is free again.

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use super::run::Runner;
 use crate::answer::problem::Problem;
 use crate::answer::{order_problems, problems};
+use crate::code::Retry;
 use crate::ledger::state::{Asked, Rebound, State};
 use crate::order::Order;
 use crate::request_digest::RequestDigest;
@@ -55,14 +56,21 @@ pub(super) async fn wanted<'a>(
         return Ok(bought);
     }
     // It is a sale but for its payment.
-    let order = validate::order(request)?;
-    let (price, segments) = validate::priced(request.offer, &order)?;
+    let order = validate::order(request).map_err(for_holder)?;
+    let (price, segments) = validate::priced(request.offer, &order).map_err(for_holder)?;
     if price.msat.get() > row.price_msat {
         return Err(order_problems::dearer_than_refused(price.msat, row.price_msat));
     }
     let (service, offer) = (request.service, request.offer);
-    refuse_unless_reached(service, offer, ring, &runner.ledger, &order).await?;
+    let reached = refuse_unless_reached(service, offer, ring, &runner.ledger, &order).await;
+    reached.map_err(for_holder)?;
     let digest = request.digest_for(ring, ticket, &order).ok_or_else(problems::internal)?;
     let asked = Asked::Instead { price_msat: price.msat.get(), rebound: Rebound { segments } };
     Ok(Some(Wanted { order: Cow::Owned(order), digest, asked, segments }))
+}
+
+/// What a sale says, to whoever has paid already: that ticket is worth keeping.
+fn for_holder(problem: Problem) -> Problem {
+    let is_ours = problem.status_code().is_server_error();
+    problem.retry(if is_ours { Retry::SameTicket } else { Retry::ChangedRequest })
 }

@@ -8,7 +8,8 @@ use tracing::{debug, info, warn};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
-use crate::ledger::messages::{DeliveryState, ReportName};
+use crate::ledger::messages::{Allowed, DeliveryState, RefusedBy, ReportName};
+use crate::order::phone_number::is_e164;
 use crate::service::reports::News;
 use crate::service::{Catalogue, Service};
 use crate::sms::stop_words::Wish;
@@ -17,6 +18,25 @@ use crate::sms::stop_words::Wish;
 pub struct Reports {
     ring: Arc<KeyRing>,
     ledger: Arc<Ledger>,
+}
+
+/// Where a backend has news.
+#[derive(Clone, Copy)]
+pub enum NewsAddress<'a> {
+    /// Of one message.
+    Message {
+        /// Its service.
+        service: &'a str,
+        /// What nobody else knows.
+        token: &'a str,
+    },
+    /// Of all messages of a service.
+    Service {
+        /// The service.
+        service: &'a str,
+        /// What nobody else knows.
+        secret: &'a str,
+    },
 }
 
 /// Why news were not taken.
@@ -40,9 +60,40 @@ impl Reports {
         Self { ring, ledger }
     }
 
+    /// `Err` if nothing reports at an address; what is said there needn't be read then.
+    pub fn expects(&self, catalogue: &Catalogue, at: NewsAddress<'_>) -> Result<(), NotHeard> {
+        let is_known = match at {
+            NewsAddress::Message { token, .. } => {
+                self.ring.all().any(|keys| keys.name_in_token(token).is_some())
+            }
+            NewsAddress::Service { service, secret } => {
+                self.ring.all().any(|keys| keys.is_inbound_secret(service, secret))
+            }
+        };
+        let (NewsAddress::Message { service, .. } | NewsAddress::Service { service, .. }) = at;
+        if is_known { named(catalogue, service).map(|_| ()) } else { Err(NotHeard::NoSuchAddress) }
+    }
+
+    /// Takes what is said at an address; gives what its backend wants to be answered.
+    pub async fn hear(
+        &self,
+        catalogue: &Catalogue,
+        at: NewsAddress<'_>,
+        news: &News<'_>,
+    ) -> Result<String, NotHeard> {
+        match at {
+            NewsAddress::Message { service, token } => {
+                self.of_message(catalogue, service, token, news).await
+            }
+            NewsAddress::Service { service, secret } => {
+                self.of_service(catalogue, service, secret, news).await
+            }
+        }
+    }
+
     /// Takes a report on the one message that `token` names; gives what its backend wants to be
     /// answered.
-    pub async fn of_message(
+    async fn of_message(
         &self,
         catalogue: &Catalogue,
         service: &str,
@@ -52,8 +103,8 @@ impl Reports {
         let service = named(catalogue, service)?;
         let rules = service.mapping.as_ref().and_then(|mapping| mapping.reports.as_ref());
         let rules = rules.ok_or(NotHeard::NoSuchAddress)?;
-        let reference = self.ring.all().find_map(|keys| keys.reference_of(token));
-        let name = reference.and_then(ReportName::read).ok_or(NotHeard::NoSuchAddress)?;
+        let name = self.ring.all().find_map(|keys| keys.name_in_token(token));
+        let name = name.and_then(ReportName::read).ok_or(NotHeard::NoSuchAddress)?;
         if let Some(state) = rules.state_in(news) {
             self.note(service, name, state).await?;
         }
@@ -62,7 +113,7 @@ impl Reports {
 
     /// Takes what comes to the address of all a service's messages: reports that name their
     /// message, and what phones send.
-    pub async fn of_service(
+    async fn of_service(
         &self,
         catalogue: &Catalogue,
         name: &str,
@@ -112,19 +163,26 @@ impl Reports {
     async fn obey(&self, service: &Service, from: &str, text: &str) -> Result<(), NotHeard> {
         let rules = service.offer.as_ref().and_then(|offer| offer.numbers.as_ref());
         let Some((rules, wish)) = rules.zip(Wish::of(text)) else { return Ok(()) };
+        if !is_e164(from) {
+            let service = &*service.name;
+            warn!(service, "a phone's wish can't be obeyed: its number has no country code");
+            return Ok(());
+        }
         let numbers = service.number_hashes(&self.ring, from);
         // By which one number is told from another, and from nothing else.
         let number = numbers.first().map(|first| hex::encode(first.as_bytes()));
         let (service_name, number) = (&*service.name, number.unwrap_or_default());
         match wish {
             Wish::Stop => {
-                if let Some(refused) = service.refused_number(&self.ring, rules, from) {
+                if let Some(refused) =
+                    service.refused_number(&self.ring, rules, from, RefusedBy::Others)
+                {
                     self.ledger.refuse_number(refused).await?;
                 }
-                warn!(service = service_name, number, "a phone wants no more messages");
+                info!(service = service_name, number, "a phone wants no more messages");
             }
             Wish::Start => {
-                self.ledger.allow_numbers(numbers).await?;
+                self.ledger.allow_numbers(numbers, Allowed::ByPhone).await?;
                 info!(service = service_name, number, "a phone wants messages again");
             }
         }

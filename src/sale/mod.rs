@@ -125,19 +125,13 @@ impl Sale {
             let open = self.still_open(request, pending).await?;
             // Paid by now, it would be parked: what can't be delivered isn't sold.
             let open = open.filter(|_| !self.is_of_another_life(pending));
+            // Nor is what may be paid already kept from its holder.
+            if open.is_some() && !rejected.claims_payment() {
+                self.refuse_unless_sold_to(request, &order).await?;
+            }
             // What it costs was frozen when it was minted.
             if let Some((open, price)) = open.zip(Msat::new(pending.ticket.price_msat)) {
-                let offered = Offered {
-                    macaroon: &pending.macaroon,
-                    invoice: &open.bolt11,
-                    hash: pending.hash,
-                    which: WhichInvoice::Own,
-                    expires: open.expires,
-                    price,
-                    kind: pending.ticket.kind,
-                    valid_until: pending.ticket.minted_valid_until,
-                    detail: None,
-                };
+                let offered = offered_again(pending, &open.bolt11, open.expires, price);
                 request.service.metrics.challenge_again();
                 return Ok(self.payment_required(request, &order, rejected.why, &offered));
             }
@@ -149,8 +143,7 @@ impl Sale {
         }
         let order = if sold.is_some() { validate::for_sale(request)? } else { order };
         let (price, segments) = validate::priced(request.offer, &order)?;
-        let (service, offer) = (request.service, request.offer);
-        refuse_unless_sold_to(service, offer, &self.ring, &self.ledger, &order).await?;
+        self.refuse_unless_sold_to(request, &order).await?;
         let bound = request.digest(&self.ring, &order);
         let bought = Bought { bound, price: price.msat, segments };
         let minted = self.mint(request, request.client, bought, log).await?;
@@ -158,6 +151,16 @@ impl Sale {
         request.service.metrics.challenge(minted.price);
         let offered = newly_offered(&minted);
         Ok(self.payment_required(request, &order, rejected.why, &offered))
+    }
+
+    /// `Err` if nothing is sold to the number that an order names.
+    async fn refuse_unless_sold_to(
+        &self,
+        request: &PaidRequest<'_>,
+        order: &Order,
+    ) -> Result<(), Problem> {
+        let (service, offer) = (request.service, request.offer);
+        refuse_unless_sold_to(service, offer, &self.ring, &self.ledger, order).await
     }
 
     /// The 402. `why` says what is wrong with what was handed in.
@@ -207,6 +210,26 @@ impl Sale {
     /// where there is none.
     pub async fn keep_stock(&self, service: &Arc<Service>) {
         self.stocks.keep(service).await;
+    }
+}
+
+/// A challenge that its holder has seen.
+fn offered_again<'a>(
+    pending: &'a Pending,
+    invoice: &'a str,
+    expires: UnixTime,
+    price: Msat,
+) -> Offered<'a> {
+    Offered {
+        macaroon: &pending.macaroon,
+        invoice,
+        hash: pending.hash,
+        which: WhichInvoice::Own,
+        expires,
+        price,
+        kind: pending.ticket.kind,
+        valid_until: pending.ticket.minted_valid_until,
+        detail: None,
     }
 }
 

@@ -9,7 +9,9 @@ use crate::answer::{order_problems, problems};
 use crate::keys::{KeyRing, Keys};
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
-use crate::ledger::messages::{MessageClaim, RefusedNumber, ReportName, RoomQuery, Standing};
+use crate::ledger::messages::{
+    MessageClaim, RefusedBy, RefusedNumber, ReportName, RoomQuery, Standing,
+};
 use crate::number_hash::NumberHash;
 use crate::order::{Order, Unfit};
 use crate::sms::country::country_code;
@@ -69,9 +71,11 @@ impl Service {
         ring: &KeyRing,
         rules: &NumberRules,
         number: &str,
+        by: RefusedBy,
     ) -> Option<RefusedNumber> {
         let number = *self.number_hashes(ring, number).first()?;
-        Some(RefusedNumber { number, lasts: rules.refused_for })
+        let key = ring.minting().fingerprint();
+        Some(RefusedNumber { number, lasts: rules.refused_for, by, key })
     }
 }
 

@@ -113,14 +113,22 @@ impl ReportRules {
         request: WhichRequest,
     ) -> Option<ReportName> {
         match self.by {
-            ReportBy::Address | ReportBy::Reference(_) => ReportName::read(&keys.reference(ticket)),
+            ReportBy::Address => ReportName::read(&keys.report_name(ticket, request)),
+            ReportBy::Reference(_) => ReportName::read(&keys.reference(ticket)),
             ReportBy::Key(_) => ReportName::read(&keys.idempotency_key(ticket, request)),
         }
     }
 
     /// Where a backend reports on one message of a service.
-    pub fn address(&self, service: &str, keys: &Keys, reference: &str) -> String {
-        format!("{}{REPORT_PATH}/{service}/{}", self.base, keys.report_token(reference))
+    pub fn address(
+        &self,
+        service: &str,
+        keys: &Keys,
+        ticket: &PaymentHash,
+        request: WhichRequest,
+    ) -> String {
+        let token = keys.report_token(&keys.report_name(ticket, request));
+        format!("{}{REPORT_PATH}/{service}/{token}", self.base)
     }
 
     /// The message that news are about, where they name it.
@@ -155,7 +163,8 @@ impl InboundRules {
         }
         let (from, text) = (news.find(&self.from)?, news.find(&self.text)?);
         let digits: String = from.chars().filter(char::is_ascii_digit).collect();
-        Some((format!("+{digits}"), text))
+        // As it is dialled from abroad.
+        Some((format!("+{}", digits.strip_prefix("00").unwrap_or(&digits)), text))
     }
 }
 
@@ -186,7 +195,7 @@ mod tests {
         let when = Some((FieldPlace::Query("type".into()), "mo".to_owned()));
         let rules = InboundRules { when, from, text, answer: String::new() };
         let read = |query, body: &str| rules.message_in(&News::new(query, body.as_bytes()));
-        for from in ["%2B447700900123", "447700900123", "%2B44+7700-900123"] {
+        for from in ["00447700900123", "%2B447700900123", "447700900123", "%2B44+7700-900123"] {
             let body = format!("from={from}&text=Stop");
             let expected = Some(("+447700900123".to_owned(), "Stop".to_owned()));
             assert_eq!(read("type=mo", &body), expected, "{from}");

@@ -10,7 +10,7 @@ use crate::order::phone_number::is_e164;
 use crate::order::schema::Fault;
 use crate::order::{Order, Unfit};
 use crate::sms::measure::Measure;
-use crate::sms::number::is_valid;
+use crate::sms::number::{is_another_spelling, is_valid};
 use crate::sms::rules::{SmsRules, TextFault};
 
 /// The number that an order names; `None` where a service sells something else.
@@ -27,6 +27,10 @@ pub fn measured(rules: Option<&SmsRules>, order: &Order) -> Result<Option<Measur
     let number = text_of(&rules.to);
     if !number.as_ref().is_some_and(|number| is_e164(number)) {
         let expected = "one telephone number, such as +1234567890 (E.164)";
+        faults.push(fault(&rules.to, "format", expected.to_owned()));
+    } else if number.as_ref().is_some_and(|number| is_another_spelling(number)) {
+        let expected = "a telephone number as it is dialled from abroad, without the zero that is \
+                        dialled inside its country";
         faults.push(fault(&rules.to, "format", expected.to_owned()));
     } else if rules.strict && !number.as_ref().is_some_and(|number| is_valid(number)) {
         let expected = "a number that exists by its country's numbering plan";

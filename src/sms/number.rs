@@ -10,6 +10,15 @@ pub fn is_valid(number: &str) -> bool {
     })
 }
 
+/// Whether a number is another way to write one that exists: with the zero that is dialled inside
+/// its country, say. A backend that understands it would send to that one, which was priced and
+/// counted as another.
+pub fn is_another_spelling(number: &str) -> bool {
+    PHONE_NUMBER_UTIL.parse(number, None).is_ok_and(|parsed| {
+        parsed.is_valid() && parsed.format_as(PhoneNumberFormat::E164) != number
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -24,6 +33,18 @@ mod tests {
         for bad in ["+1234567890", "+999123456789", "+4912", "+12025550123;ext=5", "+1 2025550123"]
         {
             assert!(!is_valid(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_zero_of_the_country_s_own_is_another_spelling() {
+        for other in ["+4407700900111", "+4901701234567", "+33061234567"] {
+            assert!(is_another_spelling(other) || !is_valid(other), "{other}");
+        }
+        assert!(is_another_spelling("+4901701234567"));
+        for own in ["+491701234567", "+1234567890", "+390612345678", "+12025550123", "+79161234567"]
+        {
+            assert!(!is_another_spelling(own), "{own}");
         }
     }
 

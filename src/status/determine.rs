@@ -32,12 +32,13 @@ impl Status {
             return Ok(TicketStatus::Revoked);
         }
         let row = self.ledger.show(hash).await.map_err(|_| problems::status_ledger_down())?;
+        let may_change = row.as_ref().is_some_and(|row| row.rebound.is_none());
         match row.map(|row| row.state) {
             Some(State::Claimed) => return Ok(TicketStatus::Sending),
             Some(State::Delivered) => return Ok(TicketStatus::Delivered),
             Some(State::Parked) => return Ok(TicketStatus::Parked),
             Some(State::Revoked) => return Ok(TicketStatus::Revoked),
-            Some(State::Refused) => return Ok(TicketStatus::Refused),
+            Some(State::Refused) => return Ok(TicketStatus::Refused { may_change }),
             // A ticket that was handed in doesn't expire.
             Some(State::Free) => return Ok(TicketStatus::Paid),
             None => {}

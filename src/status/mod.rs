@@ -21,7 +21,7 @@ use self::state::{Standing, TicketStatus};
 use crate::answer::problem::Problem;
 use crate::answer::{self, Answer, problems};
 use crate::client::Client;
-use crate::code::Code;
+use crate::code::{Code, Retry};
 use crate::keys::KeyRing;
 use crate::l402::verify::Kind;
 use crate::ledger::Ledger;
@@ -119,7 +119,8 @@ impl Status {
         let known = query.known.unwrap_or(standing.status);
         let is_known = |now: &Standing| {
             let state = now.delivery.map(|delivery| delivery.state);
-            now.status == known && (query.known_delivery.is_none() || query.known_delivery == state)
+            now.status.word() == known.word()
+                && (query.known_delivery.is_none() || query.known_delivery == state)
         };
         // Where there is no place to wait, the answer comes at once.
         if let Some(_share) = self.shares.of_client(client)
@@ -157,6 +158,12 @@ impl Status {
             "service": &*held.service.name,
             "validUntil": held.ticket.valid_until,
         });
+        if let (TicketStatus::Refused { may_change }, Some(members)) =
+            (standing.status, body.as_object_mut())
+        {
+            let retry = if may_change { Retry::ChangedRequest } else { Retry::Never };
+            members.insert("retry".to_owned(), retry.word().into());
+        }
         if let (Some(delivery), Some(members)) = (standing.delivery, body.as_object_mut()) {
             let said = json!({ "state": delivery.state.word(), "at": delivery.at.rfc_3339() });
             members.insert("delivery".to_owned(), said);

@@ -40,8 +40,11 @@ pub(super) enum TicketStatus {
     Delivered,
     /// Nobody knows whether its request was served.
     Parked,
-    /// Its request will never be served: it can be handed in with another one, once.
-    Refused,
+    /// Its request will never be served.
+    Refused {
+        /// Whether it can be handed in with another one.
+        may_change: bool,
+    },
     /// It is worth nothing any more.
     Expired,
     /// The operator took it back.
@@ -49,13 +52,14 @@ pub(super) enum TicketStatus {
 }
 
 impl TicketStatus {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Unpaid,
         Self::Paid,
         Self::Sending,
         Self::Delivered,
         Self::Parked,
-        Self::Refused,
+        Self::Refused { may_change: true },
+        Self::Refused { may_change: false },
         Self::Expired,
         Self::Revoked,
     ];
@@ -68,7 +72,7 @@ impl TicketStatus {
             Self::Sending => "sending",
             Self::Delivered => "delivered",
             Self::Parked => "parked",
-            Self::Refused => "refused",
+            Self::Refused { .. } => "refused",
             Self::Expired => "expired",
             Self::Revoked => "revoked",
         }
@@ -81,6 +85,9 @@ impl TicketStatus {
 
     /// Whether nothing comes after it by itself.
     pub(super) fn is_final(self) -> bool {
-        matches!(self, Self::Delivered | Self::Expired | Self::Revoked)
+        matches!(
+            self,
+            Self::Delivered | Self::Expired | Self::Revoked | Self::Refused { may_change: false }
+        )
     }
 }

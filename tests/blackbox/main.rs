@@ -52,6 +52,7 @@ mod prices;
 mod probes;
 mod quotes;
 mod refused;
+mod refused_requests;
 mod reload;
 mod reload_look_ups;
 mod reload_under_load;

@@ -140,6 +140,22 @@ fn so_many_go_in_a_day_of_all_and_to_a_prefix() {
     assert_eq!(sends("+4420"), 429, "all of them");
 }
 
+/// Promise 3: a ticket that was handed in doesn't run out while it waits for its turn.
+#[test]
+fn a_ticket_that_waits_has_a_row() {
+    let world = world("per_number = \"1/24h\"");
+    let holder = payer(&world);
+    let (first, second) = (order(VICTIM, "1"), order(VICTIM, "2"));
+    let tickets = [holder.buys(&first), holder.buys(&second)];
+    holder.redeems(&tickets[0], &first).is_delivered("Okay");
+    holder.redeems(&tickets[1], &second).is(429, "message-limit");
+    assert_eq!(world.row_of(&tickets[1].payment_hash())["state"], "free");
+    holder.redeems(&tickets[1], &second).is(429, "message-limit");
+    // Nor is a number another one by being written in another way.
+    let other = order("+4901701234567", "x");
+    holder.tries_to_buy(&other).is(400, "invalid-input").bears_no_challenge();
+}
+
 #[test]
 fn instances_count_together() {
     let postgres = Postgres::start();

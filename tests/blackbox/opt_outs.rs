@@ -1,10 +1,14 @@
-//! Promises 5 and 6: who wants no more messages gets none, and nothing is sold to them.
+//! Promises 5, 6 and 7: who wants no more messages gets none, and nothing is sold to them.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use crate::delivery_reports::{FORM, JSON, inbound_path, options, order};
-use crate::support::World;
 use crate::support::http;
 use crate::support::presets::TO;
 use crate::support::world::Play;
+use crate::support::{World, wait_until};
 
 /// What each preset's backend hands on: media type and body, in which `WORD` stands for the text.
 const FROM_PHONES: [(&str, &str, &str); 6] = [
@@ -57,6 +61,18 @@ fn who_wants_no_more_messages_gets_none() {
         says(&world, "START");
         assert_eq!(sells(&world), 200, "{preset}");
     }
+    // As it is dialled from abroad; and one that nobody can call from there is nobody's.
+    let path = inbound_path(&world, "plivo");
+    let media = [("Content-Type", FORM)];
+    let sells = || {
+        let json = [("Content-Type", JSON)];
+        http::send(world.address, "POST", "/l402/quote/plivo", &json, order(TO).as_bytes()).status
+    };
+    for (from, status) in [("01701234567", 200), ("", 200), ("00491701234567", 400)] {
+        let body = format!("From={from}&Text=STOP");
+        http::send(world.address, "POST", &path, &media, body.as_bytes()).has_status(204);
+        assert_eq!(sells(), status, "{from}");
+    }
     // What was sent by us and comes back as news is nobody's wish.
     let path = inbound_path(&world, "httpsms");
     let body =
@@ -90,6 +106,11 @@ fn the_operator_may_refuse_and_allow_a_number() {
     assert_eq!(quoted(), 200);
     assert!(numbers("refuse twilio +12025550123").0);
     assert_eq!(quoted(), 400);
+    // Its phone has no say in that.
+    let path = inbound_path(&world, "twilio");
+    let start = b"From=%2B12025550123&Body=START";
+    http::send(world.address, "POST", &path, &[("Content-Type", FORM)], start).has_status(204);
+    assert_eq!(quoted(), 400);
     assert!(numbers("allow twilio +12025550123").1.contains("are sold by twilio again"));
     assert!(numbers("allow twilio +12025550123").1.contains("was not refused"));
     assert_eq!(quoted(), 200);
@@ -98,4 +119,46 @@ fn the_operator_may_refuse_and_allow_a_number() {
     assert!(!numbers("refuse twilio 12025550123").0);
     let log = world.gate.output();
     assert!(!log.contains("491701234567") && !log.contains("2025550123"));
+}
+
+/// Promise 5: an invoice that isn't paid yet isn't offered again for a number that gets nothing.
+#[test]
+fn what_was_offered_before_is_not_offered_again() {
+    let play = Play::new();
+    let world = World::with(options(&play));
+    world.wait_until_payments_are_detected();
+    let payer = world.payer_at("POST", "/twilio");
+    let challenge = payer.asks(&order(TO));
+    payer.sends_macaroon_alone(&challenge, &order(TO)).has_status(402);
+    let path = inbound_path(&world, "twilio");
+    let stop = b"From=%2B491701234567&Body=STOP";
+    http::send(world.address, "POST", &path, &[("Content-Type", FORM)], stop).has_status(204);
+    payer.sends_macaroon_alone(&challenge, &order(TO)).is(400, "invalid-input");
+}
+
+/// Promise 7: what strangers send to the second listener keeps no place of the operator's.
+#[test]
+fn a_body_that_never_comes_takes_no_place_of_the_operator_s() {
+    let play = Play::new();
+    let world = World::with(options(&play));
+    let known = inbound_path(&world, "twilio");
+    for path in ["/l402/report/twilio/nobody", &known] {
+        let mut open = Vec::new();
+        for _ in 0..40 {
+            let mut socket = TcpStream::connect(world.ops).unwrap();
+            let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx");
+            socket.write_all(head.as_bytes()).unwrap();
+            open.push(socket);
+        }
+        wait_until("a place for the operator", || {
+            let Ok(mut socket) = TcpStream::connect(world.ops) else { return false };
+            socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            let asked = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            let mut answer = String::new();
+            socket.write_all(asked).is_ok()
+                && socket.read_to_string(&mut answer).is_ok()
+                && answer.contains("200 OK")
+        });
+        drop(open);
+    }
 }

@@ -59,7 +59,7 @@ fn digest_and_names() {
     is_shown(&hex::encode(keys().fingerprint().as_bytes()));
     is_shown(&keys().idempotency_key(&hash, WhichRequest::Rebound));
     is_shown(&hex::encode(keys().number_hash(SERVICE, "+1234567890").as_bytes()));
-    is_shown(&keys().report_token(&keys().reference(&hash)));
+    is_shown(&keys().report_token(&keys().report_name(&hash, WhichRequest::Bought)));
     is_shown(&keys().inbound_secret(SERVICE));
 }
 

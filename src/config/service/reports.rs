@@ -9,6 +9,7 @@ use super::mapping_words::BackendWords;
 use super::preset::Preset;
 use super::report_words::ReportsWord;
 use crate::config::error::{ConfigError, Reporter};
+use crate::config::units::ConfigDuration;
 use crate::ledger::messages::DeliveryState;
 use crate::service::reports::{InboundRules, ReportBy, ReportRules};
 
@@ -27,6 +28,9 @@ pub(super) fn reports(
     let wanted = given.reports.as_ref();
     let kept_for = given.reports_for.as_ref();
     let Some(words) = &preset.words.reports else {
+        let is_off =
+            |word: &&Spanned<ReportsWord>| matches!(word.get_ref(), ReportsWord::Wanted(false));
+        let wanted = wanted.filter(|word| !is_off(word));
         let given = wanted.map(Spanned::span).or(kept_for.map(Spanned::span));
         return match given {
             Some(at) => Err(report.at(at, "there are no `[reports]` in what `preset` names")),
@@ -39,30 +43,9 @@ pub(super) fn reports(
         (None, Some(place)) => ReportBy::Key(place.place()),
         _ => ReportBy::Address,
     };
-    let base = match wanted.map(|wanted| (wanted, wanted.get_ref())) {
-        Some((_, ReportsWord::Wanted(false))) => return Ok(None),
-        Some((at, ReportsWord::At(url))) => base(report, at, url)?,
-        Some((at, ReportsWord::Wanted(true))) => match (public_url, &by) {
-            (None, ReportBy::Address) => {
-                let what = "`reports` needs `public_url` in [listen], or is itself the address by \
-                            which your backend reaches Farebox, such as \"http://10.0.0.1:9402\"";
-                return Err(report.at(at.span(), what));
-            }
-            (url, _) => url.unwrap_or_default().to_owned(),
-        },
-        None => match public_url {
-            Some(url) => url.to_owned(),
-            None => return Ok(None),
-        },
-    };
-    let kept_for = match kept_for {
-        None => REPORTS_FOR_DEFAULT,
-        Some(given) if given.get_ref().0.is_zero() || given.get_ref().0 > REPORTS_FOR_MAX => {
-            let what = "`reports_for` should be between \"1s\" and \"31d\"";
-            return Err(report.at(given.span(), what));
-        }
-        Some(given) => given.get_ref().0,
-    };
+    let is_by_address = matches!(by, ReportBy::Address);
+    let Some(base) = base(report, public_url, wanted, is_by_address)? else { return Ok(None) };
+    let kept_for = kept_for.map(|given| reported_for(report, given)).transpose()?;
     let said = |words: &[String], state| -> Vec<(String, DeliveryState)> {
         words.iter().map(|word| (word.clone(), state)).collect()
     };
@@ -75,11 +58,45 @@ pub(super) fn reports(
         state: words.state.places(),
         words: meanings,
         answer: words.answer.clone(),
-        kept_for,
+        kept_for: kept_for.unwrap_or(REPORTS_FOR_DEFAULT),
     }))
 }
 
+fn reported_for(
+    report: &Reporter<'_>,
+    given: &Spanned<ConfigDuration>,
+) -> Result<Duration, ConfigError> {
+    match given.get_ref().0 {
+        lasts if lasts.is_zero() || lasts > REPORTS_FOR_MAX => {
+            let what = "`reports_for` should be between \"1s\" and \"31d\"";
+            Err(report.at(given.span(), what))
+        }
+        lasts => Ok(lasts),
+    }
+}
+
+/// How the backend reaches Farebox; `None` where no reports are wanted.
 fn base(
+    report: &Reporter<'_>,
+    public_url: Option<&str>,
+    wanted: Option<&Spanned<ReportsWord>>,
+    is_by_address: bool,
+) -> Result<Option<String>, ConfigError> {
+    let public = public_url.map(str::to_owned);
+    let Some(at) = wanted else { return Ok(public) };
+    match at.get_ref() {
+        ReportsWord::Wanted(false) => Ok(None),
+        ReportsWord::At(url) => own_address(report, at, url).map(Some),
+        ReportsWord::Wanted(true) if is_by_address && public.is_none() => {
+            let what = "`reports` needs `public_url` in [listen], or is itself the address by \
+                        which your backend reaches Farebox, such as \"http://10.0.0.1:9402\"";
+            Err(report.at(at.span(), what))
+        }
+        ReportsWord::Wanted(true) => Ok(Some(public.unwrap_or_default())),
+    }
+}
+
+fn own_address(
     report: &Reporter<'_>,
     at: &Spanned<ReportsWord>,
     url: &str,

@@ -63,7 +63,14 @@ fn deliver(subject: &mut impl AccountsSubject, n: u8) {
     let claim = attempt.claim;
     assert_eq!(subject.claim(&attempt).claim, Claim::Granted);
     let outcome = Outcome::Delivered;
-    subject.settle(&Settlement { hash: hash(n), claim, outcome, answer: None, refused: None });
+    subject.settle(&Settlement {
+        hash: hash(n),
+        claim,
+        outcome,
+        answer: None,
+        refused: None,
+        uncounted: None,
+    });
 }
 
 /// Whoever tells of it, and however often.
@@ -209,6 +216,7 @@ pub(super) fn secrets_of_tickets_that_do_not_end(subject: &mut impl AccountsSubj
             outcome,
             answer: None,
             refused: None,
+            uncounted: None,
         });
     }
     let mut needed = subject.secrets_in_use(START.plus(Duration::from_secs(900 * DAY_S)));

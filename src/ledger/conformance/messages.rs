@@ -9,12 +9,16 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::tickets::{LIFETIME, attempt, settlement};
 use super::{START, Subject, at, hash};
+use crate::era::Era;
+use crate::keys::Fingerprint;
 use crate::ledger::messages::{
-    Delivery, DeliveryState, Limit, MessageClaim, NoRoom, PerDay, PerNumber, RefusedNumber,
-    ReportName, Reported, RoomQuery, Standing,
+    Allowed, Delivery, DeliveryState, Limit, MessageClaim, NoRoom, PerDay, PerNumber, RefusedBy,
+    RefusedNumber, ReportName, Reported, RoomQuery, Standing,
 };
 use crate::ledger::postgres::conformance::PostgresSubject;
-use crate::ledger::state::{Asked, Attempt, Claim, ClaimId, Rebound};
+use crate::ledger::state::{
+    Asked, Attempt, Claim, ClaimId, FIRST_CLAIM_GRACE, Rebound, RejectReason, Resolution, State,
+};
 use crate::ledger::store::Settlement;
 use crate::number_hash::NumberHash;
 use crate::outcome::Outcome;
@@ -31,7 +35,7 @@ pub(in crate::ledger) trait MessagesSubject: Subject {
     fn report(&mut self, name: ReportName, state: DeliveryState) -> Option<Reported>;
     fn delivery(&mut self, ticket: PaymentHash) -> Option<Delivery>;
     fn refuse_number(&mut self, refused: RefusedNumber);
-    fn allow_numbers(&mut self, numbers: &[NumberHash]) -> bool;
+    fn allow_numbers(&mut self, numbers: &[NumberHash], allowed: Allowed) -> bool;
 }
 
 fn number(n: u8) -> NumberHash {
@@ -75,6 +79,10 @@ fn settle(subject: &mut impl Subject, ticket: u8, outcome: Outcome) {
     subject.settle(&settlement(ticket, claim, outcome));
 }
 
+fn refused_for(n: u8, lasts: Duration, by: RefusedBy) -> RefusedNumber {
+    RefusedNumber { number: number(n), lasts, by, key: Fingerprint::from_bytes([5; 16]) }
+}
+
 fn full(limit: Limit, retry_after: Duration) -> NoRoom {
     NoRoom { limit, retry_after }
 }
@@ -94,7 +102,9 @@ pub(super) fn so_many_to_a_number(subject: &mut impl MessagesSubject) {
     let no_room = full(Limit::Number, Duration::from_secs(3000));
     assert_eq!(subject.standing(&room(1)).no_room, Some(no_room));
     assert_eq!(claim(subject, 3, 1), Claim::NoRoom(no_room));
-    assert_eq!(subject.row(hash(3)), None, "it stays as it was");
+    let waits = subject.row(hash(3)).unwrap();
+    assert_eq!((waits.state, waits.attempts, waits.place), (State::Free, 0, None), "it waits");
+    assert_eq!(subject.sealed(hash(3)), None);
     let renewed = RoomQuery { numbers: vec![number(77), number(1)], ..room(1) };
     assert_eq!(subject.standing(&renewed).no_room, Some(no_room));
     assert_eq!(subject.standing(&room(2)), Standing::default(), "another number");
@@ -112,6 +122,64 @@ pub(super) fn so_many_to_a_number(subject: &mut impl MessagesSubject) {
     assert_eq!(subject.claim(&repeated).claim, Claim::Granted);
     subject.set_now(later(2 * HOUR));
     assert_eq!(claim(subject, 3, 1), Claim::Granted);
+}
+
+/// Handed in, a ticket doesn't run out while it waits for its turn.
+pub(super) fn a_ticket_that_waits_keeps_its_worth(subject: &mut impl MessagesSubject) {
+    for ticket in [1, 2, 3] {
+        claim(subject, ticket, 1);
+    }
+    subject.set_now(later(LIFETIME + FIRST_CLAIM_GRACE));
+    assert_eq!(claim(subject, 3, 1), Claim::Granted);
+    assert_eq!(claim(subject, 4, 1), Claim::Rejected(RejectReason::Expired));
+    // What was sold in another life is parked, whether there is room or not.
+    subject.set_now(at(START));
+    let era = Era::from_number(77);
+    let foreign = Attempt { era, ..to(subject, 5, 1, 1) };
+    assert_eq!(subject.claim(&foreign).claim, Claim::Parked);
+    assert_eq!(subject.row(hash(5)).unwrap().state, State::Parked);
+}
+
+/// What certainly never goes out takes nobody's place, and what was reported of it is nothing to
+/// what takes its place.
+pub(super) fn a_refused_message_is_not_counted(subject: &mut impl MessagesSubject) {
+    let refuses = |subject: &mut _, ticket| {
+        let first = to(subject, ticket, 1, 1);
+        assert_eq!(Subject::claim(subject, &first).claim, Claim::Granted, "{ticket}");
+        MessagesSubject::report(subject, name(ticket), DeliveryState::Failed);
+        let settlement = settlement(ticket, first.claim, Outcome::Refused);
+        Subject::settle(subject, &Settlement { uncounted: first.message, ..settlement });
+    };
+    for ticket in 1..=5 {
+        refuses(subject, ticket);
+    }
+    assert_eq!(subject.standing(&room(1)), Standing::default());
+    assert_eq!(subject.delivery(hash(1)), None);
+    let instead = Asked::Instead { price_msat: 1, rebound: Rebound { segments: None } };
+    let request = RequestDigest::from_bytes([6; 32]);
+    for ticket in 1..=3 {
+        let attempt = Attempt { asked: instead, request, ..to(subject, ticket, 2, ticket + 1) };
+        assert_eq!(subject.claim(&attempt).claim, Claim::Granted, "{ticket}");
+        assert_eq!(subject.delivery(hash(ticket)).unwrap().state, DeliveryState::Accepted);
+    }
+    assert_eq!(subject.standing(&room(9)).no_room.map(|full| full.limit), Some(Limit::Day));
+}
+
+/// What is said of a try counts for the next one only if that may repeat it.
+pub(super) fn reports_of_an_earlier_try(subject: &mut impl MessagesSubject) {
+    let repeats =
+        |subject: &mut _, claim| Attempt { remembered: Some(DAY), ..to(subject, 1, claim, 1) };
+    claim(subject, 1, 1);
+    subject.report(name(1), DeliveryState::Sent);
+    settle(subject, 1, Outcome::Unknown);
+    let again = repeats(subject, 2);
+    assert_eq!(subject.claim(&again).claim, Claim::Granted);
+    assert_eq!(subject.delivery(hash(1)).unwrap().state, DeliveryState::Sent);
+    subject.settle(&settlement(1, again.claim, Outcome::Unknown));
+    subject.resolve(hash(1), again.claim, Resolution::Release);
+    let third = repeats(subject, 3);
+    assert_eq!(subject.claim(&third).claim, Claim::Granted);
+    assert_eq!(subject.delivery(hash(1)).unwrap().state, DeliveryState::Accepted);
 }
 
 /// A day's messages, which a ticket is one of, however often it is tried.
@@ -139,7 +207,7 @@ pub(super) fn so_many_in_a_day(subject: &mut impl MessagesSubject) {
 pub(super) fn refused_numbers(subject: &mut impl MessagesSubject) {
     let first = to(subject, 1, 1, 1);
     assert_eq!(subject.claim(&first).claim, Claim::Granted);
-    let refused = RefusedNumber { number: number(1), lasts: DAY };
+    let refused = refused_for(1, DAY, RefusedBy::Others);
     let ended = Settlement {
         refused: Some(refused),
         ..settlement(1, ClaimId::from_bytes([9; 16]), Outcome::Refused)
@@ -154,12 +222,16 @@ pub(super) fn refused_numbers(subject: &mut impl MessagesSubject) {
     let request = RequestDigest::from_bytes([6; 32]);
     let instead = Attempt { asked: instead, request, ..to(subject, 1, 2, 2) };
     assert_eq!(subject.claim(&instead).claim, Claim::Granted);
-    subject.refuse_number(RefusedNumber { number: number(1), lasts: HOUR });
+    subject.refuse_number(refused_for(1, HOUR, RefusedBy::Others));
     assert_eq!(subject.standing(&room(1)).refused_until, until, "never shorter");
-    assert!(subject.allow_numbers(&room(1).numbers));
-    assert!(!subject.allow_numbers(&room(1).numbers), "there is none any more");
+    assert!(subject.allow_numbers(&room(1).numbers, Allowed::ByPhone));
+    assert!(!subject.allow_numbers(&room(1).numbers, Allowed::ByPhone), "there is none any more");
+    subject.refuse_number(refused_for(1, HOUR, RefusedBy::Operator));
+    assert!(!subject.allow_numbers(&room(1).numbers, Allowed::ByPhone), "the operator said so");
+    assert!(subject.standing(&room(1)).refused_until.is_some());
+    assert!(subject.allow_numbers(&room(1).numbers, Allowed::ByOperator));
     assert_eq!(subject.standing(&room(1)).refused_until, None);
-    subject.refuse_number(RefusedNumber { number: number(1), lasts: HOUR });
+    subject.refuse_number(refused_for(1, HOUR, RefusedBy::Others));
     subject.set_now(later(HOUR));
     assert_eq!(subject.standing(&room(1)).refused_until, None);
     subject.prune();

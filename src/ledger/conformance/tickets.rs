@@ -51,7 +51,7 @@ fn answer(ticket: u8) -> StoredAnswer {
 
 pub(super) fn settlement(ticket: u8, claim: ClaimId, outcome: Outcome) -> Settlement {
     let answer = (outcome == Outcome::Delivered).then(|| answer(ticket));
-    Settlement { hash: hash(ticket), claim, outcome, answer, refused: None }
+    Settlement { hash: hash(ticket), claim, outcome, answer, refused: None, uncounted: None }
 }
 
 /// The table of what is answered, as far as a ledger decides it.

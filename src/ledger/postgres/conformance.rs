@@ -20,8 +20,8 @@ use crate::ledger::conformance::messages::MessagesSubject;
 use crate::ledger::conformance::postgres_server::Postgres;
 use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at, wait_until};
 use crate::ledger::messages::{
-    Delivery, DeliveryState, Messages as _, RefusedNumber, ReportName, Reported, RoomQuery,
-    Standing,
+    Allowed, Delivery, DeliveryState, Messages as _, RefusedNumber, ReportName, Reported,
+    RoomQuery, Standing,
 };
 use crate::ledger::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use crate::ledger::store::{Claimed, LedgerStore as _, LedgerTerms, Settled, Settlement, Waiting};
@@ -301,7 +301,7 @@ impl MessagesSubject for PostgresSubject {
         self.runtime.block_on(self.ledger.refuse_number(refused)).unwrap();
     }
 
-    fn allow_numbers(&mut self, numbers: &[NumberHash]) -> bool {
-        self.runtime.block_on(self.ledger.allow_numbers(numbers.to_vec())).unwrap()
+    fn allow_numbers(&mut self, numbers: &[NumberHash], allowed: Allowed) -> bool {
+        self.runtime.block_on(self.ledger.allow_numbers(numbers.to_vec(), allowed)).unwrap()
     }
 }

@@ -8,7 +8,8 @@ use super::message_statements::{ALLOW_NUMBERS, DELIVERY, REFUSE_NUMBER, REPORT, 
 use super::room::{RoomValues, no_room};
 use crate::ledger::error::Reply;
 use crate::ledger::messages::{
-    Delivery, DeliveryState, Messages, RefusedNumber, ReportName, Reported, RoomQuery, Standing,
+    Allowed, Delivery, DeliveryState, Messages, RefusedNumber, ReportName, Reported, RoomQuery,
+    Standing,
 };
 use crate::ledger::sql::{millis, unsigned};
 use crate::number_hash::NumberHash;
@@ -57,15 +58,19 @@ impl Messages for PostgresLedger {
     fn refuse_number(&self, refused: RefusedNumber) -> Reply<'_, ()> {
         Box::pin(async move {
             let number = refused.number.as_bytes().as_slice();
-            self.execute(REFUSE_NUMBER, &[&number, &millis(refused.lasts)]).await.map(|_| ())
+            let (lasts, by_operator) = (millis(refused.lasts), refused.by.is_operator());
+            let key = refused.key.as_bytes().as_slice();
+            let values: [&(dyn ToSql + Sync); 4] = [&number, &lasts, &by_operator, &key];
+            self.execute(REFUSE_NUMBER, &values).await.map(|_| ())
         })
     }
 
-    fn allow_numbers(&self, numbers: Vec<NumberHash>) -> Reply<'_, bool> {
+    fn allow_numbers(&self, numbers: Vec<NumberHash>, allowed: Allowed) -> Reply<'_, bool> {
         Box::pin(async move {
+            let is_operator = allowed == Allowed::ByOperator;
             let numbers: Vec<&[u8]> =
                 numbers.iter().map(|number| number.as_bytes().as_slice()).collect();
-            Ok(self.execute(ALLOW_NUMBERS, &[&numbers]).await? > 0)
+            Ok(self.execute(ALLOW_NUMBERS, &[&numbers, &is_operator]).await? > 0)
         })
     }
 }

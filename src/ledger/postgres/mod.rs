@@ -212,7 +212,9 @@ impl PostgresLedger {
         let answer = settlement.answer.as_ref();
         let headers = answer.map(|answer| serde_json::to_string(&answer.headers));
         let refused = settlement.refused.as_ref();
-        let values: [&(dyn ToSql + Sync); 8] = [
+        let uncounted = settlement.uncounted.as_deref();
+        let room = uncounted.map(|message| RoomValues::of(&message.room)).unwrap_or_default();
+        let values: [&(dyn ToSql + Sync); 11] = [
             &settlement.hash.as_bytes().as_slice(),
             &settlement.claim.as_bytes().as_slice(),
             &outcome_number(settlement.outcome),
@@ -221,6 +223,9 @@ impl PostgresLedger {
             &answer.and_then(|answer| answer.body.as_deref()),
             &refused.map(|refused| refused.number.as_bytes().as_slice()),
             &refused.map(|refused| millis(refused.lasts)),
+            &refused.map(|refused| refused.key.as_bytes().as_slice()),
+            &uncounted.map(|_| &room.numbers),
+            &room.scopes,
         ];
         let asked = Instant::now();
         let row = connection.client.query_opt(&connection.prepared.settle, &values).await;

@@ -49,8 +49,11 @@ pub(super) fn read_claim(
     let claim = match state::claim(row.as_ref(), attempt, now, &ClaimRules { replay, marks }).0 {
         // What it would grant, the statement did not: there was no room, or a rival was faster.
         Claim::Granted => match no_room(sql.try_get("full_kind")?, sql.try_get("full_wait")?) {
-            Some(full) => Claim::NoRoom(full),
-            None => Claim::Busy,
+            // Of a parked one only a rival can have been in the way.
+            Some(full) if row.as_ref().is_none_or(|row| row.state != State::Parked) => {
+                Claim::NoRoom(full)
+            }
+            _ => Claim::Busy,
         },
         Claim::Busy if ran_out => Claim::Parked,
         claim => claim,

@@ -30,6 +30,9 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
         SELECT f.kind, f.wait FROM (SELECT WHERE $19::bytea[] IS NOT NULL) AS asked
         CROSS JOIN LATERAL farebox.no_room($1, $19, $20, $21, $22, $23) AS f
         WHERE f.wait IS NOT NULL),
+    -- In the FROM of what follows, so that its locks come before those of rows.
+    room AS MATERIALIZED (
+        SELECT count(*) AS full, max(kind) AS kind, max(wait) AS wait FROM full_),
     again AS (
         UPDATE farebox.tickets AS t
         SET state = {claimed}, request = $3,
@@ -40,10 +43,10 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
             tried_ledger =
                 least(clock.ledger, CASE WHEN t.state = {parked} THEN t.tried_ledger END),
             changed = clock.now, changed_ledger = clock.ledger, sealed = $16
-        FROM clock, mark
+        FROM clock, mark, room
         WHERE t.hash = $1 AND mark.is_same
             -- What may have been sent is counted, and isn't kept from being found out.
-            AND (t.state = {parked} OR NOT EXISTS (SELECT FROM full_)) AND (
+            AND (t.state = {parked} OR room.full = 0) AND (
             -- Another request takes the place of a refused one, once.
             ($4 = {instead} AND t.state = {refused} AND t.rebound IS NULL AND t.request <> $3
                 AND $17 <= t.price_msat)
@@ -60,11 +63,14 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
              key, minted, tried, tried_ledger, changed, changed_ledger, sealed,
              state, doubtful, place, restored)
         SELECT $1, $2, $3, $5, $7, $8, 0, $9, clock.now + $10,
-            $12, $14, clock.now, clock.ledger, clock.now, clock.ledger, $16,
-            CASE WHEN known THEN {claimed} ELSE {parked} END, NOT known,
-            CASE WHEN known THEN $15 END, NOT known
-        FROM clock, mark, LATERAL (SELECT $13 = mark.era OR $14 < mark.released AS known) AS life
-        WHERE $4 = {bought} AND NOT EXISTS (SELECT FROM full_) AND $6 > clock.ledger / 1000
+            $12, $14, clock.now, clock.ledger, clock.now, clock.ledger,
+            CASE WHEN NOT known OR room.full = 0 THEN $16 END,
+            -- What there is no room for waits: handed in, it doesn't run out meanwhile.
+            CASE WHEN NOT known THEN {parked} WHEN room.full > 0 THEN {free} ELSE {claimed} END,
+            NOT known, CASE WHEN known AND room.full = 0 THEN $15 END, NOT known
+        FROM clock, mark, room,
+            LATERAL (SELECT $13 = mark.era OR $14 < mark.released AS known) AS life
+        WHERE $4 = {bought} AND $6 > clock.ledger / 1000
             AND $5 > mark.watermark AND mark.is_same
             -- In the snapshot that the watermark was read from: a row that is pruned meanwhile
             -- is not taken for one that never was.
@@ -76,14 +82,16 @@ static CLAIM: LazyLock<String> = LazyLock::new(|| {
         UNION ALL SELECT doubtful FROM first WHERE state = {claimed})
     SELECT EXISTS (SELECT FROM granted) AS granted,
         CASE WHEN $19 IS NOT NULL AND EXISTS (SELECT FROM granted) THEN
-            farebox.keep_message($1, $2, $19, $22, $24, $25, $26) END AS kept,
-        (SELECT kind FROM full_) AS full_kind, (SELECT wait FROM full_) AS full_wait,
+            -- Only after a parked row it may repeat what was sent.
+            farebox.keep_message($1, $2, $19, $22, $24, $25, $26, (SELECT doubtful FROM granted))
+            END AS kept,
+        room.kind AS full_kind, room.wait AS full_wait,
         coalesce((SELECT doubtful FROM granted), t.doubtful) AS doubtful,
         clock.now, clock.ledger, mark.watermark, mark.era, mark.released,
         t.service, t.request, t.rebound, t.key, t.minted, t.valid_until, t.price_msat, t.state,
         t.claim, t.attempts, t.place, t.tried, t.tried_ledger, t.restored, t.changed,
         t.changed_ledger, t.lease_until, a.status, a.headers, a.body
-    FROM clock CROSS JOIN mark
+    FROM clock CROSS JOIN mark CROSS JOIN room
     LEFT JOIN farebox.tickets AS t ON t.hash = $1
     LEFT JOIN farebox.answers AS a ON a.hash = $1 AND t.state = {delivered}",
     )
@@ -117,13 +125,20 @@ static SETTLE: LazyLock<String> = LazyLock::new(|| {
             body = excluded.body, stored_at = excluded.stored_at),
     refused AS (
         INSERT INTO farebox.refused_numbers
-        SELECT $7, farebox.clock_ms() + $8 FROM done WHERE $7::bytea IS NOT NULL
-        ON CONFLICT (number) DO UPDATE SET
-            until = greatest(farebox.refused_numbers.until, excluded.until))
-    SELECT attempts FROM done
+        SELECT $7, false, farebox.clock_ms() + $8 FROM done WHERE $7::bytea IS NOT NULL
+        ON CONFLICT (number, by_operator) DO UPDATE SET
+            until = greatest(farebox.refused_numbers.until, excluded.until)),
+    -- The secret that the number is hashed with is needed as long.
+    needed AS (
+        INSERT INTO farebox.secrets
+        SELECT $9, (farebox.clock_ms() + $8) / 1000 FROM done WHERE $7::bytea IS NOT NULL
+        ON CONFLICT (fingerprint) DO UPDATE SET
+            needed_until = greatest(farebox.secrets.needed_until, excluded.needed_until))
+    SELECT attempts, CASE WHEN $10::bytea[] IS NOT NULL THEN
+        farebox.take_back_message($1, $10, $11) END FROM done
     UNION ALL
     -- Said before, and that went unconfirmed.
-    SELECT attempts FROM farebox.tickets
+    SELECT attempts, false FROM farebox.tickets
     WHERE hash = $1 AND claim = $2 AND NOT restored AND NOT EXISTS (SELECT FROM done)
         AND state = STATE_AFTER";
     fill(&statement.replace("STATE_AFTER", STATE_AFTER))
@@ -361,7 +376,19 @@ impl Prepared {
             BYTES,
             NUMBER,
         ];
-        let settle_types = [BYTES, BYTES, Type::INT4, Type::INT4, Type::TEXT, BYTES, BYTES, NUMBER];
+        let settle_types = [
+            BYTES,
+            BYTES,
+            Type::INT4,
+            Type::INT4,
+            Type::TEXT,
+            BYTES,
+            BYTES,
+            NUMBER,
+            BYTES,
+            Type::BYTEA_ARRAY,
+            Type::TEXT_ARRAY,
+        ];
         Ok(Self {
             claim: client.prepare_typed(&CLAIM, &claim_types).await?,
             settle: client.prepare_typed(&SETTLE, &settle_types).await?,

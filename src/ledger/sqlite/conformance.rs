@@ -12,7 +12,7 @@ use crate::ledger::clock::Moment;
 use crate::ledger::conformance::messages::MessagesSubject;
 use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at};
 use crate::ledger::messages::{
-    Delivery, DeliveryState, RefusedNumber, ReportName, Reported, RoomQuery, Standing,
+    Allowed, Delivery, DeliveryState, RefusedNumber, ReportName, Reported, RoomQuery, Standing,
 };
 use crate::ledger::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
 use crate::ledger::store::{Claimed, Settled, Settlement, Waiting};
@@ -192,7 +192,7 @@ impl MessagesSubject for SqliteSubject {
         self.store.refuse_number(&refused, self.now).unwrap();
     }
 
-    fn allow_numbers(&mut self, numbers: &[NumberHash]) -> bool {
-        self.store.allow_numbers(numbers).unwrap()
+    fn allow_numbers(&mut self, numbers: &[NumberHash], allowed: Allowed) -> bool {
+        self.store.allow_numbers(numbers, allowed).unwrap()
     }
 }

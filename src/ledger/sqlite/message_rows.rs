@@ -6,8 +6,8 @@ use super::store::Store;
 use crate::ledger::clock::Moment;
 use crate::ledger::limits::PRUNE_STEP;
 use crate::ledger::messages::{
-    Delivery, DeliveryState, MessageClaim, NoRoom, RefusedNumber, ReportName, Reported, RoomQuery,
-    Standing, day, day_is_full,
+    Allowed, Delivery, DeliveryState, MessageClaim, NoRoom, PerDay, RefusedNumber, ReportName,
+    Reported, RoomQuery, Standing, day, day_is_full,
 };
 use crate::ledger::sql::{millis, signed};
 use crate::number_hash::NumberHash;
@@ -26,12 +26,11 @@ impl Store {
             let until = self
                 .connection()
                 .prepare_cached(
-                    "SELECT until FROM refused_numbers WHERE number = ?1 AND until > ?2",
+                    "SELECT max(until) FROM refused_numbers WHERE number = ?1 AND until > ?2",
                 )?
                 .query_row(params![number.as_bytes(), signed(now.ledger.millis())], |row| {
-                    row.get(0).map(UnixTime::from_millis)
-                })
-                .optional()?;
+                    Ok(row.get::<_, Option<u64>>(0)?.map(UnixTime::from_millis))
+                })?;
             refused_until = refused_until.max(until);
         }
         Ok(Standing { refused_until, no_room: self.no_room(None, asked, now)? })
@@ -120,24 +119,19 @@ impl Store {
         }))
     }
 
-    /// Counts a message that was claimed.
+    /// Counts a message that was claimed. What was reported of an earlier try counts for this one
+    /// only if it `may_repeat` it.
     pub(super) fn keep_message(
         &self,
         ticket: &PaymentHash,
         service: &str,
         message: &MessageClaim,
+        may_repeat: bool,
         now: Moment,
     ) -> rusqlite::Result<()> {
         let Some(number) = message.room.numbers.first() else { return Ok(()) };
         if !self.is_counted_today(ticket, &message.room.numbers, now)? {
-            for one in &message.room.per_day {
-                self.connection()
-                    .prepare_cached(
-                        "INSERT INTO day_counts VALUES (?1, ?2, 1)
-                         ON CONFLICT DO UPDATE SET messages = messages + 1",
-                    )?
-                    .execute(params![one.scope, signed(day(now.ledger))])?;
-            }
+            self.count_today(&message.room.per_day, 1, now)?;
         }
         self.connection()
             .prepare_cached(
@@ -146,7 +140,9 @@ impl Store {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8)
                  ON CONFLICT (ticket) DO UPDATE SET number = excluded.number,
                      country = excluded.country, claimed = excluded.claimed,
-                     until = max(until, excluded.until), name = excluded.name",
+                     until = max(until, excluded.until), name = excluded.name,
+                     state = CASE WHEN ?9 THEN state ELSE 0 END,
+                     reported = CASE WHEN ?9 THEN reported ELSE excluded.reported END",
             )?
             .execute(params![
                 ticket.as_bytes(),
@@ -157,8 +153,37 @@ impl Store {
                 signed(now.ledger.millis()).saturating_add(millis(message.kept_for)),
                 message.name.as_ref().map(ReportName::as_bytes),
                 signed(now.wall.millis()),
+                may_repeat,
             ])
             .map(|_| ())
+    }
+
+    /// A message was refused for good, and so wasn't sent.
+    pub(super) fn take_back_message(
+        &self,
+        ticket: &PaymentHash,
+        message: &MessageClaim,
+        now: Moment,
+    ) -> rusqlite::Result<()> {
+        if self.is_counted_today(ticket, &message.room.numbers, now)? {
+            self.count_today(&message.room.per_day, -1, now)?;
+        }
+        self.connection()
+            .prepare_cached("DELETE FROM messages WHERE ticket = ?1")?
+            .execute(params![ticket.as_bytes()])
+            .map(|_| ())
+    }
+
+    fn count_today(&self, scopes: &[PerDay], by: i64, now: Moment) -> rusqlite::Result<()> {
+        for one in scopes {
+            self.connection()
+                .prepare_cached(
+                    "INSERT INTO day_counts VALUES (?1, ?2, max(?3, 0))
+                     ON CONFLICT DO UPDATE SET messages = max(messages + ?3, 0)",
+                )?
+                .execute(params![one.scope, signed(day(now.ledger)), by])?;
+        }
+        Ok(())
     }
 
     /// See `Messages::report`.
@@ -224,21 +249,27 @@ impl Store {
         let until = signed(now.ledger.millis()).saturating_add(millis(refused.lasts));
         self.connection()
             .prepare_cached(
-                "INSERT INTO refused_numbers VALUES (?1, ?2)
+                "INSERT INTO refused_numbers VALUES (?1, ?2, ?3)
                  ON CONFLICT DO UPDATE SET until = max(until, excluded.until)",
             )?
-            .execute(params![refused.number.as_bytes(), until])
-            .map(|_| ())
+            .execute(params![refused.number.as_bytes(), refused.by.is_operator(), until])?;
+        self.note_secret(refused.key.as_bytes(), now.ledger.plus(refused.lasts))
     }
 
     /// See `Messages::allow_numbers`.
-    pub(super) fn allow_numbers(&self, numbers: &[NumberHash]) -> rusqlite::Result<bool> {
+    pub(super) fn allow_numbers(
+        &self,
+        numbers: &[NumberHash],
+        allowed: Allowed,
+    ) -> rusqlite::Result<bool> {
         let mut gone = 0;
         for number in numbers {
             gone += self
                 .connection()
-                .prepare_cached("DELETE FROM refused_numbers WHERE number = ?1")?
-                .execute(params![number.as_bytes()])?;
+                .prepare_cached(
+                    "DELETE FROM refused_numbers WHERE number = ?1 AND by_operator <= ?2",
+                )?
+                .execute(params![number.as_bytes(), allowed == Allowed::ByOperator])?;
         }
         Ok(gone > 0)
     }
@@ -254,7 +285,7 @@ impl Store {
             .execute(params![clock, PRUNE_STEP])?;
         let numbers = connection
             .prepare_cached(
-                "DELETE FROM refused_numbers WHERE number IN
+                "DELETE FROM refused_numbers WHERE until <= ?1 AND number IN
                     (SELECT number FROM refused_numbers WHERE until <= ?1 LIMIT ?2)",
             )?
             .execute(params![clock, PRUNE_STEP])?;

@@ -3,7 +3,8 @@
 use super::SqliteLedger;
 use crate::ledger::error::Reply;
 use crate::ledger::messages::{
-    Delivery, DeliveryState, Messages, RefusedNumber, ReportName, Reported, RoomQuery, Standing,
+    Allowed, Delivery, DeliveryState, Messages, RefusedNumber, ReportName, Reported, RoomQuery,
+    Standing,
 };
 use crate::number_hash::NumberHash;
 use crate::payment_hash::PaymentHash;
@@ -25,7 +26,7 @@ impl Messages for SqliteLedger {
         Box::pin(self.ask(move |store, batch| store.refuse_number(&refused, batch.now)))
     }
 
-    fn allow_numbers(&self, numbers: Vec<NumberHash>) -> Reply<'_, bool> {
-        Box::pin(self.ask(move |store, _| store.allow_numbers(&numbers)))
+    fn allow_numbers(&self, numbers: Vec<NumberHash>, allowed: Allowed) -> Reply<'_, bool> {
+        Box::pin(self.ask(move |store, _| store.allow_numbers(&numbers, allowed)))
     }
 }

@@ -61,8 +61,10 @@ CREATE TABLE day_counts (
     PRIMARY KEY (scope, day)
 ) WITHOUT ROWID;
 CREATE TABLE refused_numbers (
-    number BLOB PRIMARY KEY,       -- as in messages
-    until  INTEGER NOT NULL        -- nothing is sold to it till then
+    number      BLOB NOT NULL,     -- as in messages
+    by_operator INTEGER NOT NULL,  -- 1 if the operator said so
+    until       INTEGER NOT NULL,  -- nothing is sold to it till then
+    PRIMARY KEY (number, by_operator)
 ) WITHOUT ROWID;
 CREATE INDEX refused_numbers_by_end ON refused_numbers (until);
 CREATE TABLE secrets (

@@ -174,14 +174,17 @@ impl Store {
         let (claim, next) = state::claim(row.as_ref(), attempt, now, &rules);
         if let (state::Claim::Granted, Some(message)) = (claim, &attempt.message) {
             // What may have been sent is counted, and isn't kept from being found out.
-            let is_parked = row.is_some_and(|row| row.state == State::Parked);
-            if !is_parked
-                && let Some(full) = self.no_room(Some(&attempt.hash), &message.room, now)?
-            {
+            let is_parked = row.as_ref().is_some_and(|row| row.state == State::Parked);
+            let full = self.no_room(Some(&attempt.hash), &message.room, now)?;
+            if let Some(full) = full.filter(|_| !is_parked) {
+                if let (None, Some(first)) = (&row, &next) {
+                    self.write(&attempt.hash, &state::held_back(first))?;
+                }
                 let claim = state::Claim::NoRoom(full);
                 return Ok(Claimed { claim, answer: None, maybe_delivered: false });
             }
-            self.keep_message(&attempt.hash, &attempt.service, message, now)?;
+            let (hash, service) = (&attempt.hash, &attempt.service);
+            self.keep_message(hash, service, message, is_parked, now)?;
         }
         let maybe_delivered = next.as_ref().is_some_and(|next| next.maybe_delivered);
         if let Some(next) = next {
@@ -216,6 +219,9 @@ impl Store {
         self.write(&settlement.hash, &next)?;
         if let Some(refused) = &settlement.refused {
             self.refuse_number(refused, now)?;
+        }
+        if let Some(message) = &settlement.uncounted {
+            self.take_back_message(&settlement.hash, message, now)?;
         }
         if let Some(answer) = &settlement.answer
             && let Some(id) = self.id(&settlement.hash)?

@@ -48,6 +48,7 @@ fn a_forgotten_tickets_answer_is_nobodys() {
             outcome: Outcome::Delivered,
             answer,
             refused: None,
+            uncounted: None,
         };
         assert_eq!(store.settle(&settlement, at(then)).unwrap(), Settled::Done { attempts: 0 });
         // An answer that was stored late, so that its own pruning doesn't reach it.

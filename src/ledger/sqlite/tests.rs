@@ -29,6 +29,7 @@ fn settlement(ticket: u8, claim: u8, outcome: Outcome, answer: Option<StoredAnsw
         outcome,
         answer,
         refused: None,
+        uncounted: None,
     }
 }
 

@@ -399,8 +399,11 @@ function ended(ticket, failure) {
   stop();
   const isRefused = failure.code === 'order-refused' && ticket.kind !== 'pass';
   const isOver = OVER.includes(failure.code) || (isRefused && failure.retry === 'never');
-  const mayChange = isRefused && !isOver;
-  const changes = { state: isOver ? 'over' : 'paid', failure: { ...failure, isOver, mayChange }, mayChange };
+  // Past these the gate has the other request, and only that one counts.
+  const isTaken = isOver || ['upstream-refused', 'upstream-unreachable', 'outcome-unknown', 'retry-later'].includes(failure.code);
+  const mayChange = isRefused ? !isOver : Boolean(ticket.mayChange) && !isTaken;
+  const canChange = isRefused ? mayChange : mayChange && failure.code === 'message-limit';
+  const changes = { state: isOver ? 'over' : 'paid', failure: { ...failure, isOver, mayChange: canChange }, mayChange };
   const kept = store.update(ticket, changes);
   failurePanel(panel, kept, kept.failure, service, {
     again: () => deliver(kept), anew: () => leave(kept), change: () => change(kept),

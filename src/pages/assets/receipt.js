@@ -63,7 +63,7 @@ export function failurePanel(panel, ticket, failure, service, { again, anew, cha
     receipt(ticket),
     element('div', { class: 'actions' },
       failure.mayChange && element('button', { type: 'button', class: 'primary', onclick: change }, 'Change the request'),
-      failure.mayChange ? null : isOver
+      failure.mayChange && failure.code === 'order-refused' ? null : isOver
         ? element('button', { type: 'button', class: 'primary', onclick: anew }, 'Back to the form')
         : element('button', { type: 'button', class: 'primary', onclick: again }, code === 'maybe-sent' || title === 'It may have been sent' ? 'Send it once more' : 'Try again'),
       !isOver && ticket.isKept === false && element('button', { type: 'button', onclick: () => download(`ticket-${ticket.paymentHash.slice(0, 8)}.json`, exported(ticket)) }, 'Save the ticket'),
@@ -74,6 +74,9 @@ export function failurePanel(panel, ticket, failure, service, { again, anew, cha
 
 /** A refusal of a redemption in words for people. */
 function explained({ code, detail, isOver, mayChange }, ticket) {
+  if (mayChange && code === 'message-limit') {
+    return { title: 'Not now', words: detail, rest: 'Try again then, or change the request, another number for example: it is sent with the same payment.' };
+  }
   if (mayChange) {
     return {
       title: 'It can’t be sent there',

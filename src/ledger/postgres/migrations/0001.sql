@@ -78,8 +78,10 @@ CREATE TABLE farebox.day_counts (
 );
 
 CREATE TABLE farebox.refused_numbers (
-    number bytea PRIMARY KEY,            -- as in messages
-    until  bigint NOT NULL               -- nothing is sold to it till then
+    number      bytea NOT NULL,          -- as in messages
+    by_operator boolean NOT NULL,        -- whether the operator said so
+    until       bigint NOT NULL,         -- nothing is sold to it till then
+    PRIMARY KEY (number, by_operator)
 );
 CREATE INDEX refused_numbers_by_end ON farebox.refused_numbers (until);
 
@@ -132,9 +134,10 @@ BEGIN
     END IF;
 END $$;
 
--- Counts a message that was claimed.
+-- Counts a message that was claimed. What was reported of an earlier try counts for this one only
+-- if it may repeat it.
 CREATE FUNCTION farebox.keep_message(of_ticket bytea, of_service text, numbers bytea[],
-    scopes text[], of_country text, named bytea, kept_ms bigint) RETURNS void
+    scopes text[], of_country text, named bytea, kept_ms bigint, may_repeat boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     now_at bigint := farebox.clock_ms();
@@ -150,7 +153,21 @@ BEGIN
             farebox.now_ms())
         ON CONFLICT (ticket) DO UPDATE SET number = excluded.number, country = excluded.country,
             claimed = excluded.claimed, until = greatest(m.until, excluded.until),
-            name = excluded.name;
+            name = excluded.name,
+            state = CASE WHEN may_repeat THEN m.state ELSE 0 END,
+            reported = CASE WHEN may_repeat THEN m.reported ELSE excluded.reported END;
+END $$;
+
+-- A message was refused for good, and so wasn't sent.
+CREATE FUNCTION farebox.take_back_message(of_ticket bytea, numbers bytea[], scopes text[])
+    RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF farebox.is_counted_today(of_ticket, numbers) THEN
+        UPDATE farebox.day_counts SET messages = greatest(messages - 1, 0)
+            WHERE scope = ANY(scopes) AND day = farebox.clock_ms() / {day_ms};
+    END IF;
+    DELETE FROM farebox.messages WHERE ticket = of_ticket;
+    RETURN true;
 END $$;
 
 CREATE TABLE farebox.secrets (
