@@ -54,8 +54,8 @@ pub fn load(
     if missing > 0 {
         return Err(StartError::MasterSecret(format!(
             "{missing} secret(s) that tickets are still signed with are \
-             missing. Paid tickets would be worthless, so Farebox does not start. Put the old \
-             secret back, as a further line below the new one."
+             missing. Paid tickets would be worthless, and refused numbers forgotten, so Farebox \
+             does not start. Put the old secret back, as a further line below the new one."
         )));
     }
     Ok(loaded)

@@ -19,18 +19,26 @@ pub(super) fn run(path: &Path) -> Result<ExitCode, Failure> {
     let ring = KeyRing::new(&secrets, "").ok_or_else(master_secret::no_secret)?;
     let public = config.listen.public_url.as_deref();
     let mut is_known = false;
+    let mut addressed = config.services.iter().filter(|service| has_address(service));
+    let all_have_bases = addressed.all(|service| base(service).is_some());
     for service in config.services.iter().filter(|service| has_address(service)) {
         is_known = true;
         let secret = ring.minting().inbound_secret(&service.name);
-        let base = public.unwrap_or_default().trim_end_matches('/');
+        let base = base(service).or(public).unwrap_or_default().trim_end_matches('/');
         say!("{} {base}{INBOUND_PATH}/{}/{secret}", service.name, service.name);
     }
     if !is_known {
         complain!("no service has a backend that reports at an address of its own");
-    } else if public.is_none() {
+    } else if public.is_none() && !all_have_bases {
         complain!("these are paths: without `public_url` nobody knows how Farebox is reached");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How its backend reaches Farebox, if that is said.
+fn base(service: &ServiceSpec) -> Option<&str> {
+    let reports = service.mapping.as_ref()?.reports.as_ref()?;
+    Some(&*reports.base).filter(|base| !base.is_empty())
 }
 
 fn has_address(service: &ServiceSpec) -> bool {

@@ -77,7 +77,9 @@ pub enum TicketCommandError {
     #[error("no such ticket was ever handed in")]
     Unknown,
     /// Only parked tickets can be resolved, and refused ones released.
-    #[error("the ticket is neither parked nor refused, so there is nothing to resolve")]
+    #[error(
+        "the ticket is neither parked nor refused, or it is refused: then it can be released only"
+    )]
     NotParked,
     /// The ledger says no.
     #[error(transparent)]

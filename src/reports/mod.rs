@@ -125,18 +125,26 @@ impl Reports {
         if !self.ring.all().any(|keys| keys.is_inbound_secret(name, secret)) {
             return Err(NotHeard::NoSuchAddress);
         }
-        let mut answer = None;
+        let (mut answer, mut is_read) = (None, false);
         if let Some(rules) = &mapping.inbound {
             answer = Some(&rules.answer);
             if let Some((from, text)) = rules.message_in(news) {
+                is_read = true;
                 self.obey(service, &from, &text).await?;
             }
         }
         if let Some(rules) = &mapping.reports {
             answer = answer.or(Some(&rules.answer));
             if let Some((name, state)) = rules.named_in(news).zip(rules.state_in(news)) {
+                is_read = true;
                 self.note(service, name, state).await?;
             }
+        }
+        if !is_read {
+            info!(
+                service = name,
+                "what came in is neither a report nor a message that can be read"
+            );
         }
         answer.cloned().ok_or(NotHeard::NoSuchAddress)
     }

@@ -117,11 +117,10 @@ impl Status {
         let Some(wait) = query.wait else { return Ok(standing) };
         let until = Instant::now() + wait;
         let known = query.known.unwrap_or(standing.status);
-        let is_known = |now: &Standing| {
-            let state = now.delivery.map(|delivery| delivery.state);
-            now.status.word() == known.word()
-                && (query.known_delivery.is_none() || query.known_delivery == state)
-        };
+        let delivery = |now: &Standing| now.delivery.map(|delivery| delivery.state);
+        let known_delivery = query.known_delivery.or(delivery(&standing));
+        let is_known =
+            |now: &Standing| now.status.word() == known.word() && delivery(now) == known_delivery;
         // Where there is no place to wait, the answer comes at once.
         if let Some(_share) = self.shares.of_client(client)
             && let Some(mut changes) = self.ledger.subscribe(held.ticket.payment_hash)

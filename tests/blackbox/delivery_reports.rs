@@ -302,9 +302,14 @@ fn who_waits_hears_of_it() {
     let waited = std::thread::scope(|scope| {
         let query = "?wait=60&state=delivered&delivery=accepted";
         let waiting = scope.spawn(|| payer.asks_for_status_by(&ticket, query).json());
+        // Who says no `delivery` hears of the next one.
+        let other = scope.spawn(|| payer.asks_for_status_by(&ticket, "?wait=60&state=delivered"));
         std::thread::sleep(std::time::Duration::from_millis(200));
-        assert!(!waiting.is_finished());
+        assert!(!waiting.is_finished() && !other.is_finished());
         kannel.says(&world, &path, &name, "8");
+        let said = std::time::Instant::now();
+        other.join().unwrap();
+        assert!(said.elapsed().as_secs() < 40, "it heard of nothing, its time was up");
         waiting.join().unwrap()
     });
     assert_eq!(waited["delivery"]["state"], "sent");
@@ -360,4 +365,6 @@ fn without_an_address_of_ours_nothing_is_asked_for() {
         "{line}"
     );
     assert!(line.contains("dlr-mask=31"), "{line}");
+    let (_, said) = world.farebox("inbound --config farebox.toml");
+    assert!(said.contains("kannel http://10.0.0.1:9402/l402/inbound/kannel/"), "{said}");
 }

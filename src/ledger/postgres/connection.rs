@@ -169,7 +169,8 @@ pub(super) async fn check_secrets(
     if missing > 0 {
         return Err(PostgresError::Unusable(format!(
             "{missing} master secret(s) that tickets are still signed with are missing from \
-             `tickets.master_secret`; paid tickets would be worthless"
+             `tickets.master_secret`; paid tickets would be worthless, and refused numbers \
+             forgotten"
         )));
     }
     Ok(())
