@@ -48,6 +48,7 @@ mod payment_status;
 mod payment_stream;
 mod pending_challenge;
 mod postgres;
+mod price_property;
 mod prices;
 mod probes;
 mod quotes;

@@ -1,6 +1,9 @@
 // Text messages by a real backend's form: followed to the phone, and one that is refused for good.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'node:test';
 import { SMS, begin, fillIn, heading, invoiceOf, pay, shoot, until } from './support.mjs';
 
@@ -99,4 +102,44 @@ test('refused twice it is for the operator', async (t) => {
   await page.locator('#panel').getByText('ask whoever runs this service for your money').waitFor();
   await page.getByRole('link', { name: 'Ask the operator' }).waitFor();
   await shoot(page, 'message-refused-again');
+});
+
+/** What an invoice asks for, in msat: the amount stands behind the network's letters (BOLT 11, "Human-Readable Part"). */
+function msatOf(invoice) {
+  const [, amount, unit] = invoice.match(/^lnbcrt(\d+)([munp])1/);
+  return Number(amount) * { m: 1e8, u: 1e5, n: 100, p: 0.1 }[unit];
+}
+
+function oneOf(list) {
+  return list[Math.floor(Math.random() * list.length)];
+}
+
+test('a price is one from the form to the receipt', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'farebox-prices-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const listed = { '+1': 10, '+44': 12.5, '+49': 20.001, '+4915': 7, '+4917': 333 };
+  const rows = Object.entries(listed).map(([prefix, price]) => `${prefix},${price}\n`);
+  writeFileSync(join(folder, 'prices.csv'), `prefix,price\n${rows.join('')}`);
+  const services = SMS.replace('price_sat = 100', `price = { table = "${join(folder, 'prices.csv')}", per = "segment" }
+sms = { to = "phone_number", text = "message", suffix = " via us" }`).replace('maxLength = 120', 'maxLength = 700');
+  const { gate, page } = await begin(t, { services });
+  for (let n = 0; n < 8; n += 1) {
+    const number = oneOf(['+12025550123', '+447700900123', '+4930123456', '+4915112345678', '+491701234567']);
+    const [letter, each, alone] = oneOf([['a', 153, 160], ['Ж', 67, 70]]);
+    const length = oneOf([1, alone - 7, alone - 6, 2 * each - 7, 2 * each - 6, 3 * each]);
+    const prefix = Object.keys(listed).filter((one) => number.startsWith(one)).sort((one, other) => other.length - one.length)[0];
+    const segments = length + 7 <= alone ? 1 : Math.ceil((length + 7) / each);
+    const msat = Math.max(1000, Math.round(listed[prefix] * 1000) * segments);
+    const words = `${Math.ceil(msat / 1000).toLocaleString('en')} sat`;
+    const which = `${number}, ${length} times ${letter}`;
+    await page.goto(`${gate.url}/services/send-sms`);
+    await fillIn(page, number, letter.repeat(length));
+    await until(async () => (await page.locator('#quote').textContent()).startsWith(`This costs ${words}.`), `${which}: ${words}`);
+    const invoice = await invoiceOf(page);
+    assert.equal(msatOf(invoice), msat, which);
+    assert.equal(await page.locator('#panel .amount').textContent(), words, which);
+    await pay(gate.wallet, invoice);
+    await heading(page, 'Delivered').waitFor();
+    assert.equal(await page.locator('dt', { hasText: 'Price' }).locator('+ dd').textContent(), words, which);
+  }
 });
