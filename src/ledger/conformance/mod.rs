@@ -203,5 +203,7 @@ mod on_postgres {
             subject.clear();
             messages::many_at_once_to_one_number(&mut subject);
         }
+        subject.clear();
+        subject.takes_back_in_the_order_of_counting();
     }
 }

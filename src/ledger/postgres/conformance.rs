@@ -7,7 +7,9 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
+use super::connect::connect;
 use super::statements::RELEASE_RESTORED;
+use super::url::read_url;
 use super::{Admin, PostgresLedger, SecretTerms};
 use crate::era::Era;
 use crate::keys::Fingerprint;
@@ -99,6 +101,44 @@ impl PostgresSubject {
             }
             claims
         })
+    }
+
+    /// Whoever takes a message back waits for the row of one scope without having that of a later
+    /// one, whichever the server comes upon first: else it and a claim wait for each other.
+    pub(in crate::ledger) fn takes_back_in_the_order_of_counting(&mut self) {
+        let message = "'\\x01', ARRAY['\\x02']::bytea[], ARRAY['sms +44', 'sms']";
+        let named = message.replacen(',', ", 'sms',", 1);
+        self.run(&format!("SELECT farebox.keep_message({named}, '+44', NULL, 60000, false)"));
+        // It is written anew, behind the other.
+        self.run("UPDATE farebox.day_counts SET messages = messages WHERE scope = 'sms'");
+        self.runtime.block_on(async {
+            let mut clients = Vec::new();
+            for _ in 0..3 {
+                let (client, _driver) =
+                    connect(&read_url(&self.url).unwrap(), &self.tls).await.unwrap();
+                clients.push(client);
+            }
+            let [holds_first, takes_back, looks] = clients.try_into().unwrap();
+            let lock = |scope| {
+                let row = format!("FROM farebox.day_counts WHERE scope = '{scope}'");
+                format!("SELECT {row} FOR UPDATE NOWAIT")
+            };
+            holds_first.batch_execute(&format!("BEGIN; {}", lock("sms"))).await.unwrap();
+            let taking = tokio::spawn(async move {
+                let by_place = "SET enable_indexscan = off; SET enable_bitmapscan = off";
+                let take = format!("{by_place}; SELECT farebox.take_back_message({message})");
+                takes_back.batch_execute(&take).await
+            });
+            let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query \
+                         LIKE '%take_back%'";
+            while looks.query(waits, &[]).await.unwrap().is_empty() {
+                assert!(!taking.is_finished(), "it had nothing to wait for");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            looks.batch_execute(&lock("sms +44")).await.expect("the later row is free");
+            holds_first.batch_execute("COMMIT").await.unwrap();
+            taking.await.unwrap().unwrap();
+        });
     }
 
     fn clock(&self) -> i64 {
