@@ -35,6 +35,8 @@ pub struct GateSettings<'a> {
     pub tls: bool,
     pub mint_ahead: u32,
     pub postgres: Option<&'a str>,
+    /// A further service.
+    pub more: &'a str,
 }
 
 pub struct Bench<'a> {
@@ -64,7 +66,7 @@ impl Bench<'_> {
         }
         let mut command = Command::new(self.farebox);
         command.args(["serve", "--config"]).arg(&file);
-        command.env("LEDGER", postgres.unwrap_or_default());
+        command.env("LEDGER", postgres.unwrap_or_default()).env("SECRET", "secret");
         let started = Instant::now();
         let process = Process::start(command, &self.folder.join(format!("{name}.log")));
         until_it_listens(listen).await;
@@ -107,8 +109,19 @@ impl Bench<'_> {
         count: usize,
         make: fn(Option<&str>) -> Request<Full<Bytes>>,
     ) -> Vec<String> {
+        self.buy_each(gate, tls, count, move |_, ticket| make(ticket)).await
+    }
+
+    /// The same, each for a request of its own, by number.
+    pub async fn buy_each(
+        &self,
+        gate: &Gate,
+        tls: bool,
+        count: usize,
+        make: impl Fn(usize, Option<&str>) -> Request<Full<Bytes>> + Copy + 'static,
+    ) -> Vec<String> {
         let (bought, left) =
-            (Rc::new(RefCell::new(Vec::with_capacity(count))), Rc::new(Cell::new(count)));
+            (Rc::new(RefCell::new(vec![String::new(); count])), Rc::new(Cell::new(count)));
         let local = tokio::task::LocalSet::new();
         for _ in 0..8 {
             let (bought, left) = (Rc::clone(&bought), Rc::clone(&left));
@@ -122,8 +135,9 @@ impl Bench<'_> {
             .await;
             local.spawn_local(async move {
                 while left.get() > 0 {
-                    left.set(left.get() - 1);
-                    let (status, body) = seller.send(make(None)).await;
+                    let number = left.get() - 1;
+                    left.set(number);
+                    let (status, body) = seller.send(make(number, None)).await;
                     assert_eq!(status, 402, "{body:?}");
                     let challenge: serde_json::Value = serde_json::from_slice(&body).unwrap();
                     let text = |name: &str| challenge[name].as_str().unwrap().to_owned();
@@ -134,7 +148,8 @@ impl Bench<'_> {
                     let (status, preimage) = wallet.send(pay).await;
                     assert_eq!(status, 200, "{preimage:?}");
                     let preimage = String::from_utf8_lossy(&preimage).trim().to_owned();
-                    bought.borrow_mut().push(format!("L402 {}:{preimage}", text("macaroon")));
+                    let ticket = format!("L402 {}:{preimage}", text("macaroon"));
+                    bought.borrow_mut()[number] = ticket;
                 }
             });
         }
@@ -153,17 +168,19 @@ impl Bench<'_> {
 }
 
 fn config(settings: &GateSettings<'_>, listen: u16, ops: u16, upstream: u16, grpc: u16) -> String {
-    let GateSettings { name, open, tls, mint_ahead, postgres } = settings;
+    let GateSettings { name, open, tls, mint_ahead, postgres, more } = settings;
     let open = if *open == 0 { 10_000_000 } else { *open };
     let listener =
         if *tls { "certificate = \"tls.crt\"\nkey = \"tls.key\"" } else { "plain_http = true" };
     let ledger =
         postgres.map_or(String::new(), |_| "[ledger]\npostgres = { env = \"LEDGER\" }".to_owned());
+    let more = more.replace("UPSTREAM", &at(upstream).to_string());
     format!(
         r#"state_dir = "state-{name}"
 [listen]
 address = "127.0.0.1:{listen}"
 {listener}
+public_url = "https://sms.example.com"
 [ops]
 address = "127.0.0.1:{ops}"
 [lnd]
@@ -204,6 +221,7 @@ additionalProperties = false
 [service.input.properties]
 phone_number = {{ type = "string", format = "e164" }}
 message = {{ type = "string", minLength = 1, maxLength = 120 }}
+{more}
 "#
     )
 }

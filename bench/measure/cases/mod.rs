@@ -5,6 +5,7 @@ mod in_the_clear;
 mod nginx;
 mod over_tls;
 mod stock;
+mod texts;
 mod with_postgres;
 
 use std::fs;
@@ -51,6 +52,7 @@ pub async fn run(farebox: &str, words: &[String]) {
     over_tls::run(&bench, &nginx_at, &mut table, &wanted).await;
     beside_buyers::run(&bench, &mut table, &wanted).await;
     with_postgres::run(&bench, &nginx_at, &mut table, &wanted).await;
+    texts::run(&bench, &nginx_at, &mut table, &wanted).await;
     if wanted("flood") {
         growth::flood(&bench, &mut table).await;
     }
