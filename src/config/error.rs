@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::secret::SecretError;
@@ -99,15 +100,21 @@ impl Reporter<'_> {
         ConfigError { path: self.path.to_owned(), line: None, what: what.into(), may_pass: false }
     }
 
-    /// The TOML reader's error, with a suggestion for a mistyped key. Its own display would print
-    /// the line, and so perhaps a secret.
+    /// The TOML reader's error, with the key whose value it is about, or with a suggestion for a
+    /// mistyped one. Its own display would print the line, and so perhaps a secret.
     pub(super) fn toml(&self, error: &toml::de::Error) -> ConfigError {
-        let mut what = without_text(error.message().trim()).replace('\n', ", ");
-        if let Some(suggestion) = suggestion(&what) {
-            what = suggesting(&what, &suggestion);
-        }
+        let what = without_value(error.message().trim()).replace('\n', ", ");
+        let what = match suggestion(&what) {
+            Some(suggestion) => suggesting(&what, &suggestion),
+            None => in_plain_words(what),
+        };
         match error.span() {
-            Some(span) => self.at(span, what),
+            Some(span) => {
+                let names_its_key = ["unknown field", "missing field", "duplicate"];
+                let key = key_at(self.text, &span);
+                let key = key.filter(|_| !names_its_key.iter().any(|word| what.contains(word)));
+                self.at(span, key.map_or(what.clone(), |key| format!("`{key}`: {what}")))
+            }
             None => self.whole(what),
         }
     }
@@ -127,15 +134,62 @@ fn span_of(text: &str, path: &[&str]) -> Option<Range<usize>> {
     Some(found.span())
 }
 
-/// serde repeats a text that stands where something else belongs. It may be a secret.
-fn without_text(message: &str) -> Cow<'_, str> {
-    let parts = message.split_once(": string \"").zip(message.rsplit_once("\", expected "));
-    match parts {
-        Some(((kind, _), (_, expected))) if kind.starts_with("invalid ") => {
-            format!("{kind}: a text, expected {expected}").into()
-        }
-        _ => message.into(),
+/// The key of the value that a place lies in, as we write it: `lnd.network`, `sms.per_number`.
+fn key_at(text: &str, place: &Range<usize>) -> Option<String> {
+    let table = DeTable::parse(text).ok()?;
+    let path = innermost(table.get_ref(), place)?.1.join(".");
+    Some(path.strip_prefix("service.").unwrap_or(&path).to_owned())
+}
+
+/// The length of the shortest value around a place, and the keys that lead to it.
+fn innermost(table: &DeTable<'_>, place: &Range<usize>) -> Option<(usize, Vec<String>)> {
+    fn below(value: &Spanned<DeValue<'_>>, place: &Range<usize>) -> Option<(usize, Vec<String>)> {
+        let span = value.span();
+        let own = (span.start <= place.start && place.end <= span.end).then_some(span.len());
+        let deeper = match value.get_ref() {
+            DeValue::Table(table) => innermost(table, place),
+            DeValue::Array(list) => list.iter().find_map(|value| below(value, place)),
+            _ => None,
+        };
+        deeper.or(own.map(|length| (length, Vec::new())))
     }
+    let found = table.iter().filter_map(|(key, value)| {
+        let (length, mut path) = below(value, place)?;
+        path.insert(0, key.get_ref().to_string());
+        Some((length, path))
+    });
+    found.min_by_key(|(length, _)| *length)
+}
+
+/// Without the names of Rust's types.
+fn in_plain_words(what: String) -> String {
+    let types = ["u8", "u16", "u32", "u64", "usize", "i32", "i64"];
+    match what.rsplit_once("expected ") {
+        Some((before, kind)) if types.contains(&kind) => {
+            format!("{before}expected a whole number")
+        }
+        Some((before, "a string")) => format!("{before}expected a text in quotes"),
+        Some((before, "a boolean")) => format!("{before}expected true or false"),
+        _ => what,
+    }
+}
+
+/// serde repeats a text or a number that stands where something else belongs. It may be a secret.
+fn without_value(message: &str) -> Cow<'_, str> {
+    let repeated = [
+        (": string \"", "\", expected ", "a text"),
+        (": integer `", "`, expected ", "a number"),
+        (": floating point `", "`, expected ", "a number"),
+    ];
+    for (begin, end, stands_for) in repeated {
+        let parts = message.split_once(begin).zip(message.rsplit_once(end));
+        if let Some(((kind, _), (_, expected))) = parts
+            && kind.starts_with("invalid ")
+        {
+            return format!("{kind}: {stands_for}, expected {expected}").into();
+        }
+    }
+    message.into()
 }
 
 /// The suggestion stands before the list of all that is known, which may be long.

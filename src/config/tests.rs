@@ -72,6 +72,47 @@ fn a_mistyped_key_is_refused_with_its_line_and_a_suggestion() {
 }
 
 #[test]
+fn a_value_of_another_kind_is_named_by_its_key_and_line() {
+    let number = "invalid type: a text, expected a whole number";
+    let text = "invalid type: a number, expected a text in quotes";
+    for (from, to, line, words) in [
+        ("price_sat = 100", "price_sat = \"100\"", 17, format!("`price_sat`: {number}")),
+        ("true", "3", 4, "`listen.plain_http`: invalid type".to_owned()),
+        ("\"tls.cert\"", "3", 8, format!("`lnd.certificate`: {text}")),
+        (
+            "price_sat = 100",
+            "price_sat = 100\nsms = { to = \"a\", text = \"b\", per_number = 3 }",
+            18,
+            format!("`sms.per_number`: {text}"),
+        ),
+        (
+            "8080/send\"",
+            "8080/send\"\n[service.sms]\nto = \"a\"\ntext = \"b\"\nmax_segments = \"two\"",
+            22,
+            format!("`sms.max_segments`: {number}"),
+        ),
+        (
+            "price_sat = 100",
+            "price_sat = 100\nsms = { to = \"a\", text = \"b\", per_day = { all = \"x\" } }",
+            18,
+            "`sms.per_day`: a number such as 10000".to_owned(),
+        ),
+        // A number may be a secret, too.
+        (
+            "price_sat = 100",
+            "price_sat = 100\nupstream_headers = { X = 123456 }",
+            18,
+            "`upstream_headers.X`: invalid type: a number, expected a text, {".to_owned(),
+        ),
+        ("\"single-use\"", "\"once\"", 16, "`ticket`: unknown variant `once`".to_owned()),
+    ] {
+        let said = fault(&changed(from, to));
+        let expected = format!("/etc/farebox/farebox.toml:{line}: {words}");
+        assert!(said.starts_with(&expected), "{from} -> {to}: {said}");
+    }
+}
+
+#[test]
 fn what_is_missing_or_out_of_range_is_named_with_its_line() {
     for (from, to, line, words) in [
         ("plain_http = true", "", 3, "`certificate` and `key`"),

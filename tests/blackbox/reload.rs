@@ -44,7 +44,11 @@ fn a_bad_file_changes_nothing_and_says_what_is_wrong() {
     let line = good.lines().position(|line| line == PRICE).unwrap() + 1;
     let no_ca = "price_sat = 100\nupstream_ca = \"not-there.pem\"";
     for (new, is_at_line, word) in [
-        ("price_sat = \"much\"", true, "u64"),
+        (
+            "price_sat = \"much\"",
+            true,
+            "`price_sat`: invalid type: a text, expected a whole number",
+        ),
         ("price_sats = 100", true, "`price_sat`"),
         (no_ca, false, "not-there.pem"),
     ] {

@@ -81,8 +81,8 @@ pub(super) async fn run(
         Some(sending) => send::check(&mut report, config, &sending).await,
         None if config.services.iter().any(|service| service.offer.is_some()) => report.note(
             "send",
-            "whether a backend takes what it is sent, and its credentials, isn't tried: `check \
-             --send FILE` sends one real request",
+            "whether a backend takes what it is sent isn't tried: `check --send FILE` sends one \
+             real request",
         ),
         None => {}
     }
