@@ -71,7 +71,7 @@ pub const PRESETS: [Preset; 9] = [
             (202, "3: Queued for later delivery", Unknown),
             (403, "Authorization failed for sendsms", NotSent),
             (403, "Number(s) has/have been denied by white- and/or black-lists.", Refused),
-            (403, "Not routable. Do not try again.", Refused),
+            (403, "Not routable. Do not try again.", NotSent),
             (400, "Empty receiver number not allowed, rejected", NotSent),
             (503, "Temporal failure, try again later.", Unknown),
         ],
