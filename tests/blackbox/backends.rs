@@ -92,6 +92,20 @@ fn check(
     assert_eq!(world.upstream.count(), before + 1, "{case}");
 }
 
+/// What Kannel says of every number while its operator has stopped a centre.
+#[test]
+fn without_a_centre_kannel_refuses_nobody_for_good_and_sells_no_more() {
+    let world = world();
+    let payer = world.payer_at("POST", "/kannel");
+    let orders = ["one", "two", "three"].map(|text| order(TO, text));
+    let tickets = orders.each_ref().map(|order| payer.buys(order));
+    world.upstream.behave(Behaviour::status(403, "Not routable. Do not try again."));
+    for (ticket, order) in tickets.iter().zip(&orders) {
+        payer.redeems(ticket, order).is(502, "upstream-refused").charges_nothing();
+    }
+    payer.tries_to_buy(&order(TO, "four")).is(503, "upstream-misconfigured");
+}
+
 /// Whatever the backend would read as several numbers, or as a field of its own.
 #[test]
 fn no_number_is_two_for_any_backend() {
