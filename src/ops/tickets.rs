@@ -78,7 +78,8 @@ pub enum TicketCommandError {
     Unknown,
     /// Only parked tickets can be resolved, and refused ones released.
     #[error(
-        "the ticket is neither parked nor refused, or it is refused: then it can be released only"
+        "a refused ticket can be released only, and one that is neither parked nor refused has \
+         nothing to resolve"
     )]
     NotParked,
     /// The ledger says no.

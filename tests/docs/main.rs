@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use farebox::code::Code;
 use farebox::ledger::accounts::Sum;
+use farebox::ledger::messages::DeliveryState;
 use farebox::record::metrics::{Metrics, UpstreamState};
 
 fn root() -> &'static Path {
@@ -54,6 +55,7 @@ fn every_metric_is_explained() {
     service.unredeemed(Sum::default());
     service.stock_is(0, 0);
     service.sells(true);
+    service.delivery("+49", DeliveryState::Delivered);
     service.upstream_is(&UpstreamState {
         is_up: true,
         is_misconfigured: false,
