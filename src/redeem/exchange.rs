@@ -130,7 +130,7 @@ impl Asker<'_> {
         } else {
             rules.of(head.status, &head.headers, body.as_deref())
         };
-        self.note(outcome, head.status, &head.headers, body.as_deref());
+        let outcome = self.note(outcome, head.status, &head.headers, body.as_deref());
         let done = Exchange { status: Some(head.status), ..Exchange::nothing(outcome) };
         match outcome {
             Outcome::Delivered => match &service.mapping {
@@ -158,7 +158,7 @@ impl Asker<'_> {
             true => Outcome::Unknown,
             false => rules.of_status_line(status),
         };
-        self.note(outcome, status, &HeaderMap::new(), None);
+        let outcome = self.note(outcome, status, &HeaderMap::new(), None);
         let (code, words, retry_after) = (status.as_u16(), None, None);
         let answer = match &self.service.mapping {
             Some(mapping) => mapping.answer(&HeaderMap::new(), None, self.segments),
@@ -172,34 +172,33 @@ impl Asker<'_> {
         }
     }
 
-    /// Logs what an answer means, and has the sales stopped where it is meant for everybody.
-    pub(super) fn note(
+    /// Logs what an answer means, and has the sales stopped where it is meant for everybody. Gives
+    /// what it comes to.
+    fn note(
         &self,
         outcome: Outcome,
         status: StatusCode,
         headers: &HeaderMap,
         body: Option<&[u8]>,
-    ) {
-        let (service, upstream) = (&*self.service.name, &self.service.upstream);
+    ) -> Outcome {
+        let (service, stop) = (&*self.service.name, &self.service.upstream.sale_stop);
+        let code = status.as_u16();
         match outcome {
-            Outcome::Delivered => return upstream.sale_stop.worked(),
+            Outcome::Delivered => {
+                stop.worked();
+                return outcome;
+            }
             Outcome::NotSent => {
-                let status = status.as_u16();
-                warn!(service, status, "the upstream refused: nothing was sent");
+                warn!(service, status = code, "the upstream refused: nothing was sent");
             }
-            // It is about what was ordered, and about nothing of the operator's.
-            Outcome::Refused => {
-                let status = status.as_u16();
-                return info!(service, status, "the upstream refused for good: nothing was sent");
-            }
+            Outcome::Refused => return self.note_refused(status),
             Outcome::Unknown => {
-                let status = status.as_u16();
-                warn!(service, status, "outcome unknown: by the upstream's answer");
+                warn!(service, status = code, "outcome unknown: by the upstream's answer");
             }
         }
         let rules = &self.service.outcome_rules;
         let is_trouble = rules.is_trouble(status, headers, body);
-        let by_answer = Trouble::of(status, headers, &upstream.origin());
+        let by_answer = Trouble::of(status, headers, &self.service.upstream.origin());
         // What the service itself says its trouble is goes before a limit.
         let by_answer = by_answer.filter(|trouble| {
             is_trouble || rules.trouble.is_empty() || matches!(trouble, Trouble::Redirects(_))
@@ -208,8 +207,23 @@ impl Asker<'_> {
         let refuses = is_trouble && outcome == Outcome::NotSent;
         let trouble = by_answer.or(refuses.then_some(Trouble::Refuses));
         if let Some(trouble) = trouble {
-            upstream.sale_stop.failed(self.ticket, status, trouble, Instant::now());
+            stop.failed(self.ticket, status, trouble, Instant::now());
         }
+        outcome
+    }
+
+    /// A refusal for good is about what was ordered, and about nothing of the operator's - unless
+    /// every order is refused: then it says nothing of any of them, and its payer keeps it.
+    fn note_refused(&self, status: StatusCode) -> Outcome {
+        let (service, stop) = (&*self.service.name, &self.service.upstream.sale_stop);
+        stop.failed(self.ticket, status, Trouble::RefusesOrders, Instant::now());
+        let code = status.as_u16();
+        if stop.refuses_everybody() {
+            warn!(service, status = code, "the upstream refuses every order: nothing was sent");
+            return Outcome::NotSent;
+        }
+        info!(service, status = code, "the upstream refused for good: nothing was sent");
+        Outcome::Refused
     }
 }
 

@@ -16,6 +16,9 @@ use crate::payment_hash::PaymentHash;
 /// single buyer may be at fault itself.
 const TICKETS_MAX: usize = 3;
 
+/// The same of orders that are refused for good: numbers that don't exist are bought for, too.
+const ORDERS_MAX: usize = 5;
+
 /// How long a ticket counts, and how many are remembered: one may be handed in often.
 const REMEMBERED_FOR: Duration = Duration::from_secs(86_400);
 const REMEMBERED_MAX: usize = 1000;
@@ -48,6 +51,8 @@ pub struct SaleStop {
 struct State {
     /// Tickets that were refused since the last success, and when first.
     refused: Vec<(PaymentHash, Instant)>,
+    /// Those whose orders were refused for good.
+    orders: Vec<(PaymentHash, Instant)>,
     /// Those of which nobody knows what became of them.
     parked: Vec<(PaymentHash, Instant)>,
     /// Since so many were refused.
@@ -164,6 +169,7 @@ impl SaleStop {
             info!(service = self.service, "the upstream delivers again: sales go on");
         }
         state.refused.clear();
+        state.orders.clear();
         state.parked.clear();
         state.stopped = None;
         state.limited = None;
@@ -181,7 +187,16 @@ impl SaleStop {
                 }
             }
             Trouble::Limits(pause) => self.limited(&mut state, ticket, pause, now),
-            Trouble::Refuses => self.refused(&mut state, ticket, status, now),
+            Trouble::Refuses if is_news(&mut state.refused, ticket, now) => {
+                let why = (state.refused.len() >= TICKETS_MAX).then(|| refuses(status));
+                self.refused(&mut state, why, now);
+            }
+            Trouble::RefusesOrders if is_news(&mut state.orders, ticket, now) => {
+                let count = state.orders.len();
+                let why = (count >= ORDERS_MAX).then(|| refuses_orders(count, status));
+                self.refused(&mut state, why, now);
+            }
+            Trouble::Refuses | Trouble::RefusesOrders => {}
         }
     }
 
@@ -249,22 +264,19 @@ impl SaleStop {
         state.limited = Some(Limited { until: now + pause, ticket });
     }
 
-    fn refused(&self, state: &mut State, ticket: PaymentHash, status: StatusCode, now: Instant) {
-        if !is_news(&mut state.refused, ticket, now) {
-            return;
+    /// One more ticket came to nothing; `why` if that is enough to stop the sales.
+    fn refused(&self, state: &mut State, why: Option<String>, now: Instant) {
+        match (&mut state.stopped, why) {
+            (Some(stopped), _) if stopped.until <= now => stopped.wait_longer(now),
+            (None, Some(why)) => self.stop(state, StoppedBy::Refusals, why, now),
+            _ => {}
         }
-        match &mut state.stopped {
-            Some(stopped) if stopped.until <= now => stopped.wait_longer(now),
-            Some(_) => {}
-            None if state.refused.len() >= TICKETS_MAX => {
-                let why = format!(
-                    "the upstream refuses every request with {status}: are its credentials and \
-                     its address right?"
-                );
-                self.stop(state, StoppedBy::Refusals, why, now);
-            }
-            None => {}
-        }
+    }
+
+    /// Whether sales are stopped since it refuses all that it is asked.
+    pub fn refuses_everybody(&self) -> bool {
+        let state = self.state();
+        state.stopped.as_ref().is_some_and(|stopped| stopped.by == StoppedBy::Refusals)
     }
 
     /// The operator says that it is set right. Gives whether sales were stopped.
@@ -346,6 +358,21 @@ fn is_news(known: &mut Vec<(PaymentHash, Instant)>, ticket: PaymentHash, now: In
     }
     known.push((ticket, now));
     true
+}
+
+fn refuses(status: StatusCode) -> String {
+    format!(
+        "the upstream refuses every request with {status}: are its credentials and its address \
+         right?"
+    )
+}
+
+fn refuses_orders(count: usize, status: StatusCode) -> String {
+    format!(
+        "the upstream refused {count} orders for good since the last delivery (the last one with \
+         {status}): do `refused` and the preset name only what it says of one order alone, and \
+         does its account take such orders at all?"
+    )
 }
 
 fn redirects(status: StatusCode, place: Option<&str>) -> String {

@@ -39,6 +39,29 @@ fn several_tickets_without_a_success_between_stop_the_sales() {
 }
 
 #[test]
+fn orders_that_are_refused_one_after_the_other_stop_them_too() {
+    let (stop, now) = (SaleStop::new("s"), Instant::now());
+    let refuse = |n, now| {
+        stop.failed(ticket(n), StatusCode::BAD_REQUEST, Trouble::RefusesOrders, now);
+    };
+    (0..9).for_each(|_| refuse(0, now));
+    (0..4).for_each(|n| refuse(n, now));
+    assert!(buys(&stop, 1, now) && !stop.refuses_everybody(), "some buyers are at fault");
+    stop.worked();
+    (0..4).for_each(|n| refuse(n, now));
+    assert!(buys(&stop, 1, now));
+    refuse(4, now);
+    assert_eq!(stop.may_sell(now), Err(PAUSE_FIRST));
+    assert!(stop.refuses_everybody() && stop.why().unwrap().contains("400"));
+    let later = now + PAUSE_FIRST;
+    assert!(buys(&stop, 1, later));
+    refuse(5, later);
+    assert_eq!(stop.may_sell(later), Err(2 * PAUSE_FIRST));
+    stop.worked();
+    assert!(buys(&stop, 1, later) && !stop.refuses_everybody());
+}
+
+#[test]
 fn it_opens_half_after_growing_pauses_and_wholly_by_a_success() {
     let (stop, mut now) = (SaleStop::new("s"), Instant::now());
     (0..3).for_each(|n| refuse(&stop, n, now));

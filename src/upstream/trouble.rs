@@ -15,6 +15,8 @@ const DIGITS_MAX: usize = 3;
 pub enum Trouble {
     /// It refused as it would refuse everybody, such as by a wrong password.
     Refuses,
+    /// It refused what was ordered for good, which is its payer's matter where it is a few.
+    RefusesOrders,
     /// It is asked too much, and says when it may be asked again.
     Limits(Duration),
     /// It sends whoever asks to another place.

@@ -223,6 +223,36 @@ fn nobody_else_buys_for_a_number_that_gets_no_messages() {
     assert_eq!(gate.sent_to(), [FIRST, SECOND, THIRD]);
 }
 
+/// Promises 3 and 5: what is refused to everybody says nothing of an order: it isn't sold on, and who
+/// paid keeps the order.
+#[test]
+fn what_is_refused_to_everybody_is_no_order_s_fault() {
+    let gate = Gate::new();
+    let payer = gate.payer();
+    let to = |n: usize| order(&format!("+49170123450{n}"));
+    let tickets: Vec<_> = (0..7).map(|n| payer.buys(&to(n))).collect();
+    gate.refuses();
+    for (n, ticket) in tickets[..4].iter().enumerate() {
+        payer.redeems(ticket, &to(n)).is(422, "order-refused");
+    }
+    payer.asks(&order(THIRD));
+    payer.redeems(&tickets[4], &to(4)).is(502, "upstream-refused").charges_nothing();
+    payer.tries_to_buy(&order(THIRD)).is(503, "upstream-misconfigured").bears_no_challenge();
+    let why = gate.world.ready()["upstreams"]["send"]["why"].to_string();
+    assert!(why.contains("5 orders") && why.contains("400"), "{why}");
+    // Neither is the second order lost, nor one that was bought before.
+    payer.redeems(&tickets[0], &order(SECOND)).is(502, "upstream-refused").charges_nothing();
+    payer.redeems(&tickets[5], &to(5)).is(502, "upstream-refused").charges_nothing();
+    gate.takes();
+    payer.redeems(&tickets[6], &to(6)).has_status(200);
+    for (ticket, order) in [(0, order(SECOND)), (4, to(4)), (5, to(5)), (1, order(THIRD))] {
+        wait_until("it to be sent", || payer.redeems(&tickets[ticket], &order).status == 200);
+    }
+    // Whose number was refused meanwhile isn't remembered.
+    payer.asks(&to(4));
+    gate.quotes(&to(3)).is(400, "invalid-input");
+}
+
 /// Promises 1 and 2: of many other orders at the same moment one takes the place.
 #[test]
 fn of_many_other_orders_at_once_one_is_sent() {
