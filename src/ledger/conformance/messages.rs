@@ -281,6 +281,15 @@ pub(super) fn many_at_once_to_one_number(subject: &mut PostgresSubject) {
     assert_eq!((granted, kept_waiting), (2, 10), "{claims:?}");
 }
 
+/// Refused by a backend while somebody else refuses the same number.
+pub(super) fn a_number_is_refused_by_two_at_once(subject: &mut PostgresSubject) {
+    let first = to(subject, 1, 1, 1);
+    assert_eq!(subject.claim(&first).claim, Claim::Granted);
+    let refused = Some(refused_for(1, DAY, RefusedBy::Others));
+    let ended = Settlement { refused, ..settlement(1, first.claim, Outcome::Refused) };
+    subject.refuses_a_number_after_its_secret(ended);
+}
+
 /// Promise of `per_number`: in no time of that length more are granted, and none is kept waiting
 /// for nothing.
 pub(super) fn never_more_in_any_such_time<const CASES: u32>(subject: &mut impl MessagesSubject) {

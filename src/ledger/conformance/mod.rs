@@ -205,5 +205,7 @@ mod on_postgres {
         }
         subject.clear();
         subject.takes_back_in_the_order_of_counting();
+        subject.clear();
+        messages::a_number_is_refused_by_two_at_once(&mut subject);
     }
 }

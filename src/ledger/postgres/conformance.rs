@@ -21,6 +21,7 @@ use crate::ledger::clock::Moment;
 use crate::ledger::conformance::messages::MessagesSubject;
 use crate::ledger::conformance::postgres_server::Postgres;
 use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at, wait_until};
+use crate::ledger::error::LedgerError;
 use crate::ledger::messages::{
     Allowed, Delivery, DeliveryState, Messages as _, RefusedNumber, ReportName, Reported,
     RoomQuery, Standing,
@@ -139,6 +140,44 @@ impl PostgresSubject {
             holds_first.batch_execute("COMMIT").await.unwrap();
             taking.await.unwrap().unwrap();
         });
+    }
+
+    /// Whoever refuses a number waits for the row of the secret without having that of the number,
+    /// by a settlement as by itself: else two wait for each other.
+    pub(in crate::ledger) fn refuses_a_number_after_its_secret(&mut self, settling: Settlement) {
+        let refused = settling.refused.clone().unwrap();
+        self.refuse_number(refused.clone());
+        let (by_itself, settles) = (Arc::clone(&self.ledger), Arc::clone(&self.ledger));
+        self.runtime.block_on(async {
+            self.has_only_the_secret(async move { by_itself.refuse_number(refused).await }).await;
+            let settled = async move { settles.settle(settling).await.map(|_| ()) };
+            self.has_only_the_secret(settled).await;
+        });
+    }
+
+    /// Has a statement wait for a secret's row, and looks which others it has.
+    async fn has_only_the_secret(
+        &self,
+        refuses: impl Future<Output = Result<(), LedgerError>> + Send + 'static,
+    ) {
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            let url = read_url(&self.url).unwrap();
+            clients.push(connect(&url, &self.tls).await.unwrap());
+        }
+        let [(holds_secret, _), (looks, _)] = &clients[..] else { unreachable!() };
+        let lock = "SELECT FROM farebox.secrets FOR UPDATE";
+        holds_secret.batch_execute(&format!("BEGIN; {lock}")).await.unwrap();
+        let refusing = tokio::spawn(refuses);
+        let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+        while looks.query(waits, &[]).await.unwrap().is_empty() {
+            assert!(!refusing.is_finished(), "it had nothing to wait for");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let lock = "SELECT FROM farebox.refused_numbers FOR UPDATE NOWAIT";
+        assert_eq!(looks.query(lock, &[]).await.expect("the number's row is free").len(), 1);
+        holds_secret.batch_execute("COMMIT").await.unwrap();
+        refusing.await.unwrap().unwrap();
     }
 
     fn clock(&self) -> i64 {

@@ -27,19 +27,25 @@ pub(super) const DELIVERY: &str = "
     WHERE ticket = $1 AND until > farebox.clock_ms() AND name IS NOT NULL";
 
 /// Nothing is sold to the number $1 for $2 milliseconds, by the operator's word ($3) or another's;
-/// the secret $4 is needed as long.
+/// the secret $4 is needed as long. The number comes from the secret, so that their rows are locked
+/// in the order of a settlement: else the two wait for each other.
 pub(super) const REFUSE_NUMBER: &str = "
     WITH needed AS (
         INSERT INTO farebox.secrets VALUES ($4, (farebox.clock_ms() + $2) / 1000)
         ON CONFLICT (fingerprint) DO UPDATE SET
-            needed_until = greatest(farebox.secrets.needed_until, excluded.needed_until))
-    INSERT INTO farebox.refused_numbers VALUES ($1, $3, farebox.clock_ms() + $2)
+            needed_until = greatest(farebox.secrets.needed_until, excluded.needed_until)
+        RETURNING fingerprint)
+    INSERT INTO farebox.refused_numbers
+    SELECT $1::bytea, $3::boolean, farebox.clock_ms() + $2 FROM needed
     ON CONFLICT (number, by_operator) DO UPDATE SET
         until = greatest(farebox.refused_numbers.until, excluded.until)";
 
 /// The numbers $1 are sold to again, but for those that the operator refused, unless $2.
-pub(super) const ALLOW_NUMBERS: &str =
-    "DELETE FROM farebox.refused_numbers WHERE number = ANY($1) AND ($2 OR NOT by_operator)";
+pub(super) const ALLOW_NUMBERS: &str = "
+    DELETE FROM farebox.refused_numbers WHERE (number, by_operator) IN (
+        SELECT number, by_operator FROM farebox.refused_numbers
+        WHERE number = ANY($1) AND ($2 OR NOT by_operator)
+        ORDER BY number, by_operator FOR UPDATE)";
 
 /// One small step of forgetting messages.
 pub(super) static PRUNE_MESSAGES: LazyLock<String> = LazyLock::new(|| {
@@ -55,8 +61,8 @@ pub(super) static PRUNE_MESSAGES: LazyLock<String> = LazyLock::new(|| {
 pub(super) static PRUNE_NUMBERS: LazyLock<String> = LazyLock::new(|| {
     fill(
         "
-    DELETE FROM farebox.refused_numbers WHERE until <= farebox.clock_ms() AND number IN (
-        SELECT number FROM farebox.refused_numbers WHERE until <= farebox.clock_ms()
+    DELETE FROM farebox.refused_numbers WHERE (number, by_operator) IN (
+        SELECT number, by_operator FROM farebox.refused_numbers WHERE until <= farebox.clock_ms()
         LIMIT {prune_step} FOR UPDATE SKIP LOCKED)",
     )
 });

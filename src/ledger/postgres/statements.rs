@@ -123,17 +123,19 @@ static SETTLE: LazyLock<String> = LazyLock::new(|| {
         SELECT $1, $4, $5, $6, farebox.clock_ms() FROM done WHERE $4::integer IS NOT NULL
         ON CONFLICT (hash) DO UPDATE SET status = excluded.status, headers = excluded.headers,
             body = excluded.body, stored_at = excluded.stored_at),
-    refused AS (
-        INSERT INTO farebox.refused_numbers
-        SELECT $7, false, farebox.clock_ms() + $8 FROM done WHERE $7::bytea IS NOT NULL
-        ON CONFLICT (number, by_operator) DO UPDATE SET
-            until = greatest(farebox.refused_numbers.until, excluded.until)),
-    -- The secret that the number is hashed with is needed as long.
+    -- The secret that a refused number is hashed with is needed as long. What is refused comes from
+    -- it, so that the rows are locked in this order, as by whoever else refuses a number.
     needed AS (
         INSERT INTO farebox.secrets
         SELECT $9, (farebox.clock_ms() + $8) / 1000 FROM done WHERE $7::bytea IS NOT NULL
         ON CONFLICT (fingerprint) DO UPDATE SET
-            needed_until = greatest(farebox.secrets.needed_until, excluded.needed_until))
+            needed_until = greatest(farebox.secrets.needed_until, excluded.needed_until)
+        RETURNING fingerprint),
+    refused AS (
+        INSERT INTO farebox.refused_numbers
+        SELECT $7, false, farebox.clock_ms() + $8 FROM needed
+        ON CONFLICT (number, by_operator) DO UPDATE SET
+            until = greatest(farebox.refused_numbers.until, excluded.until))
     SELECT attempts, CASE WHEN $10::bytea[] IS NOT NULL THEN
         farebox.take_back_message($1, $10, $11) END FROM done
     UNION ALL
