@@ -33,6 +33,12 @@ impl Moment {
         Self { wall: self.wall.min(other.wall), ledger: self.ledger.min(other.ledger) }
     }
 
+    /// How long it takes until the ledger's clock reads `then`: it waits for the other one while it
+    /// is ahead.
+    pub(super) fn until(&self, then: UnixTime) -> Duration {
+        then.since(self.wall.min(self.ledger)).unwrap_or_default()
+    }
+
     /// How long ago `earlier` was at most: the greater age of the two.
     pub fn at_most_since(&self, earlier: &Self) -> Duration {
         let [wall, ledger] = self.ages(earlier);

@@ -2,6 +2,7 @@
 //! numbers to which none can go, and what became of them on their way to the phone. Nothing here
 //! says what becomes of a ticket's money.
 
+use super::clock::Moment;
 use std::time::Duration;
 
 use super::accounts::DAY_S;
@@ -67,17 +68,17 @@ pub enum Limit {
 pub struct NoRoom {
     /// Which limit is reached.
     pub limit: Limit,
-    /// When there may be room again, by the ledger's clock.
+    /// When there may be room again. While the ledger's clock is ahead it waits for the other one,
+    /// and so does what is counted by it.
     pub retry_after: Duration,
 }
 
 impl PerNumber {
     /// Whether there is no room at `now`; `latest` is when the `max`-last message to the number was
     /// claimed.
-    pub(super) fn no_room(&self, latest: UnixTime, now: UnixTime) -> Option<NoRoom> {
-        let age = now.since(latest).unwrap_or_default();
-        let retry_after = self.within.checked_sub(age).filter(|left| !left.is_zero())?;
-        Some(NoRoom { limit: Limit::Number, retry_after })
+    pub(super) fn no_room(&self, latest: UnixTime, now: Moment) -> Option<NoRoom> {
+        let next = latest.plus(self.within);
+        (next > now.ledger).then(|| NoRoom { limit: Limit::Number, retry_after: now.until(next) })
     }
 }
 
@@ -87,9 +88,9 @@ pub(super) fn day(time: UnixTime) -> u64 {
 }
 
 /// The day is full.
-pub(super) fn day_is_full(now: UnixTime) -> NoRoom {
-    let next = UnixTime::from_seconds((day(now) + 1) * DAY_S);
-    NoRoom { limit: Limit::Day, retry_after: next.since(now).unwrap_or_default() }
+pub(super) fn day_is_full(now: Moment) -> NoRoom {
+    let next = UnixTime::from_seconds((day(now.ledger) + 1) * DAY_S);
+    NoRoom { limit: Limit::Day, retry_after: now.until(next) }
 }
 
 /// What stands in the way of a message before it is sold.
@@ -172,13 +173,23 @@ pub struct Delivery {
     pub at: UnixTime,
 }
 
+/// What a backend says of a message.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Of which.
+    pub name: ReportName,
+    /// How far it has come.
+    pub state: DeliveryState,
+    /// All names of the backend's service, by one of which the message was sold: nobody reports on
+    /// those of another one.
+    pub services: Vec<String>,
+}
+
 /// What a report has changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reported {
     /// The message's ticket.
     pub ticket: PaymentHash,
-    /// The service that it was sent by, by the name that it had then.
-    pub service: String,
     /// The country's prefix.
     pub country: String,
     /// Whether it was news.
@@ -228,8 +239,9 @@ pub trait Messages: Send + Sync {
     /// What stands in the way of a message that isn't sold yet.
     fn standing(&self, asked: RoomQuery) -> Reply<'_, Standing>;
 
-    /// A backend reports on a message; `None` if there is none of that name, or no more.
-    fn report(&self, name: ReportName, state: DeliveryState) -> Reply<'_, Option<Reported>>;
+    /// A backend reports on a message; `None` if there is none of that name and service, or no
+    /// more.
+    fn report(&self, report: Report) -> Reply<'_, Option<Reported>>;
 
     /// How far a ticket's message has come; `None` if that isn't known (any more).
     fn delivery(&self, ticket: PaymentHash) -> Reply<'_, Option<Delivery>>;

@@ -32,9 +32,7 @@ use self::changes::{Changes, Subscription};
 use self::clock::Moment;
 use self::error::LedgerError;
 use self::journal::Journal;
-use self::messages::{
-    Allowed, Delivery, DeliveryState, RefusedNumber, ReportName, Reported, RoomQuery, Standing,
-};
+use self::messages::{Allowed, Delivery, RefusedNumber, Report, Reported, RoomQuery, Standing};
 use self::revoked::Revoked;
 use self::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use self::store::{Claimed, Exported, LedgerStore, Settled, Settlement, Waiting};
@@ -308,12 +306,8 @@ impl Ledger {
     }
 
     /// See `Messages::report`.
-    pub async fn report(
-        &self,
-        name: ReportName,
-        state: DeliveryState,
-    ) -> Result<Option<Reported>, LedgerError> {
-        let reported = self.store.report(name, state).await?;
+    pub async fn report(&self, report: Report) -> Result<Option<Reported>, LedgerError> {
+        let reported = self.store.report(report).await?;
         if let Some(reported) = reported.as_ref().filter(|reported| reported.is_news) {
             self.changes.notify(&reported.ticket);
         }

@@ -8,7 +8,7 @@ use tracing::{debug, info, warn};
 use crate::keys::KeyRing;
 use crate::ledger::Ledger;
 use crate::ledger::error::LedgerError;
-use crate::ledger::messages::{Allowed, DeliveryState, RefusedBy, ReportName};
+use crate::ledger::messages::{Allowed, DeliveryState, RefusedBy, Report, ReportName};
 use crate::order::phone_number::is_e164;
 use crate::service::reports::News;
 use crate::service::{Catalogue, Service};
@@ -130,7 +130,7 @@ impl Reports {
             answer = Some(&rules.answer);
             if let Some((from, text)) = rules.message_in(news) {
                 is_read = true;
-                self.obey(service, &from, &text).await?;
+                self.obey(service, from.as_deref(), &text).await?;
             }
         }
         if let Some(rules) = &mapping.reports {
@@ -155,7 +155,8 @@ impl Reports {
         name: ReportName,
         state: DeliveryState,
     ) -> Result<(), NotHeard> {
-        match self.ledger.report(name, state).await? {
+        let services = service.names().all().map(str::to_owned).collect();
+        match self.ledger.report(Report { name, state, services }).await? {
             Some(reported) if reported.is_news => {
                 service.metrics.delivery(&reported.country, state);
                 let (ticket, state) = (reported.ticket, state.word());
@@ -168,14 +169,19 @@ impl Reports {
     }
 
     /// Whoever wants no more messages gets none, until they want them again.
-    async fn obey(&self, service: &Service, from: &str, text: &str) -> Result<(), NotHeard> {
+    async fn obey(
+        &self,
+        service: &Service,
+        from: Option<&str>,
+        text: &str,
+    ) -> Result<(), NotHeard> {
         let rules = service.offer.as_ref().and_then(|offer| offer.numbers.as_ref());
         let Some((rules, wish)) = rules.zip(Wish::of(text)) else { return Ok(()) };
-        if !is_e164(from) {
+        let Some(from) = from.filter(|from| is_e164(from)) else {
             let service = &*service.name;
-            warn!(service, "a phone's wish can't be obeyed: its number has no country code");
+            warn!(service, ?wish, "a phone's wish can't be obeyed: its number has no country code");
             return Ok(());
-        }
+        };
         let numbers = service.number_hashes(&self.ring, from);
         // By which one number is told from another, and from nothing else.
         let number = numbers.first().map(|first| hex::encode(first.as_bytes()));

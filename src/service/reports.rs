@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::keys::{Keys, WhichRequest};
 use crate::ledger::messages::{DeliveryState, ReportName};
 use crate::payment_hash::PaymentHash;
+use crate::sms::number::of_phone;
 
 /// Our own path under which backends report on one message each, at an address that nobody else
 /// knows.
@@ -154,17 +155,14 @@ impl ReportRules {
 }
 
 impl InboundRules {
-    /// Who sent a message from a phone, in E.164 form as far as it is one, and its text.
-    pub fn message_in(&self, news: &News<'_>) -> Option<(String, String)> {
+    /// Who sent a message from a phone, in E.164 form, if that can be told, and its text.
+    pub fn message_in(&self, news: &News<'_>) -> Option<(Option<String>, String)> {
         if let Some((place, expected)) = &self.when
             && news.at(place).as_ref() != Some(expected)
         {
             return None;
         }
-        let (from, text) = (news.find(&self.from)?, news.find(&self.text)?);
-        let digits: String = from.chars().filter(char::is_ascii_digit).collect();
-        // As it is dialled from abroad.
-        Some((format!("+{}", digits.strip_prefix("00").unwrap_or(&digits)), text))
+        Some((of_phone(&news.find(&self.from)?), news.find(&self.text)?))
     }
 }
 
@@ -195,9 +193,14 @@ mod tests {
         let when = Some((FieldPlace::Query("type".into()), "mo".to_owned()));
         let rules = InboundRules { when, from, text, answer: String::new() };
         let read = |query, body: &str| rules.message_in(&News::new(query, body.as_bytes()));
-        for from in ["00447700900123", "%2B447700900123", "447700900123", "%2B44+7700-900123"] {
+        for (from, number) in [
+            ("00447911123456", Some("+447911123456")),
+            ("%2B44+7911-123456", Some("+447911123456")),
+            ("+447911123456", Some("+447911123456")),
+            ("07911123456", None),
+        ] {
             let body = format!("from={from}&text=Stop");
-            let expected = Some(("+447700900123".to_owned(), "Stop".to_owned()));
+            let expected = Some((number.map(str::to_owned), "Stop".to_owned()));
             assert_eq!(read("type=mo", &body), expected, "{from}");
             assert_eq!(read("type=dlr", &body), None);
         }

@@ -19,6 +19,25 @@ pub fn is_another_spelling(number: &str) -> bool {
     })
 }
 
+/// The number of a phone, in E.164 form, as far as its backend writes one that has its country
+/// code: with a plus, with the 00 that is dialled abroad, or bare, where it exists. Others are
+/// nobody's: in its country's own form a number may be that of somebody else in another one.
+pub fn of_phone(written: &str) -> Option<String> {
+    let written: String = written.chars().filter(|sign| !" -./\u{a0}".contains(*sign)).collect();
+    let is_bare = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let abroad = match written.strip_prefix("00") {
+        Some(rest) => format!("+{rest}"),
+        None if is_bare(&written) => return Some(format!("+{written}")).filter(|n| is_valid(n)),
+        None => written,
+    };
+    if abroad.strip_prefix('+').is_some_and(is_bare) && !is_another_spelling(&abroad) {
+        return Some(abroad);
+    }
+    let parsed = PHONE_NUMBER_UTIL.parse(&abroad, None).ok()?;
+    let is_phone = parsed.is_valid() && parsed.extension.is_none();
+    is_phone.then(|| parsed.format_as(PhoneNumberFormat::E164).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -48,7 +67,55 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_phone_is_known_by_its_country_code() {
+        let phone = Some("+447911123456".to_owned());
+        for same in [
+            "+447911123456",
+            "+44.7911/123456",
+            "447911123456",
+            "00447911123456",
+            " 447911123456",
+            "+44 7911-123 456",
+            "+44 (0)7911 123456",
+            "+4407911123456",
+            "00 44 (0) 7911 123456",
+            "\u{ff0b}\u{ff14}\u{ff14}7911123456",
+        ] {
+            assert_eq!(of_phone(same), phone, "{same}");
+        }
+        for same in ["+1234567890", "001234567890", "+1 234-567-890"] {
+            assert_eq!(of_phone(same).as_deref(), Some("+1234567890"), "as it is sold to: {same}");
+        }
+        for nobody in [
+            "",
+            "+",
+            "00",
+            "07911123456",
+            "7911123456",
+            "2025550123",
+            "1701234567",
+            "+447911123456;ext=1",
+            "+44 7911 123456 x1",
+            "ACME",
+            "12345",
+            "+12-abc",
+            "44791112345\u{ff16}",
+        ] {
+            assert_eq!(of_phone(nobody), None, "{nobody}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn whatever_is_written_it_is_a_number_or_nobody_s(written in "[+0 ]{0,3}.{0,16}") {
+            if let Some(number) = of_phone(&written) {
+                let digits = number.strip_prefix('+').unwrap();
+                prop_assert!(digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.is_empty());
+                prop_assert!(!is_another_spelling(&number));
+            }
+        }
+
         #[test]
         fn whatever_is_asked_it_answers(number in "\\+[1-9][0-9]{6,14}") {
             let _ = is_valid(&number);

@@ -68,10 +68,24 @@ fn who_wants_no_more_messages_gets_none() {
         let json = [("Content-Type", JSON)];
         http::send(world.address, "POST", "/l402/quote/plivo", &json, order(TO).as_bytes()).status
     };
-    for (from, status) in [("01701234567", 200), ("", 200), ("00491701234567", 400)] {
+    // In their countries' own form these are others' numbers, and none of +49 170 1234567.
+    for (from, status) in [
+        ("01701234567", 200),
+        ("", 200),
+        ("%2B491701234567;ext=1", 200),
+        ("1701234567", 200),
+        ("00491701234567", 400),
+    ] {
         let body = format!("From={from}&Text=STOP");
         http::send(world.address, "POST", &path, &media, body.as_bytes()).has_status(204);
         assert_eq!(sells(), status, "{from}");
+    }
+    for from in ["%2B49+(0)170+1234567", "%2B4901701234567", "49-170-1234567"] {
+        for (word, status) in [("START", 200), ("STOP", 400)] {
+            let body = format!("From={from}&Text={word}");
+            http::send(world.address, "POST", &path, &media, body.as_bytes()).has_status(204);
+            assert_eq!(sells(), status, "{from} {word}");
+        }
     }
     // What was sent by us and comes back as news is nobody's wish.
     let path = inbound_path(&world, "httpsms");

@@ -11,9 +11,10 @@ use super::tickets::{LIFETIME, attempt, settlement};
 use super::{START, Subject, at, hash};
 use crate::era::Era;
 use crate::keys::Fingerprint;
+use crate::ledger::clock::Moment;
 use crate::ledger::messages::{
     Allowed, Delivery, DeliveryState, Limit, MessageClaim, NoRoom, PerDay, PerNumber, RefusedBy,
-    RefusedNumber, ReportName, Reported, RoomQuery, Standing,
+    RefusedNumber, Report, ReportName, Reported, RoomQuery, Standing,
 };
 use crate::ledger::postgres::conformance::PostgresSubject;
 use crate::ledger::state::{
@@ -32,7 +33,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// What keeps messages too.
 pub(in crate::ledger) trait MessagesSubject: Subject {
     fn standing(&mut self, asked: &RoomQuery) -> Standing;
-    fn report(&mut self, name: ReportName, state: DeliveryState) -> Option<Reported>;
+    fn report(&mut self, report: &Report) -> Option<Reported>;
     fn delivery(&mut self, ticket: PaymentHash) -> Option<Delivery>;
     fn refuse_number(&mut self, refused: RefusedNumber);
     fn allow_numbers(&mut self, numbers: &[NumberHash], allowed: Allowed) -> bool;
@@ -79,6 +80,16 @@ fn settle(subject: &mut impl Subject, ticket: u8, outcome: Outcome) {
     subject.settle(&settlement(ticket, claim, outcome));
 }
 
+/// Said by the backend of the service that has sold it, which had another name then.
+fn report(
+    subject: &mut impl MessagesSubject,
+    ticket: u8,
+    state: DeliveryState,
+) -> Option<Reported> {
+    let services = vec!["renamed".into(), "sms".into()];
+    subject.report(&Report { name: name(ticket), state, services })
+}
+
 fn refused_for(n: u8, lasts: Duration, by: RefusedBy) -> RefusedNumber {
     RefusedNumber { number: number(n), lasts, by, key: Fingerprint::from_bytes([5; 16]) }
 }
@@ -87,7 +98,7 @@ fn full(limit: Limit, retry_after: Duration) -> NoRoom {
     NoRoom { limit, retry_after }
 }
 
-fn later(by: Duration) -> crate::ledger::clock::Moment {
+fn later(by: Duration) -> Moment {
     at(START.plus(by))
 }
 
@@ -146,7 +157,7 @@ pub(super) fn a_refused_message_is_not_counted(subject: &mut impl MessagesSubjec
     let refuses = |subject: &mut _, ticket| {
         let first = to(subject, ticket, 1, 1);
         assert_eq!(Subject::claim(subject, &first).claim, Claim::Granted, "{ticket}");
-        MessagesSubject::report(subject, name(ticket), DeliveryState::Failed);
+        report(subject, ticket, DeliveryState::Failed);
         let settlement = settlement(ticket, first.claim, Outcome::Refused);
         Subject::settle(subject, &Settlement { uncounted: first.message, ..settlement });
     };
@@ -170,7 +181,7 @@ pub(super) fn reports_of_an_earlier_try(subject: &mut impl MessagesSubject) {
     let repeats =
         |subject: &mut _, claim| Attempt { remembered: Some(DAY), ..to(subject, 1, claim, 1) };
     claim(subject, 1, 1);
-    subject.report(name(1), DeliveryState::Sent);
+    report(subject, 1, DeliveryState::Sent);
     settle(subject, 1, Outcome::Unknown);
     let again = repeats(subject, 2);
     assert_eq!(subject.claim(&again).claim, Claim::Granted);
@@ -201,6 +212,23 @@ pub(super) fn so_many_in_a_day(subject: &mut impl MessagesSubject) {
     assert_eq!(claim(subject, 3, 3), Claim::Granted, "counted before");
     subject.set_now(later(left));
     assert_eq!(claim(subject, 4, 4), Claim::Granted);
+}
+
+/// While the ledger's clock is ahead it waits, and so does who is kept waiting.
+pub(super) fn a_clock_that_is_ahead(subject: &mut impl MessagesSubject) {
+    let ahead = Duration::from_secs(1200);
+    subject.set_now(Moment { wall: START, ledger: START.plus(ahead) });
+    for ticket in 1..=2 {
+        assert_eq!(claim(subject, ticket, 1), Claim::Granted, "{ticket}");
+    }
+    let to_number = full(Limit::Number, ahead + HOUR);
+    assert_eq!(claim(subject, 3, 1), Claim::NoRoom(to_number));
+    assert_eq!(subject.standing(&room(1)).no_room, Some(to_number));
+    assert_eq!(claim(subject, 4, 2), Claim::Granted);
+    // START is at 22:13:20.
+    let in_a_day = full(Limit::Day, Duration::from_secs(3600 + 2800));
+    assert_eq!(claim(subject, 5, 3), Claim::NoRoom(in_a_day));
+    assert_eq!(subject.standing(&room(4)).no_room, Some(in_a_day));
 }
 
 /// A number that can't be reached is remembered in the very step that says so, with an end.
@@ -242,17 +270,20 @@ pub(super) fn refused_numbers(subject: &mut impl MessagesSubject) {
 /// Reports come in any order, twice, after the answer or before it, and for a time.
 pub(super) fn reports(subject: &mut impl MessagesSubject) {
     use DeliveryState::{Accepted, Delivered, Failed, Sent};
-    assert_eq!(subject.report(name(1), Sent), None, "not known yet");
+    assert_eq!(report(subject, 1, Sent), None, "not known yet");
     claim(subject, 1, 1);
     let state = |subject: &mut _| MessagesSubject::delivery(subject, hash(1)).unwrap();
     assert_eq!(state(subject), Delivery { state: Accepted, at: START });
     let says = |subject: &mut _, state| {
-        let reported = MessagesSubject::report(subject, name(1), state).unwrap();
-        assert_eq!((&*reported.service, &*reported.country), ("sms", "+44"));
+        let reported = report(subject, 1, state).unwrap();
+        assert_eq!(reported.country, "+44");
         assert_eq!(reported.ticket, hash(1));
         reported.is_news
     };
     let row = subject.row(hash(1));
+    let services = vec!["other".into()];
+    let of_another = Report { name: name(1), state: Delivered, services };
+    assert_eq!(subject.report(&of_another), None, "another backend has no word in it");
     let minute = START.plus(Duration::from_secs(60));
     subject.set_now(at(minute));
     assert!(says(subject, Failed));
@@ -264,9 +295,9 @@ pub(super) fn reports(subject: &mut impl MessagesSubject) {
     assert!(!says(subject, Failed));
     assert_eq!(state(subject).state, Delivered);
     assert_eq!(subject.row(hash(1)), row, "a report never touches the money");
-    assert_eq!((subject.report(name(2), Sent), subject.delivery(hash(2))), (None, None));
+    assert_eq!((report(subject, 2, Sent), subject.delivery(hash(2))), (None, None));
     subject.set_now(later(7 * DAY));
-    assert_eq!((subject.report(name(1), Sent), subject.delivery(hash(1))), (None, None));
+    assert_eq!((report(subject, 1, Sent), subject.delivery(hash(1))), (None, None));
     subject.prune();
     subject.set_now(at(START));
     assert_eq!(subject.delivery(hash(1)), None, "forgotten");

@@ -23,8 +23,7 @@ use crate::ledger::conformance::postgres_server::Postgres;
 use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at, wait_until};
 use crate::ledger::error::LedgerError;
 use crate::ledger::messages::{
-    Allowed, Delivery, DeliveryState, Messages as _, RefusedNumber, ReportName, Reported,
-    RoomQuery, Standing,
+    Allowed, Delivery, Messages as _, RefusedNumber, Report, Reported, RoomQuery, Standing,
 };
 use crate::ledger::state::{Attempt, Claim, ClaimId, Marks, Resolution, Row, State};
 use crate::ledger::store::{Claimed, LedgerStore as _, LedgerTerms, Settled, Settlement, Waiting};
@@ -368,8 +367,8 @@ impl MessagesSubject for PostgresSubject {
         self.runtime.block_on(self.ledger.standing(asked.clone())).unwrap()
     }
 
-    fn report(&mut self, name: ReportName, state: DeliveryState) -> Option<Reported> {
-        self.runtime.block_on(self.ledger.report(name, state)).unwrap()
+    fn report(&mut self, report: &Report) -> Option<Reported> {
+        self.runtime.block_on(self.ledger.report(report.clone())).unwrap()
     }
 
     fn delivery(&mut self, ticket: PaymentHash) -> Option<Delivery> {

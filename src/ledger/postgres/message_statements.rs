@@ -11,15 +11,15 @@ pub(super) const STANDING: &str = "
         full_.kind, full_.wait
     FROM farebox.no_room(NULL, $1, $2, $3, $4, $5) AS full_";
 
-/// A report of state $2 on the message of name $1. Two at once agree on which is news, since the
+/// A report of state $2 on the message of name $1 that was sold by one of the names $3. Two at once agree on which is news, since the
 /// second one waits for the first.
 pub(super) const REPORT: &str = "
     WITH news AS (
         UPDATE farebox.messages SET state = $2, reported = farebox.now_ms()
-        WHERE name = $1 AND state < $2 AND until > farebox.clock_ms()
+        WHERE name = $1 AND service = ANY($3) AND state < $2 AND until > farebox.clock_ms()
         RETURNING ticket)
-    SELECT ticket, service, country, EXISTS (SELECT FROM news) FROM farebox.messages
-    WHERE name = $1 AND until > farebox.clock_ms()";
+    SELECT ticket, country, EXISTS (SELECT FROM news) FROM farebox.messages
+    WHERE name = $1 AND service = ANY($3) AND until > farebox.clock_ms()";
 
 /// How far the message of the ticket $1 has come.
 pub(super) const DELIVERY: &str = "

@@ -8,7 +8,7 @@ use super::message_statements::{ALLOW_NUMBERS, DELIVERY, REFUSE_NUMBER, REPORT, 
 use super::room::{RoomValues, no_room};
 use crate::ledger::error::Reply;
 use crate::ledger::messages::{
-    Allowed, Delivery, DeliveryState, Messages, RefusedNumber, ReportName, Reported, RoomQuery,
+    Allowed, Delivery, DeliveryState, Messages, RefusedNumber, Report, Reported, RoomQuery,
     Standing,
 };
 use crate::ledger::sql::{millis, unsigned};
@@ -31,16 +31,16 @@ impl Messages for PostgresLedger {
         })
     }
 
-    fn report(&self, name: ReportName, state: DeliveryState) -> Reply<'_, Option<Reported>> {
+    fn report(&self, report: Report) -> Reply<'_, Option<Reported>> {
         Box::pin(async move {
-            let rows = self.rows(REPORT, &[&name.as_bytes().as_slice(), &state.number()]).await?;
+            let (name, state) = (report.name.as_bytes().as_slice(), report.state.number());
+            let rows = self.rows(REPORT, &[&name, &state, &report.services]).await?;
             let Some(row) = rows.first() else { return Ok(None) };
             let ticket = row.get::<_, &[u8]>(0).try_into().map_err(|_| unreadable())?;
             Ok(Some(Reported {
                 ticket: PaymentHash::from_bytes(ticket),
-                service: row.get(1),
-                country: row.get(2),
-                is_news: row.get(3),
+                country: row.get(1),
+                is_news: row.get(2),
             }))
         })
     }

@@ -12,7 +12,7 @@ use crate::ledger::clock::Moment;
 use crate::ledger::conformance::messages::MessagesSubject;
 use crate::ledger::conformance::{AccountsSubject, REPLAY, START, Subject, at};
 use crate::ledger::messages::{
-    Allowed, Delivery, DeliveryState, RefusedNumber, ReportName, Reported, RoomQuery, Standing,
+    Allowed, Delivery, RefusedNumber, Report, Reported, RoomQuery, Standing,
 };
 use crate::ledger::state::{Attempt, ClaimId, Marks, Resolution, Row, State};
 use crate::ledger::store::{Claimed, Settled, Settlement, Waiting};
@@ -180,8 +180,8 @@ impl MessagesSubject for SqliteSubject {
         self.store.standing(asked, self.now).unwrap()
     }
 
-    fn report(&mut self, name: ReportName, state: DeliveryState) -> Option<Reported> {
-        self.store.report(name, state, self.now).unwrap()
+    fn report(&mut self, report: &Report) -> Option<Reported> {
+        self.store.report(report, self.now).unwrap()
     }
 
     fn delivery(&mut self, ticket: PaymentHash) -> Option<Delivery> {

@@ -6,8 +6,8 @@ use super::store::Store;
 use crate::ledger::clock::Moment;
 use crate::ledger::limits::PRUNE_STEP;
 use crate::ledger::messages::{
-    Allowed, Delivery, DeliveryState, MessageClaim, NoRoom, PerDay, RefusedNumber, ReportName,
-    Reported, RoomQuery, Standing, day, day_is_full,
+    Allowed, Delivery, DeliveryState, MessageClaim, NoRoom, PerDay, RefusedNumber, Report,
+    ReportName, Reported, RoomQuery, Standing, day, day_is_full,
 };
 use crate::ledger::sql::{millis, signed};
 use crate::number_hash::NumberHash;
@@ -52,7 +52,7 @@ impl Store {
             }
             latest.sort_unstable_by(|one, other| other.cmp(one));
             let at = usize::try_from(limit.max.saturating_sub(1)).unwrap_or(usize::MAX);
-            let full = latest.get(at).and_then(|latest| limit.no_room(*latest, now.ledger));
+            let full = latest.get(at).and_then(|latest| limit.no_room(*latest, now));
             if full.is_some() {
                 return Ok(full);
             }
@@ -69,7 +69,7 @@ impl Store {
                 .query_row(params![one.scope, signed(day(now.ledger))], |row| row.get(0))
                 .optional()?;
             if count.unwrap_or(0) >= one.max {
-                return Ok(Some(day_is_full(now.ledger)));
+                return Ok(Some(day_is_full(now)));
             }
         }
         Ok(None)
@@ -189,10 +189,10 @@ impl Store {
     /// See `Messages::report`.
     pub(super) fn report(
         &self,
-        name: ReportName,
-        state: DeliveryState,
+        report: &Report,
         now: Moment,
     ) -> rusqlite::Result<Option<Reported>> {
+        let Report { name, state, services } = report;
         let known = self
             .connection()
             .prepare_cached(
@@ -202,15 +202,17 @@ impl Store {
             .query_row(
                 params![name.as_bytes(), state.number(), signed(now.ledger.millis())],
                 |row| {
-                    Ok(Reported {
+                    let reported = Reported {
                         ticket: PaymentHash::from_bytes(row.get(0)?),
-                        service: row.get(1)?,
                         country: row.get(2)?,
                         is_news: row.get(3)?,
-                    })
+                    };
+                    let sold_by: String = row.get(1)?;
+                    Ok(services.contains(&sold_by).then_some(reported))
                 },
             )
-            .optional()?;
+            .optional()?
+            .flatten();
         if known.as_ref().is_some_and(|known| known.is_news) {
             self.connection()
                 .prepare_cached("UPDATE messages SET state = ?2, reported = ?3 WHERE name = ?1")?

@@ -3,8 +3,7 @@
 use super::SqliteLedger;
 use crate::ledger::error::Reply;
 use crate::ledger::messages::{
-    Allowed, Delivery, DeliveryState, Messages, RefusedNumber, ReportName, Reported, RoomQuery,
-    Standing,
+    Allowed, Delivery, Messages, RefusedNumber, Report, Reported, RoomQuery, Standing,
 };
 use crate::number_hash::NumberHash;
 use crate::payment_hash::PaymentHash;
@@ -14,8 +13,8 @@ impl Messages for SqliteLedger {
         Box::pin(self.ask_lightly(move |store, batch| store.standing(&asked, batch.now)))
     }
 
-    fn report(&self, name: ReportName, state: DeliveryState) -> Reply<'_, Option<Reported>> {
-        Box::pin(self.ask_lightly(move |store, batch| store.report(name, state, batch.now)))
+    fn report(&self, report: Report) -> Reply<'_, Option<Reported>> {
+        Box::pin(self.ask_lightly(move |store, batch| store.report(&report, batch.now)))
     }
 
     fn delivery(&self, ticket: PaymentHash) -> Reply<'_, Option<Delivery>> {

@@ -112,6 +112,7 @@ BEGIN
             PERFORM pg_advisory_xact_lock(hashtextextended('farebox ' || lock_name, 0));
         END LOOP;
     END IF;
+    -- While the ledger's clock is ahead it waits for the server's, and so does what is counted by it.
     now_at := farebox.clock_ms();
     IF most IS NOT NULL THEN
         SELECT m.claimed INTO latest FROM farebox.messages AS m
@@ -120,7 +121,7 @@ BEGIN
             ORDER BY m.claimed DESC OFFSET most - 1 LIMIT 1;
         IF FOUND THEN
             kind := 1;
-            wait := latest + within_ms - now_at;
+            wait := latest + within_ms - least(now_at, farebox.now_ms());
             RETURN;
         END IF;
     END IF;
@@ -130,7 +131,7 @@ BEGIN
                 AND d.day = now_at / {day_ms} AND d.messages >= asked.most_of_day)
     THEN
         kind := 2;
-        wait := (now_at / {day_ms} + 1) * {day_ms} - now_at;
+        wait := (now_at / {day_ms} + 1) * {day_ms} - least(now_at, farebox.now_ms());
     END IF;
 END $$;
 
