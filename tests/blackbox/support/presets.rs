@@ -1,6 +1,6 @@
 //! What each preset says, and what the answers of its backend mean, by the backends' documents.
 
-use Means::{Accepted, NotSent, Refused, Unknown};
+use Means::{Accepted, NotSent, Refused, Trouble, Unknown};
 
 /// What the backend's answer comes to.
 #[derive(Clone, Copy)]
@@ -8,6 +8,8 @@ pub enum Means {
     /// Delivered, with this name for the message, if it has one.
     Accepted(Option<&'static str>),
     NotSent,
+    /// Nor will anything be, before the operator has set something right.
+    Trouble,
     Refused,
     Unknown,
 }
@@ -69,9 +71,9 @@ pub const PRESETS: [Preset; 9] = [
         answers: &[
             (202, "0: Accepted for delivery", Accepted(None)),
             (202, "3: Queued for later delivery", Unknown),
-            (403, "Authorization failed for sendsms", NotSent),
+            (403, "Authorization failed for sendsms", Trouble),
             (403, "Number(s) has/have been denied by white- and/or black-lists.", Refused),
-            (403, "Not routable. Do not try again.", NotSent),
+            (403, "Not routable. Do not try again.", Trouble),
             (400, "Empty receiver number not allowed, rejected", NotSent),
             (503, "Temporal failure, try again later.", Unknown),
         ],
@@ -84,8 +86,10 @@ pub const PRESETS: [Preset; 9] = [
         ucs2: "Body=TEXT&From=%2B15005550006&SmartEncoded=false&To=NUMBER",
         answers: &[
             (201, r#"{"sid":"SM1","status":"queued"}"#, Accepted(Some("SM1"))),
-            (400, r#"{"code":21606,"message":"not yours"}"#, NotSent),
-            (401, r#"{"code":20003}"#, NotSent),
+            (400, r#"{"code":21606,"message":"not yours"}"#, Trouble),
+            (401, r#"{"code":20003}"#, Trouble),
+            (400, r#"{"code":21408,"message":"no permission for the region"}"#, Trouble),
+            (400, r#"{"code":21612,"message":"not reachable"}"#, Refused),
             (400, r#"{"code":21610,"message":"unsubscribed recipient"}"#, Refused),
             (400, r#"{"code":21211,"message":"invalid To"}"#, Refused),
             (400, r#"{"code":21614,"message":"not a mobile number"}"#, Refused),
@@ -108,7 +112,7 @@ pub const PRESETS: [Preset; 9] = [
                 Accepted(Some("0A")),
             ),
             (200, r#"{"messages":[{"status":"2","error-text":"Missing to param"}]}"#, NotSent),
-            (200, r#"{"messages":[{"status":"4","error-text":"Bad Credentials"}]}"#, NotSent),
+            (200, r#"{"messages":[{"status":"4","error-text":"Bad Credentials"}]}"#, Trouble),
             (200, r#"{"messages":[{"status":"0","message-id":"0A"},{"status":"1"}]}"#, Unknown),
             (200, r#"{"messages":[{"status":"7","error-text":"Number barred"}]}"#, Refused),
             (200, r#"{"messages":[{"status":"33"}]}"#, Refused),
@@ -142,13 +146,13 @@ pub const PRESETS: [Preset; 9] = [
         answers: &[
             (200, r#"Success "0703-a""#, Accepted(Some("0703-a"))),
             (400, r#"Error "Mandatory argument [to] is not found.""#, NotSent),
-            (403, r#"Error "Authentication failure for username:u""#, NotSent),
+            (403, r#"Error "Authentication failure for username:u""#, Trouble),
             (
                 400,
                 r#"Error "Authorization failed for user [u] (Setting dlr method not authorized).""#,
-                NotSent,
+                Trouble,
             ),
-            (412, r#"Error "No route found""#, NotSent),
+            (412, r#"Error "No route found""#, Trouble),
             (500, r#"Error "Cannot send submit_sm, check SMPPClientManagerPB log file""#, Unknown),
             (200, "Error", Unknown),
         ],
@@ -165,8 +169,8 @@ pub const PRESETS: [Preset; 9] = [
                 r#"{"data":[{"status":"OK","error":"0","smslog_id":"30"}],"error_string":null}"#,
                 Accepted(Some("30")),
             ),
-            (200, r#"{"status":"ERR","error":"103"}"#, NotSent),
-            (200, r#"{"data":[{"status":"ERR","error":"103"}]}"#, NotSent),
+            (200, r#"{"status":"ERR","error":"103"}"#, Trouble),
+            (200, r#"{"data":[{"status":"ERR","error":"103"}]}"#, Trouble),
             (200, r#"{"data":[{"status":"OK"},{"status":"ERR"}]}"#, Unknown),
             (200, "<html>", Unknown),
         ],
@@ -183,7 +187,7 @@ pub const PRESETS: [Preset; 9] = [
             (202, r#"{"id":"abc","state":"Pending"}"#, Accepted(Some("abc"))),
             (409, r#"{"message":"message already exists"}"#, Accepted(None)),
             (400, r#"{"message":"invalid phone number"}"#, NotSent),
-            (401, "", NotSent),
+            (401, "", Trouble),
         ],
     },
     Preset {
@@ -195,8 +199,8 @@ pub const PRESETS: [Preset; 9] = [
         answers: &[
             (201, r#"{"data":{"success":true,"smsBatchId":"b1"}}"#, Accepted(Some("b1"))),
             (200, r#"{"data":{"success":true}}"#, Accepted(None)),
-            (400, r#"{"message":"device is not enabled"}"#, NotSent),
-            (429, r#"{"message":"limit reached"}"#, NotSent),
+            (400, r#"{"message":"device is not enabled"}"#, Trouble),
+            (429, r#"{"message":"limit reached"}"#, Trouble),
             (400, r#"{"success":false,"error":"Failed to send SMS"}"#, Unknown),
         ],
     },
@@ -208,7 +212,7 @@ pub const PRESETS: [Preset; 9] = [
         ucs2: r#"{"content":"TEXT","from":"+15005550","request_id":"REFERENCE","to":"NUMBER"}"#,
         answers: &[
             (200, r#"{"data":{"id":"m1","status":"pending"}}"#, Accepted(Some("m1"))),
-            (402, r#"{"message":"you have exhausted your plan"}"#, NotSent),
+            (402, r#"{"message":"you have exhausted your plan"}"#, Trouble),
             (422, r#"{"message":"validation errors"}"#, NotSent),
         ],
     },
