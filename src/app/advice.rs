@@ -5,8 +5,10 @@ use std::path::Path;
 use super::log;
 use crate::config::Config;
 use crate::order::keywords;
+use crate::order::{Order, Unfit};
 use crate::record::log_filter::LogFilter;
 use crate::service::Offer;
+use crate::service::price::Unpriced;
 use crate::sms::gsm7;
 
 /// Each with the part of the config that it is about.
@@ -32,24 +34,59 @@ pub fn advice(config: &Config) -> Vec<(String, String)> {
         all.push((format!("service {}", service.name), what.to_owned()));
     }
     for service in &config.services {
-        let sms = service.offer.as_ref().and_then(|offer| offer.sms.as_ref());
-        if sms.is_some_and(|sms| !gsm7::outside(&sms.suffix, 1).is_empty()) {
-            let what = "`sms.suffix` isn't in the GSM 7-bit alphabet, so that every message is \
-                        sent in UCS-2, of which 70 characters fit into a segment";
-            all.push((format!("service {}", service.name), what.to_owned()));
-        }
-        let offer = service.offer.as_ref();
-        for what in offer.map(Offer::price_warnings).unwrap_or_default() {
-            all.push((format!("service {}", service.name), what));
-        }
-        let rules = service.offer.as_ref().and_then(|offer| offer.rules.schema.as_ref());
-        for unknown in rules.map(|schema| keywords::unknown(schema.source())).unwrap_or_default() {
-            let what = format!(
-                "`input`: {} is no keyword of JSON Schema, and changes nothing",
-                unknown.pointer
-            );
-            all.push((format!("service {}", service.name), what));
-        }
+        let Some(offer) = &service.offer else { continue };
+        all.extend(
+            of_offer(offer).into_iter().map(|what| (format!("service {}", service.name), what)),
+        );
+    }
+    all
+}
+
+/// Of what is for sale.
+fn of_offer(offer: &Offer) -> Vec<String> {
+    let mut all = Vec::new();
+    if offer.sms.as_ref().is_some_and(|sms| !gsm7::outside(&sms.suffix, 1).is_empty()) {
+        let what = "`sms.suffix` isn't in the GSM 7-bit alphabet, so that every message is sent in \
+                    UCS-2, of which 70 characters fit into a segment";
+        all.push(what.to_owned());
+    }
+    all.extend(of_numbers(offer));
+    all.extend(offer.price_warnings());
+    if let Some(example) = &offer.example
+        && let Err(unfit) = offer.order_of(example).and_then(|order| is_sold(offer, &order))
+    {
+        all.push(format!(
+            "the example that pages show isn't sold ({unfit}): write an `example` that is"
+        ));
+    }
+    let schema = offer.rules.schema.as_ref();
+    for unknown in schema.map(|schema| keywords::unknown(schema.source())).unwrap_or_default() {
+        let pointer = unknown.pointer;
+        all.push(format!("`input`: {pointer} is no keyword of JSON Schema, and changes nothing"));
+    }
+    all
+}
+
+fn is_sold(offer: &Offer, order: &Order) -> Result<(), Unfit> {
+    match offer.price(order) {
+        Err(Unpriced::Unfit(unfit)) => Err(unfit),
+        Err(Unpriced::NoRate) | Ok(_) => Ok(()),
+    }
+}
+
+/// Of the limits on numbers.
+fn of_numbers(offer: &Offer) -> Vec<String> {
+    let mut all = Vec::new();
+    let Some(numbers) = &offer.numbers else { return all };
+    let of_all = numbers.per_day_of_all.unwrap_or(u64::MAX);
+    for (prefix, _) in numbers.per_day_to.iter().filter(|(_, most)| *most > of_all) {
+        all.push(format!("`sms.per_day`: {prefix} has more than `all`, and never gets as many"));
+    }
+    let is_strict = offer.sms.as_ref().is_some_and(|sms| sms.strict);
+    if !is_strict && (numbers.per_number.is_some() || offer.deny.is_some()) {
+        let what = "without `sms.strict` some phones have several numbers, such as those of Mexico \
+                    with +52 1: `per_number` and `deny` take them for several phones";
+        all.push(what.to_owned());
     }
     all
 }

@@ -100,6 +100,19 @@ impl Reporter<'_> {
         ConfigError { path: self.path.to_owned(), line: None, what: what.into(), may_pass: false }
     }
 
+    /// An error about a key that isn't one of those that are known, with the most similar of them.
+    pub(super) fn unknown_key(
+        &self,
+        key: &Spanned<String>,
+        known: &[&str],
+        what: &str,
+    ) -> ConfigError {
+        let name = key.get_ref();
+        let hint = most_similar(name, known.iter().copied());
+        let hint = hint.map(|hint| format!("; did you mean `{hint}`?")).unwrap_or_default();
+        self.at(key.span(), format!("`{name}`: {what}{hint}"))
+    }
+
     /// The TOML reader's error, with the key whose value it is about, or with a suggestion for a
     /// mistyped one. Its own display would print the line, and so perhaps a secret.
     pub(super) fn toml(&self, error: &toml::de::Error) -> ConfigError {
@@ -108,14 +121,18 @@ impl Reporter<'_> {
             Some(suggestion) => suggesting(&what, &suggestion),
             None => in_plain_words(what),
         };
-        match error.span() {
-            Some(span) => {
-                let names_its_key = ["unknown field", "missing field", "duplicate"];
-                let key = key_at(self.text, &span);
-                let key = key.filter(|_| !names_its_key.iter().any(|word| what.contains(word)));
-                self.at(span, key.map_or(what.clone(), |key| format!("`{key}`: {what}")))
-            }
-            None => self.whole(what),
+        let Some(span) = error.span() else { return self.whole(what) };
+        let Some(key) = key_at(self.text, &span) else { return self.at(span, what) };
+        if let Some(missing) = what.strip_prefix("missing field `") {
+            let missing = missing.trim_end_matches('`');
+            return self.at(span, missing_key(&key, missing));
+        }
+        if key == "service" && what.contains("a table") {
+            return self.at(span, "write `[[service]]`, in double brackets: there may be several");
+        }
+        match what.contains("unknown field") || what.contains("duplicate") {
+            true => self.at(span, what),
+            false => self.at(span, format!("`{key}`: {what}")),
         }
     }
 }
@@ -161,17 +178,50 @@ fn innermost(table: &DeTable<'_>, place: &Range<usize>) -> Option<(usize, Vec<St
     found.min_by_key(|(length, _)| *length)
 }
 
+/// What a table lacks, and what that may be where there are a few.
+fn missing_key(table: &str, key: &str) -> String {
+    let words = match (table, key) {
+        ("service", "ticket") => {
+            ": \"single-use\" (a payment for each request), \"pass\" (for several) or \"free\""
+        }
+        ("service", "name") => ", such as `name = \"send-sms\"`",
+        ("service", "method") => ", such as `method = \"POST\"`",
+        ("service", "path") => ", such as `path = \"/send-sms\"`",
+        ("sms", "to") => ": the member of `input` that has the number",
+        ("sms", "text") => ": the member of `input` that has the text",
+        ("price", "table") => ": the CSV file with the prices, such as \"prices.csv\"",
+        _ => "",
+    };
+    let table = if table == "service" { "this [[service]]" } else { &format!("`{table}`") };
+    format!("{table} lacks `{key}`{words}")
+}
+
 /// Without the names of Rust's types.
 fn in_plain_words(what: String) -> String {
     let types = ["u8", "u16", "u32", "u64", "usize", "i32", "i64"];
+    let what = what
+        .replace("invalid type: sequence", "invalid type: a list")
+        .replace("invalid type: map", "invalid type: a table")
+        .replace("invalid type: boolean ", "invalid type: ");
     match what.rsplit_once("expected ") {
         Some((before, kind)) if types.contains(&kind) => {
             format!("{before}expected a whole number")
         }
         Some((before, "a string")) => format!("{before}expected a text in quotes"),
         Some((before, "a boolean")) => format!("{before}expected true or false"),
+        Some((before, "a sequence")) => format!("{before}expected a list, such as [ .. ]"),
+        Some((before, kind)) if kind == "a map" || kind.starts_with("struct ") => {
+            format!("{before}expected a table, such as {{ key = .. }}")
+        }
         _ => what,
     }
+}
+
+/// Why a regular expression is none, in a line.
+pub(super) fn pattern_fault(error: &regex::Error) -> String {
+    let said = error.to_string();
+    let last = said.lines().last().unwrap_or_default();
+    format!("not a regular expression: {}", last.strip_prefix("error: ").unwrap_or(last))
 }
 
 /// serde repeats a text or a number that stands where something else belongs. It may be a secret.
@@ -209,7 +259,15 @@ fn suggestion(message: &str) -> Option<String> {
     }
     let mut words = message.split('`').skip(1).step_by(2);
     let unknown = words.next()?;
-    words
+    most_similar(unknown, words)
+}
+
+/// What may have been meant, if it is similar enough.
+pub(super) fn most_similar<'k>(
+    unknown: &str,
+    known: impl Iterator<Item = &'k str>,
+) -> Option<String> {
+    known
         .map(|known| (strsim::jaro_winkler(unknown, known), known))
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))

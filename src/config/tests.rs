@@ -95,7 +95,7 @@ fn a_value_of_another_kind_is_named_by_its_key_and_line() {
             "price_sat = 100",
             "price_sat = 100\nsms = { to = \"a\", text = \"b\", per_day = { all = \"x\" } }",
             18,
-            "`sms.per_day`: a number such as 10000".to_owned(),
+            "`sms.per_day`: expected a number such as 10000".to_owned(),
         ),
         // A number may be a secret, too.
         (
@@ -201,7 +201,7 @@ fn secrets_come_from_files_or_the_environment_and_never_into_a_message() {
     let said = fault(&format!("{SMALLEST}\n[tickets]\nmaster_secret = \"deadbeefsecret\"\n"));
     assert!(said.contains("never written into the config") && !said.contains("deadbeef"), "{said}");
     for (line, belongs) in [
-        ("upstream_headers = \"Bearer deadbeefsecret\"", "expected a map"),
+        ("upstream_headers = \"Bearer deadbeefsecret\"", "expected a table"),
         (
             "upstream_headers = { A = { file = \"deadbeefsecretdeadbeefsecret012345AB\" } }",
             "a file",
@@ -324,7 +324,7 @@ fn what_is_demanded_of_text_messages_is_checked() {
         (&format!("{members}, suffix = \"’\", encoding = \"gsm7\""), "isn't in that alphabet"),
         (&format!("{members}, suffix = \"{}\"", "a".repeat(160)), "lets no text pass"),
         (&format!("{members}, refuse = [\"\"]"), "lets no text pass"),
-        (&format!("{members}, refuse = [\"(\"]"), "`sms.refuse`: regex parse error"),
+        (&format!("{members}, refuse = [\"(\"]"), "`sms.refuse`: `(` is not a regular"),
         (&format!("{members}, max_segments = 11"), "between 1 and 10"),
         (&format!("{members}, encoding = \"ucs2\""), "unknown variant `ucs2`, expected `gsm7`"),
     ] {

@@ -44,18 +44,21 @@ impl Listed for PriceTable {
             let line = Some(text.lines().count() as u64);
             return Err(ListFault { line, what: what.to_owned() });
         }
-        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text.as_bytes());
-        let header = reader.headers().map_err(|error| fault_of(&error))?;
+        let mut reader = ReaderBuilder::new();
+        let reader = reader.trim(Trim::All).comment(Some(b'#'));
+        let mut reader = reader.from_reader(text.as_bytes());
+        let header = reader.headers().map_err(|error| fault_of(text, &error))?;
         let header: Vec<&str> = header.iter().collect();
         if !matches!(header.as_slice(), ["prefix", "price"] | ["prefix", "price", "cost"]) {
-            let what = "the first line should be `prefix,price` or `prefix,price,cost`".to_owned();
-            return Err(ListFault { line: Some(1), what });
+            let what =
+                "the first line should be `prefix,price` or `prefix,price,cost`, with commas";
+            let line = line_of(text, Some(&csv::Position::new()));
+            return Err(ListFault { line: line.or(Some(1)), what: what.to_owned() });
         }
         let (mut by_prefix, mut ends) = (HashMap::new(), None);
         for record in reader.records() {
-            let record = record.map_err(|error| fault_of(&error))?;
-            let line = record.position().map(csv::Position::line);
-            let fault = |what: String| ListFault { line, what };
+            let record = record.map_err(|error| fault_of(text, &error))?;
+            let fault = |what: String| ListFault { line: line_of(text, record.position()), what };
             let row = row(&record).map_err(fault)?;
             match by_prefix.entry(row.prefix) {
                 Entry::Occupied(_) => return Err(fault(format!("{} stands twice", row.prefix))),
@@ -124,15 +127,28 @@ fn row(record: &StringRecord) -> Result<PrefixPrice, String> {
     Ok(PrefixPrice { prefix, price, cost })
 }
 
-fn fault_of(error: &csv::Error) -> ListFault {
-    let (line, what) = match error.kind() {
-        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => (
-            pos.as_ref().map(csv::Position::line),
-            format!("it has {len} fields, and the first line has {expected_len}"),
+fn fault_of(text: &str, error: &csv::Error) -> ListFault {
+    let what = match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!(
+            "it has {len} value(s), and the first line names {expected_len}: they are separated by \
+             commas, and a number has a point and no comma in it"
         ),
-        _ => (error.position().map(csv::Position::line), error.to_string()),
+        _ => error.to_string(),
     };
-    ListFault { line, what }
+    ListFault { line: line_of(text, error.position()), what }
+}
+
+/// The line, from 1, of the record that is read from `at` on: blank lines and remarks may come
+/// before it, and the reader counts not all line ends.
+fn line_of(text: &str, at: Option<&csv::Position>) -> Option<u64> {
+    let mut at = usize::try_from(at?.byte()).ok()?;
+    while let Some(rest) = text.get(at..).filter(|rest| rest.starts_with(['\r', '\n', '#'])) {
+        at += 1 + if rest.starts_with('#') { rest.find('\n')? } else { 0 };
+    }
+    let before = text.get(..at)?;
+    // Both at once are one end.
+    let ends = before.matches('\r').count() + before.matches('\n').count();
+    Some((ends - before.matches("\r\n").count()) as u64 + 1)
 }
 
 #[cfg(test)]
@@ -179,6 +195,17 @@ mod tests {
         assert_eq!(line("prefix,price\n\n+1,10\n1,10\n"), Some(4), "no plus");
         assert_eq!(line("prefix,price\n+1,10\n+01,10\n"), Some(3));
         assert_eq!(line("prefix,price\n+1,10,3\n"), Some(2), "a field too many");
+        assert_eq!(line("# mine\r\n\r\nprefix;price\r\n+1;10\r\n"), Some(3));
+        for end in ["\n", "\r\n"] {
+            let table = ["prefix,price", "", "# dear", "+1,10", "", "", "49,20", "+33,1,5", ""];
+            for (fault, kept) in [(7, 9), (8, 6)] {
+                let mut table = table;
+                if kept == 6 {
+                    table[6] = "+49,20";
+                }
+                assert_eq!(line(&table.join(end)), Some(fault), "{end:?}");
+            }
+        }
         assert_eq!(line("prefix,price\n+1,10\n+49,1.5e3\n"), Some(3));
         assert_eq!(line("prefix,price\n+1,-10\n"), Some(2));
         assert_eq!(fault("prefix,price\n+1,10\n+1,20\n"), (Some(3), "+1 stands twice".to_owned()));

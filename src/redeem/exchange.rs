@@ -49,12 +49,14 @@ pub(super) struct Exchange {
     pub(super) answer: Option<StoredAnswer>,
     pub(super) refusal: Option<UpstreamRefusal>,
     pub(super) overflow: Option<Overflow>,
+    /// What the upstream said, as far as it could be read.
+    pub(super) said: Option<Bytes>,
 }
 
 impl Exchange {
     /// Without an answer.
     pub(super) fn nothing(outcome: Outcome) -> Self {
-        Self { outcome, status: None, answer: None, refusal: None, overflow: None }
+        Self { outcome, status: None, answer: None, refusal: None, overflow: None, said: None }
     }
 }
 
@@ -131,7 +133,8 @@ impl Asker<'_> {
             rules.of(head.status, &head.headers, body.as_deref())
         };
         let outcome = self.note(outcome, head.status, &head.headers, body.as_deref());
-        let done = Exchange { status: Some(head.status), ..Exchange::nothing(outcome) };
+        let said = body.clone().filter(|_| !is_coded);
+        let done = Exchange { status: Some(head.status), said, ..Exchange::nothing(outcome) };
         match outcome {
             Outcome::Delivered => match &service.mapping {
                 Some(mapping) => {

@@ -109,7 +109,7 @@ async fn uncounted(
         Ok(Reply::StatusOnly(line)) => asker.judge_status(&line),
         Err(outcome) => Exchange::nothing(outcome),
     };
-    let Exchange { outcome, status, answer, refusal, overflow } = done;
+    let Exchange { outcome, status, answer, refusal, overflow, .. } = done;
     if outcome == Outcome::Unknown {
         let (stop, pass) = (&service.upstream.sale_stop, pass.ticket().payment_hash);
         stop.parked(pass, status, Instant::now());

@@ -135,7 +135,7 @@ impl Runner {
         let asking = asker.ask_until_known(request, send_by, maybe_delivered, attempt.remembered);
         // Should it panic, the ticket is parked instead of being claimed for ever.
         let done = catch_panic(pin!(asking)).await;
-        let Exchange { outcome, status, answer, refusal, overflow: more } =
+        let Exchange { outcome, status, answer, refusal, overflow: more, .. } =
             done.unwrap_or_else(|| Exchange::nothing(Outcome::Unknown));
         let upstream = started.elapsed();
 

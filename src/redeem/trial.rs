@@ -23,7 +23,7 @@ pub struct Trial {
     pub outcome: Outcome,
     /// The upstream's status, if it answered.
     pub status: Option<StatusCode>,
-    /// Its words, without secrets.
+    /// Its own words, without secrets.
     pub words: Option<String>,
 }
 
@@ -53,9 +53,8 @@ pub async fn send_once(
         Ok(Reply::StatusOnly(line)) => asker.judge_status(&line),
         Err(outcome) => Exchange::nothing(outcome),
     };
-    let Exchange { outcome, status, answer, refusal, .. } = done;
+    let Exchange { outcome, status, said, .. } = done;
     let mut secrets = order.private_texts();
     secrets.extend(service.upstream.secrets.iter().cloned());
-    let said = answer.and_then(|answer| redact(&answer.body?, &secrets));
-    Some(Trial { outcome, status, words: said.or(refusal.and_then(|refusal| refusal.words)) })
+    Some(Trial { outcome, status, words: said.and_then(|said| redact(&said, &secrets)) })
 }

@@ -161,19 +161,30 @@ impl PrefixPricing {
             .rows()
             .filter(|row| self.tariff.price_of(row, 1, rate).is_ok_and(|price| is_dear(&price)));
         let dear: Vec<String> = dear.map(|row| row.prefix.to_string()).collect();
-        let mut all = Vec::new();
+        let (mut all, file) = (Vec::new(), self.list.path().display());
+        let is_too_dear = |row: &&PrefixPrice| {
+            matches!(self.tariff.price_of(row, 1, rate), Err(NotPriced::TooMuch(_)))
+        };
+        let unsold: Vec<String> =
+            table.rows().filter(is_too_dear).map(|row| row.prefix.to_string()).collect();
+        if !unsold.is_empty() {
+            let which = some_of(unsold);
+            all.push(format!(
+                "{file}: nothing is sold to {which}, which costs more than `price.maximum_sat`"
+            ));
+        }
         if !under_cost.is_empty() {
             let which = some_of(under_cost);
             all.push(format!(
-                "`price.table`: the price is below the cost for {which}: whoever gets a share of \
-                 what you pay there may buy messages to earn from you"
+                "{file}: the price is below the cost for {which}: whoever gets a share of what you \
+                 pay there may buy messages to earn from you; raise it, or leave the line out"
             ));
         }
         if !dear.is_empty() {
             let which = some_of(dear);
             all.push(format!(
-                "`price.table`: more than {USUAL_MAX_SAT} sat for {which}, which common clients \
-                 don't pay by themselves"
+                "{file}: more than {USUAL_MAX_SAT} sat for {which}, which common clients don't pay \
+                 by themselves"
             ));
         }
         all

@@ -111,7 +111,8 @@ mod tests {
         fn whatever_is_written_it_is_a_number_or_nobody_s(written in "[+0 ]{0,3}.{0,16}") {
             if let Some(number) = of_phone(&written) {
                 let digits = number.strip_prefix('+').unwrap();
-                prop_assert!(digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.is_empty());
+                let is_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+                prop_assert!(is_digits && !digits.is_empty());
                 prop_assert!(!is_another_spelling(&number));
             }
         }

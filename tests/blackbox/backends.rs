@@ -92,6 +92,25 @@ fn check(
     assert_eq!(world.upstream.count(), before + 1, "{case}");
 }
 
+/// Before anybody buys: in the backend's own words.
+#[test]
+fn its_operator_reads_the_backend_s_own_words() {
+    let world = world();
+    let file = world.folder.path().join("order.json");
+    std::fs::write(&file, order(TO, GSM7.text)).unwrap();
+    let command = "check --config farebox.toml --send order.json --service";
+    let send = |name: &str| world.farebox(&format!("{command} {name}")).1;
+    for (preset, status, answer, said) in [
+        ("twilio", 201, r#"{"sid":"SM1"}"#, r#"201 Created: {"sid":"SM1"}, which counts as del"#),
+        ("kannel", 202, "3: Queued", "202 Accepted: 3: Queued, of which nobody knows"),
+        ("twilio", 400, r#"{"code":21610}"#, r#"{"code":21610}, which counts as refused"#),
+    ] {
+        world.upstream.behave(Behaviour::status(status, answer));
+        let told = send(preset);
+        assert!(told.contains(said), "{told}");
+    }
+}
+
 /// What is the operator's to set right closes the sale after three buyers, and nothing else that
 /// wasn't sent does.
 #[test]

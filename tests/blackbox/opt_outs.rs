@@ -61,6 +61,27 @@ fn who_wants_no_more_messages_gets_none() {
         says(&world, "START");
         assert_eq!(sells(&world), 200, "{preset}");
     }
+    // What was sent by us and comes back as news is nobody's wish.
+    let path = inbound_path(&world, "httpsms");
+    let body =
+        r#"{"type":"message.phone.sent","data":{"contact":"+491701234567","content":"STOP"}}"#;
+    http::send(world.address, "POST", &path, &[("Content-Type", JSON)], body.as_bytes());
+    let quoted = http::send(
+        world.address,
+        "POST",
+        "/l402/quote/httpsms",
+        &[("Content-Type", JSON)],
+        order(TO).as_bytes(),
+    );
+    quoted.has_status(200);
+    assert!(!world.gate.output().contains("491701234567"));
+}
+
+/// Whoever writes STOP opts out by no number but its own.
+#[test]
+fn a_number_is_known_by_its_country_code() {
+    let play = Play::new();
+    let world = World::with(options(&play));
     // As it is dialled from abroad; and one that nobody can call from there is nobody's.
     let path = inbound_path(&world, "plivo");
     let media = [("Content-Type", FORM)];
@@ -87,20 +108,6 @@ fn who_wants_no_more_messages_gets_none() {
             assert_eq!(sells(), status, "{from} {word}");
         }
     }
-    // What was sent by us and comes back as news is nobody's wish.
-    let path = inbound_path(&world, "httpsms");
-    let body =
-        r#"{"type":"message.phone.sent","data":{"contact":"+491701234567","content":"STOP"}}"#;
-    http::send(world.address, "POST", &path, &[("Content-Type", JSON)], body.as_bytes());
-    let quoted = http::send(
-        world.address,
-        "POST",
-        "/l402/quote/httpsms",
-        &[("Content-Type", JSON)],
-        order(TO).as_bytes(),
-    );
-    quoted.has_status(200);
-    assert!(!world.gate.output().contains("491701234567"));
 }
 
 #[test]

@@ -155,7 +155,10 @@ fn a_backend_that_refuses_is_found_before_the_first_buyer() {
     assert!(asked.header("farebox-reference").is_some());
     for (behaviour, words) in [
         (Behaviour::status(403, "bad token hunter2"), "answered 403 Forbidden: bad token"),
-        (Behaviour::status(500, "oops"), "each ticket would be parked"),
+        (
+            Behaviour::status(500, "oops"),
+            "500 Internal Server Error: oops, of which nobody knows what it means",
+        ),
         (Behaviour::CloseAfterReading, "gave no answer"),
     ] {
         world.upstream.behave(behaviour);

@@ -245,10 +245,40 @@ fn check_tells_of_the_list_and_of_the_rate() {
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
+    std::fs::write(priced.world.folder.path().join("order.json"), order("+33612345678", "x"))
+        .unwrap();
+    let send = "check --config farebox.toml --service world --send order.json";
+    let (status, said) = priced.world.farebox(send);
+    let what = "order.json: `to` has to be a number in a country or network that is sold here";
+    assert!(!status.success() && said.contains(what), "{said}");
+    assert_eq!(priced.world.upstream.count(), 0);
+    what_never_happens_is_noted(&priced.world);
     source.behave(Behaviour::status(200, "{}"));
     let (_, said) = priced.world.farebox("check --config farebox.toml");
     assert!(said.contains("FAILED   rate: the answer has no number at `/data/amount`"), "{said}");
     a_mistaken_line_is_named(&priced.world);
+}
+
+fn what_never_happens_is_noted(world: &World) {
+    let limits = "suffix = \" +x\", per_number = \"3/1h\", per_day = { all = 9, \"+49\" = 10 }";
+    for (old, new, said) in [
+        (
+            "currency = \"USD\" }",
+            "currency = \"USD\", maximum_sat = 1000 }",
+            "nothing is sold to +1809, which costs more than",
+        ),
+        (
+            "path = \"/world\"",
+            "path = \"/world\"\nexample = { to = \"+33612345678\", text = \"x\" }",
+            "the example that pages show isn't sold (`to` has to be a number in a country",
+        ),
+        ("suffix = \" +x\"", limits, "+49 has more than `all`"),
+        ("suffix = \" +x\"", limits, "without `sms.strict` some phones have several numbers"),
+    ] {
+        world.write_config("odd.toml", &[(old, new)]);
+        let (_, output) = world.farebox("check --config odd.toml");
+        assert!(output.contains("note     service world: ") && output.contains(said), "{output}");
+    }
 }
 
 fn a_mistaken_line_is_named(world: &World) {

@@ -223,8 +223,8 @@ fn nobody_else_buys_for_a_number_that_gets_no_messages() {
     assert_eq!(gate.sent_to(), [FIRST, SECOND, THIRD]);
 }
 
-/// Promises 3 and 5: what is refused to everybody says nothing of an order: it isn't sold on, and who
-/// paid keeps the order.
+/// Promises 3 and 5: what is refused to everybody says nothing of an order: it isn't sold on, and
+/// who paid keeps the order.
 #[test]
 fn what_is_refused_to_everybody_is_no_order_s_fault() {
     let gate = Gate::new();

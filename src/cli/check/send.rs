@@ -15,6 +15,7 @@ use crate::order::{Order, Takes};
 use crate::outcome::Outcome;
 use crate::record::metrics::Metrics;
 use crate::redeem::trial::{self, Trial};
+use crate::service::price::Unpriced;
 use crate::service::{Offer, Service};
 use crate::tls;
 use crate::upstream::Upstream;
@@ -119,5 +120,9 @@ fn order(offer: &Offer, file: &Path) -> Result<Order, String> {
     } else {
         offer.order(content_type, None, bytes.into())
     };
-    made.map_err(|unfit| fault(&unfit))
+    let order = made.map_err(|unfit| fault(&unfit))?;
+    match offer.price(&order) {
+        Err(Unpriced::Unfit(unfit)) => Err(fault(&unfit)),
+        Err(Unpriced::NoRate) | Ok(_) => Ok(order),
+    }
 }

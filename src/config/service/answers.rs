@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::answer_words::{Alternatives, PredicateWords, StatusWord};
 use super::written::Written;
-use crate::config::error::{ConfigError, Reporter};
+use crate::config::error::{ConfigError, Reporter, pattern_fault};
 use crate::upstream::outcome_rules::{JsonCondition, OutcomeRules, Predicate};
 
 /// What a service says that its upstream's answers mean.
@@ -53,7 +53,8 @@ pub(super) fn predicate(
     }
     let pattern = |text: &Spanned<String>| {
         Regex::new(text.get_ref()).map_err(|error| {
-            report.at(text.span(), format!("`{key}`: not a regular expression: {error}"))
+            let (pattern, why) = (text.get_ref(), pattern_fault(&error));
+            report.at(text.span(), format!("`{key}`: `{pattern}` is {why}"))
         })
     };
     let header = |(name, value): (&Spanned<String>, &Spanned<String>)| {

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::answers::any_of;
 use super::mapping::{self, Parts, Said};
-use super::mapping_words::BackendWords;
+use super::mapping_words::{BackendWords, Given, OF_MAPPING, OF_SECTION};
 use super::naming::{self, Naming};
 use super::placeholders::Credentials;
 use super::preset::{self, Preset};
@@ -83,6 +83,7 @@ pub(super) fn backend(
         return Err(fault("has {report} in it, which stands in a preset's `[reports]`"));
     }
     let base = address(report, written, &preset)?;
+    refuse_path_twice(report, written, &base, &path)?;
     let below = |path: &str| format!("{}{path}", base.path().trim_end_matches('/'));
     let mut naming = naming(report, written, &preset, &template, &credentials)?;
     if let Some(lookup) = &mut naming.lookup {
@@ -213,27 +214,22 @@ fn credentials(
     let mut credentials = Credentials::new();
     for (name, value) in &words.credentials {
         let key = name.get_ref();
-        let fault = |what: &str| report.at(name.span(), format!("`backend.{key}`: {what}"));
-        if !has_preset && !words.mapping.mentions(key) {
-            return Err(fault(&format!(
-                "no key of [service.backend], and no credential, since {{{key}}} stands nowhere"
-            )));
-        }
         let mut known = asked.credentials.iter().chain(&asked.secrets).chain(&asked.optional);
-        if has_preset && !known.any(|known| known == key) {
-            let known = asked.credentials.iter().chain(&asked.secrets).chain(&asked.optional);
-            let known: Vec<&str> = known.map(String::as_str).collect();
-            return Err(fault(&format!(
-                "no key of a mapping, and nothing that the preset asks for, which is {}",
-                known.join(", ")
-            )));
+        let is_known =
+            if has_preset { known.any(|known| known == key) } else { words.mapping.mentions(key) };
+        if !is_known {
+            return Err(no_credential(report, preset, has_preset, name));
         }
+        let fault = |what: &str| report.at(name.span(), format!("`backend.{key}`: {what}"));
         let value = match value {
-            Value::Plain(_) if asked.secrets.contains(key) => {
+            Given::Other(_) => {
+                return Err(fault("expected a text, { file = \"...\" } or { env = \"NAME\" }"));
+            }
+            Given::Value(Value::Plain(_)) if asked.secrets.contains(key) => {
                 return Err(fault("a secret is { file = \"...\" } or { env = \"NAME\" }"));
             }
-            Value::Plain(text) => Zeroizing::new(text.clone()),
-            Value::Secret(source) => {
+            Given::Value(Value::Plain(text)) => Zeroizing::new(text.clone()),
+            Given::Value(Value::Secret(source)) => {
                 source.read(folder).map_err(|error| fault(&error.to_string()).by(&error))?
             }
         };
@@ -249,6 +245,37 @@ fn credentials(
         credentials.entry(name.clone()).or_insert(None);
     }
     Ok(credentials)
+}
+
+/// A key that is none of a mapping's, and names nothing that is asked for.
+fn no_credential(
+    report: &Reporter<'_>,
+    preset: &Preset,
+    has_preset: bool,
+    key: &Spanned<String>,
+) -> ConfigError {
+    let (name, asked) = (key.get_ref(), &preset.words);
+    if preset.words.mapping.mentions(name) {
+        let file = preset.path.display();
+        let what = format!(
+            "`backend.{name}`: {{{name}}} stands in {file}, which has to list it in its \
+             `credentials`, or in `secrets`"
+        );
+        return report.at(key.span(), what);
+    }
+    let asked = asked.credentials.iter().chain(&asked.secrets).chain(&asked.optional);
+    let asked: Vec<&str> = asked.map(String::as_str).collect();
+    let known: Vec<&str> = OF_SECTION.iter().chain(&OF_MAPPING).chain(&asked).copied().collect();
+    let what = match has_preset {
+        true => format!(
+            "no key of [service.backend], and nothing that the preset asks for, which is {}",
+            asked.join(", ")
+        ),
+        false => format!(
+            "no key of [service.backend], and no credential, since {{{name}}} stands nowhere"
+        ),
+    };
+    report.unknown_key(key, &known, &what)
 }
 
 /// Else every message would go to one number, or say the same.
@@ -312,6 +339,24 @@ fn account_check(
     }
     let found = any_of(report, "account.found", words.found.as_ref())?;
     Ok(Some(AccountCheck { path: whole, found }))
+}
+
+/// That address ends in no path that a mapping adds.
+fn refuse_path_twice(
+    report: &Reporter<'_>,
+    written: &Written,
+    base: &Uri,
+    path: &str,
+) -> Result<(), ConfigError> {
+    match &written.upstream {
+        Some(own) if path.len() > 1 && base.path().trim_end_matches('/').ends_with(path) => {
+            let what = format!(
+                "`upstream` is the backend's address alone: its mapping adds the path `{path}`"
+            );
+            Err(report.at(own.span(), what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The backend's address, to which the mapping adds its paths.

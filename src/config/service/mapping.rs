@@ -10,11 +10,12 @@ use regex::bytes::Regex;
 use toml::Spanned;
 use zeroize::Zeroizing;
 
+use super::address;
 use super::mapping_words::{IdWords, MappingWords};
 use super::placeholders::{self, Credentials};
 use super::report_words::ReportsWords;
 use super::slot_words::SlotWords;
-use crate::config::error::{ConfigError, Reporter};
+use crate::config::error::{ConfigError, Reporter, pattern_fault};
 use crate::service::mapping::IdPlace;
 use crate::upstream::request::is_framing;
 use crate::upstream::template::{
@@ -50,10 +51,7 @@ pub(super) fn said(
     words: &MappingWords,
     credentials: &Credentials,
 ) -> Result<Said, ConfigError> {
-    let method = words.method.as_ref().map(|given| {
-        let method = Method::from_bytes(given.get_ref().as_bytes());
-        method.map_err(|_| report.at(given.span(), "`method` is no method, such as \"POST\""))
-    });
+    let method = words.method.as_ref().map(|given| address::method(report, given));
     let path = words.path.as_ref().map(|given| path(report, given, credentials)).transpose()?;
     let body = match (&words.form, &words.json) {
         (Some(_), Some(json)) => {
@@ -342,7 +340,8 @@ fn id(report: &Reporter<'_>, given: &Spanned<IdWords>) -> Result<IdPlace, Config
             Ok(IdPlace::Json(pointer.clone()))
         }
         IdWords { json: None, body: Some(pattern), header: None } => {
-            let pattern = Regex::new(pattern).map_err(|error| fault(&error.to_string()))?;
+            let pattern = Regex::new(pattern)
+                .map_err(|error| fault(&format!("has {}", pattern_fault(&error))))?;
             match pattern.captures_len() {
                 2 => Ok(IdPlace::Body(pattern)),
                 _ => Err(fault("has a pattern with one group, such as '^OK ([0-9]+)'")),

@@ -18,6 +18,29 @@ const OF_SERVICE: [&str; 8] =
     ["upstream", "delivered", "not_sent", "refused", "unknown", "trouble", "lookup", "idempotency"];
 const OF_PRESET: [&str; 5] = ["account", "credentials", "secrets", "optional", "inbound"];
 
+/// All keys of a preset beside those of its mapping, and these.
+pub(super) const OF_FILE: [&str; 14] = [
+    "about",
+    "upstream",
+    "credentials",
+    "secrets",
+    "optional",
+    "delivered",
+    "not_sent",
+    "refused",
+    "unknown",
+    "trouble",
+    "lookup",
+    "account",
+    "reports",
+    "inbound",
+];
+pub(super) const OF_MAPPING: [&str; 9] =
+    ["method", "path", "query", "form", "json", "headers", "basic_auth", "id", "remembered"];
+
+/// Those of `[service.backend]` beside a mapping's.
+pub(super) const OF_SECTION: [&str; 4] = ["preset", "answer", "reports", "reports_for"];
+
 /// How a message is said to a backend: the keys that a preset and `[service.backend]` have in
 /// common.
 #[derive(Default)]
@@ -41,7 +64,15 @@ pub(super) struct BackendWords {
     pub(super) reports_for: Option<Spanned<ConfigDuration>>,
     pub(super) mapping: MappingWords,
     /// All other keys: what the preset asks for.
-    pub(super) credentials: BTreeMap<Spanned<String>, Value>,
+    pub(super) credentials: BTreeMap<Spanned<String>, Given>,
+}
+
+/// What stands at a key that may name a credential.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Given {
+    Value(Value),
+    Other(IgnoredAny),
 }
 
 /// A preset: a file of its own.
@@ -61,11 +92,12 @@ pub(super) struct PresetWords {
     pub(super) account: Option<Spanned<AccountWords>>,
     pub(super) reports: Option<Spanned<ReportsWords>>,
     pub(super) inbound: Option<Spanned<InboundWords>>,
+    pub(super) unknown_keys: Vec<Spanned<String>>,
 }
 
 /// Where a backend's answer names the message.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table, such as { json = \"/data/id\" }")]
 pub(super) struct IdWords {
     pub(super) json: Option<String>,
     pub(super) body: Option<String>,
@@ -74,7 +106,7 @@ pub(super) struct IdWords {
 
 /// What the payer gets.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table: { text = \"..\" }")]
 pub(super) struct AnswerWords {
     pub(super) text: String,
 }
@@ -172,8 +204,9 @@ impl<'de> Deserialize<'de> for PresetWords {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PresetWords, A::Error> {
                 let mut preset = PresetWords::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
+
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    match key.get_ref().as_str() {
                         "about" => drop(map.next_value::<IgnoredAny>()?),
                         "upstream" => preset.upstream = Some(map.next_value()?),
                         "credentials" => preset.credentials = map.next_value()?,
@@ -189,9 +222,9 @@ impl<'de> Deserialize<'de> for PresetWords {
                         "reports" => preset.reports = Some(map.next_value()?),
                         "inbound" => preset.inbound = Some(map.next_value()?),
                         name if preset.mapping.take(name, &mut map)? => {}
-                        other => {
-                            let what = format!("unknown field `{other}`: no key of a preset");
-                            return Err(serde::de::Error::custom(what));
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            preset.unknown_keys.push(key);
                         }
                     }
                 }

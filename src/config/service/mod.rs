@@ -10,6 +10,8 @@ mod former;
 mod input;
 mod mapping;
 mod mapping_words;
+#[cfg(test)]
+mod mistakes;
 mod naming;
 mod numbers;
 mod offer;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use super::mapping_words::PresetWords;
-use crate::config::error::{ConfigError, Reporter};
+use super::mapping_words::{OF_FILE, OF_MAPPING, PresetWords};
+use crate::config::error::{ConfigError, Reporter, most_similar};
 
 /// Those that are built in, by their names.
 const BUILT_IN: [(&str, &str); 9] = [
@@ -58,14 +58,20 @@ pub(super) fn read(
         }
         None => {
             let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+            let hint = most_similar(name, known.iter().copied());
+            let hint = hint.map(|hint| format!("; did you mean \"{hint}\"?")).unwrap_or_default();
             let known = known.join(", ");
             return Err(fault(format!(
-                "`{name}` is none of {known}, and no file: a file's name ends in `.toml`"
+                "`{name}` is none of {known}, and no file: a file's name ends in `.toml`{hint}"
             )));
         }
     };
-    let words = toml::from_str(&text);
-    let words = words.map_err(|error| Reporter { path: &path, text: &text }.toml(&error))?;
+    let of_preset = Reporter { path: &path, text: &text };
+    let words: PresetWords = toml::from_str(&text).map_err(|error| of_preset.toml(&error))?;
+    if let Some(unknown) = words.unknown_keys.first() {
+        let known: Vec<&str> = OF_FILE.iter().chain(&OF_MAPPING).copied().collect();
+        return Err(of_preset.unknown_key(unknown, &known, "no key of a preset"));
+    }
     Ok(Preset { path, text, is_built_in: built_in.is_some(), words })
 }
 

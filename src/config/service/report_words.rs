@@ -11,7 +11,10 @@ use crate::service::reports::FieldPlace;
 
 /// `reports` of `[service.backend]`: whether they are wanted, or where they come in.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "true, false, or an address such as \"http://10.0.0.1:9402\"")]
+#[serde(
+    untagged,
+    expecting = "expected true, false, or an address such as \"http://10.0.0.1:9402\""
+)]
 pub(super) enum ReportsWord {
     Wanted(bool),
     At(String),
@@ -52,7 +55,11 @@ pub(super) struct InboundWords {
 
 /// One place, or several of which the first counts that has something.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a place such as { form = \"From\" }, or a list of such")]
+#[serde(
+    untagged,
+    expecting = "expected a place such as { form = \"From\" }, { query = \"from\" } or \
+                 { json = \"/data/from\" }, or a list of such"
+)]
 pub(super) enum Places {
     One(PlaceWords),
     More(Vec<PlaceWords>),
@@ -63,7 +70,23 @@ pub(super) enum Places {
 pub(super) enum PlaceWords {
     Query(String),
     Form(String),
-    Json(String),
+    Json(Pointer),
+}
+
+/// A place in JSON (RFC 6901).
+#[derive(Deserialize, Clone)]
+#[serde(try_from = "String")]
+pub(super) struct Pointer(String);
+
+impl TryFrom<String> for Pointer {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.starts_with('/') {
+            true => Ok(Self(text)),
+            false => Err(format!("`{text}` is no JSON pointer, such as \"/data/from\"")),
+        }
+    }
 }
 
 impl PlaceWords {
@@ -71,7 +94,7 @@ impl PlaceWords {
         match self {
             Self::Query(name) => FieldPlace::Query(name.clone()),
             Self::Form(name) => FieldPlace::Form(name.clone()),
-            Self::Json(pointer) => FieldPlace::Json(pointer.clone()),
+            Self::Json(pointer) => FieldPlace::Json(pointer.0.clone()),
         }
     }
 }

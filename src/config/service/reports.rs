@@ -31,8 +31,13 @@ pub(super) fn reports(
         let is_off =
             |word: &&Spanned<ReportsWord>| matches!(word.get_ref(), ReportsWord::Wanted(false));
         let wanted = wanted.filter(|word| !is_off(word));
-        let given = wanted.map(Spanned::span).or(kept_for.map(Spanned::span));
-        return match given {
+        let at = wanted.map(Spanned::span).or(kept_for.map(Spanned::span));
+        return match at {
+            Some(at) if given.preset.is_none() => Err(report.at(
+                at,
+                "reports are read as a preset's `[reports]` says: put the mapping into a file of \
+                 its own, and name that by `preset`",
+            )),
             Some(at) => Err(report.at(at, "there are no `[reports]` in what `preset` names")),
             None => Ok(None),
         };

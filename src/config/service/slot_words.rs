@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// A text, or one for each alphabet that a message is sent in.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a text, or { gsm7 = \"...\", ucs2 = \"...\" }")]
+#[serde(untagged, expecting = "expected a text, or { gsm7 = \"...\", ucs2 = \"...\" }")]
 pub(super) enum SlotWords {
     Always(String),
     ByEncoding(ByEncoding),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::written::{PerWord, SmsEncoding, TicketWord, Written};
-use crate::config::error::{ConfigError, Reporter};
+use crate::config::error::{ConfigError, Reporter, pattern_fault};
 use crate::config::file_path::FilePath;
 use crate::order::{Rules, Takes};
 use crate::service::watched_list::WatchedList;
@@ -145,6 +145,7 @@ fn pattern(report: &Reporter<'_>, given: &Spanned<String>) -> Result<regex::Rege
         .size_limit(PATTERN_BYTES_MAX)
         .build();
     built.map_err(|error| {
-        report.at(given.span(), format!("`sms.refuse`: {}", error.to_string().replace('\n', " ")))
+        let (pattern, why) = (given.get_ref(), pattern_fault(&error));
+        report.at(given.span(), format!("`sms.refuse`: `{pattern}` is {why}"))
     })
 }

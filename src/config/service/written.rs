@@ -85,7 +85,10 @@ pub(super) struct ReferenceHeader {
 
 /// Prices by the first digits of the number.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table, such as { table = \"prices.csv\" }; one price for all is `price_sat`"
+)]
 pub(super) struct PriceWords {
     pub(super) table: Spanned<FilePath>,
     pub(super) currency: Option<Spanned<String>>,
@@ -104,7 +107,7 @@ pub(super) enum PerWord {
 
 /// What is demanded of text messages.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table: { to = \"..\", text = \"..\" }")]
 pub(super) struct Sms {
     pub(super) to: Spanned<String>,
     pub(super) text: Spanned<String>,
@@ -124,7 +127,7 @@ pub(super) struct Sms {
 
 /// Most messages in a day: of all, or of each kind.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "a number such as 10000, or { all = 10000, \"+44\" = 500 }")]
+#[serde(untagged, expecting = "expected a number such as 10000, or { all = 10000, \"+44\" = 500 }")]
 pub(super) enum PerDayWords {
     All(u64),
     Each(BTreeMap<String, u64>),

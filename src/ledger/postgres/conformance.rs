@@ -144,8 +144,8 @@ impl PostgresSubject {
     /// Whoever refuses a number waits for the row of the secret without having that of the number,
     /// by a settlement as by itself: else two wait for each other.
     pub(in crate::ledger) fn refuses_a_number_after_its_secret(&mut self, settling: Settlement) {
-        let refused = settling.refused.clone().unwrap();
-        self.refuse_number(refused.clone());
+        let refused = settling.refused.unwrap();
+        self.refuse_number(refused);
         let (by_itself, settles) = (Arc::clone(&self.ledger), Arc::clone(&self.ledger));
         self.runtime.block_on(async {
             self.has_only_the_secret(async move { by_itself.refuse_number(refused).await }).await;

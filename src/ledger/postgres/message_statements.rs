@@ -11,8 +11,8 @@ pub(super) const STANDING: &str = "
         full_.kind, full_.wait
     FROM farebox.no_room(NULL, $1, $2, $3, $4, $5) AS full_";
 
-/// A report of state $2 on the message of name $1 that was sold by one of the names $3. Two at once agree on which is news, since the
-/// second one waits for the first.
+/// A report of state $2 on the message of name $1 that was sold by one of the names $3. Two at once
+/// agree on which is news, since the second one waits for the first.
 pub(super) const REPORT: &str = "
     WITH news AS (
         UPDATE farebox.messages SET state = $2, reported = farebox.now_ms()

@@ -112,7 +112,7 @@ BEGIN
             PERFORM pg_advisory_xact_lock(hashtextextended('farebox ' || lock_name, 0));
         END LOOP;
     END IF;
-    -- While the ledger's clock is ahead it waits for the server's, and so does what is counted by it.
+    -- While the ledger's clock is ahead it waits for the server's: so does what it counts.
     now_at := farebox.clock_ms();
     IF most IS NOT NULL THEN
         SELECT m.claimed INTO latest FROM farebox.messages AS m
