@@ -46,6 +46,9 @@ impl Ops {
                 is_limited: upstream.sale_stop.is_limited(Instant::now()),
                 connections: upstream.limit.open(),
             });
+            let offer = service.offer.as_ref().filter(|offer| offer.has_lists());
+            let is_unreadable = offer.map(|offer| offer.list_trouble().is_some());
+            service.metrics.list_is_unreadable(is_unreadable);
             match &service.offer {
                 Some(_) => service.metrics.sells(self.sale.sells(service)),
                 None => service.metrics.sells_nothing(),

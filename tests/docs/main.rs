@@ -55,6 +55,7 @@ fn every_metric_is_explained() {
     service.unredeemed(Sum::default());
     service.stock_is(0, 0);
     service.sells(true);
+    service.list_is_unreadable(Some(false));
     service.delivery("+49", DeliveryState::Delivered);
     service.upstream_is(&UpstreamState {
         is_up: true,

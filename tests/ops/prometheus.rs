@@ -218,7 +218,12 @@ fn alerts_fire_and_clear_as_troubles_come_and_go() {
 #[test]
 fn alerts_about_what_stops_everything_fire_and_clear() {
     let limits = "unpaid_per_client = 1000\nconnections = 20\nconnections_per_client = 20".into();
-    let world = World::with(Options { limits, ..Options::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let deny = folder.path().join("deny.txt");
+    std::fs::write(&deny, "").unwrap();
+    let members = "to = \"phone_number\", text = \"message\"";
+    let service = format!("sms = {{ {members}, deny = \"{}\" }}", deny.display());
+    let world = World::with(Options { limits, service, ..Options::default() });
     let (prometheus, payer) = (Prometheus::start(&[world.ops]), world.payer());
 
     let tickets = [1, 2, 3].map(|_| payer.buys(SMS));
@@ -232,6 +237,12 @@ fn alerts_about_what_stops_everything_fire_and_clear() {
             world.upstream.behave(Behaviour::okay());
             world.operator_posts("/services/send-sms/open").has_status(200);
         },
+    );
+
+    prometheus.fires_and_clears(
+        "FareboxListUnreadable",
+        || std::fs::write(&deny, "nobody\n").unwrap(),
+        || std::fs::write(&deny, "+881\n").unwrap(),
     );
 
     let held: Vec<_> = (0..20)

@@ -151,6 +151,7 @@ struct ServiceGauges {
     upstream_limited: IntGaugeVec,
     upstream_connections: IntGaugeVec,
     misconfigured: IntGaugeVec,
+    list_unreadable: IntGaugeVec,
     selling: IntGaugeVec,
 }
 
@@ -161,6 +162,7 @@ impl ServiceGauges {
         let unredeemed = "Paid and not delivered so far, where payments are detected.";
         let unredeemed_msat = "Msat paid and not delivered so far, where payments are detected.";
         let misconfigured = "1 while nothing is sold since a service's upstream refuses everybody.";
+        let unreadable = "1 while a service goes by a price list or a deny list that was before.";
         let limited = "1 while nothing is sold since a service's upstream asks to wait.";
         Ok(Self {
             stock: gauges("farebox_stock", "Invoices that are made ahead.")?,
@@ -177,6 +179,7 @@ impl ServiceGauges {
                 "Connections that are open to a service's upstream.",
             )?,
             misconfigured: gauges("farebox_upstream_misconfigured", misconfigured)?,
+            list_unreadable: gauges("farebox_list_unreadable", unreadable)?,
             selling: gauges("farebox_selling", "1 while a service sells, 0 while it is stopped.")?,
         })
     }
@@ -193,6 +196,7 @@ impl ServiceGauges {
             &self.upstream_limited,
             &self.upstream_connections,
             &self.misconfigured,
+            &self.list_unreadable,
             &self.selling,
         ] {
             let _ = family.remove_label_values(&[service]);
@@ -279,6 +283,16 @@ impl ServiceMetrics {
         self.set(&gauges.misconfigured, state.is_misconfigured.into());
         self.set(&gauges.upstream_limited, state.is_limited.into());
         self.set(&gauges.upstream_connections, whole(state.connections));
+    }
+
+    /// Whether it goes by a list that was before, since the one of now can't be read; `None` where
+    /// it has no list.
+    pub fn list_is_unreadable(&self, is_unreadable: Option<bool>) {
+        let family = &self.gauges.list_unreadable;
+        match is_unreadable {
+            Some(is_unreadable) => self.set(family, is_unreadable.into()),
+            None => drop(family.remove_label_values(&[&*self.name])),
+        }
     }
 
     /// Whether it sells.
