@@ -14,8 +14,15 @@ use crate::service::reports::{INBOUND_PATH, ReportBy};
 
 /// A line for each service whose backend has something to say at an address of its own.
 pub(super) fn run(path: &Path) -> Result<ExitCode, Failure> {
-    let config = Config::read(path)?;
-    let secrets = master_secret::load(&config.tickets, &[], None)?.secrets;
+    let config = Config::read(path).inspect_err(|_| {
+        complain!("this needs what `serve` needs: its config whole, with all secrets");
+    })?;
+    let loaded = master_secret::load(&config.tickets, &[], None).inspect_err(|_| {
+        complain!(
+            "the addresses hang on the master secret, which the first start of `serve` makes"
+        );
+    })?;
+    let secrets = loaded.secrets;
     let ring = KeyRing::new(&secrets, "").ok_or_else(master_secret::no_secret)?;
     let public = config.listen.public_url.as_deref();
     let mut is_known = false;

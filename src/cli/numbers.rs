@@ -35,7 +35,9 @@ pub(super) enum NumbersCommand {
 
 fn number(text: &str) -> Result<String, String> {
     let is_number = crate::order::phone_number::is_e164(text);
-    is_number.then(|| text.to_owned()).ok_or_else(|| "such as +491701234567".to_owned())
+    is_number.then(|| text.to_owned()).ok_or_else(|| {
+        "write it with a plus and its country code, such as +491701234567".to_owned()
+    })
 }
 
 pub(super) async fn run(path: &Path, command: NumbersCommand) -> Result<ExitCode, Failure> {

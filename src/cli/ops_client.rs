@@ -18,7 +18,8 @@ pub(super) async fn ask(
     target: &str,
 ) -> Result<(StatusCode, Value), String> {
     let fault = |error: &dyn Display| format!("`ops.address` {ops}: {error}");
-    let socket = TcpStream::connect(ops).await.map_err(|error| fault(&error))?;
+    let socket = TcpStream::connect(ops).await;
+    let socket = socket.map_err(|error| fault(&format_args!("{error}; does `serve` run here?")))?;
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await;
     let (mut sender, connection) = handshake.map_err(|error| fault(&error))?;
     tokio::spawn(connection);

@@ -61,7 +61,7 @@ impl Gate {
                 answer
             }
             OwnPath::Report(_) | OwnPath::Inbound(_) => {
-                self.news(&own, client, send_end, request).await
+                self.news(&own, client, send_end, request, log).await
             }
             OwnPath::Quote(_) | OwnPath::QuoteDescribed | OwnPath::Qr => {
                 let taken = match own {
@@ -82,20 +82,23 @@ impl Gate {
     }
 
     /// Answers a backend that has news of messages. Of others nothing is read.
-    async fn news(
-        &self,
+    async fn news<'a>(
+        &'a self,
         own: &OwnPath,
         client: &Client,
         send_end: &SendEnd,
         request: Request<Incoming>,
+        log: &mut RequestLog<'a>,
     ) -> Result<Answer, Problem> {
         let (limits, catalogue) = (&self.catalogue.limits, &self.catalogue);
-        let at = own.news_address().filter(|at| self.reports.expects(catalogue, *at).is_ok());
-        let Some(at) = at else {
+        let at = own.news_address();
+        let service = at.and_then(|at| self.reports.expects(catalogue, at).ok());
+        let Some((at, service)) = at.zip(service) else {
             send_end.let_go();
             body::discard(request, limits).await;
             return Err(problems::no_such_service());
         };
+        log.service(&service.metrics, own.path());
         let asking = Asking { client, send_end, reading: &self.reading, forward_headers: &[] };
         let Whole { head, body } = body::whole(request, limits, asking).await?;
         let news = News::new(head.uri.query().unwrap_or_default(), &body);

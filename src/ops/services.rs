@@ -31,7 +31,9 @@ impl Ops {
         let catalogue = self.catalogue.load();
         let Some(service) = catalogue.services.iter().find(|service| &*service.name == *name)
         else {
-            return say(StatusCode::NOT_FOUND, "there is no such service");
+            let names: Vec<&str> = catalogue.services.iter().map(|one| &*one.name).collect();
+            let what = format!("there is no service `{name}`, but there is {}", names.join(", "));
+            return say(StatusCode::NOT_FOUND, &what);
         };
         match segments.as_slice() {
             [_, "open"] => opened(service, actor),

@@ -60,8 +60,13 @@ impl Reports {
         Self { ring, ledger }
     }
 
-    /// `Err` if nothing reports at an address; what is said there needn't be read then.
-    pub fn expects(&self, catalogue: &Catalogue, at: NewsAddress<'_>) -> Result<(), NotHeard> {
+    /// The service whose backend reports at an address. `Err` if nothing does; what is said there
+    /// needn't be read then.
+    pub fn expects<'c>(
+        &self,
+        catalogue: &'c Catalogue,
+        at: NewsAddress<'_>,
+    ) -> Result<&'c Arc<Service>, NotHeard> {
         let is_known = match at {
             NewsAddress::Message { token, .. } => {
                 self.ring.all().any(|keys| keys.name_in_token(token).is_some())
@@ -71,7 +76,7 @@ impl Reports {
             }
         };
         let (NewsAddress::Message { service, .. } | NewsAddress::Service { service, .. }) = at;
-        if is_known { named(catalogue, service).map(|_| ()) } else { Err(NotHeard::NoSuchAddress) }
+        if is_known { named(catalogue, service) } else { Err(NotHeard::NoSuchAddress) }
     }
 
     /// Takes what is said at an address; gives what its backend wants to be answered.

@@ -209,6 +209,13 @@ impl Reporting {
             let heard = self.says(world, &bad, &name, self.words[2]).in_case(self.preset);
             heard.is(404, "not-found");
         }
+        // Nor has the backend of another service a word in it.
+        for other in REPORTING.iter().filter(|other| other.preset != self.preset) {
+            let path = path.replace(&format!("/{}/", self.preset), &format!("/{}/", other.preset));
+            for (word, of) in [(self.words[1], self), (other.words[1], other)] {
+                of.says(world, &path, &name, word);
+            }
+        }
         assert_eq!(delivery(&payer, &ticket), "accepted", "{}", self.preset);
     }
 
@@ -235,6 +242,8 @@ fn each_backend_is_heard_in_any_order_and_more_than_once() {
         reporting.is_heard(&world, &play);
         reporting.is_heard_at_its_address_only(&world, &play);
     }
+    let heard = "farebox_requests_total{code=\"heard\",service=\"twilio\"}";
+    assert!(world.metric(heard) > 1.0);
     let log = world.gate.output();
     assert!(!log.contains("/l402/report/") && !log.contains("/l402/inbound/"));
 }
@@ -365,6 +374,9 @@ fn without_an_address_of_ours_nothing_is_asked_for() {
         "{line}"
     );
     assert!(line.contains("dlr-mask=31"), "{line}");
+    world.write_config("new.toml", &[("state_dir = \"state\"", "state_dir = \"new\"")]);
+    let (status, said) = world.farebox("inbound --config new.toml");
+    assert!(!status.success() && said.contains("the first start of `serve` makes"), "{said}");
     let (_, said) = world.farebox("inbound --config farebox.toml");
     assert!(said.contains("kannel http://10.0.0.1:9402/l402/inbound/kannel/"), "{said}");
 }
