@@ -7,8 +7,8 @@ use crate::config::Config;
 use crate::order::keywords;
 use crate::order::{Order, Unfit};
 use crate::record::log_filter::LogFilter;
-use crate::service::Offer;
 use crate::service::price::Unpriced;
+use crate::service::{Offer, ServiceSpec};
 use crate::sms::gsm7;
 
 /// Each with the part of the config that it is about.
@@ -31,6 +31,16 @@ pub fn advice(config: &Config) -> Vec<(String, String)> {
         let what = "`shadow = true`: everything passes unpaid, and is only counted; so does what \
                     comes with a ticket that was sold before, which is neither spent nor answered \
                     from what was kept";
+        all.push((format!("service {}", service.name), what.to_owned()));
+    }
+    let reports = |service: &&ServiceSpec| {
+        service.mapping.as_ref().is_some_and(|mapping| mapping.reports.is_some())
+    };
+    if !config.detects_payments
+        && let Some(service) = config.services.iter().find(reports)
+    {
+        let what = "what its backend reports is counted, and shown to you: payers see it where \
+                    `detect_payments = true` in [lnd] has `/l402/status` answer";
         all.push((format!("service {}", service.name), what.to_owned()));
     }
     for service in &config.services {

@@ -259,6 +259,7 @@ fn show(ring: Option<&KeyRing>, hash: &PaymentHash, row: &Row) -> Value {
         "validUntil": UnixTime::from_seconds(row.valid_until).rfc_3339(),
         "priceMsat": row.price_msat,
         "sinceRestore": row.since_restore,
+        "mayChange": (row.state == State::Refused).then_some(row.rebound.is_none()),
     })
 }
 

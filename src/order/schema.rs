@@ -133,7 +133,7 @@ fn characters(limit: u64) -> String {
 
 fn expected_format(format: &str) -> String {
     let words = match format {
-        "e164" => "a telephone number in E.164 form, such as +1234567890",
+        "e164" => "a telephone number in E.164 form, such as +12025550123",
         "email" => "an e-mail address",
         "uri" => "a URI, such as https://example.com/",
         "date" => "a date, such as 2026-01-31",

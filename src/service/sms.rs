@@ -26,7 +26,7 @@ pub fn measured(rules: Option<&SmsRules>, order: &Order) -> Result<Option<Measur
     let mut faults = Vec::new();
     let number = text_of(&rules.to);
     if !number.as_ref().is_some_and(|number| is_e164(number)) {
-        let expected = "one telephone number, such as +1234567890 (E.164)";
+        let expected = "one telephone number, such as +12025550123 (E.164)";
         faults.push(fault(&rules.to, "format", expected.to_owned()));
     } else if number.as_ref().is_some_and(|number| is_another_spelling(number)) {
         let expected = "a telephone number as it is dialled from abroad, without the zero that is \

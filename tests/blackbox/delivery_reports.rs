@@ -374,6 +374,8 @@ fn without_an_address_of_ours_nothing_is_asked_for() {
         "{line}"
     );
     assert!(line.contains("dlr-mask=31"), "{line}");
+    let (_, said) = world.farebox("check --config farebox.toml");
+    assert!(said.contains("service kannel: what its backend reports is counted"), "{said}");
     world.write_config("new.toml", &[("state_dir = \"state\"", "state_dir = \"new\"")]);
     let (status, said) = world.farebox("inbound --config new.toml");
     assert!(!status.success() && said.contains("the first start of `serve` makes"), "{said}");

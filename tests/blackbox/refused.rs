@@ -118,7 +118,8 @@ fn another_order_takes_the_place_of_a_refused_one_once() {
     gate.takes();
     // Its answer stays, and the backend isn't asked again.
     payer.redeems(&ticket, &order(FIRST)).is(422, "order-refused").advises("changed-request");
-    assert_eq!(gate.world.row_of(&ticket.payment_hash())["state"], "refused");
+    let row = gate.world.row_of(&ticket.payment_hash());
+    assert_eq!((&row["state"], &row["mayChange"]), (&json!("refused"), &json!(true)));
     let waiting = "farebox_tickets{service=\"send\",state=\"refused\"}";
     wait_until("it to be counted", || gate.world.metric(waiting) == 1.0);
     let counted = "farebox_redemptions_total{outcome=\"refused\",service=\"send\"}";
@@ -157,6 +158,10 @@ fn refused_twice_it_is_for_the_operator() {
     payer.redeems(&ticket, &order(SECOND)).is(422, "order-refused").advises("never");
     payer.redeems(&ticket, &order(THIRD)).asks_to_pay("ticket-used");
     assert_eq!(gate.sent_to(), [FIRST, SECOND]);
+    assert_eq!(gate.world.row_of(&ticket.payment_hash())["mayChange"], false);
+    gate.world.write_ops_config();
+    let (_, told) = gate.world.farebox("tickets --config ops.toml list --output table");
+    assert!(told.contains("refused twice"), "{told}");
     // Who may say that it is sent after all.
     gate.takes();
     let hash = ticket.payment_hash();

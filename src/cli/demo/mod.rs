@@ -140,7 +140,7 @@ additionalProperties = false
 [service.input.properties.phone_number]
 type = "string"
 title = "Phone number"
-description = "With the country code, such as +1234567890."
+description = "With the country code, such as +12025550123."
 format = "e164"
 
 [service.input.properties.message]

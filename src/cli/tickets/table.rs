@@ -21,7 +21,8 @@ const STATES: &str = "\
 claimed    its request is at the backend just now
 free       handed in, and the backend did nothing: it can be handed in again
 delivered  its request was served, and it is spent
-refused    the backend will never take its request: it may be handed in once more, with another one
+refused    the backend will never take its request: it may be handed in once more, with another one,
+           unless that was refused too (`refused twice` in `tickets list`): then it is for you
 parked     nobody knows whether its request was served: look at the backend, then `tickets resolve`
 revoked    taken back by the operator";
 
@@ -93,9 +94,11 @@ pub(super) fn list(answer: &Value) {
     let now = OffsetDateTime::now_utc();
     for row in rows {
         let since = row.get("sinceRestore").and_then(Value::as_bool).unwrap_or_default();
-        let state = match since {
-            true => format!("{} (since a restore)", text(row, "state")),
-            false => text(row, "state").to_owned(),
+        let is_over = row.get("mayChange").and_then(Value::as_bool) == Some(false);
+        let state = match (since, is_over) {
+            (true, _) => format!("{} (since a restore)", text(row, "state")),
+            (false, true) => format!("{} twice", text(row, "state")),
+            (false, false) => text(row, "state").to_owned(),
         };
         lines.add_row([
             ago(text(row, "changedAt"), now),
@@ -154,6 +157,7 @@ pub(super) fn one(row: &Value) {
         ("price (msat)", "priceMsat"),
         ("tries that did nothing", "attempts"),
         ("parked since a restore", "sinceRestore"),
+        ("good for another order", "mayChange"),
         ("invoice expires", "invoiceExpires"),
     ];
     let now = OffsetDateTime::now_utc();
