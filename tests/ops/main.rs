@@ -18,6 +18,7 @@ mod acme;
 mod alerts;
 mod debian;
 mod docker;
+mod jasmin;
 mod package;
 mod pebble;
 mod prometheus;

@@ -127,11 +127,44 @@ fn some_business(world: &World) {
     payer.redeems(&payer.buys(SMS), SMS).has_status(502);
     world.upstream.behave(Behaviour::okay());
     http::get(world.address, "/status").has_status(200);
+    some_message(world);
 }
+
+/// Of which its backend reports.
+fn some_message(world: &World) {
+    let payer = world.payer_at("POST", "/sms");
+    let order = r#"{"to":"+491701234567","text":"hello"}"#;
+    world.upstream.behave(Behaviour::status(202, "0: Accepted for delivery"));
+    payer.redeems(&payer.buys(order), order).has_status(200);
+    world.upstream.behave(Behaviour::okay());
+    let line = world.upstream.last().line;
+    let query = line.split(['?', ' ']).nth(2).unwrap();
+    let mut parts = form_urlencoded::parse(query.as_bytes());
+    let (_, address) = parts.find(|(name, _)| name == "dlr-url").unwrap();
+    let path = address.strip_prefix("http://gate.example").unwrap().replace("%d", "1");
+    http::get(world.address, &path).has_status(204);
+}
+
+const MESSAGES: &str = r#"
+[[service]]
+name = "messages"
+method = "POST"
+path = "/sms"
+ticket = "single-use"
+price_sat = 7
+upstream = "http://UPSTREAM"
+sms = { to = "to", text = "text" }
+backend = { preset = "kannel", username = "u", password = { env = "SECRET" } }
+"#;
 
 #[test]
 fn every_query_of_the_dashboard_returns_data() {
-    let (_play, world) = World::watching();
+    let play = Play::new();
+    let mut options = play.watched();
+    options.environment.push(("SECRET", "pw-of-kannel".to_owned()));
+    let listen = "public_url = \"http://gate.example\"".to_owned();
+    let world = World::with(Options { more: MESSAGES.to_owned(), listen, ..options });
+    world.wait_until_payments_are_detected();
     let prometheus = Prometheus::start(&[world.ops]);
     let dashboard: Value = serde_json::from_str(&read("grafana/farebox.json")).unwrap();
     let targets = dashboard["panels"].as_array().unwrap().iter();
