@@ -309,8 +309,8 @@ pub fn pass_outcome_unknown() -> Problem {
 /// much.
 pub fn answer_not_kept(status: StatusCode) -> Problem {
     let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
-    let detail = "Your request was delivered; the service's answer was too long to keep or was \
-                  cut short. Nothing is sent again.";
+    let detail = "Your request was delivered; the service's answer isn't kept: it was too long or \
+                  cut short, or it came to light later that it was delivered. Nothing is sent again.";
     let problem = Problem::new(Code::DeliveredAnswerNotKept, detail).charged();
     problem.status(if has_body { status } else { StatusCode::OK })
 }

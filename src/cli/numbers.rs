@@ -36,7 +36,8 @@ pub(super) enum NumbersCommand {
 fn number(text: &str) -> Result<String, String> {
     let is_number = crate::order::phone_number::is_e164(text);
     is_number.then(|| text.to_owned()).ok_or_else(|| {
-        "write it with a plus and its country code, such as +491701234567".to_owned()
+        "a number has a plus and 7 to 15 digits, with its country code, such as +491701234567"
+            .to_owned()
     })
 }
 

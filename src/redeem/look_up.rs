@@ -204,7 +204,7 @@ impl LookUps {
 
 /// What the upstream says of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum LookupAnswer {
+pub(super) enum LookupAnswer {
     Found,
     NotFound,
     Nothing,
@@ -227,8 +227,8 @@ async fn ask(
     // Another place never saw the name, and this one forgets it.
     let knows_it = row.place.is_some() && row.place == service.place(key);
     let age = runner.ledger.now().at_most_since(&row.first_try);
-    let answer =
-        question(runner, service, lookup, &keys.idempotency_key(hash, row.which_request())).await;
+    let name = keys.idempotency_key(hash, row.which_request());
+    let answer = question(service, lookup, &name, runner.answer_max()).await;
     // After the question: a reload may have changed what it means.
     let is_of_now = !look_up.is_retired() && Arc::ptr_eq(&look_up.service(), service);
     let believed = is_of_now && final_now && knows_it && age <= lookup.remembered;
@@ -251,11 +251,12 @@ async fn ask(
     }
 }
 
-async fn question(
-    runner: &Runner,
-    service: &Arc<Service>,
+/// Asks the upstream about the request that it knows by `key`.
+pub(super) async fn question(
+    service: &Service,
     lookup: &Lookup,
     key: &str,
+    answer_max: usize,
 ) -> LookupAnswer {
     let Some(request) = request::own(&service.upstream, &lookup.path.replace("{key}", key)) else {
         return LookupAnswer::Nothing;
@@ -267,7 +268,7 @@ async fn question(
     else {
         return LookupAnswer::Nothing;
     };
-    let Read { head, body, is_coded, .. } = read(response, runner.answer_max(), deadline).await;
+    let Read { head, body, is_coded, .. } = read(response, answer_max, deadline).await;
     let body = body.filter(|_| !is_coded);
     let (found, not_found) = (&lookup.found, &lookup.not_found);
     match (

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::exchange::{Asker, Exchange, Reply, send};
 use super::job::named_request;
+use super::look_up::{LookupAnswer, question};
 use crate::keys::{Keys, WhichRequest};
 use crate::order::Order;
 use crate::outcome::Outcome;
@@ -25,6 +26,20 @@ pub struct Trial {
     pub status: Option<StatusCode>,
     /// Its own words, without secrets.
     pub words: Option<String>,
+    /// Whether a few such answers would stop the sales.
+    pub is_trouble: bool,
+    /// Whether the upstream's look-up knows what it took, where it has one.
+    pub look_up: Option<TrialLookUp>,
+}
+
+/// What a look-up says of a request that was taken.
+pub enum TrialLookUp {
+    /// It knows it.
+    Found,
+    /// It doesn't, and a parked ticket would be freed by that.
+    NotFound,
+    /// Nothing that counts.
+    Nothing,
 }
 
 /// Sends an order as for a ticket that nobody bought. `None` if its request can't be written.
@@ -56,5 +71,22 @@ pub async fn send_once(
     let Exchange { outcome, status, said, .. } = done;
     let mut secrets = order.private_texts();
     secrets.extend(service.upstream.secrets.iter().cloned());
-    Some(Trial { outcome, status, words: said.and_then(|said| redact(&said, &secrets)) })
+    let words = said.and_then(|said| redact(&said, &secrets));
+    let is_trouble = service.upstream.sale_stop.has_trouble();
+    let look_up = match outcome {
+        Outcome::Delivered => look_up(service, keys, &ticket).await,
+        Outcome::NotSent | Outcome::Refused | Outcome::Unknown => None,
+    };
+    Some(Trial { outcome, status, words, is_trouble, look_up })
+}
+
+/// Asks about what was taken just now, as about a parked ticket.
+async fn look_up(service: &Service, keys: &Keys, ticket: &PaymentHash) -> Option<TrialLookUp> {
+    let name = keys.idempotency_key(ticket, WhichRequest::Bought);
+    let answer = question(service, service.lookup.as_ref()?, &name, BODY_DEFAULT).await;
+    Some(match answer {
+        LookupAnswer::Found => TrialLookUp::Found,
+        LookupAnswer::NotFound => TrialLookUp::NotFound,
+        LookupAnswer::Nothing => TrialLookUp::Nothing,
+    })
 }

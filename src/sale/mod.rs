@@ -179,9 +179,9 @@ impl Sale {
         self.unpaid.pending(challenge, Instant::now()).is_some()
     }
 
-    /// Whether a service would sell now.
+    /// Whether a service would sell now, and to more than a few on trial.
     pub fn sells(&self, service: &Service) -> bool {
-        self.refuse_if_down(service).is_ok()
+        self.refuse_if_down(service).is_ok() && service.upstream.sale_stop.why().is_none()
     }
 
     /// How many challenges are open.

@@ -279,6 +279,12 @@ impl SaleStop {
         state.stopped.as_ref().is_some_and(|stopped| stopped.by == StoppedBy::Refusals)
     }
 
+    /// Whether anything came that may stop the sales, since the last success.
+    pub fn has_trouble(&self) -> bool {
+        let state = self.state();
+        !state.refused.is_empty() || state.limited.is_some() || state.redirected.is_some()
+    }
+
     /// The operator says that it is set right. Gives whether sales were stopped.
     pub fn open(&self) -> bool {
         let before = std::mem::take(&mut *self.state());

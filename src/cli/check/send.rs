@@ -14,7 +14,7 @@ use crate::keys::{KeyRing, MasterSecret};
 use crate::order::{Order, Takes};
 use crate::outcome::Outcome;
 use crate::record::metrics::Metrics;
-use crate::redeem::trial::{self, Trial};
+use crate::redeem::trial::{self, Trial, TrialLookUp};
 use crate::service::price::Unpriced;
 use crate::service::{Offer, Service};
 use crate::tls;
@@ -40,12 +40,24 @@ fn tell(report: &mut Report, part: &str, trial: &Trial) {
         None => "its upstream gave no answer".to_owned(),
     };
     match trial.outcome {
-        Outcome::Delivered => report.ok(part, format!("{answered}, which counts as delivered")),
+        Outcome::Delivered => {
+            report.ok(part, format!("{answered}, which counts as delivered"));
+            if let Some(look_up) = &trial.look_up {
+                tell_look_up(report, part, look_up);
+            }
+        }
+        Outcome::NotSent if trial.is_trouble => report.failed(
+            part,
+            format!(
+                "{answered}, which counts as not sent, and as trouble of yours: sales stop after \
+                 three buyers. Are its address and its credentials right?"
+            ),
+        ),
         Outcome::NotSent => report.failed(
             part,
             format!(
-                "{answered}, which counts as not sent: each buyer would be told so. Are its \
-                 address and its credentials right, and is what was sent something that it takes?"
+                "{answered}, which counts as not sent: each buyer would be told so. Is what was \
+                 sent something that it takes?"
             ),
         ),
         Outcome::Refused => report.failed(
@@ -61,6 +73,23 @@ fn tell(report: &mut Report, part: &str, trial: &Trial) {
                 "{answered}, of which nobody knows what it means, so that each ticket would be \
                  parked: `delivered` and `not_sent` say what your backend's answers mean"
             ),
+        ),
+    }
+}
+
+fn tell_look_up(report: &mut Report, part: &str, look_up: &TrialLookUp) {
+    match look_up {
+        TrialLookUp::Found => report.ok(part, "its `lookup` finds that request"),
+        TrialLookUp::NotFound => report.failed(
+            part,
+            "its `lookup` says that there is no such request, though it was taken just now: a \
+             parked ticket would be freed, and served twice. Are `lookup.path` and its key right, \
+             and is `not_found` no answer of a wrong path, too?",
+        ),
+        TrialLookUp::Nothing => report.failed(
+            part,
+            "the answer to its `lookup` is none of `found` and `not_found`, so that it settles no \
+             parked ticket",
         ),
     }
 }

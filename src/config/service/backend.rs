@@ -19,6 +19,7 @@ use super::written::{TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
 use crate::config::secret::Value;
 use crate::service::mapping::{AccountCheck, MappedAnswer, Mapping};
+use crate::service::reports::ReportBy;
 use crate::sms::measure::Encoding;
 use crate::upstream::outcome_rules::OutcomeRules;
 use crate::upstream::request::IdempotencyKeyPlace;
@@ -81,6 +82,14 @@ pub(super) fn backend(
     names_number_and_text(&template).map_err(fault)?;
     if reports.is_none() && has(&template, Variable::Report) {
         return Err(fault("has {report} in it, which stands in a preset's `[reports]`"));
+    }
+    if let (Some(rules), Some(given)) = (&reports, &preset.words.reports)
+        && matches!(rules.by, ReportBy::Address)
+        && !has(&template, Variable::Report)
+    {
+        let what = "`[reports]` needs {report} in a value, which tells the backend the address, or \
+                    `reference` or `key`: where its reports name the message";
+        return Err(preset.report().at(given.span(), what));
     }
     let base = address(report, written, &preset)?;
     refuse_path_twice(report, written, &base, &path)?;
@@ -222,7 +231,7 @@ fn credentials(
         }
         let fault = |what: &str| report.at(name.span(), format!("`backend.{key}`: {what}"));
         let value = match value {
-            Given::Other(_) => {
+            Given::Other => {
                 return Err(fault("expected a text, { file = \"...\" } or { env = \"NAME\" }"));
             }
             Given::Value(Value::Plain(_)) if asked.secrets.contains(key) => {
@@ -255,7 +264,8 @@ fn no_credential(
     key: &Spanned<String>,
 ) -> ConfigError {
     let (name, asked) = (key.get_ref(), &preset.words);
-    if preset.words.mapping.mentions(name) {
+    let is_message_s = Variable::ALL.iter().any(|(word, _)| word == name);
+    if preset.words.mapping.mentions(name) && !is_message_s {
         let file = preset.path.display();
         let what = format!(
             "`backend.{name}`: {{{name}}} stands in {file}, which has to list it in its \

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::answer_words::{Alternatives, LookupWords};
 use super::report_words::{InboundWords, ReportsWord, ReportsWords};
 use super::slot_words::SlotWords;
-use crate::config::secret::Value;
+use crate::config::secret::{SecretSource, Value};
 use crate::config::units::ConfigDuration;
 
 /// What is looked for in `[service.backend]`, and stands elsewhere.
@@ -68,11 +69,10 @@ pub(super) struct BackendWords {
 }
 
 /// What stands at a key that may name a credential.
-#[derive(Deserialize)]
-#[serde(untagged)]
 pub(super) enum Given {
     Value(Value),
-    Other(IgnoredAny),
+    /// What can't be one.
+    Other,
 }
 
 /// A preset: a file of its own.
@@ -189,6 +189,46 @@ impl<'de> Deserialize<'de> for BackendWords {
             }
         }
         reader.deserialize_map(Section)
+    }
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: serde::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Given;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, { file = \"...\" } or { env = \"NAME\" }")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Given, E> {
+                Ok(Given::Value(Value::Plain(text.to_owned())))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Given, A::Error> {
+                let source = SecretSource::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Given::Value(Value::Secret(source)))
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Given, E> {
+                Ok(Given::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Given, E> {
+                Ok(Given::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Given, E> {
+                Ok(Given::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Given, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Given::Other)
+            }
+        }
+        reader.deserialize_any(Any)
     }
 }
 
