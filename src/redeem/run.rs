@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::exchange::{Asker, Exchange};
 use super::finished::{Ending, Finished, MayChange, NotSent};
@@ -28,7 +28,7 @@ use crate::ledger::Ledger;
 use crate::ledger::accounts::JournalEntry;
 use crate::ledger::error::LedgerError;
 use crate::ledger::messages::RefusedNumber;
-use crate::ledger::state::{Asked, Attempt, Claim, retry_delay};
+use crate::ledger::state::{Asked, Attempt, Claim, Resolution, State, retry_delay};
 use crate::ledger::store::{Claimed, Settled, Settlement};
 use crate::ledger::stored_answer::StoredAnswer;
 use crate::outcome::Outcome;
@@ -160,11 +160,32 @@ impl Runner {
         if let Some(more) = more {
             let _ = overflow.send(more);
         }
+        if outcome == Outcome::Refused && may_change != MayChange::Always {
+            service.upstream.sale_stop.told_refused(ticket);
+        }
         let attempts = settled.as_ref().ok().copied().flatten().unwrap_or(1);
         let ending = ending(outcome, answer, refusal, attempts, may_change);
         finish(Finished { ending, upstream, granted: true });
         if settled.is_err() {
             settling.await;
+        }
+        self.free_refused(&service).await;
+    }
+
+    /// Frees the tickets that were refused for good by what refuses everybody. One of which
+    /// something came since is left as it is.
+    async fn free_refused(&self, service: &Service) {
+        for ticket in service.upstream.sale_stop.take_told() {
+            let Ok(Some(row)) = self.ledger.show(ticket).await else { continue };
+            if row.state != State::Refused {
+                continue;
+            }
+            if let Ok(Settled::Done { .. }) =
+                self.ledger.resolve(ticket, row.claim, Resolution::Release).await
+            {
+                let service = &*service.name;
+                info!(%ticket, service, "refused as everybody is: it may be handed in again");
+            }
         }
     }
 

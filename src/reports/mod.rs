@@ -184,7 +184,11 @@ impl Reports {
         let Some((rules, wish)) = rules.zip(Wish::of(text)) else { return Ok(()) };
         let Some(from) = from.filter(|from| is_e164(from)) else {
             let service = &*service.name;
-            warn!(service, ?wish, "a phone's wish can't be obeyed: its number has no country code");
+            warn!(
+                service,
+                ?wish,
+                "a phone's wish can't be obeyed: its number isn't written with its country code"
+            );
             return Ok(());
         };
         let numbers = service.number_hashes(&self.ring, from);

@@ -55,6 +55,8 @@ pub struct InboundRules {
     pub from: Vec<FieldPlace>,
     /// Where they have their text.
     pub text: Vec<FieldPlace>,
+    /// Whether a number without a plus begins with its country code, too.
+    pub has_bare_numbers: bool,
     /// What the backend wants to be answered.
     pub answer: String,
 }
@@ -162,7 +164,8 @@ impl InboundRules {
         {
             return None;
         }
-        Some((of_phone(&news.find(&self.from)?), news.find(&self.text)?))
+        let (from, text) = (news.find(&self.from)?, news.find(&self.text)?);
+        Some((of_phone(&from, self.has_bare_numbers), text))
     }
 }
 
@@ -191,12 +194,13 @@ mod tests {
         let place = |name: &str| vec![FieldPlace::Form(name.into())];
         let (from, text) = (place("from"), place("text"));
         let when = Some((FieldPlace::Query("type".into()), "mo".to_owned()));
-        let rules = InboundRules { when, from, text, answer: String::new() };
+        let has_bare_numbers = false;
+        let rules = InboundRules { when, from, text, has_bare_numbers, answer: String::new() };
         let read = |query, body: &str| rules.message_in(&News::new(query, body.as_bytes()));
         for (from, number) in [
             ("00447911123456", Some("+447911123456")),
             ("%2B44+7911-123456", Some("+447911123456")),
-            ("+447911123456", Some("+447911123456")),
+            ("+447911123456", None),
             ("07911123456", None),
         ] {
             let body = format!("from={from}&text=Stop");

@@ -20,17 +20,21 @@ pub fn is_another_spelling(number: &str) -> bool {
 }
 
 /// The number of a phone, in E.164 form, as far as its backend writes one that has its country
-/// code: with a plus, with the 00 that is dialled abroad, or bare, where it exists. Others are
-/// nobody's: in its country's own form a number may be that of somebody else in another one.
-pub fn of_phone(written: &str) -> Option<String> {
-    let written: String = written.chars().filter(|sign| !" -./\u{a0}".contains(*sign)).collect();
-    let is_bare = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+/// code: with a plus, with the 00 that is dialled abroad, or bare, if `is_bare` says that it writes
+/// them so. Others are nobody's: in its country's own form a number may be that of somebody else in
+/// another one.
+pub fn of_phone(written: &str, is_bare: bool) -> Option<String> {
+    let is_between = |sign: char| sign.is_whitespace() || "-./".contains(sign);
+    let written: String = written.chars().filter(|sign| !is_between(*sign)).collect();
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|one| one.is_ascii_digit());
     let abroad = match written.strip_prefix("00") {
         Some(rest) => format!("+{rest}"),
-        None if is_bare(&written) => return Some(format!("+{written}")).filter(|n| is_valid(n)),
-        None => written,
+        None if is_digits(&written) && !is_bare => return None,
+        None if is_digits(&written) => format!("+{written}"),
+        // Put before one that has it already, where a backend writes it of some alone.
+        None => written.replacen("++", "+", 1),
     };
-    if abroad.strip_prefix('+').is_some_and(is_bare) && !is_another_spelling(&abroad) {
+    if abroad.strip_prefix('+').is_some_and(is_digits) && !is_another_spelling(&abroad) {
         return Some(abroad);
     }
     let parsed = PHONE_NUMBER_UTIL.parse(&abroad, None).ok()?;
@@ -73,43 +77,55 @@ mod tests {
         for same in [
             "+447911123456",
             "+44.7911/123456",
-            "447911123456",
+            "++447911123456",
             "00447911123456",
-            " 447911123456",
             "+44 7911-123 456",
+            "+44\u{202f}7911\u{202f}123456\n",
             "+44 (0)7911 123456",
             "+4407911123456",
             "00 44 (0) 7911 123456",
             "\u{ff0b}\u{ff14}\u{ff14}7911123456",
         ] {
-            assert_eq!(of_phone(same), phone, "{same}");
+            assert_eq!(of_phone(same, false), phone, "{same}");
+            assert_eq!(of_phone(same, true), phone, "{same}");
+        }
+        for (bare, whole) in [
+            ("447911123456", "+447911123456"),
+            (" 44 7911 123456\n", "+447911123456"),
+            ("4407911123456", "+447911123456"),
+            ("5215512345678", "+5215512345678"),
+            ("447700900123", "+447700900123"),
+        ] {
+            assert_eq!(of_phone(bare, true).as_deref(), Some(whole), "{bare}");
+            assert_eq!(of_phone(bare, false), None, "{bare}");
         }
         for same in ["+1234567890", "001234567890", "+1 234-567-890"] {
-            assert_eq!(of_phone(same).as_deref(), Some("+1234567890"), "as it is sold to: {same}");
+            assert_eq!(of_phone(same, false).as_deref(), Some("+1234567890"), "as it is sold to");
         }
         for nobody in [
             "",
             "+",
             "00",
-            "07911123456",
-            "7911123456",
-            "2025550123",
-            "1701234567",
+            "4795551234",
+            "2035551234",
+            "(479) 555-1234",
             "+447911123456;ext=1",
             "+44 7911 123456 x1",
             "ACME",
-            "12345",
             "+12-abc",
             "44791112345\u{ff16}",
         ] {
-            assert_eq!(of_phone(nobody), None, "{nobody}");
+            assert_eq!(of_phone(nobody, false), None, "{nobody}");
         }
     }
 
     proptest! {
         #[test]
-        fn whatever_is_written_it_is_a_number_or_nobody_s(written in "[+0 ]{0,3}.{0,16}") {
-            if let Some(number) = of_phone(&written) {
+        fn whatever_is_written_it_is_a_number_or_nobody_s(
+            written in "[+0 ]{0,3}.{0,16}",
+            is_bare: bool,
+        ) {
+            if let Some(number) = of_phone(&written, is_bare) {
                 let digits = number.strip_prefix('+').unwrap();
                 let is_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
                 prop_assert!(is_digits && !digits.is_empty());

@@ -17,6 +17,7 @@ pub mod send_deadline;
 pub mod settings;
 mod socket;
 pub mod stall;
+mod stopped;
 pub mod template;
 pub mod trouble;
 mod wire;

@@ -8,6 +8,7 @@ use hyper::StatusCode;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::stopped::{PAUSE_MAX, Stopped, StoppedBy, TRIAL_FOR};
 use super::trouble::Trouble;
 use crate::client::ClientKey;
 use crate::payment_hash::PaymentHash;
@@ -22,21 +23,6 @@ const ORDERS_MAX: usize = 5;
 /// How long a ticket counts, and how many are remembered: one may be handed in often.
 const REMEMBERED_FOR: Duration = Duration::from_secs(86_400);
 const REMEMBERED_MAX: usize = 1000;
-
-/// How many challenges are handed out at a time while it isn't known whether the trouble is over:
-/// most are never paid.
-const TRIAL_CHALLENGES: usize = 3;
-
-/// How long one counts that isn't paid.
-const TRIAL_FOR: Duration = Duration::from_secs(60);
-
-/// How long nothing is sold at first, and at most.
-const PAUSE_FIRST: Duration = Duration::from_secs(5);
-const PAUSE_MAX: Duration = Duration::from_secs(60);
-
-/// The same where each try parks a ticket.
-const PARKING_PAUSE_FIRST: Duration = Duration::from_secs(60);
-const PARKING_PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// Longest that an upstream's own `Retry-After` stops the sales.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
@@ -53,6 +39,8 @@ struct State {
     refused: Vec<(PaymentHash, Instant)>,
     /// Those whose orders were refused for good.
     orders: Vec<(PaymentHash, Instant)>,
+    /// Those of them that were told so, and may be told otherwise.
+    told: Vec<PaymentHash>,
     /// Those of which nobody knows what became of them.
     parked: Vec<(PaymentHash, Instant)>,
     /// Since so many were refused.
@@ -61,37 +49,6 @@ struct State {
     limited: Option<Limited>,
     /// Until the operator opens it, since each try parks a ticket: why.
     redirected: Option<String>,
-}
-
-struct Stopped {
-    why: String,
-    by: StoppedBy,
-    /// From here on a few challenges are handed out.
-    until: Instant,
-    pause: Duration,
-    /// Since when the pause is that long.
-    paused: Instant,
-    /// To whom, since then, and when.
-    trials: Vec<(ClientKey, Instant)>,
-}
-
-/// What stops sales.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum StoppedBy {
-    /// Nothing is sent, and tickets stay their payers'.
-    Refusals,
-    /// Each try parks a ticket.
-    Parking,
-}
-
-impl StoppedBy {
-    /// How long nothing is sold, at first and at most.
-    const fn pauses(self) -> (Duration, Duration) {
-        match self {
-            Self::Refusals => (PAUSE_FIRST, PAUSE_MAX),
-            Self::Parking => (PARKING_PAUSE_FIRST, PARKING_PAUSE_MAX),
-        }
-    }
 }
 
 struct Limited {
@@ -112,7 +69,7 @@ impl ChallengePermit<'_> {
     pub fn sold(mut self, now: Instant) {
         if self.taken_by.take().is_some()
             && let Some(stopped) = &mut self.stop.state().stopped
-            && stopped.trials.len() >= TRIAL_CHALLENGES
+            && stopped.trials.len() >= stopped.by.trials()
         {
             stopped.handed_out(now);
         }
@@ -155,7 +112,7 @@ impl SaleStop {
         stopped.trials.retain(|(_, since)| now.saturating_duration_since(*since) < TRIAL_FOR);
         // One buyer doesn't have them all.
         let is_taken = stopped.trials.iter().any(|(taken, _)| *taken == client);
-        if is_taken || stopped.trials.len() >= TRIAL_CHALLENGES {
+        if is_taken || stopped.trials.len() >= stopped.by.trials() {
             return Err(TRIAL_FOR);
         }
         stopped.trials.push((client, now));
@@ -170,6 +127,7 @@ impl SaleStop {
         }
         state.refused.clear();
         state.orders.clear();
+        state.told.clear();
         state.parked.clear();
         state.stopped = None;
         state.limited = None;
@@ -189,12 +147,12 @@ impl SaleStop {
             Trouble::Limits(pause) => self.limited(&mut state, ticket, pause, now),
             Trouble::Refuses if is_news(&mut state.refused, ticket, now) => {
                 let why = (state.refused.len() >= TICKETS_MAX).then(|| refuses(status));
-                self.refused(&mut state, why, now);
+                self.refused(&mut state, StoppedBy::Refusals, why, now);
             }
             Trouble::RefusesOrders if is_news(&mut state.orders, ticket, now) => {
                 let count = state.orders.len();
                 let why = (count >= ORDERS_MAX).then(|| refuses_orders(count, status));
-                self.refused(&mut state, why, now);
+                self.refused(&mut state, StoppedBy::Orders, why, now);
             }
             Trouble::Refuses | Trouble::RefusesOrders => {}
         }
@@ -265,18 +223,33 @@ impl SaleStop {
     }
 
     /// One more ticket came to nothing; `why` if that is enough to stop the sales.
-    fn refused(&self, state: &mut State, why: Option<String>, now: Instant) {
+    fn refused(&self, state: &mut State, by: StoppedBy, why: Option<String>, now: Instant) {
         match (&mut state.stopped, why) {
             (Some(stopped), _) if stopped.until <= now => stopped.wait_longer(now),
-            (None, Some(why)) => self.stop(state, StoppedBy::Refusals, why, now),
+            (None, Some(why)) => self.stop(state, by, why, now),
             _ => {}
         }
     }
 
-    /// Whether sales are stopped since it refuses all that it is asked.
+    /// Whether it refuses all that it is asked, so that a refusal says nothing of an order.
     pub fn refuses_everybody(&self) -> bool {
         let state = self.state();
-        state.stopped.as_ref().is_some_and(|stopped| stopped.by == StoppedBy::Refusals)
+        let is_by_orders = state.orders.len() >= ORDERS_MAX;
+        let by = state.stopped.as_ref().map(|stopped| stopped.by);
+        is_by_orders || matches!(by, Some(StoppedBy::Refusals | StoppedBy::Orders))
+    }
+
+    /// A ticket's payer is told that its order was refused for good.
+    pub fn told_refused(&self, ticket: PaymentHash) {
+        let told = &mut self.state().told;
+        if told.len() < ORDERS_MAX {
+            told.push(ticket);
+        }
+    }
+
+    /// Those who were told so since the last success, once it shows that everybody is refused.
+    pub fn take_told(&self) -> Vec<PaymentHash> {
+        if self.refuses_everybody() { std::mem::take(&mut self.state().told) } else { Vec::new() }
     }
 
     /// Whether anything came that may stop the sales, since the last success.
@@ -323,36 +296,6 @@ impl State {
 
     fn is_limited(&self, now: Instant) -> bool {
         self.limited.as_ref().is_some_and(|limited| limited.until > now)
-    }
-}
-
-impl Stopped {
-    /// All trials are handed out.
-    fn handed_out(&mut self, now: Instant) {
-        match self.by {
-            StoppedBy::Refusals => self.wait_longer(now),
-            // Whoever takes them and doesn't pay keeps nobody out for longer.
-            StoppedBy::Parking => {
-                self.until = self.until.max(now + PARKING_PAUSE_FIRST);
-                self.trials.clear();
-            }
-        }
-    }
-
-    /// One more ticket. Those that were sold before the stop may come all at once.
-    fn parked_again(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.paused) >= self.pause {
-            self.wait_longer(now);
-        }
-        self.until = self.until.max(now + self.pause);
-    }
-
-    fn wait_longer(&mut self, now: Instant) {
-        let (_, longest) = self.by.pauses();
-        self.pause = (self.pause * 2).min(longest);
-        self.until = now + self.pause;
-        self.paused = now;
-        self.trials.clear();
     }
 }
 

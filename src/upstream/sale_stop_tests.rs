@@ -2,6 +2,7 @@ use hyper::header::{HeaderMap, LOCATION};
 
 use super::*;
 use crate::client::Client;
+use crate::upstream::stopped::PAUSE_FIRST;
 
 fn ticket(n: u8) -> PaymentHash {
     PaymentHash::from_bytes([n; 32])
@@ -53,12 +54,51 @@ fn orders_that_are_refused_one_after_the_other_stop_them_too() {
     refuse(4, now);
     assert_eq!(stop.may_sell(now), Err(PAUSE_FIRST));
     assert!(stop.refuses_everybody() && stop.why().unwrap().contains("400"));
+    assert!(!buys(&stop, 1, now));
     let later = now + PAUSE_FIRST;
     assert!(buys(&stop, 1, later));
     refuse(5, later);
     assert_eq!(stop.may_sell(later), Err(2 * PAUSE_FIRST));
     stop.worked();
     assert!(buys(&stop, 1, later) && !stop.refuses_everybody());
+}
+
+/// Buyers may bring such a stop about: those who take its trials and don't pay keep nobody out.
+#[test]
+fn a_stop_by_orders_is_none_for_whoever_comes() {
+    let (stop, mut now) = (SaleStop::new("s"), Instant::now());
+    let refuse = |n, now| {
+        stop.failed(ticket(n), StatusCode::BAD_REQUEST, Trouble::RefusesOrders, now);
+    };
+    (0..5).for_each(|n| refuse(n, now));
+    for n in 0..9 {
+        now += PAUSE_FIRST;
+        for taker in 100..110 {
+            buys(&stop, taker, now);
+        }
+        assert!(buys(&stop, n, now), "{n}");
+        assert!(!buys(&stop, n, now), "one for each at a time");
+    }
+}
+
+/// What stops sales by parking leaves a refusal of everybody one.
+#[test]
+fn who_refuses_everybody_does_so_whatever_else_it_does() {
+    let (stop, now) = (SaleStop::new("s"), Instant::now());
+    let refuse = |n| stop.failed(ticket(n), StatusCode::BAD_REQUEST, Trouble::RefusesOrders, now);
+    (20..23).for_each(|n| stop.parked(ticket(n), None, now));
+    for n in 0..4 {
+        refuse(n);
+        stop.told_refused(ticket(n));
+    }
+    assert!(!stop.refuses_everybody() && stop.take_told().is_empty());
+    refuse(4);
+    assert!(stop.refuses_everybody());
+    assert_eq!(stop.take_told(), [0, 1, 2, 3].map(ticket));
+    (30..33).for_each(|n| stop.parked(ticket(n), None, now));
+    assert!(stop.refuses_everybody() && stop.take_told().is_empty());
+    stop.worked();
+    assert!(!stop.refuses_everybody());
 }
 
 #[test]

@@ -101,6 +101,11 @@ fn a_number_is_known_by_its_country_code() {
         http::send(world.address, "POST", &path, &media, body.as_bytes()).has_status(204);
         assert_eq!(sells(), status, "{from}");
     }
+    // Twilio writes a plus: without one it is a number in its country's own form.
+    let to_twilio = inbound_path(&world, "twilio");
+    let body = b"From=491701234567&Body=STOP";
+    http::send(world.address, "POST", &to_twilio, &media, body).has_status(204);
+    assert_eq!(world.payer_at("POST", "/twilio").tries_to_buy(&order(TO)).status, 402);
     for from in ["%2B49+(0)170+1234567", "%2B4901701234567", "49-170-1234567"] {
         for (word, status) in [("START", 200), ("STOP", 400)] {
             let body = format!("From={from}&Text={word}");

@@ -50,6 +50,8 @@ pub(super) struct InboundWords {
     pub(super) from: Places,
     pub(super) text: Places,
     #[serde(default)]
+    pub(super) bare: bool,
+    #[serde(default)]
     pub(super) answer: String,
 }
 

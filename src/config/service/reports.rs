@@ -136,6 +136,7 @@ pub(super) fn inbound(preset: &Preset) -> Result<Option<InboundRules>, ConfigErr
         when,
         from: words.from.places(),
         text: words.text.places(),
+        has_bare_numbers: words.bare,
         answer: words.answer.clone(),
     }))
 }
