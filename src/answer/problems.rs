@@ -310,7 +310,7 @@ pub fn pass_outcome_unknown() -> Problem {
 pub fn answer_not_kept(status: StatusCode) -> Problem {
     let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
     let detail = "Your request was delivered; the service's answer isn't kept: it was too long or \
-                  cut short, or it came to light later that it was delivered. Nothing is sent again.";
+                  cut short, or came to light later. Nothing is sent again.";
     let problem = Problem::new(Code::DeliveredAnswerNotKept, detail).charged();
     problem.status(if has_body { status } else { StatusCode::OK })
 }

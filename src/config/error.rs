@@ -100,9 +100,11 @@ impl Reporter<'_> {
         ConfigError { path: self.path.to_owned(), line: None, what: what.into(), may_pass: false }
     }
 
-    /// An error about a key that isn't one of those that are known, with the most similar of them.
+    /// An error about a key of a table (`backend.`, nothing at the top) that isn't one of those
+    /// that are known, with the most similar of them.
     pub(super) fn unknown_key(
         &self,
+        table: &str,
         key: &Spanned<String>,
         known: &[&str],
         what: &str,
@@ -110,16 +112,17 @@ impl Reporter<'_> {
         let name = key.get_ref();
         let hint = most_similar(name, known.iter().copied());
         let hint = hint.map(|hint| format!("; did you mean `{hint}`?")).unwrap_or_default();
-        self.at(key.span(), format!("`{name}`: {what}{hint}"))
+        self.at(key.span(), format!("`{table}{name}`: {what}{hint}"))
     }
 
     /// The TOML reader's error, with the key whose value it is about, or with a suggestion for a
     /// mistyped one. Its own display would print the line, and so perhaps a secret.
     pub(super) fn toml(&self, error: &toml::de::Error) -> ConfigError {
         let what = without_value(error.message().trim()).replace('\n', ", ");
-        let what = match suggestion(&what) {
-            Some(suggestion) => suggesting(&what, &suggestion),
-            None => in_plain_words(what),
+        let what = match (home(&what), suggestion(&what)) {
+            (Some(elsewhere), _) => elsewhere,
+            (None, Some(suggestion)) => suggesting(&what, &suggestion),
+            (None, None) => in_plain_words(what),
         };
         let Some(span) = error.span() else { return self.whole(what) };
         let Some(key) = key_at(self.text, &span) else { return self.at(span, what) };
@@ -130,7 +133,10 @@ impl Reporter<'_> {
         if key == "service" && what.contains("a table") {
             return self.at(span, "write `[[service]]`, in double brackets: there may be several");
         }
-        match what.contains("unknown field") || what.contains("duplicate") {
+        match what.contains("unknown field")
+            || what.contains("belongs to")
+            || what.contains("duplicate")
+        {
             true => self.at(span, what),
             false => self.at(span, format!("`{key}`: {what}")),
         }
@@ -240,6 +246,21 @@ fn without_value(message: &str) -> Cow<'_, str> {
         }
     }
     message.into()
+}
+
+/// Of a key in the wrong table: where it belongs.
+fn home(message: &str) -> Option<String> {
+    let (_, unknown) = message.split_once("unknown field `")?;
+    let (key, _) = unknown.split_once('`')?;
+    let table = match key {
+        "strict" | "per_number" | "per_day" | "deny" | "max_segments" | "suffix" | "encoding"
+        | "refuse" | "refused_for" => "[service.sms]",
+        "preset" | "reports" | "reports_for" => "[service.backend]",
+        "table" | "per" | "maximum_sat" | "minimum_sat" => "[service.price]",
+        "refused" | "delivered" | "not_sent" | "trouble" | "upstream" => "[[service]] itself",
+        _ => return None,
+    };
+    Some(format!("`{key}` belongs to {table}, and not here"))
 }
 
 /// The suggestion stands before the list of all that is known, which may be long.

@@ -14,6 +14,7 @@ use crate::ledger::error::LedgerError;
 use crate::ledger::messages::{Allowed, RefusedBy};
 use crate::order::phone_number::is_e164;
 use crate::service::Service;
+use crate::sms::number::{is_another_spelling, of_phone};
 
 impl Ops {
     /// `POST /services/NAME/open`, `POST /services/NAME/numbers/NUMBER/refuse` or `/allow`; `rest`
@@ -41,6 +42,11 @@ impl Ops {
                 let number = number.replace("%2B", "+").replace("%2b", "+");
                 if !is_e164(&number) {
                     return say(StatusCode::BAD_REQUEST, "a number is one such as +491701234567");
+                }
+                if is_another_spelling(&number) {
+                    let whole = of_phone(&number, false).unwrap_or_default();
+                    let what = format!("that is written {whole}, and sold so alone");
+                    return say(StatusCode::BAD_REQUEST, &what);
                 }
                 about_number(self, actor, service, &number, verb).await
             }
@@ -71,8 +77,8 @@ async fn about_number(
 ) -> Response<Full<Bytes>> {
     let rules = service.offer.as_ref().and_then(|offer| offer.numbers.as_ref());
     let Some(rules) = rules else {
-        let what = "this service asks about no number before it sells: neither `refused` nor a \
-                    preset says when one gets no messages";
+        let what = "this service asks about no number before it sells, since neither `refused` nor \
+                    a preset says when one gets no messages: list it in `sms.deny`";
         return say(StatusCode::CONFLICT, what);
     };
     let hashes = service.number_hashes(&ops.ring, number);

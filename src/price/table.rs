@@ -38,8 +38,10 @@ impl Listed for PriceTable {
     fn read(text: &str) -> Result<Self, ListFault> {
         // A spreadsheet's mark at the beginning.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        // A remark would end at the one kind of line end alone, and a record at each.
+        let text = &text.replace("\r\n", "\n").replace('\r', "\n");
         // One that is cut within a number would sell for a part of it.
-        if !text.is_empty() && !text.ends_with(['\n', '\r']) {
+        if !text.is_empty() && !text.ends_with('\n') {
             let what = "the last line has no end: is the file whole? Then put a line break there";
             let line = Some(text.lines().count() as u64);
             return Err(ListFault { line, what: what.to_owned() });
@@ -142,13 +144,10 @@ fn fault_of(text: &str, error: &csv::Error) -> ListFault {
 /// before it, and the reader counts not all line ends.
 fn line_of(text: &str, at: Option<&csv::Position>) -> Option<u64> {
     let mut at = usize::try_from(at?.byte()).ok()?;
-    while let Some(rest) = text.get(at..).filter(|rest| rest.starts_with(['\r', '\n', '#'])) {
-        at += 1 + if rest.starts_with('#') { rest.find('\n')? } else { 0 };
+    while let Some(rest) = text.get(at..).filter(|rest| rest.starts_with(['\n', '#'])) {
+        at += 1 + rest.find('\n')?;
     }
-    let before = text.get(..at)?;
-    // Both at once are one end.
-    let ends = before.matches('\r').count() + before.matches('\n').count();
-    Some((ends - before.matches("\r\n").count()) as u64 + 1)
+    Some(text.get(..at)?.matches('\n').count() as u64 + 1)
 }
 
 #[cfg(test)]
@@ -196,7 +195,7 @@ mod tests {
         assert_eq!(line("prefix,price\n+1,10\n+01,10\n"), Some(3));
         assert_eq!(line("prefix,price\n+1,10,3\n"), Some(2), "a field too many");
         assert_eq!(line("# mine\r\n\r\nprefix;price\r\n+1;10\r\n"), Some(3));
-        for end in ["\n", "\r\n"] {
+        for end in ["\n", "\r\n", "\r"] {
             let table = ["prefix,price", "", "# dear", "+1,10", "", "", "49,20", "+33,1,5", ""];
             for (fault, kept) in [(7, 9), (8, 6)] {
                 let mut table = table;
@@ -212,6 +211,8 @@ mod tests {
         assert!(fault("prefix,price\n+1,0\n").1.contains("leave the line out"));
         assert!(fault("prefix,price\n").1.contains("nothing would be sold"));
         assert!(fault("").1.contains("first line"));
+        let mixed = "prefix,price\n+44,20\n# premium\r+4487,900\n";
+        assert_eq!(PriceTable::read(mixed).map(|table| table.count()), Ok(2));
         let marked = PriceTable::read("\u{feff}prefix,price\r\n+1,10\r\n");
         assert_eq!(marked.map(|table| table.count()), Ok(1), "as a spreadsheet writes it");
     }

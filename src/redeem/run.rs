@@ -160,21 +160,22 @@ impl Runner {
         if let Some(more) = more {
             let _ = overflow.send(more);
         }
-        if outcome == Outcome::Refused && may_change != MayChange::Always {
-            service.upstream.sale_stop.told_refused(ticket);
-        }
         let attempts = settled.as_ref().ok().copied().flatten().unwrap_or(1);
         let ending = ending(outcome, answer, refusal, attempts, may_change);
         finish(Finished { ending, upstream, granted: true });
         if settled.is_err() {
             settling.await;
         }
-        self.free_refused(&service).await;
+        let is_told = outcome == Outcome::Refused && may_change != MayChange::Always;
+        self.free_refused(&service, is_told.then_some(ticket)).await;
     }
 
-    /// Frees the tickets that were refused for good by what refuses everybody. One of which
-    /// something came since is left as it is.
-    async fn free_refused(&self, service: &Service) {
+    /// Frees the tickets that were refused for good by what refuses everybody, `told` among them.
+    /// One that something came of since is left as it is.
+    async fn free_refused(&self, service: &Service, told: Option<PaymentHash>) {
+        if let Some(ticket) = told {
+            service.upstream.sale_stop.told_refused(ticket);
+        }
         for ticket in service.upstream.sale_stop.take_told() {
             let Ok(Some(row)) = self.ledger.show(ticket).await else { continue };
             if row.state != State::Refused {

@@ -104,11 +104,22 @@ fn its_operator_reads_the_backend_s_own_words() {
         ("twilio", 201, r#"{"sid":"SM1"}"#, r#"201 Created: {"sid":"SM1"}, which counts as del"#),
         ("kannel", 202, "3: Queued", "202 Accepted: 3: Queued, of which nobody knows"),
         ("twilio", 400, r#"{"code":21610}"#, r#"{"code":21610}, which counts as refused"#),
+        ("twilio", 401, r#"{"code":20003}"#, "and as trouble of yours: sales stop after three"),
+        ("twilio", 429, r#"{"code":20429}"#, "each buyer would be told so"),
+        ("android-sms-gateway", 200, r#"{"state":"Sent"}"#, "its `lookup` finds that request"),
+        ("android-sms-gateway", 201, r#"{"state":"Sent"}"#, "is none of `found` and `not_found`"),
     ] {
         world.upstream.behave(Behaviour::status(status, answer));
         let told = send(preset);
         assert!(told.contains(said), "{told}");
     }
+    // What was taken just now is there: the path is wrong.
+    let backend = "backend = { preset = \"android-sms-gateway\"";
+    let with = format!("delivered = {{ status = [404] }}\n{backend}");
+    world.write_config("farebox.toml", &[(backend, &with)]);
+    world.upstream.behave(Behaviour::status(404, "no such path"));
+    let told = send("android-sms-gateway");
+    assert!(told.contains("parked ticket would be freed, and served twice"), "{told}");
 }
 
 /// What is the operator's to set right closes the sale after three buyers, and nothing else that

@@ -181,7 +181,7 @@ fn what_is_missing_or_mistaken_is_named_with_its_line() {
         (
             "preset = \"kannel\", username",
             "path = \"/x\", form = { to = \"{to}\", t = \"{text}\" }, methd",
-            "and no credential, since {from} stands nowhere",
+            "`backend.methd`: no key of [service.backend], and no credential",
         ),
         ("\"/kannel\"", "\"/kannel\"\nshadow = true", "`shadow` passes requests on as they come"),
         ("/base/\"", "/base/?a=b\"", "is an address without a query"),

@@ -8,8 +8,9 @@ use toml::Spanned;
 use zeroize::Zeroizing;
 
 use super::answers::any_of;
+use super::credentials::credentials;
 use super::mapping::{self, Parts, Said};
-use super::mapping_words::{BackendWords, Given, OF_MAPPING, OF_SECTION};
+use super::mapping_words::BackendWords;
 use super::naming::{self, Naming};
 use super::placeholders::Credentials;
 use super::preset::{self, Preset};
@@ -17,9 +18,8 @@ use super::reports;
 use super::upstream::url;
 use super::written::{TicketWord, Written};
 use crate::config::error::{ConfigError, Reporter};
-use crate::config::secret::Value;
 use crate::service::mapping::{AccountCheck, MappedAnswer, Mapping};
-use crate::service::reports::ReportBy;
+use crate::service::reports::{ReportBy, ReportRules};
 use crate::sms::measure::Encoding;
 use crate::upstream::outcome_rules::OutcomeRules;
 use crate::upstream::request::IdempotencyKeyPlace;
@@ -83,27 +83,18 @@ pub(super) fn backend(
     if reports.is_none() && has(&template, Variable::Report) {
         return Err(fault("has {report} in it, which stands in a preset's `[reports]`"));
     }
-    if let (Some(rules), Some(given)) = (&reports, &preset.words.reports)
-        && matches!(rules.by, ReportBy::Address)
-        && !has(&template, Variable::Report)
-    {
-        let what = "`[reports]` needs {report} in a value, which tells the backend the address, or \
-                    `reference` or `key`: where its reports name the message";
-        return Err(preset.report().at(given.span(), what));
-    }
+    reports_have_an_address(&preset, reports.as_ref(), &template)?;
     let base = address(report, written, &preset)?;
-    refuse_path_twice(report, written, &base, &path)?;
+    refuse_path_twice(report, written, &preset, &base)?;
     let below = |path: &str| format!("{}{path}", base.path().trim_end_matches('/'));
     let mut naming = naming(report, written, &preset, &template, &credentials)?;
     if let Some(lookup) = &mut naming.lookup {
         lookup.path = below(&lookup.path);
     }
-    let answer = match &words.answer {
-        Some(answer) => MappedAnswer::Text(answer.text.clone()),
-        None => MappedAnswer::Json,
-    };
-    let account = account_check(&preset, &credentials)?;
-    let account = account.map(|check| AccountCheck { path: below(&check.path), ..check });
+    let text = words.answer.as_ref().map(|answer| MappedAnswer::Text(answer.text.clone()));
+    let answer = text.unwrap_or(MappedAnswer::Json);
+    let account = account_check(&preset, &credentials)?
+        .map(|check| AccountCheck { path: below(&check.path), ..check });
     let inbound = reports::inbound(&preset)?;
     // A literal of the operator's may be a secret in the wrong place; a preset's is none.
     let is_own = |text: &Zeroizing<String>| {
@@ -211,83 +202,6 @@ fn refuse_what_it_replaces(
     Ok(())
 }
 
-/// What the preset asks for, from the section.
-fn credentials(
-    report: &Reporter<'_>,
-    folder: &Path,
-    given: &Spanned<BackendWords>,
-    preset: &Preset,
-    has_preset: bool,
-) -> Result<Credentials, ConfigError> {
-    let (words, asked) = (given.get_ref(), &preset.words);
-    let mut credentials = Credentials::new();
-    for (name, value) in &words.credentials {
-        let key = name.get_ref();
-        let mut known = asked.credentials.iter().chain(&asked.secrets).chain(&asked.optional);
-        let is_known =
-            if has_preset { known.any(|known| known == key) } else { words.mapping.mentions(key) };
-        if !is_known {
-            return Err(no_credential(report, preset, has_preset, name));
-        }
-        let fault = |what: &str| report.at(name.span(), format!("`backend.{key}`: {what}"));
-        let value = match value {
-            Given::Other => {
-                return Err(fault("expected a text, { file = \"...\" } or { env = \"NAME\" }"));
-            }
-            Given::Value(Value::Plain(_)) if asked.secrets.contains(key) => {
-                return Err(fault("a secret is { file = \"...\" } or { env = \"NAME\" }"));
-            }
-            Given::Value(Value::Plain(text)) => Zeroizing::new(text.clone()),
-            Given::Value(Value::Secret(source)) => {
-                source.read(folder).map_err(|error| fault(&error.to_string()).by(&error))?
-            }
-        };
-        credentials.insert(key.clone(), Some(value));
-    }
-    for name in asked.credentials.iter().chain(&asked.secrets) {
-        if !credentials.contains_key(name) {
-            let what = format!("[service.backend] needs `{name}`, which the preset asks for");
-            return Err(report.at(given.span(), what));
-        }
-    }
-    for name in &asked.optional {
-        credentials.entry(name.clone()).or_insert(None);
-    }
-    Ok(credentials)
-}
-
-/// A key that is none of a mapping's, and names nothing that is asked for.
-fn no_credential(
-    report: &Reporter<'_>,
-    preset: &Preset,
-    has_preset: bool,
-    key: &Spanned<String>,
-) -> ConfigError {
-    let (name, asked) = (key.get_ref(), &preset.words);
-    let is_message_s = Variable::ALL.iter().any(|(word, _)| word == name);
-    if preset.words.mapping.mentions(name) && !is_message_s {
-        let file = preset.path.display();
-        let what = format!(
-            "`backend.{name}`: {{{name}}} stands in {file}, which has to list it in its \
-             `credentials`, or in `secrets`"
-        );
-        return report.at(key.span(), what);
-    }
-    let asked = asked.credentials.iter().chain(&asked.secrets).chain(&asked.optional);
-    let asked: Vec<&str> = asked.map(String::as_str).collect();
-    let known: Vec<&str> = OF_SECTION.iter().chain(&OF_MAPPING).chain(&asked).copied().collect();
-    let what = match has_preset {
-        true => format!(
-            "no key of [service.backend], and nothing that the preset asks for, which is {}",
-            asked.join(", ")
-        ),
-        false => format!(
-            "no key of [service.backend], and no credential, since {{{name}}} stands nowhere"
-        ),
-    };
-    report.unknown_key(key, &known, &what)
-}
-
 /// Else every message would go to one number, or say the same.
 fn names_number_and_text(template: &Template) -> Result<(), &'static str> {
     let slots = template.slots();
@@ -351,22 +265,45 @@ fn account_check(
     Ok(Some(AccountCheck { path: whole, found }))
 }
 
-/// That address ends in no path that a mapping adds.
-fn refuse_path_twice(
-    report: &Reporter<'_>,
-    written: &Written,
-    base: &Uri,
-    path: &str,
+/// Reports that are told apart by their address need that the backend is told it.
+fn reports_have_an_address(
+    preset: &Preset,
+    reports: Option<&ReportRules>,
+    template: &Template,
 ) -> Result<(), ConfigError> {
-    match &written.upstream {
-        Some(own) if path.len() > 1 && base.path().trim_end_matches('/').ends_with(path) => {
-            let what = format!(
-                "`upstream` is the backend's address alone: its mapping adds the path `{path}`"
-            );
-            Err(report.at(own.span(), what))
+    match (reports, &preset.words.reports) {
+        (Some(rules), Some(given))
+            if matches!(rules.by, ReportBy::Address) && !has(template, Variable::Report) =>
+        {
+            let what = "`[reports]` needs {report} in a value, which tells the backend the \
+                        address, or `reference` or `key`: where its reports name the message";
+            Err(preset.report().at(given.span(), what))
         }
         _ => Ok(()),
     }
+}
+
+/// That address ends in no path that a mapping adds. One with a credential in it isn't shown.
+fn refuse_path_twice(
+    report: &Reporter<'_>,
+    written: &Written,
+    preset: &Preset,
+    base: &Uri,
+) -> Result<(), ConfigError> {
+    let own = written.backend.as_ref().and_then(|own| own.get_ref().mapping.path.as_ref());
+    let path = own.or(preset.words.mapping.path.as_ref()).map(Spanned::get_ref);
+    let path = path.filter(|path| path.len() > 1 && !path.contains('{'));
+    let Some(path) = path.filter(|path| base.path().trim_end_matches('/').ends_with(*path)) else {
+        return Ok(());
+    };
+    let what = format!(
+        "`upstream` is the backend's address alone, to which its mapping adds the path `{path}`; \
+         if the path is really twice in it, write it so in `path`"
+    );
+    Err(match (&written.upstream, &preset.words.upstream) {
+        (None, Some(of_preset)) => preset.report().at(of_preset.span(), what),
+        (own, _) => report.at(own.as_ref().unwrap_or(&written.name).span(), what),
+    })
 }
 
 /// The backend's address, to which the mapping adds its paths.

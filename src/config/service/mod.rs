@@ -6,6 +6,7 @@ mod answer_words;
 mod answers;
 mod backend;
 mod check;
+mod credentials;
 mod former;
 mod input;
 mod mapping;

@@ -34,7 +34,8 @@ pub(super) fn read_with(
         } else {
             let inner = from.strip_prefix('{').and_then(|inner| inner.split_once('}'));
             let (name, after) = inner.ok_or_else(|| {
-                format!("`{given}` has a brace without its other half; write it twice")
+                // Not the value itself, which may be a secret in the wrong place.
+                "there is a brace without its other half; write it twice".to_owned()
             })?;
             rest = after;
             if let Some((_, variable)) = Variable::ALL.iter().find(|(word, _)| *word == name) {

@@ -70,7 +70,7 @@ pub(super) fn read(
     let words: PresetWords = toml::from_str(&text).map_err(|error| of_preset.toml(&error))?;
     if let Some(unknown) = words.unknown_keys.first() {
         let known: Vec<&str> = OF_FILE.iter().chain(&OF_MAPPING).copied().collect();
-        return Err(of_preset.unknown_key(unknown, &known, "no key of a preset"));
+        return Err(of_preset.unknown_key("", unknown, &known, "no key of a preset"));
     }
     Ok(Preset { path, text, is_built_in: built_in.is_some(), words })
 }
