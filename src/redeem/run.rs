@@ -119,7 +119,8 @@ impl Runner {
         let send_within = attempt.lease.saturating_sub(service.upstream.timeout + LEASE_MARGIN / 2);
         let send_by = SendDeadline::after(send_within);
         let late = || finish(Finished::not_granted(Ending::LedgerDown));
-        let maybe_delivered = match self.claim(attempt.clone(), late).await {
+        let claimed = self.claim_again_if_wronged(&service, &attempt, late).await;
+        let maybe_delivered = match claimed {
             Some(Ok(Claimed { claim: Claim::Granted, maybe_delivered, .. })) => maybe_delivered,
             Some(Ok(refused)) => return finish(Finished::not_granted(Ending::of_refused(refused))),
             Some(Err(_)) => return finish(Finished::not_granted(Ending::LedgerDown)),
@@ -166,28 +167,31 @@ impl Runner {
         if settled.is_err() {
             settling.await;
         }
-        let is_told = outcome == Outcome::Refused && may_change != MayChange::Always;
-        self.free_refused(&service, is_told.then_some(ticket)).await;
     }
 
-    /// Frees the tickets that were refused for good by what refuses everybody, `told` among them.
-    /// One that something came of since is left as it is.
-    async fn free_refused(&self, service: &Service, told: Option<PaymentHash>) {
-        if let Some(ticket) = told {
-            service.upstream.sale_stop.told_refused(ticket);
+    /// Claims; once more where the ticket's order was refused for good as everybody's was, which
+    /// says nothing of it.
+    async fn claim_again_if_wronged(
+        &self,
+        service: &Service,
+        attempt: &Attempt,
+        late: impl Fn(),
+    ) -> Option<Result<Claimed, LedgerError>> {
+        let claimed = self.claim(attempt.clone(), &late).await;
+        let is_refused =
+            matches!(&claimed, Some(Ok(one)) if matches!(one.claim, Claim::Refused { .. }));
+        if !is_refused || !service.upstream.sale_stop.takes_back_refusal(&attempt.hash) {
+            return claimed;
         }
-        for ticket in service.upstream.sale_stop.take_told() {
-            let Ok(Some(row)) = self.ledger.show(ticket).await else { continue };
-            if row.state != State::Refused {
-                continue;
-            }
-            if let Ok(Settled::Done { .. }) =
-                self.ledger.resolve(ticket, row.claim, Resolution::Release).await
-            {
-                let service = &*service.name;
-                info!(%ticket, service, "refused as everybody is: it may be handed in again");
-            }
+        if let Ok(Some(row)) = self.ledger.show(attempt.hash).await
+            && row.state == State::Refused
+            && let Ok(Settled::Done { .. }) =
+                self.ledger.resolve(attempt.hash, row.claim, Resolution::Release).await
+        {
+            let (ticket, service) = (attempt.hash, &*service.name);
+            info!(%ticket, service, "refused for good as everybody was: it is tried again");
         }
+        self.claim(attempt.clone(), late).await
     }
 
     /// So that the operator can match the ticket to what the backend has.

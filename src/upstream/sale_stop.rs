@@ -1,6 +1,7 @@
 //! Whether a service's sales are stopped by what its upstream answers: what always refuses isn't
 //! sold on, nor what always leaves unknown what became of it.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,8 +40,8 @@ struct State {
     refused: Vec<(PaymentHash, Instant)>,
     /// Those whose orders were refused for good.
     orders: Vec<(PaymentHash, Instant)>,
-    /// Those of them that were told so, and may be told otherwise.
-    told: Vec<PaymentHash>,
+    /// Those of which that says nothing, since everybody was refused.
+    wronged: HashSet<PaymentHash>,
     /// Those of which nobody knows what became of them.
     parked: Vec<(PaymentHash, Instant)>,
     /// Since so many were refused.
@@ -127,7 +128,6 @@ impl SaleStop {
         }
         state.refused.clear();
         state.orders.clear();
-        state.told.clear();
         state.parked.clear();
         state.stopped = None;
         state.limited = None;
@@ -152,6 +152,10 @@ impl SaleStop {
             Trouble::RefusesOrders if is_news(&mut state.orders, ticket, now) => {
                 let count = state.orders.len();
                 let why = (count >= ORDERS_MAX).then(|| refuses_orders(count, status));
+                if why.is_some() && state.wronged.len() < REMEMBERED_MAX {
+                    let all: Vec<PaymentHash> = state.orders.iter().map(|(one, _)| *one).collect();
+                    state.wronged.extend(all);
+                }
                 self.refused(&mut state, StoppedBy::Orders, why, now);
             }
             Trouble::Refuses | Trouble::RefusesOrders => {}
@@ -239,17 +243,9 @@ impl SaleStop {
         is_by_orders || matches!(by, Some(StoppedBy::Refusals | StoppedBy::Orders))
     }
 
-    /// A ticket's payer is told that its order was refused for good.
-    pub fn told_refused(&self, ticket: PaymentHash) {
-        let told = &mut self.state().told;
-        if told.len() < ORDERS_MAX {
-            told.push(ticket);
-        }
-    }
-
-    /// Those who were told so since the last success, once it shows that everybody is refused.
-    pub fn take_told(&self) -> Vec<PaymentHash> {
-        if self.refuses_everybody() { std::mem::take(&mut self.state().told) } else { Vec::new() }
+    /// Whether a ticket's order was refused for good as everybody's was; asked once.
+    pub fn takes_back_refusal(&self, ticket: &PaymentHash) -> bool {
+        self.state().wronged.remove(ticket)
     }
 
     /// Whether anything came that may stop the sales, since the last success.

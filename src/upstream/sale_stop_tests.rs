@@ -87,17 +87,15 @@ fn who_refuses_everybody_does_so_whatever_else_it_does() {
     let (stop, now) = (SaleStop::new("s"), Instant::now());
     let refuse = |n| stop.failed(ticket(n), StatusCode::BAD_REQUEST, Trouble::RefusesOrders, now);
     (20..23).for_each(|n| stop.parked(ticket(n), None, now));
-    for n in 0..4 {
-        refuse(n);
-        stop.told_refused(ticket(n));
-    }
-    assert!(!stop.refuses_everybody() && stop.take_told().is_empty());
+    (0..4).for_each(refuse);
+    assert!(!stop.refuses_everybody() && !stop.takes_back_refusal(&ticket(0)));
     refuse(4);
     assert!(stop.refuses_everybody());
-    assert_eq!(stop.take_told(), [0, 1, 2, 3].map(ticket));
     (30..33).for_each(|n| stop.parked(ticket(n), None, now));
-    assert!(stop.refuses_everybody() && stop.take_told().is_empty());
+    assert!(stop.refuses_everybody() && stop.takes_back_refusal(&ticket(0)));
+    assert!(!stop.takes_back_refusal(&ticket(0)), "once");
     stop.worked();
+    assert!(stop.takes_back_refusal(&ticket(1)), "whenever its payer comes");
     assert!(!stop.refuses_everybody());
 }
 
