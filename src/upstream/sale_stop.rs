@@ -256,7 +256,9 @@ impl SaleStop {
 
     /// The operator says that it is set right. Gives whether sales were stopped.
     pub fn open(&self) -> bool {
-        let before = std::mem::take(&mut *self.state());
+        let mut state = self.state();
+        let wronged = std::mem::take(&mut state.wronged);
+        let before = std::mem::replace(&mut *state, State { wronged, ..State::default() });
         before.stopped.is_some() || before.redirected.is_some() || before.limited.is_some()
     }
 

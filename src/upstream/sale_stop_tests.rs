@@ -94,6 +94,7 @@ fn who_refuses_everybody_does_so_whatever_else_it_does() {
     (30..33).for_each(|n| stop.parked(ticket(n), None, now));
     assert!(stop.refuses_everybody() && stop.takes_back_refusal(&ticket(0)));
     assert!(!stop.takes_back_refusal(&ticket(0)), "once");
+    assert!(stop.open());
     stop.worked();
     assert!(stop.takes_back_refusal(&ticket(1)), "whenever its payer comes");
     assert!(!stop.refuses_everybody());
