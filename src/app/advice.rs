@@ -5,9 +5,7 @@ use std::path::Path;
 use super::log;
 use crate::config::Config;
 use crate::order::keywords;
-use crate::order::{Order, Unfit};
 use crate::record::log_filter::LogFilter;
-use crate::service::price::Unpriced;
 use crate::service::{Offer, ServiceSpec};
 use crate::sms::gsm7;
 
@@ -63,7 +61,7 @@ fn of_offer(offer: &Offer) -> Vec<String> {
     all.extend(of_numbers(offer));
     all.extend(offer.price_warnings());
     if let Some(example) = &offer.example
-        && let Err(unfit) = offer.order_of(example).and_then(|order| is_sold(offer, &order))
+        && let Err(unfit) = offer.order_of(example).and_then(|order| offer.is_sold(&order))
     {
         all.push(format!(
             "the example that pages show isn't sold ({unfit}): write an `example` that is"
@@ -75,13 +73,6 @@ fn of_offer(offer: &Offer) -> Vec<String> {
         all.push(format!("`input`: {pointer} is no keyword of JSON Schema, and changes nothing"));
     }
     all
-}
-
-fn is_sold(offer: &Offer, order: &Order) -> Result<(), Unfit> {
-    match offer.price(order) {
-        Err(Unpriced::Unfit(unfit)) => Err(unfit),
-        Err(Unpriced::NoRate) | Ok(_) => Ok(()),
-    }
 }
 
 /// Of the limits on numbers.

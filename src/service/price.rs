@@ -74,6 +74,14 @@ impl Offer {
         })
     }
 
+    /// Why an order isn't sold at any rate, if it isn't.
+    pub fn is_sold(&self, order: &Order) -> Result<(), Unfit> {
+        match self.price(order) {
+            Err(Unpriced::Unfit(unfit)) => Err(unfit),
+            Err(Unpriced::NoRate) | Ok(_) => Ok(()),
+        }
+    }
+
     fn unlisted(&self, expected: &str) -> Unfit {
         let field = self.sms.as_ref().map_or("", |sms| &sms.to);
         Unfit::Schema(vec![fault(field, "price", expected.to_owned())])

@@ -1,4 +1,5 @@
-//! Whether a telephone number exists, as far as the numbering plans tell (libphonenumber's data).
+//! Telephone numbers by the numbering plans (libphonenumber's data): whether one exists, and which
+//! one is written.
 
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
 

@@ -152,7 +152,8 @@ impl SaleStop {
             Trouble::RefusesOrders if is_news(&mut state.orders, ticket, now) => {
                 let count = state.orders.len();
                 let why = (count >= ORDERS_MAX).then(|| refuses_orders(count, status));
-                if why.is_some() && state.wronged.len() < REMEMBERED_MAX {
+                // Those that come from here on aren't told so.
+                if count == ORDERS_MAX && state.wronged.len() < REMEMBERED_MAX {
                     let all: Vec<PaymentHash> = state.orders.iter().map(|(one, _)| *one).collect();
                     state.wronged.extend(all);
                 }

@@ -15,7 +15,6 @@ use crate::order::{Order, Takes};
 use crate::outcome::Outcome;
 use crate::record::metrics::Metrics;
 use crate::redeem::trial::{self, Trial, TrialLookUp};
-use crate::service::price::Unpriced;
 use crate::service::{Offer, Service};
 use crate::tls;
 use crate::upstream::Upstream;
@@ -150,8 +149,6 @@ fn order(offer: &Offer, file: &Path) -> Result<Order, String> {
         offer.order(content_type, None, bytes.into())
     };
     let order = made.map_err(|unfit| fault(&unfit))?;
-    match offer.price(&order) {
-        Err(Unpriced::Unfit(unfit)) => Err(fault(&unfit)),
-        Err(Unpriced::NoRate) | Ok(_) => Ok(order),
-    }
+    offer.is_sold(&order).map_err(|unfit| fault(&unfit))?;
+    Ok(order)
 }

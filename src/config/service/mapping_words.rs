@@ -244,7 +244,6 @@ impl<'de> Deserialize<'de> for PresetWords {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PresetWords, A::Error> {
                 let mut preset = PresetWords::default();
-
                 while let Some(key) = map.next_key::<Spanned<String>>()? {
                     match key.get_ref().as_str() {
                         "about" => drop(map.next_value::<IgnoredAny>()?),
